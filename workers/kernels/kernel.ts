@@ -1,0 +1,41 @@
+/**
+ * The one interface every quantization backend implements: `reference` (readable, obviously right),
+ * `wasm` (AssemblyScript SIMD) and `webgpu` (WGSL). All three give the same bytes for the same input,
+ * and the bytes onnxruntime 1.30's MatMulNBits quantizer gives.
+ */
+import type { Backend, BlockSize } from '../protocol.ts';
+
+/** Round-to-nearest over blocks of `block` consecutive elements of K. */
+export interface BlockScheme {
+  bits: 4 | 8;
+  block: BlockSize;
+  symmetric: boolean;
+}
+
+/** A weight matrix as it lies in the model file: little-endian, row-major. */
+export interface WeightMatrix {
+  /** k·n elements; may be unaligned, and is not modified. */
+  data: Uint8Array;
+  type: 'float32' | 'float16';
+  /** `kn`: [K, N], as MatMul stores weights. `nk`: [N, K], as an embedding table or a transposed weight. */
+  layout: 'kn' | 'nk';
+  k: number;
+  n: number;
+}
+
+/** Shapes with kb = ceil(K / block); bits that hold no element of the matrix are 0. */
+export interface QuantizedMatrix {
+  /** [N, kb, block·bits/8], first element in the low bits. */
+  codes: Uint8Array;
+  /** [N, kb] of the weight's own type, little-endian. */
+  scales: Uint8Array;
+  /** [N, ceil(kb·bits/8)], packed as the codes are; null when symmetric. */
+  zeroPoints: Uint8Array | null;
+}
+
+export interface Kernel {
+  readonly backend: Backend;
+  /** Rejects with an `AbortError` when the signal fires between pieces of work. */
+  quantize(matrix: WeightMatrix, scheme: BlockScheme, signal?: AbortSignal): Promise<QuantizedMatrix>;
+  dispose(): void;
+}

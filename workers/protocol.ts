@@ -1,0 +1,255 @@
+/**
+ * What crosses between the page and the engine: plain values only, no behaviour.
+ * The page sends files and levels, the engine answers with events and a report.
+ * Weights never cross; a finished model crosses as a `Blob` handle.
+ */
+
+/** Precision levels the engine knows. `fp16` is the baseline everything is measured against. */
+export type LevelId = 'fp16' | 'int8' | 'int4';
+
+export type BlockSize = 16 | 32 | 64 | 128 | 256;
+
+/** What a person may set on a level. Absent means the level's default (block 32, symmetric, head quantized, embedding kept). */
+export interface LevelSettings {
+  block?: BlockSize;
+  asymmetric?: boolean;
+  /** `keep` leaves the output projection as it is. */
+  head?: 'keep';
+  /** Quantize embedding tables too (GatherBlockQuantized). */
+  embedding?: boolean;
+}
+
+/** One level of a job. `key` is the caller's own name for it and comes back in every event about it. */
+export interface LevelRequest {
+  key: string;
+  id: LevelId;
+  settings: LevelSettings;
+}
+
+export type Backend = 'webgpu' | 'wasm' | 'reference';
+
+/** What this machine offers, as a result rather than a silence. */
+export interface Capabilities {
+  /** The backend quantization kernels run on. */
+  backend: Backend;
+  webgpu: { available: true; adapter: string; f16: boolean } | { available: false; reason: string };
+  /** Cross-origin isolated: shared memory and therefore WASM threads. */
+  isolated: boolean;
+  /** Threads the WASM evaluator uses. */
+  threads: number;
+}
+
+export type FileKind =
+  | 'onnx' | 'tokenizer' | 'tokenizer-config' | 'model-config' | 'text'
+  | 'external-data' | 'unknown';
+
+export interface OpenedFile {
+  name: string;
+  bytes: number;
+  kind: FileKind;
+  /** A sentence when the file could not be used. */
+  problem?: EngineError;
+}
+
+export interface ElementTypeCount { type: string; tensors: number; parameters: number; bytes: number }
+export interface OperatorCount { domain: string; type: string; count: number }
+/** Bytes of the initializers whose names share a layer prefix. */
+export interface LayerBytes { layer: string; parameters: number; bytes: number }
+
+/** The model as the scan sees it: no weight was loaded to make this. */
+export interface ModelSummary {
+  name: string;
+  bytes: number;
+  producer: string;
+  irVersion: number;
+  opsets: { domain: string; version: number }[];
+  parameters: number;
+  weightBytes: number;
+  elementTypes: ElementTypeCount[];
+  operators: OperatorCount[];
+  layers: LayerBytes[];
+  /** Whether it has token ids in and logits out, so that perplexity can be measured. */
+  languageModel: { vocabulary: number | null } | null;
+  /** Bytes of key/value cache one token of context takes (batch 1); null where the graph keeps no cache. */
+  cacheBytesPerToken: number | null;
+  /** How the fp16 baseline comes about. */
+  baseline: 'as-is' | 'rounded-to-fp16';
+}
+
+export interface TokenizerSummary { name: string; vocabulary: number; addsBos: boolean }
+export interface TextSummary { name: string; bytes: number; tokens: number | null }
+
+/** What the dropped files amount to. Missing parts are null; what is wrong is in `problems`. */
+export interface Opened {
+  files: OpenedFile[];
+  model: ModelSummary | null;
+  tokenizer: TokenizerSummary | null;
+  text: TextSummary | null;
+  problems: EngineError[];
+}
+
+/** One line for each initializer: what became of it and why. */
+export interface LedgerLine {
+  tensor: string;
+  shape: number[];
+  /** Element type before, e.g. `float16`. */
+  from: string;
+  /** Element type or scheme after, e.g. `int4`, `float16`. */
+  to: string;
+  bytesBefore: number;
+  bytesAfter: number;
+  reason: string;
+}
+
+/** What a level will write, known exactly before any weight is read. */
+export interface LevelPlan {
+  key: string;
+  bytes: number;
+  weightBytes: number;
+  quantizedTensors: number;
+  /** One sentence, in words with numbers. */
+  summary: string;
+  ledger: LedgerLine[];
+  /** Set when the level cannot be made of this model. */
+  problem: EngineError | null;
+}
+
+export interface Job {
+  files: File[];
+  /** The baseline is added in front when it is not among them. */
+  levels: LevelRequest[];
+  /** How many tokens of the text to run through the models at most; null for all of it. */
+  maxTokens: number | null;
+}
+
+export interface Estimate { value: number; /** One standard error. */ error: number }
+
+export interface Drift {
+  /** ln(PPL level / PPL baseline), error paired. */
+  lnRatio: Estimate;
+  /** Correlation of the two log perplexities over tokens. */
+  correlation: number;
+  /** KL divergence per token, nats, baseline against level. */
+  kld: { mean: number; error: number; median: number; p90: number; p95: number; p99: number; p999: number; max: number };
+  /** Share of tokens whose most likely next token is the same. */
+  sameTop: Estimate;
+  /** Change of the probability given to the correct token. */
+  deltaP: { mean: number; rms: Estimate; p1: number; p5: number; median: number; p95: number; p99: number };
+}
+
+/** Which protocol every perplexity and drift of a report was measured by. */
+export interface Protocol {
+  name: 'llama.cpp';
+  /** Tokens in one window. */
+  context: number;
+  /** Tokens scored. */
+  tokens: number;
+  /** Windows run. */
+  chunks: number;
+  /** Tokens in the whole text. */
+  textTokens: number;
+  /** Bytes of UTF-8 in the whole text. */
+  textBytes: number;
+  provider: 'wasm' | 'webgpu';
+  threads: number;
+  text: string;
+}
+
+export interface LevelReport {
+  id: LevelId;
+  baseline: boolean;
+  /** Settings in full, as used. */
+  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean };
+  /** File name of the model written. */
+  file: string;
+  bytes: number;
+  weightBytes: number;
+  perplexity: Estimate | null;
+  drift: Drift | null;
+  ledger: LedgerLine[];
+}
+
+export interface Report {
+  schema: 'nibble.report/1';
+  model: { name: string; sha256: string; bytes: number; parameters: number; cacheBytesPerToken: number | null };
+  /** Null when perplexity was not measured; `notes` says why. */
+  protocol: Protocol | null;
+  backend: Backend;
+  levels: LevelReport[];
+  /** Sentences a reader must know: what was not measured and why. */
+  notes: string[];
+}
+
+export type Stage = 'open' | 'quantize' | 'measure';
+
+export interface Progress {
+  type: 'progress';
+  stage: Stage;
+  /** Null while the stage works for all levels at once. */
+  level: string | null;
+  done: number;
+  total: number;
+  unit: 'bytes' | 'tokens';
+  /** Name of the tensor in hand. */
+  tensor: string | null;
+  /** Null until there is enough to tell. */
+  secondsLeft: number | null;
+}
+
+/** A level's file is finished and can be downloaded. */
+export interface Written {
+  type: 'written';
+  level: string;
+  file: string;
+  blob: Blob;
+  bytes: number;
+  weightBytes: number;
+}
+
+/** Running figures; `final` when the text is through. */
+export interface Measured {
+  type: 'measured';
+  level: string;
+  tokens: number;
+  perplexity: Estimate;
+  drift: Drift | null;
+  final: boolean;
+}
+
+export interface Warning { type: 'warning'; error: EngineError }
+
+export type EngineEvent = Progress | Written | Measured | Warning;
+
+/** Every way things can go wrong. */
+export type EngineErrorCode =
+  | 'file-empty' | 'file-lfs-pointer' | 'file-unreadable' | 'file-unknown'
+  | 'onnx-invalid' | 'onnx-truncated' | 'onnx-external-data' | 'no-model' | 'several-models'
+  | 'nothing-to-quantize' | 'already-quantized' | 'weights-not-finite'
+  | 'level-unknown' | 'level-invalid'
+  | 'no-tokenizer' | 'tokenizer-invalid' | 'tokenizer-mismatch'
+  | 'no-text' | 'text-too-short' | 'not-a-language-model' | 'inputs-unknown'
+  | 'session-failed' | 'out-of-memory' | 'device-lost' | 'worker-crashed'
+  | 'write-failed' | 'cancelled' | 'busy' | 'internal';
+
+/** An error as a value: survives the worker boundary and is written for a person. */
+export interface EngineError {
+  code: EngineErrorCode;
+  /** One sentence: what is wrong. */
+  message: string;
+  /** One sentence: what to do. */
+  action: string;
+  /** Technical text to copy; may be empty. */
+  details: string;
+}
+
+export type Result<T> = { ok: true; value: T } | { ok: false; error: EngineError };
+
+/** What the engine worker exposes. Calls settle with a `Result`, they do not throw. */
+export interface Engine {
+  capabilities(): Promise<Capabilities>;
+  open(files: File[]): Promise<Result<Opened>>;
+  plan(files: File[], levels: LevelRequest[]): Promise<Result<LevelPlan[]>>;
+  compare(job: Job, onEvent: (event: EngineEvent) => void): Promise<Result<Report>>;
+  /** Stops the job in hand; its `compare` settles with code `cancelled`. */
+  cancel(): Promise<void>;
+}

@@ -1,0 +1,32 @@
+/** Bytes that can be read by range: a dropped file in the tab, an open file in Node, an array in a test. */
+export interface ByteSource {
+  readonly name: string;
+  readonly size: number;
+  /** Exactly `length` bytes from `offset`; rejects when the range lies outside. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+export function bytesSource(name: string, bytes: Uint8Array): ByteSource {
+  return {
+    name,
+    size: bytes.byteLength,
+    read: (offset, length) => checkRange(name, bytes.byteLength, offset, length).then(() => bytes.subarray(offset, offset + length)),
+  };
+}
+
+export function blobSource(name: string, blob: Blob): ByteSource {
+  return {
+    name,
+    size: blob.size,
+    async read(offset, length) {
+      await checkRange(name, blob.size, offset, length);
+      return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+    },
+  };
+}
+
+async function checkRange(name: string, size: number, offset: number, length: number): Promise<void> {
+  if (offset < 0 || length < 0 || offset + length > size) {
+    throw new RangeError(`${name}: bytes ${offset}..${offset + length} of ${size}`);
+  }
+}
