@@ -1,12 +1,42 @@
+import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { playwright } from '@vitest/browser-playwright';
+import { type Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { chromiumFlags, findChromium } from './.ci/chromium.mjs';
+import { sampleModel } from './models/sample/vite-plugin.ts';
 
 /** Shared memory, and with it WASM threads, needs both headers on every response. */
 const isolation = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
+/** "Nothing leaves this tab", said to the browser: no request to another origin, from the page or from a worker. */
+const contentSecurityPolicy = [
+  "default-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval' blob:",
+  "worker-src 'self' blob:",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data: blob:",
+  "font-src 'self' data:",
+  "connect-src 'self' data: blob:",
+].join('; ');
+
+/**
+ * One onnxruntime in the page: transformers.js asks for the WebGPU entry and the engine for the plain one, and each
+ * entry brings megabytes of WebAssembly of its own. This one takes its WebAssembly from `env.wasm.wasmPaths`.
+ * Node code is left alone: onnxruntime-web has an entry of its own for it.
+ */
+const oneOnnxruntime: Plugin = {
+  name: 'nibble:one-onnxruntime',
+  enforce: 'pre',
+  applyToEnvironment: (environment) => environment.config.consumer === 'client',
+  resolveId(source) {
+    return /^onnxruntime-web(\/(wasm|webgpu|all))?$/.test(source)
+      ? fileURLToPath(new URL('node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', import.meta.url))
+      : null;
+  },
 };
 
 const chromium = findChromium();
@@ -20,21 +50,41 @@ const inChromium = (flags: string[]) => ({
   instances: [{ browser: 'chromium' as const }],
 });
 
-export default defineConfig({
-  plugins: [react()],
-  worker: { format: 'es' },
+export default defineConfig(({ isSsrBuild }) => ({
+  plugins: [react(), oneOnnxruntime, sampleModel()],
+  worker: { format: 'es', plugins: () => [oneOnnxruntime] },
   server: { headers: isolation },
-  preview: { headers: isolation },
-  build: { target: 'es2023' },
+  preview: { headers: { ...isolation, 'Content-Security-Policy': contentSecurityPolicy } },
+  optimizeDeps: {
+    // Prebundling would resolve onnxruntime by itself, and would move it away from its WebAssembly.
+    exclude: ['onnxruntime-web', '@huggingface/transformers'],
+    // What only a worker imports would otherwise be found late, and reload the page under a running test.
+    entries: ['index.html', '{src,workers}/**/*.worker.ts'],
+  },
+  build: isSsrBuild
+    ? {
+        target: 'node20',
+        outDir: 'build/cli',
+        emptyOutDir: true,
+        copyPublicDir: false,
+        rolldownOptions: { output: { entryFileNames: 'nibble.mjs' } },
+      }
+    : { target: 'es2023', manifest: true, chunkSizeWarningLimit: 800 },
   test: {
+    allowOnly: false,
     projects: [
       {
         extends: true,
-        test: { name: 'node', environment: 'node', include: ['{src,workers,models}/**/*.test.ts'], exclude: ['**/*.browser.test.ts', '**/*.webgpu.test.ts'] },
+        test: {
+          name: 'node',
+          environment: 'node',
+          include: ['{src,workers,models}/**/*.test.{ts,tsx}'],
+          exclude: ['**/*.browser.test.*', '**/*.webgpu.test.*'],
+        },
       },
       {
         extends: true,
-        test: { name: 'browser', include: ['{src,workers}/**/*.browser.test.ts'], browser: inChromium(chromiumFlags({ webgpu: false })) },
+        test: { name: 'browser', include: ['{src,workers}/**/*.browser.test.{ts,tsx}'], browser: inChromium(chromiumFlags({ webgpu: false })) },
       },
       {
         extends: true,
@@ -42,4 +92,4 @@ export default defineConfig({
       },
     ],
   },
-});
+}));

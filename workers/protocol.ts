@@ -17,6 +17,8 @@ export interface LevelSettings {
   head?: 'keep';
   /** Quantize embedding tables too (GatherBlockQuantized). */
   embedding?: boolean;
+  /** `original` quantizes a float32 model's own weights, as onnxruntime would, instead of the fp16 baseline's. */
+  source?: 'original';
 }
 
 /** One level of a job. `key` is the caller's own name for it and comes back in every event about it. */
@@ -157,9 +159,11 @@ export interface Protocol {
 
 export interface LevelReport {
   id: LevelId;
+  /** The level as it is written on the command line, e.g. `int4:block=128,asymmetric`. */
+  level: string;
   baseline: boolean;
   /** Settings in full, as used. */
-  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean };
+  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean; source?: 'baseline' | 'original' };
   /** File name of the model written. */
   file: string;
   bytes: number;
@@ -225,7 +229,7 @@ export type EngineErrorCode =
   | 'file-empty' | 'file-lfs-pointer' | 'file-unreadable' | 'file-unknown'
   | 'onnx-invalid' | 'onnx-truncated' | 'onnx-external-data' | 'no-model' | 'several-models'
   | 'nothing-to-quantize' | 'already-quantized' | 'weights-not-finite'
-  | 'level-unknown' | 'level-invalid'
+  | 'level-unknown' | 'level-invalid' | 'usage'
   | 'no-tokenizer' | 'tokenizer-invalid' | 'tokenizer-mismatch'
   | 'no-text' | 'text-too-short' | 'not-a-language-model' | 'inputs-unknown'
   | 'session-failed' | 'out-of-memory' | 'device-lost' | 'worker-crashed'
@@ -249,7 +253,8 @@ export interface Engine {
   capabilities(): Promise<Capabilities>;
   open(files: File[]): Promise<Result<Opened>>;
   plan(files: File[], levels: LevelRequest[]): Promise<Result<LevelPlan[]>>;
-  compare(job: Job, onEvent: (event: EngineEvent) => void): Promise<Result<Report>>;
+  /** Sends `EngineEvent`s through `port` (see remote.ts). */
+  compare(job: Job, port: MessagePort): Promise<Result<Report>>;
   /** Stops the job in hand; its `compare` settles with code `cancelled`. */
   cancel(): Promise<void>;
 }

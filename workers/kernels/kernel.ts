@@ -2,6 +2,11 @@
  * The one interface every quantization backend implements: `reference` (readable, obviously right),
  * `wasm` (AssemblyScript SIMD) and `webgpu` (WGSL). All three give the same bytes for the same input,
  * and the bytes onnxruntime 1.30's MatMulNBits quantizer gives.
+ *
+ * Beyond what onnxruntime specifies, all three agree on two cases. A block that holds a NaN or an infinity
+ * gets the scale NaN (0x7fc00000, or 0x7e00 in float16), codes 0 and zero point 0, so that whoever reads the
+ * scales can tell. Where the reciprocal of a scale overflows (float32 blocks below 2^-120 or so), a zero element's
+ * 0·∞ is not a number either and gets code 0.
  */
 import type { Backend, BlockSize } from '../protocol.ts';
 

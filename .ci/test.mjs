@@ -1,0 +1,112 @@
+/**
+ * `npm test`: everything, from a fresh clone. A step that fails does not stop the others; a lane in which nothing ran,
+ * or something was skipped, has failed. The last line counts checks and tests: `N passed, N failed`.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { ensureInstalled, root } from './install.mjs';
+
+const started = performance.now();
+ensureInstalled();
+const { requireChromium } = await import('./chromium.mjs');
+const chromium = requireChromium();
+console.log(`Node ${process.version}, Chromium at ${chromium}`);
+
+const results = join(root, 'test-results');
+mkdirSync(results, { recursive: true });
+const port = await freePort();
+const tool = (name, file) => join('node_modules', name, file);
+
+/** A step is one check, or a lane: a run of tests that writes a report to count from. */
+const steps = [
+  ...['src', 'workers', 'e2e'].map((project) => check(`types: ${project}`, tool('typescript', 'bin/tsc'), '-p', project)),
+  check('lint', tool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0'),
+  check('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
+  ...['kernels', 'page', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),
+  check('bundle', '.ci/check-bundle.mjs'),
+  vitest('unit', 'node'),
+  vitest('browser, no WebGPU', 'browser'),
+  vitest('browser, WebGPU', 'webgpu'),
+  lane('end to end', countPlaywright, 'e2e.json',
+    tool('@playwright/test', 'cli.js'), 'test', '-c', 'e2e/playwright.config.ts', '--project', 'webgpu', '--project', 'wasm'),
+];
+
+const rows = steps.map((step) => {
+  console.log(`\n── ${step.name}`);
+  const begin = performance.now();
+  const count = step.run();
+  return { name: step.name, ...count, seconds: (performance.now() - begin) / 1000 };
+});
+
+console.log('\n── summary');
+for (const { name, passed, failed, seconds, why } of rows) {
+  console.log(`${failed ? '✗' : '✓'} ${name.padEnd(20)} ${seconds.toFixed(1).padStart(7)} s ${String(passed).padStart(6)} passed ${String(failed).padStart(4)} failed${why ? `  (${why})` : ''}`);
+}
+console.log(`in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
+console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
+process.exit(sum('failed') ? 1 : 0);
+
+function node(args) {
+  return spawnSync(process.execPath, args, {
+    cwd: root, stdio: ['ignore', 'inherit', 'inherit'], timeout: 30 * 60_000,
+    env: { ...process.env, CHROMIUM_PATH: chromium, E2E_PORT: String(port), ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }) },
+  }).status === 0;
+}
+
+function check(name, ...args) {
+  return { name, run: () => (node(args) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }) };
+}
+
+/** A lane: counts come from the report the run writes to `test-results/FILE`. */
+function lane(name, count, file, ...args) {
+  const report = join(results, file);
+  return {
+    name,
+    run() {
+      rmSync(report, { force: true });
+      const succeeded = node(args);
+      if (!existsSync(report)) return { passed: 0, failed: 1, why: 'no report was written' };
+      const { passed, failed, skipped } = count(JSON.parse(readFileSync(report, 'utf8')));
+      if (skipped) return { passed, failed: failed + skipped, why: `${skipped} skipped, and none may be` };
+      if (passed + failed === 0) return { passed, failed: 1, why: 'no test ran' };
+      if (!succeeded && failed === 0) return { passed, failed: 1, why: 'the run failed outside its tests' };
+      return { passed, failed };
+    },
+  };
+}
+
+function vitest(name, project) {
+  const file = `vitest-${project}.json`;
+  return lane(name, countVitest, file, tool('vitest', 'vitest.mjs'),
+    'run', '--project', project, '--reporter', 'default', '--reporter', 'json', '--outputFile.json', `test-results/${file}`);
+}
+
+/** A test file that could not even be read holds no test and counts as one failure. */
+function countVitest({ numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults }) {
+  const unread = testResults.filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0).length;
+  return { passed: numPassedTests, failed: numFailedTests + unread, skipped: numPendingTests + numTodoTests };
+}
+
+/** Each of the two Chromium lanes must have run something. */
+function countPlaywright({ suites, errors, stats }) {
+  const projects = new Set();
+  const walk = (suite) => {
+    for (const spec of suite.specs ?? []) for (const test of spec.tests) projects.add(test.projectName);
+    suite.suites?.forEach(walk);
+  };
+  suites.forEach(walk);
+  const empty = ['webgpu', 'wasm'].filter((project) => !projects.has(project)).length;
+  return { passed: stats.expected, failed: stats.unexpected + stats.flaky + errors.length + empty, skipped: stats.skipped };
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once('error', reject).listen(0, () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,53 @@
+/** Which part may import which. DESIGN in one line: page → protocol ← engine, and inside the engine one direction. */
+const TEST = '\\.test\\.tsx?$';
+/** Runs in Node only: the command line, tools and tests. */
+const NODE_ONLY = `^(workers/node/|models/|e2e/|\\.ci/|vite\\.config\\.ts$)|\\.mjs$|${TEST}`;
+/** Where the page, the workers, the programs and the tests begin. */
+const ENTRY = `^src/main\\.tsx$|\\.worker\\.ts$|^workers/node/cli\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
+
+const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
+
+export default {
+  forbidden: [
+    forbid('engine-knows-no-page', 'workers never import from src.',
+      { path: '^workers/' }, { path: '^src/' }),
+    forbid('page-sees-only-the-protocol', 'src imports from workers only the protocol; its engine client also the remote wrapper and the worker entry.',
+      { path: '^src/', pathNot: '^src/engine/' }, { path: '^workers/', pathNot: '^workers/protocol\\.ts$' }),
+    forbid('engine-client-boundary', 'src/engine imports from workers the protocol, the remote wrapper and the worker entry, nothing behind them.',
+      { path: '^src/engine/' }, { path: '^workers/', pathNot: '^workers/(protocol|remote|engine\\.worker)\\.ts$' }),
+    forbid('one-place-for-comlink', 'comlink hangs when a worker dies; workers/remote.ts wraps it once.',
+      { path: '^(src|workers)/', pathNot: '^workers/remote\\.ts$' }, { path: 'node_modules/comlink/' }),
+    forbid('protocol-is-types-only', 'The protocol imports nothing.',
+      { path: '^workers/protocol\\.ts$' }, { path: '.' }),
+    forbid('kernels-know-no-model', 'A kernel sees matrices, not graphs, plans or text; how a half-precision number is read is common ground.',
+      { path: '^workers/kernels/', pathNot: TEST }, { path: '^workers/(onnx|plan|evaluate|storage|node)/|^workers/pipeline\\.ts$', pathNot: '^workers/onnx/float16\\.ts$' }),
+    forbid('schemes-are-pure', 'A scheme is a precision and its scalar maths.',
+      { path: '^workers/schemes/', pathNot: TEST }, { path: '^workers/(onnx|kernels|plan|evaluate|storage|node)/|^workers/pipeline\\.ts$' }),
+    forbid('onnx-knows-no-level', 'Reading and writing the format needs no plan, kernel or runtime.',
+      { path: '^workers/onnx/', pathNot: TEST }, { path: '^workers/(plan|kernels|evaluate|storage|node)/|^workers/pipeline\\.ts$' }),
+    forbid('models-and-e2e-are-leaves', 'Nothing that ships imports the sample model\'s tools or the end-to-end tests.',
+      { path: '^(src|workers)/', pathNot: TEST }, { path: '^(models|e2e|\\.ci)/' }),
+    forbid('node-built-ins-in-node-code', 'The page and the engine run in a browser.',
+      { path: '.', pathNot: NODE_ONLY }, { dependencyTypes: ['core'] }),
+    forbid('nothing-imports-tests', 'Tests are entry points.',
+      { path: '.' }, { path: TEST }),
+    forbid('no-cycles', 'Modules that need each other are one module.',
+      { path: '.' }, { circular: true }),
+    forbid('no-dev-dependencies', 'What ships is in dependencies.',
+      { path: '^(src|workers)/', pathNot: `${TEST}|\\.mjs$|^workers/kernels/wasm/assembly/` },
+      { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm'] }),
+    forbid('no-undeclared-packages', 'Every package imported is in package.json.',
+      { path: '.' }, { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] }),
+    forbid('no-unresolvable', 'Every import leads somewhere.',
+      { path: '.' }, { couldNotResolve: true, pathNot: '^onnxruntime-web/ort-wasm-simd-threaded\\.(mjs|wasm)\\?url$' }),
+    forbid('nothing-unused', 'What no page, worker, program or test reaches is dead.',
+      { path: ENTRY }, { path: '^(src|workers|models|e2e|\\.ci)/', pathNot: `${ENTRY}|\\.d\\.m?ts$`, reachable: false }),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^workers/kernels/wasm/assembly/|/build/|^dist/' },
+    tsPreCompilationDeps: 'specify',
+    tsConfig: { fileName: 'tsconfig.base.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'browser', 'default', 'types'] },
+  },
+};

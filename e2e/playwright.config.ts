@@ -1,0 +1,42 @@
+/** End to end: the built page, as `vite preview` serves it, in Chromium with WebGPU and without. */
+import { defineConfig } from '@playwright/test';
+import { chromiumFlags, requireChromium } from '../.ci/chromium.mjs';
+import { type Lane } from './lane.ts';
+
+const port = Number(process.env.E2E_PORT) || 4317;
+const executablePath = requireChromium();
+
+const lane = (name: string, webgpu: boolean) => ({
+  name,
+  testIgnore: /\.shots\.ts$/,
+  use: { webgpu, launchOptions: { executablePath, args: chromiumFlags({ webgpu }), ignoreDefaultArgs: ['--disable-gpu'] } },
+});
+
+export default defineConfig<Lane>({
+  testDir: '.',
+  testMatch: /\.(spec|shots)\.ts$/,
+  outputDir: '../test-results/e2e',
+  // One page at a time: the engine uses every core there is.
+  workers: 1,
+  forbidOnly: true,
+  timeout: 120_000,
+  reporter: [['list'], ['json', { outputFile: '../test-results/e2e.json' }]],
+  use: {
+    baseURL: `http://localhost:${port}`,
+    screenshot: 'only-on-failure',
+    trace: 'retain-on-failure',
+  },
+  projects: [
+    lane('webgpu', true),
+    lane('wasm', false),
+    { ...lane('screenshots', true), testIgnore: /\.spec\.ts$/ },
+  ],
+  webServer: {
+    command: `node node_modules/vite/bin/vite.js preview --port ${port} --strictPort`,
+    cwd: '..',
+    port,
+    reuseExistingServer: false,
+    stdout: 'ignore',
+    stderr: 'pipe',
+  },
+});

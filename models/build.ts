@@ -1,0 +1,142 @@
+/** Tiny ONNX models made in code, for tests: as exporters write them, small enough to read. */
+import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import {
+  AttributeProto_AttributeType, AttributeProtoSchema, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema,
+  TensorProtoSchema, TensorShapeProto_DimensionSchema, TensorShapeProtoSchema, TypeProto_TensorSchema, TypeProtoSchema, ValueInfoProtoSchema,
+  type AttributeProto, type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto,
+} from 'onnx-buf';
+import { toFloat16Array } from '../workers/onnx/float16.ts';
+
+export type FloatType = 'float32' | 'float16';
+
+const CODES = { float32: 1, uint8: 2, int32: 6, int64: 7, float16: 10 } as const;
+type Code = keyof typeof CODES;
+
+/** A tensor with raw data; float16 takes the nearest half of each value. */
+export function tensor(name: string, type: Code, dims: readonly number[], values: ArrayLike<number>): TensorProto {
+  const array = type === 'float32' ? Float32Array.from(values)
+    : type === 'float16' ? toFloat16Array(Float32Array.from(values))
+      : type === 'int64' ? BigInt64Array.from(Array.from(values, BigInt))
+        : type === 'int32' ? Int32Array.from(values) : Uint8Array.from(values);
+  return create(TensorProtoSchema, { name, dataType: CODES[type], dims: dims.map(BigInt), rawData: new Uint8Array(array.buffer) });
+}
+
+/** A node; attributes are integers, lists of integers, or graphs. */
+export function node(opType: string, input: string[], output: string[], attributes: Record<string, number | number[] | GraphProto> = {}, domain = ''): NodeProto {
+  return create(NodeProtoSchema, {
+    opType, input, output, domain, name: `${output[0] ?? ''}/${opType}`,
+    attribute: Object.entries(attributes).map(([name, value]): AttributeProto => create(AttributeProtoSchema, typeof value === 'number'
+      ? { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) }
+      : Array.isArray(value)
+        ? { name, type: AttributeProto_AttributeType.INTS, ints: value.map(BigInt) }
+        : { name, type: AttributeProto_AttributeType.GRAPH, g: value })),
+  });
+}
+
+/** A graph input or output; string dimensions are free. */
+export function value(name: string, type: Code, dims: readonly (number | string)[]): ValueInfoProto {
+  const dim = dims.map((size) => create(TensorShapeProto_DimensionSchema, {
+    value: typeof size === 'number' ? { case: 'dimValue', value: BigInt(size) } : { case: 'dimParam', value: size },
+  }));
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, {
+      value: { case: 'tensorType', value: create(TypeProto_TensorSchema, { elemType: CODES[type], shape: create(TensorShapeProtoSchema, { dim }) }) },
+    }),
+  });
+}
+
+export function graph(init: Omit<MessageInitShape<typeof GraphProtoSchema>, '$typeName'>): GraphProto {
+  return create(GraphProtoSchema, { name: 'graph', ...init });
+}
+
+export function model(body: GraphProto, opset = 17, irVersion = 8): ModelProto {
+  return create(ModelProtoSchema, {
+    irVersion: BigInt(irVersion), producerName: 'nibble-tests', graph: body,
+    opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(opset) })],
+  });
+}
+
+export function encode(proto: ModelProto): Uint8Array<ArrayBuffer> {
+  return toBinary(ModelProtoSchema, proto);
+}
+
+/** Seeded numbers, roughly normal: the sum of four uniform ones (mulberry32). */
+export function randomValues(seed: number, count: number, scale = 1): Float32Array {
+  let state = seed >>> 0;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+  return Float32Array.from({ length: count }, () => (uniform() + uniform() + uniform() + uniform() - 2) * scale);
+}
+
+/** y = x · w with w [K, N]. */
+export function matMulModel(weights: Float32Array, k: number, n: number, type: FloatType = 'float32'): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({
+    node: [node('MatMul', ['x', 'w'], ['y'])],
+    initializer: [tensor('w', type, [k, n], weights)],
+    input: [value('x', type, ['rows', k])],
+    output: [value('y', type, ['rows', n])],
+  })));
+}
+
+export interface TinyLanguageModel {
+  vocabulary: number;
+  width: number;
+  hidden: number;
+  type: FloatType;
+  /** The output projection is the embedding seen through a Transpose. */
+  tied: boolean;
+  opset?: number;
+}
+
+/** Weights of a tiny language model by name, as float32. */
+export function tinyWeights({ vocabulary, width, hidden, tied }: TinyLanguageModel, seed = 1): Map<string, { dims: number[]; values: Float32Array }> {
+  const make = (offset: number, dims: number[], scale: number) => ({ dims, values: randomValues(seed * 1000 + offset, dims.reduce((a, b) => a * b, 1), scale) });
+  return new Map([
+    ['embed.weight', make(1, [vocabulary, width], 1)],
+    ['layers.0.up.weight', make(2, [width, hidden], 0.3)],
+    ['layers.0.down.weight', make(3, [hidden, width], 0.3)],
+    ['layers.0.norm.weight', make(4, [width], 1)],
+    ...(tied ? [] : [['head.weight', make(5, [width, vocabulary], 0.3)] as const]),
+  ]);
+}
+
+/**
+ * input_ids [batch, sequence] → logits [batch, sequence, vocabulary]: embedding, a gated feed-forward block with a
+ * residual, output projection. `override` replaces weights, as the same graph with dequantized weights needs.
+ */
+export function tinyLanguageModel(shape: TinyLanguageModel, override: ReadonlyMap<string, Float32Array> = new Map(), seed = 1): Uint8Array<ArrayBuffer> {
+  const initializer = [...tinyWeights(shape, seed)].map(([name, { dims, values }]) => tensor(name, shape.type, dims, override.get(name) ?? values));
+  const head = shape.tied ? [node('Transpose', ['embed.weight'], ['head_t'], { perm: [1, 0] }), node('MatMul', ['out', 'head_t'], ['logits'])]
+    : [node('MatMul', ['out', 'head.weight'], ['logits'])];
+  return encode(model(graph({
+    node: [
+      node('Gather', ['embed.weight', 'input_ids'], ['x']),
+      node('Mul', ['x', 'layers.0.norm.weight'], ['n']),
+      node('MatMul', ['n', 'layers.0.up.weight'], ['u']),
+      node('Tanh', ['u'], ['t']),
+      node('MatMul', ['t', 'layers.0.down.weight'], ['d']),
+      node('Add', ['x', 'd'], ['out']),
+      ...head,
+    ],
+    initializer,
+    input: [value('input_ids', 'int64', ['batch', 'sequence'])],
+    output: [value('logits', shape.type, ['batch', 'sequence', shape.vocabulary])],
+  }), shape.opset));
+}
+
+/** A tokenizer.json whose 256 tokens are the bytes, in the alphabet byte-level BPE writes them in (GPT-2's encoder.py). */
+export function byteTokenizer(): string {
+  const printable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  let next = 256;
+  const vocab = Object.fromEntries(Array.from({ length: 256 }, (_, byte) => [String.fromCodePoint(printable(byte) ? byte : next++), byte]));
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
+  return JSON.stringify({
+    version: '1.0', truncation: null, padding: null, added_tokens: [], normalizer: null, pre_tokenizer: byteLevel, post_processor: null, decoder: byteLevel,
+    model: { type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false, vocab, merges: [] },
+  });
+}

@@ -1,0 +1,90 @@
+/** The charts of a comparison. Loaded only when there is something to draw. */
+import type { ReactNode } from 'react';
+import { formatBytes, formatBytesTick, formatEstimate, formatShare } from '../format/numbers.ts';
+import layout from '../layout.module.css';
+import type { Figure } from '../store/run.ts';
+import { Hint, Term } from '../terms/term.tsx';
+import classes from './charts.module.css';
+import { Frontier } from './frontier.tsx';
+import { LevelBars, type Bar } from './level-bars.tsx';
+
+interface Props {
+  figures: Figure[];
+  cacheBytes: number | null;
+  measuring: boolean;
+  protocol: string | null;
+  contextControl: ReactNode;
+}
+
+export function Charts({ figures, cacheBytes, measuring, protocol, contextControl }: Props) {
+  const bars = (of: (figure: Figure) => Omit<Bar, 'uid' | 'slot' | 'id' | 'detail'> | null): Bar[] => figures.map((figure) => ({
+    uid: figure.level.uid, slot: figure.level.slot, id: figure.level.id, detail: figure.name.slice(figure.level.id.length + 1),
+    ...(of(figure) ?? { value: null, text: '' }),
+  }));
+  const share = cacheBytes ?? 0;
+  return (
+    <div className={classes.grid}>
+      {measuring && (
+        <Card wide title="Bytes against drift" about={<>Down and to the left is better. The dashed line joins the <Term id="frontier">frontier</Term>.</>} protocol={protocol}>
+          <Frontier figures={figures} />
+        </Card>
+      )}
+      <Card title="File size" about="Bytes on disk and over the wire.">
+        <LevelBars
+          name="File size" tick={formatBytesTick}
+          bars={bars(({ bytes }) => bytes === null ? null : { value: bytes, text: formatBytes(bytes) })}
+        />
+      </Card>
+      <Card
+        title="Memory, predicted" control={contextControl}
+        about={cacheBytes === null ? 'Weights alone.' : <>Weights, and in the lighter part the <Term id="kvCache">KV cache</Term>.</>}
+      >
+        <LevelBars
+          name="Memory, predicted" tick={formatBytesTick}
+          bars={bars(({ weightBytes }) => weightBytes === null ? null : { value: weightBytes, more: share, text: formatBytes(weightBytes + share) })}
+        />
+      </Card>
+      {measuring && (
+        <>
+          <Card title={<Term id="perplexity">Perplexity</Term>} about="Lower is better. Whiskers show one standard error; the axis does not start at zero." protocol={protocol}>
+            <LevelBars
+              name="Perplexity" tick={String} dots
+              bars={bars(({ perplexity }) => perplexity ? { value: perplexity.value, error: perplexity.error, text: formatEstimate(perplexity) } : null)}
+            />
+          </Card>
+          <Card title={<Term id="kld">KL divergence from fp16</Term>} about="Nats per token, mean and one standard error; 0 is identical." protocol={protocol}>
+            <LevelBars
+              name="KL divergence from fp16, nats per token" tick={String}
+              bars={bars(({ baseline, drift }) => baseline ? { value: 0, text: 'the yardstick' }
+                : drift ? { value: drift.kld.mean, error: drift.kld.error, text: formatEstimate({ value: drift.kld.mean, error: drift.kld.error }) } : null)}
+            />
+          </Card>
+          <Card title={<Term id="sameTop">Same top token</Term>} about="Share of tokens; the axis does not start at zero." protocol={protocol} wide>
+            <LevelBars
+              name="Same top token as fp16" tick={(value) => `${Number((value * 100).toPrecision(4))}\u00a0%`} dots limit={1}
+              bars={bars(({ baseline, drift }) => baseline ? { value: 1, text: 'the yardstick' }
+                : drift ? { value: drift.sameTop.value, error: drift.sameTop.error, text: formatShare(drift.sameTop) } : null)}
+            />
+          </Card>
+        </>
+      )}
+    </div>
+  );
+}
+
+interface CardProps { title: ReactNode; about: ReactNode; protocol?: string | null; control?: ReactNode; wide?: boolean; children: ReactNode }
+
+function Card({ title, about, protocol, control, wide = false, children }: CardProps) {
+  return (
+    <figure className={`${layout.panel} ${classes.card}`} data-wide={wide || undefined}>
+      <figcaption>
+        <div className={classes.cardHead}>
+          <h3>{title}</h3>
+          {control ?? (protocol && <Hint text={protocol} className={classes.how}>how measured</Hint>)}
+        </div>
+        <p>{about}</p>
+      </figcaption>
+      {children}
+    </figure>
+  );
+}

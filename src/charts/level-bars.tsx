@@ -1,0 +1,136 @@
+/** One number a level, as bars or as dots with whiskers, with the numbers themselves in a column beside them. */
+import { useId } from 'react';
+import { Bar as RechartsBar, BarChart, CartesianGrid, ErrorBar, ResponsiveContainer, usePlotArea, XAxis, YAxis } from 'recharts';
+import classes from './charts.module.css';
+import { axisOf } from './domain.ts';
+import { patternId, Patterns, Shape, tone } from './mark.tsx';
+
+export interface Bar {
+  uid: string;
+  slot: number;
+  id: string;
+  /** Settings, shown small under the id. */
+  detail: string;
+  /** Null where there is no number yet; its place is kept. */
+  value: number | null;
+  error?: number;
+  /** A second part on top of the first, drawn lighter. */
+  more?: number;
+  text: string;
+}
+
+interface Props { name: string; bars: Bar[]; tick: (value: number) => string; dots?: boolean; limit?: number }
+
+const ROW = 46;
+const NAME_ROOM = 84;
+const LETTER = 6.9;
+const GAP = 14;
+
+export function LevelBars({ name, bars, tick, dots = false, limit }: Props) {
+  const prefix = useId();
+  const summary = `${name}: ${bars.filter(({ value }) => value !== null).map(({ id, detail, text }) => `${id}${detail ? ` ${detail}` : ''} ${text}`).join('; ')}`;
+  const { domain, ticks } = axisOf(bars, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });
+  const valueRoom = Math.max(9, ...bars.map(({ text }) => text.length)) * LETTER + GAP;
+  const height = bars.length * ROW + 26;
+  const stacked = bars.some(({ more }) => more !== undefined);
+  return (
+    <div className={classes.chart} role="img" aria-label={summary}>
+      <ResponsiveContainer width="100%" height={height} initialDimension={{ width: 480, height }}>
+        <BarChart data={bars} layout="vertical" accessibilityLayer={false} barSize={20} margin={{ top: 0, right: valueRoom, bottom: 0, left: 0 }}>
+          <Patterns slots={bars.map(({ slot }) => slot)} prefix={prefix} />
+          <CartesianGrid horizontal={false} stroke="var(--line)" />
+          <XAxis type="number" domain={domain} allowDataOverflow ticks={ticks} tickFormatter={tick} tickLine={false} axisLine={false} height={24} minTickGap={8}
+            tick={{ fill: 'var(--muted)', fontSize: 11 }} />
+          <YAxis type="category" dataKey="uid" width={NAME_ROOM} tickLine={false} axisLine={{ stroke: dots ? 'var(--line)' : 'var(--line-strong)' }}
+            tick={({ x, y, payload }) => <Name bar={bars.find(({ uid }) => uid === payload.value)} x={Number(x)} y={Number(y)} />} />
+          <RechartsBar dataKey="value" stackId="all" isAnimationActive={false} shape={(props: unknown) => dots || !drawn(props, bars) ? <g /> : <Body {...boxOf(props)} prefix={prefix} />}>
+            {bars.some(({ error }) => error !== undefined) && (
+              <ErrorBar dataKey={(bar: Bar) => bar.error ?? 0} direction="x" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
+            )}
+          </RechartsBar>
+          {stacked && <RechartsBar dataKey="more" stackId="all" isAnimationActive={false} shape={(props: unknown) => drawn(props, bars) ? <More {...boxOf(props)} /> : <g />} />}
+          {dots && <Dots bars={bars} domain={domain} />}
+          <Values bars={bars} />
+        </BarChart>
+      </ResponsiveContainer>
+    </div>
+  );
+}
+
+interface Box { x: number; y: number; width: number; height: number; slot: number }
+
+/** The chart library hands a shape its place and its datum in one untyped object. */
+function boxOf(props: unknown): Box {
+  const source = typeof props === 'object' && props !== null ? props : {};
+  const number = (key: string): number => {
+    const value: unknown = Reflect.get(source, key);
+    return typeof value === 'number' && Number.isFinite(value) ? value : 0;
+  };
+  return { x: number('x'), y: number('y'), width: number('width'), height: number('height'), slot: number('slot') };
+}
+
+/** Levels without a number yet come as bars of no length, which must not look like a zero. */
+function drawn(props: unknown, bars: Bar[]): boolean {
+  if (typeof props !== 'object' || props === null) return false;
+  const uid: unknown = Reflect.get(props, 'uid');
+  return bars.some((bar) => bar.uid === uid && bar.value !== null);
+}
+
+function Body({ x, y, width, height, slot, prefix }: Box & { prefix: string }) {
+  return <rect x={x} y={y} width={Math.max(width, 1)} height={height} rx={2} fill={`url(#${patternId(prefix, slot)})`} />;
+}
+
+/** Drawn over the plot and not inside it, where a mark at the very end would be cut in half. */
+function Dots({ bars, domain: [low, high] }: { bars: Bar[]; domain: [number, number] }) {
+  const area = usePlotArea();
+  if (!area) return null;
+  return (
+    <g>
+      {bars.map(({ uid, slot, value }, index) => {
+        if (value === null) return null;
+        const x = area.x + ((value - low) / (high - low)) * area.width;
+        const y = area.y + ((index + 0.5) * area.height) / bars.length;
+        return (
+          <g key={uid}>
+            <line x1={area.x} x2={x} y1={y} y2={y} stroke={tone(slot)} strokeWidth={1} strokeDasharray="1 4" />
+            <Shape slot={slot} x={x} y={y} size={13} />
+          </g>
+        );
+      })}
+    </g>
+  );
+}
+
+function More({ x, y, width, height, slot }: Box) {
+  return <rect x={x} y={y} width={Math.max(0, width)} height={height} rx={2} fill={tone(slot)} fillOpacity={0.3} stroke={tone(slot)} strokeOpacity={0.6} />;
+}
+
+function Values({ bars }: { bars: Bar[] }) {
+  const area = usePlotArea();
+  if (!area) return null;
+  return (
+    <g>
+      {bars.map(({ uid, text }, index) => (
+        <text key={uid} x={area.x + area.width + GAP} y={area.y + ((index + 0.5) * area.height) / bars.length} dominantBaseline="central" fill="var(--ink)" fontSize={12} fontWeight={550}>{text}</text>
+      ))}
+    </g>
+  );
+}
+
+function Name({ bar, x, y }: { bar: Bar | undefined; x: number; y: number }) {
+  if (!bar) return null;
+  const left = x - NAME_ROOM + 14;
+  return (
+    <g>
+      <Shape slot={bar.slot} x={left} y={y} size={10} />
+      <text x={left + 12} y={bar.detail ? y - 6 : y} dominantBaseline="central" fill="var(--ink)" fontSize={12.5} fontWeight={600}>{bar.id}</text>
+      {bar.detail && <text x={left + 12} y={y + 8} dominantBaseline="central" fill="var(--muted)" fontSize={9.5}>{short(bar.detail)}</text>}
+    </g>
+  );
+}
+
+/** The full words are in the table and in the chart's label; here there is room for a few letters. */
+function short(detail: string): string {
+  const words = detail.replace('asymmetric', 'asym').replace('block ', 'b').replace('head kept', 'head').replace('embedding', 'emb');
+  return words.length > 13 ? `${words.slice(0, 12)}…` : words;
+}

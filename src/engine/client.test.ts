@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Engine, EngineEvent, Job, Report, Result } from '../../workers/protocol.ts';
+import { WORKER_CRASHED, type RemoteWorker } from '../../workers/remote.ts';
+import { CANCEL_PATIENCE_MS, createEngineClient } from './client.ts';
+
+const job: Job = { files: [], levels: [], maxTokens: null };
+const cancelled: Result<Report> = { ok: false, error: { code: 'cancelled', message: 'stopped', action: '', details: '' } };
+
+/** Workers that do what the test says; `calls` is what each was asked. */
+function fleet(compare: (report: (event: EngineEvent) => void) => Promise<Result<Report>>, cancel: () => void = () => undefined) {
+  const calls: string[] = [];
+  let started = 0;
+  const crashes: (() => void)[] = [];
+  const start = (): RemoteWorker<Engine> => {
+    started++;
+    let end!: (reason: Error) => void;
+    const gone = new Promise<Error>((resolve) => { end = resolve; });
+    const crash = () => { const error = new Error('gone'); error.name = WORKER_CRASHED; end(error); };
+    crashes.push(crash);
+    const orGone = <R>(reply: Promise<R>) => Promise.race([reply, gone.then((reason): never => { throw reason; })]);
+    let emit: (event: EngineEvent) => void = () => undefined;
+    const api = {
+      capabilities: () => { calls.push('capabilities'); return Promise.resolve({ backend: 'wasm', webgpu: { available: false, reason: 'none' }, isolated: true, threads: 2 }); },
+      open: () => new Promise(() => undefined),
+      compare: () => { calls.push('compare'); return compare((event) => { emit(event); }); },
+      cancel: () => { calls.push('cancel'); cancel(); return Promise.resolve(); },
+    } as unknown as Parameters<Parameters<RemoteWorker<Engine>['call']>[0]>[0];
+    return {
+      gone,
+      terminate: () => { calls.push('terminate'); crash(); },
+      call: (invoke) => orGone(invoke(api)),
+      callWithEvents: (onEvent, invoke) => {
+        emit = onEvent as (event: EngineEvent) => void;
+        return orGone(invoke(api, new MessageChannel().port1));
+      },
+    };
+  };
+  return { start, calls, started: () => started, crash: () => { crashes.at(-1)?.(); } };
+}
+
+beforeEach(() => { vi.useFakeTimers(); });
+afterEach(() => { vi.useRealTimers(); });
+
+describe('engine client', () => {
+  it('turns a crash into an error and starts another worker for the next call', async () => {
+    const workers = fleet(() => Promise.resolve(cancelled));
+    const client = createEngineClient(workers.start);
+    const opening = client.open([]);
+    workers.crash();
+    expect(await opening).toMatchObject({ ok: false, error: { code: 'worker-crashed' } });
+    expect(await client.capabilities()).toMatchObject({ ok: true, value: { backend: 'wasm' } });
+    expect(workers.started()).toBe(2);
+  });
+
+  it('asks first when cancelling, and leaves the worker alone when it stops', async () => {
+    let stop: (result: Result<Report>) => void = () => undefined;
+    const workers = fleet(() => new Promise((resolve) => { stop = resolve; }), () => { stop(cancelled); });
+    const client = createEngineClient(workers.start);
+    const comparing = client.compare(job, () => undefined);
+    await client.cancel();
+    expect(await comparing).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+    expect(workers.calls).toEqual(['compare', 'cancel']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('ends a worker that does not stop, within a second, and the next call works', async () => {
+    const workers = fleet(() => new Promise(() => undefined));
+    const client = createEngineClient(workers.start);
+    const comparing = client.compare(job, () => undefined);
+    const cancelling = client.cancel();
+    await vi.advanceTimersByTimeAsync(CANCEL_PATIENCE_MS);
+    await cancelling;
+    expect(CANCEL_PATIENCE_MS).toBeLessThan(1000);
+    expect(await comparing).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+    expect(workers.calls).toContain('terminate');
+    expect((await client.capabilities()).ok).toBe(true);
+    expect(workers.started()).toBe(2);
+  });
+
+  it('passes events on until the comparison is cancelled', async () => {
+    const seen: string[] = [];
+    let report: (event: EngineEvent) => void = () => undefined;
+    const workers = fleet((emit) => { report = emit; return new Promise(() => undefined); });
+    const client = createEngineClient(workers.start);
+    const comparing = client.compare(job, (event) => { seen.push(event.type); });
+    const event: EngineEvent = { type: 'measured', level: 'a', tokens: 1, perplexity: { value: 1, error: 0 }, drift: null, final: false };
+    report(event);
+    const cancelling = client.cancel();
+    report(event);
+    await vi.advanceTimersByTimeAsync(CANCEL_PATIENCE_MS);
+    await Promise.all([cancelling, comparing]);
+    expect(seen).toEqual(['measured']);
+  });
+
+  it('does nothing when nothing runs', async () => {
+    const workers = fleet(() => Promise.resolve(cancelled));
+    await createEngineClient(workers.start).cancel();
+    expect(workers.started()).toBe(0);
+  });
+});

@@ -1,0 +1,97 @@
+/**
+ * The page's side of the engine worker, and the only file here that knows it is a worker. Calls always settle with a
+ * `Result`: a worker that dies becomes `worker-crashed` and the next call starts another. Nothing in a WASM runtime
+ * can be interrupted, so a cancel that is not heeded soon ends the worker.
+ */
+import type { Capabilities, Engine, EngineError, EngineEvent, Job, LevelPlan, LevelRequest, Opened, Report, Result } from '../../workers/protocol.ts';
+import { connect, WORKER_CRASHED, type RemoteWorker } from '../../workers/remote.ts';
+
+export interface EngineClient {
+  capabilities(): Promise<Result<Capabilities>>;
+  open(files: File[]): Promise<Result<Opened>>;
+  plan(files: File[], levels: LevelRequest[]): Promise<Result<LevelPlan[]>>;
+  compare(job: Job, onEvent: (event: EngineEvent) => void): Promise<Result<Report>>;
+  /** Settles once the comparison under way has settled, at the latest after `CANCEL_PATIENCE_MS`. */
+  cancel(): Promise<void>;
+  /** Ends the worker; the next call starts another. */
+  restart(): void;
+}
+
+/** How long the engine may take to stop by itself. */
+export const CANCEL_PATIENCE_MS = 700;
+
+const CRASHED: Omit<EngineError, 'details'> = {
+  code: 'worker-crashed',
+  message: 'The engine stopped unexpectedly; this is most often a tab out of memory.',
+  action: 'Try again with fewer levels at once or a smaller model. The files and levels on this page are still here.',
+};
+
+const CANCELLED: EngineError = { code: 'cancelled', message: 'The comparison was cancelled.', action: 'Press Compare to start again.', details: '' };
+
+function asError(thrown: unknown): EngineError {
+  const details = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  return thrown instanceof Error && thrown.name === WORKER_CRASHED
+    ? { ...CRASHED, details }
+    : { code: 'internal', message: 'The engine failed in a way it should not.', action: 'Try again, and report the details if it happens twice.', details };
+}
+
+const startWorker = (): RemoteWorker<Engine> =>
+  connect<Engine>(new Worker(new URL('../../workers/engine.worker.ts', import.meta.url), { type: 'module', name: 'engine' }));
+
+export function createEngineClient(start: () => RemoteWorker<Engine> = startWorker): EngineClient {
+  let worker: RemoteWorker<Engine> | null = null;
+  let comparing: { done: Promise<unknown>; cancelled: boolean } | null = null;
+
+  const alive = (): RemoteWorker<Engine> => {
+    if (worker) return worker;
+    const fresh = start();
+    worker = fresh;
+    void fresh.gone.then(() => { if (worker === fresh) worker = null; });
+    return fresh;
+  };
+  const restart = () => {
+    const old = worker;
+    worker = null;
+    old?.terminate();
+  };
+  const settle = async <T>(call: () => Promise<Result<T>>): Promise<Result<T>> => {
+    try {
+      return await call();
+    } catch (thrown) {
+      return { ok: false, error: asError(thrown) };
+    }
+  };
+
+  return {
+    capabilities: () => settle<Capabilities>(async () => ({ ok: true, value: await alive().call((api) => api.capabilities()) })),
+    open: (files) => settle(() => alive().call<Result<Opened>>((api) => api.open(files))),
+    plan: (files, levels) => settle(() => alive().call<Result<LevelPlan[]>>((api) => api.plan(files, levels))),
+    async compare(job, onEvent) {
+      const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };
+      const reply = settle(() => alive().callWithEvents<EngineEvent, Result<Report>>(
+        (event) => { if (!task.cancelled) onEvent(event); },
+        (api, port) => api.compare(job, port),
+      ));
+      task.done = reply;
+      comparing = task;
+      const result = await reply;
+      if (comparing === task) comparing = null;
+      return task.cancelled && !result.ok ? { ok: false, error: CANCELLED } : result;
+    },
+    async cancel() {
+      const task = comparing;
+      if (!task) return;
+      task.cancelled = true;
+      // Asked for, not waited for: a busy or dead worker never answers, and `gone` or the clock settles it.
+      void settle(async () => ({ ok: true, value: await alive().call((api) => api.cancel()) }));
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const patience = new Promise<'late'>((resolve) => { timer = setTimeout(() => { resolve('late'); }, CANCEL_PATIENCE_MS); });
+      const first = await Promise.race([task.done, patience]);
+      clearTimeout(timer);
+      if (first !== 'late') return;
+      restart();
+      await task.done;
+    },
+    restart,
+  };
+}

@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import {
+  decimalsFor, formatBytes, formatBytesTick, formatChange, formatCount, formatDuration, formatEstimate, formatLargeCount, formatProgress,
+  formatShape, formatShare, formatSmaller, formatValue,
+} from './numbers.ts';
+
+/** Non-breaking spaces read as spaces. */
+const plain = (text: string) => text.replaceAll('\u00a0', ' ');
+
+describe('bytes', () => {
+  it.each([
+    [0, '0 B'], [999, '999 B'], [1000, '1.00 kB'], [11_733_514, '11.7 MB'], [5_548_295, '5.55 MB'],
+    [999_499, '999 kB'], [999_500, '1.00 MB'], [2_147_483_647, '2.15 GB'], [123_400_000, '123 MB'],
+  ])('%i is %s', (bytes, text) => { expect(plain(formatBytes(bytes))).toBe(text); });
+});
+
+describe('bytes on an axis', () => {
+  it.each([[0, '0 B'], [4_000_000, '4 MB'], [2_500_000, '2.5 MB'], [100_000_000, '100 MB'], [12_500, '12.5 kB']])(
+    '%i is %s', (bytes, text) => { expect(plain(formatBytesTick(bytes))).toBe(text); });
+});
+
+describe('ratios', () => {
+  it.each([
+    [3_400_000, 11_560_000, '3.4× smaller'], [5_548_295, 11_733_514, '2.1× smaller'],
+    [12_000_000, 10_000_000, '1.2× larger'], [10, 10, 'same size'], [9_800, 10_000, '2.0 % smaller'],
+    [1, 12, '12× smaller'], [0, 12, 'size unknown'],
+  ])('%i against %i is %s', (bytes, baseline, text) => { expect(plain(formatSmaller(bytes, baseline))).toBe(text); });
+});
+
+describe('estimates', () => {
+  it('shows an error to one digit, two when it starts with 1 or 2', () => {
+    expect([0.1039, 0.38, 0.0296, 0.97, 12, 3.2].map(decimalsFor)).toEqual([2, 1, 2, 1, 0, 0]);
+  });
+  it('writes value and error to the same decimals', () => {
+    expect(plain(formatEstimate({ value: 8.5202, error: 0.1039 }))).toBe('8.52 ± 0.10');
+    expect(plain(formatEstimate({ value: 56.6679, error: 0.6465 }))).toBe('56.7 ± 0.6');
+    expect(plain(formatEstimate({ value: 0.010778, error: 0.0000379 }))).toBe('0.01078 ± 0.00004');
+    expect(plain(formatEstimate({ value: 4.0673e-5, error: 1.554e-7 }))).toBe('(4.067 ± 0.016) × 10⁻⁵');
+    expect(formatValue({ value: 10.3612, error: 0.12 })).toBe('10.36');
+  });
+  it('says so where there is no number', () => {
+    expect(formatEstimate({ value: NaN, error: 1 })).toBe('not a number');
+    expect(formatChange({ value: Infinity, error: 1 })).toBe('not a number');
+  });
+  it('turns a ratio of perplexities into a change with its error', () => {
+    expect(plain(formatChange({ value: Math.log(1.216), error: 0.0031 }))).toBe('+21.6 % ± 0.4');
+    expect(plain(formatChange({ value: -0.0002, error: 0.0001 }))).toBe('−0.020 % ± 0.010');
+  });
+  it('writes shares in per cent', () => {
+    expect(plain(formatShare({ value: 0.91248, error: 0.00114 }))).toBe('91.25 % ± 0.11');
+    expect(plain(formatShare({ value: 1, error: 0 }))).toBe('100.0 %');
+  });
+});
+
+describe('the rest', () => {
+  it('writes counts, shapes and times', () => {
+    expect(formatCount(122991)).toBe('122,991');
+    expect(plain(formatLargeCount(5_833_344))).toBe('5.83 million');
+    expect(plain(formatLargeCount(1_235_814_432))).toBe('1.24 billion');
+    expect(plain(formatLargeCount(264_000))).toBe('264 thousand');
+    expect(formatShape([4096, 384])).toBe('4,096 × 384');
+    expect(formatShape([])).toBe('scalar');
+    expect([0.4, 8.2, 59.6, 80, 7500].map(formatDuration).map(plain)).toEqual(['under 1 s', '8 s', '1 min', '1 min 20 s', '2 h 5 min']);
+  });
+  it('never says 100 % before the end', () => {
+    expect([0, 0.5, 0.999, 1, 2].map(formatProgress).map(plain)).toEqual(['0 %', '50 %', '99 %', '100 %', '100 %']);
+  });
+});

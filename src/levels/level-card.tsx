@@ -1,0 +1,142 @@
+/** One level: its settings and what it will weigh. */
+import { ActionIcon, NativeSelect, SegmentedControl, Switch, Tooltip } from '@mantine/core';
+import { IconCopy, IconTrash } from '@tabler/icons-react';
+import { useId, type ReactNode } from 'react';
+import type { BlockSize, LevelSettings } from '../../workers/protocol.ts';
+import { Mark, tone } from '../charts/mark.tsx';
+import { formatBytes, formatCount, formatSmaller } from '../format/numbers.ts';
+import { BLOCKS, DEFAULT_BLOCK, levelName, type Level } from '../store/levels.ts';
+import { isActive } from '../store/run.ts';
+import { actions, useWorkbench } from '../store/use-workbench.ts';
+import { Hint, Term } from '../terms/term.tsx';
+import classes from './levels.module.css';
+
+export function LevelCard({ level }: { level: Level }) {
+  const running = useWorkbench((state) => isActive(state.run));
+  const name = levelName(level);
+  const pinned = level.id === 'fp16';
+  return (
+    <article className={classes.card} aria-label={name} style={{ '--tone': tone(level.slot) }}>
+      <header className={classes.cardHead}>
+        <h3><Mark slot={level.slot} size={14} /> <Term id={level.id}>{level.id}</Term></h3>
+        {pinned ? <span className={classes.pinned}>baseline</span> : (
+          <div>
+            <Tooltip label="Duplicate">
+              <ActionIcon variant="subtle" color="gray" size="sm" aria-label={`Duplicate ${name}`} disabled={running} onClick={() => { actions.duplicateLevel(level.uid); }}>
+                <IconCopy size={15} stroke={1.75} />
+              </ActionIcon>
+            </Tooltip>
+            <Tooltip label="Remove">
+              <ActionIcon variant="subtle" color="gray" size="sm" aria-label={`Remove ${name}`} disabled={running} onClick={() => { actions.removeLevel(level.uid); }}>
+                <IconTrash size={15} stroke={1.75} />
+              </ActionIcon>
+            </Tooltip>
+          </div>
+        )}
+      </header>
+      <Prediction level={level} />
+      {pinned ? <Baseline /> : <Settings level={level} />}
+    </article>
+  );
+}
+
+function Prediction({ level }: { level: Level }) {
+  const entry = useWorkbench((state) => state.plans.get(level.uid));
+  const baseline = useWorkbench((state) => state.plans.get(state.levels.find(({ id }) => id === 'fp16')?.uid ?? '')?.plan);
+  const current = entry?.forLevel === levelName(level);
+  const plan = entry?.plan;
+  if (plan?.problem && current) {
+    return (
+      <div className={classes.prediction} role="note">
+        <p className={classes.problemText}><strong>{plan.problem.message}</strong> {plan.problem.action}</p>
+      </div>
+    );
+  }
+  return (
+    <div className={classes.prediction} data-stale={!current || undefined}>
+      <p className={classes.bytes}>
+        {plan ? <Hint text={`${formatCount(plan.bytes)} bytes, known before any weight is read`}>{formatBytes(plan.bytes)}</Hint> : '\u00a0'}
+        {plan && baseline && level.id !== 'fp16' && <span className={classes.ratio}>{formatSmaller(plan.bytes, baseline.bytes)}</span>}
+      </p>
+      <p className={classes.summary}>{plan?.summary ?? '\u00a0'}</p>
+    </div>
+  );
+}
+
+function Baseline() {
+  const baseline = useWorkbench((state) => state.opened?.model?.baseline);
+  return (
+    <p className={classes.baseline}>
+      {baseline === 'rounded-to-fp16' && 'The model with its weights rounded to fp16. '}
+      The yardstick: every other level is measured against it, on the same text.
+    </p>
+  );
+}
+
+function Settings({ level }: { level: Level }) {
+  const running = useWorkbench((state) => isActive(state.run));
+  const { settings } = level;
+  const edit = (change: LevelSettings) => { actions.editLevel(level.uid, { ...settings, ...change }); };
+  return (
+    <div className={classes.settings}>
+      {level.id === 'int4' ? (
+        <>
+          <Setting label={<Term id="block">Block</Term>}>
+            {(labelId) => (
+              <NativeSelect
+                size="xs" aria-labelledby={labelId} disabled={running} className={classes.select}
+                data={BLOCKS.map((block) => ({ value: String(block), label: `${block} weights` }))}
+                value={String(settings.block ?? DEFAULT_BLOCK)}
+                onChange={(event) => { const block = BLOCKS.find((size) => String(size) === event.currentTarget.value); if (block) edit({ block: block satisfies BlockSize }); }}
+              />
+            )}
+          </Setting>
+          <Setting label={<Term id="symmetric">Range</Term>}>
+            {(labelId) => (
+              <SegmentedControl
+                size="xs" aria-labelledby={labelId} disabled={running}
+                data={['symmetric', 'asymmetric']}
+                value={settings.asymmetric ? 'asymmetric' : 'symmetric'}
+                onChange={(value) => { edit({ asymmetric: value === 'asymmetric' }); }}
+              />
+            )}
+          </Setting>
+        </>
+      ) : (
+        <>
+          <Setting label={<Term id="block">Block</Term>}>{() => <span className={classes.fixed}>{DEFAULT_BLOCK} weights</span>}</Setting>
+          <Setting label={<Term id="symmetric">Range</Term>}>{() => <span className={classes.fixed}>symmetric</span>}</Setting>
+        </>
+      )}
+      <Setting label={<Term id="head">Quantize output head</Term>}>
+        {(labelId) => (
+          <Switch
+            size="sm" aria-labelledby={labelId} disabled={running} checked={settings.head !== 'keep'}
+            onChange={(event) => {
+              const next: LevelSettings = { ...settings, head: 'keep' };
+              if (event.currentTarget.checked) delete next.head;
+              actions.editLevel(level.uid, next);
+            }}
+          />
+        )}
+      </Setting>
+      <Setting label={<Term id="embedding">Quantize embedding</Term>}>
+        {(labelId) => (
+          <Switch size="sm" aria-labelledby={labelId} disabled={running} checked={settings.embedding ?? false}
+            onChange={(event) => { edit({ embedding: event.currentTarget.checked }); }} />
+        )}
+      </Setting>
+    </div>
+  );
+}
+
+/** The meaning sits on the words; the control takes them as its name. */
+function Setting({ label, children }: { label: ReactNode; children: (labelId: string) => ReactNode }) {
+  const id = useId();
+  return (
+    <div className={classes.setting}>
+      <span id={id}>{label}</span>
+      {children(id)}
+    </div>
+  );
+}

@@ -1,0 +1,108 @@
+/** The model in a line, and what came with it or is missing. */
+import { Button, Loader } from '@mantine/core';
+import { IconCheck, IconPlus } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
+import type { ModelSummary, Opened } from '../../workers/protocol.ts';
+import { FilePicker } from '../drop/file-picker.tsx';
+import { formatBytes, formatCount, formatLargeCount, plural } from '../format/numbers.ts';
+import layout from '../layout.module.css';
+import { actions, useWorkbench } from '../store/use-workbench.ts';
+import { Hint, Term } from '../terms/term.tsx';
+import { useLate } from '../use-late.ts';
+import { ModelDetails } from './model-details.tsx';
+import classes from './model-section.module.css';
+
+export function ModelSection() {
+  const opened = useWorkbench((state) => state.opened);
+  const choices = useWorkbench((state) => state.choices);
+  const openingSince = useWorkbench((state) => state.openingSince);
+  const late = useLate(openingSince);
+  const model = opened?.model ?? null;
+  return (
+    <section aria-labelledby="model-heading">
+      <div className={layout.sectionHead}>
+        <h1 id="model-heading" className={classes.name}>{model?.name ?? (choices.length > 0 ? 'Which model?' : 'No model yet')}</h1>
+        <div className={classes.pickers}>
+          {late && <Loader size="xs" color="gray" aria-label="Reading the files" />}
+          <FilePicker />
+        </div>
+      </div>
+      {choices.length > 0 && <Choices />}
+      {model && <ModelLine model={model} />}
+      {opened && choices.length === 0 && <Slots opened={opened} />}
+      {model && <ModelDetails model={model} />}
+    </section>
+  );
+}
+
+function Choices() {
+  const choices = useWorkbench((state) => state.choices);
+  return (
+    <div className={classes.choices}>
+      <p>There are several models among these files. Choose one to work on.</p>
+      <ul>
+        {choices.map(({ name, bytes, index }) => (
+          <li key={index}>
+            <Button variant="default" size="sm" onClick={() => { void actions.chooseModel(index); }}>
+              <span className={layout.mono}>{name}</span>&ensp;<span className={layout.muted}>{formatBytes(bytes)}</span>
+            </Button>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function ModelLine({ model }: { model: ModelSummary }) {
+  const opset = model.opsets.find(({ domain }) => domain === '' || domain === 'ai.onnx');
+  const types = model.elementTypes.filter(({ parameters }) => parameters > 0).sort((a, b) => b.bytes - a.bytes).slice(0, 2).map(({ type }) => type);
+  return (
+    <ul className={classes.line}>
+      <li><Hint text={`${formatCount(model.parameters)} parameters`}>{formatLargeCount(model.parameters)}</Hint> <Term id="parameters">parameters</Term></li>
+      <li><Hint text={`${formatCount(model.bytes)} bytes, external data included`}>{formatBytes(model.bytes)}</Hint></li>
+      {types.length > 0 && <li><Term id="elementTypes">{types.join(', ')}</Term></li>}
+      {opset && <li><Term id="opset">opset</Term> {opset.version}</li>}
+      {model.cacheBytesPerToken !== null && (
+        <li>{formatBytes(model.cacheBytesPerToken)} of <Term id="kvCache">KV cache</Term> a token</li>
+      )}
+    </ul>
+  );
+}
+
+function Slots({ opened }: { opened: Opened }) {
+  const { model, tokenizer, text, problems } = opened;
+  const problemOf = (...codes: string[]) => problems.find(({ code }) => codes.includes(code));
+  const externalData = problemOf('onnx-external-data');
+  const noLanguage = model !== null && model.languageModel === null;
+  return (
+    <ul className={classes.slots}>
+      {!model && <Slot label="Model" unlocks={problemOf('no-model')?.message ?? 'Drop an .onnx file to begin.'} />}
+      {externalData && <Slot label="External data" unlocks={`${externalData.message} ${externalData.action}`} />}
+      {noLanguage ? (
+        <Slot label="Perplexity" unlocks={problemOf('not-a-language-model')?.message ?? 'This model does not turn token ids into logits, so only sizes are compared.'} />
+      ) : (
+        <>
+          <Slot label={<Term id="tokenizer">Tokenizer</Term>} unlocks="Drop its tokenizer.json to measure perplexity; sizes are compared without it.">
+            {tokenizer && <>{tokenizer.name}, {plural(tokenizer.vocabulary, 'token')} in its vocabulary</>}
+          </Slot>
+          <Slot label="Text" unlocks="Drop any .txt to measure perplexity on, best one the model was not trained on.">
+            {text && <>{text.name}, {formatBytes(text.bytes)}{text.tokens !== null && <>, {formatCount(text.tokens)} <Term id="tokens">tokens</Term></>}</>}
+          </Slot>
+        </>
+      )}
+    </ul>
+  );
+}
+
+function Slot({ label, unlocks, children }: { label: ReactNode; unlocks: string; children?: ReactNode }) {
+  const filled = Boolean(children);
+  return (
+    <li className={classes.slot} data-filled={filled || undefined}>
+      {filled ? <IconCheck size={16} stroke={2} aria-hidden="true" /> : <IconPlus size={16} stroke={2} aria-hidden="true" />}
+      <div>
+        <span className={classes.slotLabel}>{label}{!filled && ' missing'}</span>
+        <span className={classes.slotText}>{filled ? children : unlocks}</span>
+      </div>
+    </li>
+  );
+}

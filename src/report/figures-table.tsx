@@ -1,0 +1,56 @@
+/** Every chart's numbers, to read and to copy. */
+import type { ReactNode } from 'react';
+import { Mark } from '../charts/mark.tsx';
+import { formatBytes, formatChange, formatCount, formatEstimate, formatShare, formatSmaller } from '../format/numbers.ts';
+import layout from '../layout.module.css';
+import type { Figure } from '../store/run.ts';
+import { Hint, Term } from '../terms/term.tsx';
+import classes from './results.module.css';
+
+const NONE = <span className={layout.muted} aria-label="not measured">–</span>;
+
+interface Props { figures: Figure[]; cacheBytes: number | null; context: number; protocol: string | null }
+
+export function FiguresTable({ figures, cacheBytes, context, protocol }: Props) {
+  const baseline = figures.find((figure) => figure.baseline);
+  const measured = (children: ReactNode) => protocol ? <Hint text={protocol}>{children}</Hint> : children;
+  return (
+    <div className={layout.tableWrap} tabIndex={0} role="region" aria-labelledby="table-heading">
+      <table className={layout.table}>
+        <thead>
+          <tr>
+            <th scope="col">Level</th>
+            <th scope="col">File</th>
+            <th scope="col">Against fp16</th>
+            <th scope="col">Weights</th>
+            <th scope="col">Memory, predicted{cacheBytes !== null && <>, {formatCount(context)} tokens of <Term id="kvCache">KV cache</Term></>}</th>
+            <th scope="col"><Term id="perplexity">Perplexity</Term></th>
+            <th scope="col">Change</th>
+            <th scope="col"><Term id="kld">KL divergence</Term>, nats</th>
+            <th scope="col">its 99th percentile, nats</th>
+            <th scope="col"><Term id="sameTop">Same top token</Term></th>
+          </tr>
+        </thead>
+        <tbody>
+          {figures.map((figure) => {
+            const { drift, perplexity, bytes, weightBytes } = figure;
+            return (
+              <tr key={figure.level.uid}>
+                <th scope="row"><span className={classes.level}><Mark slot={figure.level.slot} /> {figure.name}</span></th>
+                <td>{bytes === null ? NONE : formatBytes(bytes)}</td>
+                <td>{bytes === null || !baseline?.bytes || figure.baseline ? NONE : formatSmaller(bytes, baseline.bytes)}</td>
+                <td>{weightBytes === null ? NONE : formatBytes(weightBytes)}</td>
+                <td>{weightBytes === null ? NONE : formatBytes(weightBytes + (cacheBytes ?? 0))}</td>
+                <td>{perplexity ? measured(formatEstimate(perplexity)) : NONE}</td>
+                <td>{drift && !figure.baseline ? measured(formatChange(drift.lnRatio)) : NONE}</td>
+                <td>{drift && !figure.baseline ? measured(formatEstimate({ value: drift.kld.mean, error: drift.kld.error })) : NONE}</td>
+                <td>{drift && !figure.baseline ? measured(drift.kld.p99.toPrecision(3)) : NONE}</td>
+                <td>{drift && !figure.baseline ? measured(formatShare(drift.sameTop)) : NONE}</td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,2 @@
+/** The chart library is a third of the page's code: fetched once there is a model, drawn once there are results. */
+export const loadCharts = () => import('../charts/charts.tsx');

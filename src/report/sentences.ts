@@ -1,0 +1,37 @@
+/** What a result says in words. */
+import type { Protocol } from '../../workers/protocol.ts';
+import { formatChange, formatCount, formatEstimate, formatShare, formatSmaller, formatValue, plural } from '../format/numbers.ts';
+import type { Figure } from '../store/run.ts';
+
+/** `int4 is 3.4× smaller than fp16.`; for the baseline, that it is the yardstick. */
+export function sizeSentence(figure: Figure, baseline: Figure | undefined): string | null {
+  if (figure.bytes === null) return null;
+  if (figure.baseline) return 'fp16 is the yardstick.';
+  if (!baseline?.bytes) return null;
+  const size = formatSmaller(figure.bytes, baseline.bytes);
+  return size === 'same size' ? `${figure.name} is the same size as fp16.` : `${figure.name} is ${size} than fp16.`;
+}
+
+/** `Perplexity 8.52 → 10.36 (+21.6 % ± 0.4).` The change carries the paired error. */
+export function perplexitySentence(figure: Figure, baseline: Figure | undefined): string | null {
+  if (!figure.perplexity) return null;
+  const sofar = figure.final ? '' : ' so far';
+  if (figure.baseline || !baseline?.perplexity || !figure.drift) return `Perplexity${sofar} ${formatEstimate(figure.perplexity)}.`;
+  // Both to the same decimals, or the arrow would compare unlike with unlike.
+  const error = Math.max(baseline.perplexity.error, figure.perplexity.error);
+  const [before, after] = [baseline.perplexity, figure.perplexity].map(({ value }) => formatValue({ value, error }));
+  return `Perplexity${sofar} ${before} → ${after} (${formatChange(figure.drift.lnRatio)}).`;
+}
+
+/** `The most likely next token stays the same for 91.25 % ± 0.11 of tokens.` */
+export function agreementSentence(figure: Figure): string | null {
+  return figure.drift ? `The most likely next token is the same for ${formatShare(figure.drift.sameTop)} of tokens.` : null;
+}
+
+/** How a number was measured, for its hover. */
+export function protocolSentence(protocol: Protocol): string {
+  const provider = protocol.provider === 'wasm' ? `WASM on ${plural(protocol.threads, 'thread')}` : 'WebGPU';
+  return `Measured as llama.cpp does: ${plural(protocol.chunks, 'window')} of ${formatCount(protocol.context)} tokens from ${protocol.text}, `
+    + `the second half of each scored, ${formatCount(protocol.tokens)} tokens in all; run by onnxruntime-web, ${provider}. `
+    + '± is one standard error.';
+}

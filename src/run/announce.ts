@@ -1,0 +1,32 @@
+/** What the tab's title and a screen reader are told about a run. */
+import type { Stage } from '../../workers/protocol.ts';
+import { formatProgress } from '../format/numbers.ts';
+import { perplexitySentence, sizeSentence } from '../report/sentences.ts';
+import { overall } from '../store/live.ts';
+import { figuresOf, isActive, type Run } from '../store/run.ts';
+
+const DOING: Record<Stage, string> = { open: 'Opening', quantize: 'Quantizing', measure: 'Measuring' };
+
+export function title(run: Run | null): string {
+  if (!run) return 'Nibble';
+  if (isActive(run)) return `${formatProgress(overall(run.live, run.measuring))} ${DOING[run.live.stage ?? 'open'].toLowerCase()} · Nibble`;
+  return run.status === 'done' ? `${run.model.name} compared · Nibble` : 'Nibble';
+}
+
+/** Changes with the stage and not with every per cent, or a screen reader would never fall silent. */
+export function announcement(run: Run | null): string {
+  if (!run) return '';
+  switch (run.status) {
+    case 'running': return DOING[run.live.stage ?? 'open'];
+    case 'cancelling': return 'Cancelling';
+    case 'cancelled': return 'Comparison cancelled';
+    case 'failed': return 'Comparison failed';
+    case 'done': {
+      const figures = figuresOf(run);
+      const baseline = figures.find((figure) => figure.baseline);
+      const levels = figures.filter((figure) => !figure.baseline)
+        .flatMap((figure) => [sizeSentence(figure, baseline), perplexitySentence(figure, baseline)]);
+      return ['Comparison done.', ...levels.filter((sentence) => sentence !== null)].join(' ');
+    }
+  }
+}

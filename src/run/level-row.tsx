@@ -1,0 +1,93 @@
+/** One level of a run: what is happening to it, then what it costs and saves, and its file. */
+import { Button } from '@mantine/core';
+import { IconDownload } from '@tabler/icons-react';
+import { tone, Mark } from '../charts/mark.tsx';
+import { formatBytes, formatCount, formatDuration } from '../format/numbers.ts';
+import layout from '../layout.module.css';
+import { agreementSentence, perplexitySentence, sizeSentence } from '../report/sentences.ts';
+import { save } from '../report/save.ts';
+import { describeSettings, settingWords } from '../store/levels.ts';
+import type { Row } from '../store/live.ts';
+import { isActive, staleness, type Figure, type Run } from '../store/run.ts';
+import { useWorkbench } from '../store/use-workbench.ts';
+import { Hint } from '../terms/term.tsx';
+import classes from './run.module.css';
+
+interface Props { run: Run; figure: Figure; baseline: Figure | undefined; protocol: string | null }
+
+export function LevelRow({ run, figure, baseline, protocol }: Props) {
+  const row = run.live.rows.get(figure.level.uid);
+  const active = isActive(run);
+  const measure = run.live.latest?.stage === 'measure' ? run.live.done.measure : 0;
+  const progress = row?.progress;
+  const quantizing = progress && progress.total > 0 ? progress.done / progress.total : 0;
+  const done = figure.final ? 1 : row?.written ? measure : quantizing;
+  return (
+    <li className={classes.row} style={{ '--tone': tone(figure.level.slot) }}>
+      <div className={classes.rowName}>
+        <Mark slot={figure.level.slot} size={14} />
+        <span>
+          {figure.level.id}
+          <span className={classes.rowSettings}>{settingWords(figure.level).join(', ')}</span>
+        </span>
+      </div>
+      <Words figure={figure} baseline={baseline} row={row} active={active} protocol={protocol} />
+      <Take figure={figure} />
+      <span className={classes.rowTrack} data-idle={!active || undefined} aria-hidden="true"><span className={classes.fill} style={{ '--done': done }} /></span>
+    </li>
+  );
+}
+
+function Words({ figure, baseline, row, active, protocol }: { figure: Figure; baseline: Figure | undefined; row: Row | undefined; active: boolean; protocol: string | null }) {
+  const levels = useWorkbench((state) => state.levels);
+  const size = sizeSentence(figure, baseline);
+  const perplexity = perplexitySentence(figure, baseline);
+  const agreement = agreementSentence(figure);
+  const age = active ? 'current' : staleness(figure.level, levels);
+  const hover = protocol ?? 'Still being measured, as llama.cpp does. ± is one standard error.';
+  if (!row?.written && row?.progress) return <div className={classes.words}><Passing row={row} /></div>;
+  if (size === null) return <div className={classes.words}><p className={classes.aside}>{active ? 'Waiting' : 'Not finished'}</p></div>;
+  return (
+    <div className={classes.words}>
+      <p className={classes.sentence}>{size}{' '}{perplexity && <Hint text={hover}>{perplexity}</Hint>}</p>
+      <p className={classes.aside}>
+        {figure.bytes !== null && <Hint text={`${formatCount(figure.bytes)} bytes in ${figure.file ?? 'the file'}`}>{formatBytes(figure.bytes)}</Hint>}
+        {agreement && <> · <Hint text={hover}>{agreement}</Hint></>}
+      </p>
+      {age !== 'current' && (
+        <p className={classes.madeWith}>Made with {describeSettings(figure.level)}; the level has been {age === 'removed' ? 'removed' : 'changed'} since.</p>
+      )}
+    </div>
+  );
+}
+
+function Passing({ row }: { row: Row }) {
+  const { progress, perSecond } = row;
+  if (!progress) return null;
+  const amount = progress.unit === 'bytes' ? `${formatBytes(progress.done)} of ${formatBytes(progress.total)}` : `${formatCount(progress.done)} of ${formatCount(progress.total)} tokens`;
+  return (
+    <>
+      <p className={`${classes.aside} ${classes.passing}`}>
+        <span className={layout.mono}>{progress.tensor ?? 'Starting'}</span>
+      </p>
+      <p className={classes.aside}>
+        {amount}
+        {perSecond !== null && <> · {progress.unit === 'bytes' ? `${formatBytes(perSecond)}/s` : `${formatCount(Math.round(perSecond))} tokens/s`}</>}
+        {progress.secondsLeft !== null && <> · {formatDuration(progress.secondsLeft)} left</>}
+      </p>
+    </>
+  );
+}
+
+function Take({ figure: { blob, file, name, level } }: { figure: Figure }) {
+  if (!blob || file === null) return <span className={classes.take} />;
+  return (
+    <Button
+      variant="default" size="sm" className={classes.take} aria-label={`Download ${name}`}
+      leftSection={<IconDownload size={16} stroke={1.75} aria-hidden="true" />}
+      onClick={() => { save(blob, file); }}
+    >
+      Download {level.id}
+    </Button>
+  );
+}

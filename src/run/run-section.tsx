@@ -1,0 +1,90 @@
+/** A comparison, from its first byte to its last figure: the same rows all the way, so that nothing jumps. */
+import { VisuallyHidden } from '@mantine/core';
+import type { Stage } from '../../workers/protocol.ts';
+import { formatDuration, formatProgress, plural } from '../format/numbers.ts';
+import layout from '../layout.module.css';
+import { ExportButton } from '../report/export-button.tsx';
+import { Results } from '../report/results.tsx';
+import { protocolSentence } from '../report/sentences.ts';
+import { figuresOf, hasFindings, isActive, type Run } from '../store/run.ts';
+import { LevelRow } from './level-row.tsx';
+import classes from './run.module.css';
+
+export function RunSection({ run }: { run: Run }) {
+  const figures = figuresOf(run);
+  const baseline = figures.find((figure) => figure.baseline);
+  const protocol = run.report?.protocol ?? null;
+  return (
+    <section aria-labelledby="run-heading" aria-busy={isActive(run)}>
+      <div className={layout.sectionHead}>
+        <h2 id="run-heading" className={layout.heading}>{heading(run)}</h2>
+        <ExportButton run={run} />
+      </div>
+      <Strip run={run} />
+      <ul className={`${layout.panel} ${classes.rows}`}>
+        {figures.map((figure) => (
+          <LevelRow key={figure.level.uid} run={run} figure={figure} baseline={baseline} protocol={protocol ? protocolSentence(protocol) : null} />
+        ))}
+      </ul>
+      <p className={classes.status}>{status(run)}</p>
+      {run.report && run.report.notes.length > 0 && (
+        <ul className={classes.notes}>{run.report.notes.map((note) => <li key={note}>{note}</li>)}</ul>
+      )}
+      {run.live.warnings.length > 0 && (
+        <ul className={classes.notes}>{run.live.warnings.map((warning) => <li key={warning.message}>{warning.message} {warning.action}</li>)}</ul>
+      )}
+      {hasFindings(run) && <Results run={run} figures={figures} />}
+    </section>
+  );
+}
+
+function heading(run: Run): string {
+  switch (run.status) {
+    case 'running': return `Comparing ${run.model.name}`;
+    case 'cancelling': return 'Cancelling';
+    case 'cancelled': return 'Cancelled: what was found until then';
+    case 'failed': return 'Broken off: what was found until then';
+    case 'done': return `${run.model.name}, compared`;
+  }
+}
+
+function status(run: Run): string {
+  if (isActive(run)) {
+    const left = run.live.latest?.secondsLeft;
+    if (left == null) return 'Working out how long this takes';
+    return left < 1 ? 'Less than a second left in this stage' : `About ${formatDuration(left)} left in this stage`;
+  }
+  const took = run.endedAt === null ? '' : ` in ${formatDuration((run.endedAt - run.startedAt) / 1000)}`;
+  const backend = run.report ? ` Weights quantized on ${run.report.backend === 'webgpu' ? 'WebGPU' : run.report.backend === 'wasm' ? 'WASM' : 'the reference kernels'}.` : '';
+  const protocol = run.report?.protocol ? ` ${protocolSentence(run.report.protocol)}` : '';
+  return run.status === 'done' ? `${plural(run.levels.length, 'level')} compared${took}.${backend}${protocol}` : '';
+}
+
+function Strip({ run }: { run: Run }) {
+  const { live, levels } = run;
+  const written = [...live.rows.values()].filter((row) => row.written).length;
+  const over = run.status === 'done';
+  const reached = (stage: Stage) => live.stage === stage && !over;
+  const stages = [
+    { name: 'Open', done: live.done.open, now: reached('open') || (live.stage === null && !over), figure: null },
+    { name: 'Quantize', done: live.done.quantize, now: reached('quantize'), figure: null },
+    { name: 'Write', done: written / Math.max(1, levels.length), now: reached('quantize'), figure: `${written} of ${levels.length}` },
+    ...(run.measuring ? [{ name: 'Measure', done: live.done.measure, now: reached('measure'), figure: null }] : []),
+  ];
+  return (
+    <ol className={classes.strip} aria-label="Stages">
+      {stages.map(({ name, done, now, figure }) => {
+        const fraction = over ? 1 : done;
+        return (
+          <li key={name} className={classes.stage} data-state={fraction >= 1 ? 'done' : now ? 'now' : 'ahead'}>
+            <span className={classes.stageHead}>
+              <span className={classes.stageName}>{name}</span>
+              <span>{fraction >= 1 ? <><span aria-hidden="true">✓</span><VisuallyHidden>done</VisuallyHidden></> : figure ?? (now || fraction > 0 ? formatProgress(fraction) : '')}</span>
+            </span>
+            <span className={classes.track} aria-hidden="true"><span className={classes.fill} style={{ '--done': fraction }} /></span>
+          </li>
+        );
+      })}
+    </ol>
+  );
+}

@@ -1,0 +1,51 @@
+/** Which of the dropped files make up what is open, when more are dropped onto it. Pure. */
+import type { EngineError, FileKind, Opened, OpenedFile } from '../../workers/protocol.ts';
+
+/** Kinds of which there is one; a new one takes the place of the old. */
+const SINGLE: ReadonlySet<FileKind> = new Set(['onnx', 'tokenizer', 'tokenizer-config', 'model-config', 'text']);
+/** Parts of a model: another model does not inherit them, or its figures would be wrong without a word. */
+const OF_THE_MODEL: ReadonlySet<FileKind> = new Set(['onnx', 'tokenizer', 'tokenizer-config', 'model-config', 'external-data', 'unknown']);
+
+export interface Kept { file: File; kind: FileKind }
+
+/** Files paired with what the engine says they are. The engine answers in the order it was asked. */
+export function pair(files: readonly File[], opened: Opened): Kept[] {
+  return files.map((file, index) => ({ file, kind: opened.files[index]?.kind ?? 'unknown' }));
+}
+
+/** Whether a file may join what is open: one that cannot be read must not push out one that can. */
+export const usable = (file: OpenedFile): boolean =>
+  file.problem === undefined || file.problem.code === 'onnx-external-data' || file.problem.code === 'file-unknown';
+
+/** `added` onto `present`. A new model starts afresh but keeps the text. */
+export function merge(present: readonly Kept[], added: readonly Kept[]): Kept[] {
+  const hasModel = (list: readonly Kept[]) => list.some(({ kind }) => kind === 'onnx');
+  const replacesModel = hasModel(present) && hasModel(added);
+  const kinds = new Set(added.map(({ kind }) => kind).filter((kind) => SINGLE.has(kind)));
+  const names = new Set(added.map(({ file }) => file.name));
+  const stays = ({ file, kind }: Kept) =>
+    !(replacesModel && OF_THE_MODEL.has(kind)) && !kinds.has(kind) && !(names.has(file.name) && !SINGLE.has(kind));
+  return [...present.filter(stays), ...added];
+}
+
+export interface Choice { name: string; bytes: number; index: number }
+
+/** Models to choose among when several came at once. */
+export function modelChoices(opened: Opened): Choice[] {
+  if (!opened.problems.some(({ code }) => code === 'several-models')) return [];
+  return opened.files.flatMap(({ name, bytes, kind }, index) => kind === 'onnx' ? [{ name, bytes, index }] : []);
+}
+
+/** One problem for a folder full of files that have nothing to do with a model. */
+export function gatherUnknown(files: readonly OpenedFile[]): EngineError | null {
+  const unknown = files.filter(({ problem }) => problem?.code === 'file-unknown');
+  const first = unknown[0];
+  if (!first?.problem) return null;
+  if (unknown.length === 1) return first.problem;
+  return {
+    code: 'file-unknown',
+    message: `${unknown.length} files were left out: they are neither a model, a tokenizer nor text.`,
+    action: 'Nothing needs to be done unless one of them belongs to the model.',
+    details: unknown.map(({ name }) => name).join('\n'),
+  };
+}

@@ -1,0 +1,65 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  addLevel, defaultLevels, describeSettings, duplicateLevel, editLevel, levelName, removeLevel, sameLevel, type Level, type Origin,
+} from './levels.ts';
+
+let origin: Origin;
+let levels: Level[];
+const at = (index: number): Level => {
+  const level = levels[index];
+  if (!level) throw new Error(`no level ${index}`);
+  return level;
+};
+
+beforeEach(() => {
+  let count = 0;
+  origin = { uid: () => `u${++count}`, now: () => 1000 + count };
+  levels = defaultLevels(origin);
+});
+
+describe('levels', () => {
+  it('start as fp16, int8, int4, each in its own colour', () => {
+    expect(levels.map(({ id, slot }) => [id, slot])).toEqual([['fp16', 0], ['int8', 1], ['int4', 2]]);
+    expect(new Set(levels.map((level) => level.uid)).size).toBe(3);
+  });
+
+  it('duplicate into a new object with its own id, time, colour and settings', () => {
+    levels = editLevel(levels, at(2).uid, { block: 128 });
+    levels = duplicateLevel(levels, at(2).uid, origin);
+    expect(levels).toHaveLength(4);
+    expect(at(3)).toMatchObject({ id: 'int4', settings: { block: 128 } });
+    expect(at(3).uid).not.toBe(at(2).uid);
+    expect(at(3).created).toBeGreaterThan(at(2).created);
+    expect(at(3).slot).not.toBe(at(2).slot);
+    levels = editLevel(levels, at(3).uid, { block: 64 });
+    expect(at(2).settings).toEqual({ block: 128 });
+  });
+
+  it('keep the baseline pinned', () => {
+    expect(removeLevel(levels, at(0).uid)).toHaveLength(3);
+    expect(editLevel(levels, at(0).uid, { block: 64 })[0]?.settings).toEqual({});
+    expect(duplicateLevel(levels, at(0).uid, origin)).toHaveLength(3);
+    expect(removeLevel(levels, at(1).uid).map((level) => level.id)).toEqual(['fp16', 'int4']);
+  });
+
+  it('give a freed colour to the next level and never one in use while any is free', () => {
+    levels = removeLevel(levels, at(1).uid);
+    levels = addLevel(levels, 'int8', origin);
+    expect(at(2).slot).toBe(1);
+    for (let i = 0; i < 4; i++) levels = addLevel(levels, 'int4', origin);
+    expect(new Set(levels.map((level) => level.slot)).size).toBe(levels.length);
+  });
+
+  it('are named by what differs from the defaults', () => {
+    levels = editLevel(levels, at(2).uid, { block: 32, asymmetric: false });
+    expect(levelName(at(2))).toBe('int4');
+    expect(levelName({ id: 'int4', settings: { block: 128, asymmetric: true } })).toBe('int4 block 128 asymmetric');
+    expect(levelName({ id: 'int8', settings: { head: 'keep', embedding: true } })).toBe('int8 head kept embedding');
+    expect(describeSettings({ id: 'int4', settings: {} })).toBe('block 32, symmetric, head quantized, embedding kept');
+  });
+
+  it('are the same when they would write the same file', () => {
+    expect(sameLevel({ id: 'int4', settings: { block: 32 } }, { id: 'int4', settings: {} })).toBe(true);
+    expect(sameLevel({ id: 'int4', settings: { block: 64 } }, { id: 'int4', settings: {} })).toBe(false);
+  });
+});

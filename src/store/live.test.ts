@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import type { Progress } from '../../workers/protocol.ts';
+import { applyEvent, overall, startLive, type Live } from './live.ts';
+
+const progress = (change: Partial<Progress>): Progress =>
+  ({ type: 'progress', stage: 'quantize', level: 'a', done: 0, total: 100, unit: 'bytes', tensor: null, secondsLeft: null, ...change });
+
+const run = (start: Live, ...events: [Parameters<typeof applyEvent>[1], number][]) =>
+  events.reduce((live, [event, now]) => applyEvent(live, event, now), start);
+
+describe('events become rows', () => {
+  it('keeps each level apart and averages the stage over them', () => {
+    const live = run(startLive(['a', 'b']), [progress({ done: 50, tensor: 'w' }), 0], [progress({ level: 'b', done: 100 }), 0]);
+    expect(live.rows.get('a')?.progress?.tensor).toBe('w');
+    expect(live.done.quantize).toBeCloseTo(0.75);
+    expect(live.done.open).toBe(1);
+    expect(live.stage).toBe('quantize');
+  });
+
+  it('tells bytes a second once there is enough to tell', () => {
+    const live = run(startLive(['a']), [progress({ done: 0 }), 1000], [progress({ done: 10 }), 1100]);
+    expect(live.rows.get('a')?.perSecond).toBeNull();
+    expect(applyEvent(live, progress({ done: 50 }), 1500).rows.get('a')?.perSecond).toBe(100);
+  });
+
+  it('remembers a written file and running figures', () => {
+    const blob = new Blob(['x']);
+    const live = run(startLive(['a']),
+      [{ type: 'written', level: 'a', file: 'model_q4.onnx', blob, bytes: 1, weightBytes: 1 }, 0],
+      [{ type: 'measured', level: 'a', tokens: 255, perplexity: { value: 9, error: 1 }, drift: null, final: false }, 0]);
+    expect(live.rows.get('a')).toMatchObject({ written: { file: 'model_q4.onnx' }, measured: { tokens: 255 }, progress: null });
+  });
+
+  it('measures all levels at once when no level is named', () => {
+    const live = run(startLive(['a', 'b']), [progress({ stage: 'measure', level: null, unit: 'tokens', done: 25 }), 7]);
+    expect(live.done).toEqual({ open: 1, quantize: 1, measure: 0.25 });
+    expect(live.measuringSince).toBe(7);
+    expect(overall(live, true)).toBeCloseTo(0.3 + 0.7 * 0.25);
+    expect(overall(live, false)).toBe(1);
+  });
+
+  it('ignores levels it does not know and names that look like object prototypes', () => {
+    const live = run(startLive(['a']),
+      [{ type: 'measured', level: '__proto__', tokens: 1, perplexity: { value: 1, error: 0 }, drift: null, final: true }, 0]);
+    expect([...live.rows.keys()]).toEqual(['a']);
+    expect(({} as { measured?: unknown }).measured).toBeUndefined();
+  });
+
+  it('collects warnings', () => {
+    const error = { code: 'device-lost', message: 'm', action: 'a', details: '' } as const;
+    expect(applyEvent(startLive([]), { type: 'warning', error }, 0).warnings).toEqual([error]);
+  });
+});

@@ -1,0 +1,92 @@
+/** A comparison: the levels as they were when it started, and what came of it. */
+import type { Drift, EngineError, Estimate, LedgerLine, LevelReport, ModelSummary, Report } from '../../workers/protocol.ts';
+import { levelName, normalize, sameLevel, type Level } from './levels.ts';
+import type { Live } from './live.ts';
+
+export interface Run {
+  id: string;
+  startedAt: number;
+  endedAt: number | null;
+  status: 'running' | 'cancelling' | 'done' | 'cancelled' | 'failed';
+  /** Snapshot: editing a level afterwards does not reach it. */
+  levels: readonly Level[];
+  model: Pick<ModelSummary, 'name' | 'cacheBytesPerToken' | 'baseline'>;
+  /** Whether text is run through the models, or only sizes are compared. */
+  measuring: boolean;
+  live: Live;
+  report: Report | null;
+  error: EngineError | null;
+}
+
+/** What is known of one level of a run, finished or not. */
+export interface Figure {
+  level: Level;
+  name: string;
+  baseline: boolean;
+  bytes: number | null;
+  weightBytes: number | null;
+  perplexity: Estimate | null;
+  drift: Drift | null;
+  /** False while the figures still move. */
+  final: boolean;
+  file: string | null;
+  blob: Blob | null;
+  ledger: readonly LedgerLine[];
+}
+
+/**
+ * Report lines by the level that asked for them. The report knows ids and settings, not identities; levels that are
+ * the same in everything take lines in order and share the last, since the engine makes equal levels only once.
+ */
+function reportLines(run: Pick<Run, 'levels' | 'report'>): ReadonlyMap<string, LevelReport> {
+  const used = new Set<LevelReport>();
+  const lines = new Map<string, LevelReport>();
+  for (const level of run.levels) {
+    const matching = (run.report?.levels ?? []).filter((line) => sameLevel(level, { id: line.id, settings: normalize(line.id, line.settings) }));
+    const line = matching.find((candidate) => !used.has(candidate)) ?? matching.at(-1);
+    if (!line) continue;
+    used.add(line);
+    lines.set(level.uid, line);
+  }
+  return lines;
+}
+
+export function figuresOf(run: Run): Figure[] {
+  const lines = reportLines(run);
+  return run.levels.map((level) => {
+    const line = lines.get(level.uid);
+    const row = run.live.rows.get(level.uid);
+    return {
+      level,
+      name: levelName(level),
+      baseline: level.id === 'fp16',
+      bytes: line?.bytes ?? row?.written?.bytes ?? null,
+      weightBytes: line?.weightBytes ?? row?.written?.weightBytes ?? null,
+      perplexity: line?.perplexity ?? row?.measured?.perplexity ?? null,
+      drift: line?.drift ?? row?.measured?.drift ?? null,
+      final: line !== undefined || row?.measured?.final === true,
+      file: line?.file ?? row?.written?.file ?? null,
+      blob: row?.written?.blob ?? null,
+      ledger: line?.ledger ?? [],
+    };
+  });
+}
+
+/** How the level that made a result stands to the levels selected now. */
+export function staleness(level: Level, now: readonly Level[]): 'current' | 'changed' | 'removed' {
+  const present = now.find(({ uid }) => uid === level.uid);
+  if (!present) return 'removed';
+  return sameLevel(present, level) ? 'current' : 'changed';
+}
+
+export const isActive = (run: Run | null): boolean => run?.status === 'running' || run?.status === 'cancelling';
+
+/** Whether a run that did not finish has anything to show. */
+export const hasFindings = (run: Run): boolean =>
+  [...run.live.rows.values()].some((row) => row.written !== null || row.measured !== null);
+
+/** `nibble-model_fp16.json` */
+export function reportFileName(modelName: string): string {
+  const stem = modelName.replace(/\.onnx$/i, '').replace(/[^\w.-]+/g, '-').replace(/^[.-]+|-+$/g, '');
+  return stem ? `nibble-${stem}.json` : 'nibble-report.json';
+}

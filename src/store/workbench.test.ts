@@ -1,0 +1,268 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, Opened, OpenedFile, Report, Result } from '../../workers/protocol.ts';
+import type { EngineClient } from '../engine/client.ts';
+import { figuresOf, staleness } from './run.ts';
+import { createWorkbench } from './workbench.ts';
+
+const error = (code: EngineError['code'], message: string = code): EngineError => ({ code, message, action: 'Do something.', details: '' });
+
+const kindOf = (name: string): FileKind =>
+  name.endsWith('.onnx') ? 'onnx' : name === 'tokenizer.json' ? 'tokenizer' : name.endsWith('.txt') ? 'text' : 'unknown';
+
+/** Answers as an engine would, from the names of the files. `broken.onnx` cannot be read. */
+function describeFiles(files: readonly File[]): Opened {
+  const listed = files.map((file): OpenedFile => {
+    const kind = kindOf(file.name);
+    const base = { name: file.name, bytes: file.size, kind };
+    if (file.name === 'broken.onnx') return { ...base, problem: error('onnx-truncated') };
+    return kind === 'unknown' ? { ...base, problem: error('file-unknown', `${file.name} is unknown`) } : base;
+  });
+  const models = listed.filter(({ kind, problem }) => kind === 'onnx' && !problem);
+  const tokenizer = listed.find(({ kind }) => kind === 'tokenizer');
+  const text = listed.find(({ kind }) => kind === 'text');
+  const [model] = models;
+  return {
+    files: listed,
+    problems: [...listed.flatMap(({ problem }) => problem ?? []), ...(models.length > 1 ? [error('several-models')] : [])],
+    tokenizer: tokenizer ? { name: tokenizer.name, vocabulary: 10, addsBos: false } : null,
+    text: text ? { name: text.name, bytes: text.bytes, tokens: tokenizer ? 50_000 : null } : null,
+    model: models.length === 1 && model ? {
+      name: model.name, bytes: model.bytes, producer: '', irVersion: 8, opsets: [], parameters: 1000, weightBytes: 2000, elementTypes: [],
+      operators: [], layers: [], languageModel: { vocabulary: 10 }, cacheBytesPerToken: 8, baseline: 'as-is',
+    } : null,
+  };
+}
+
+interface Comparison { job: Job; send: (event: EngineEvent) => void; settle: (result: Result<Report>) => void }
+
+function setUp() {
+  const comparisons: Comparison[] = [];
+  const plans: string[][] = [];
+  const opened: string[][] = [];
+  const engine: EngineClient = {
+    capabilities: () => Promise.resolve({ ok: false, error: error('internal') }),
+    open: (files) => { opened.push(files.map(({ name }) => name)); return Promise.resolve({ ok: true, value: describeFiles(files) }); },
+    plan: (_, levels) => {
+      plans.push(levels.map(({ id, settings }) => `${id}${settings.block ?? ''}`));
+      return Promise.resolve({ ok: true, value: levels.map(({ key }): LevelPlan => ({ key, bytes: 1, weightBytes: 1, quantizedTensors: 1, summary: '', ledger: [], problem: null })) });
+    },
+    compare: (job, send) => new Promise((resolve) => { comparisons.push({ job, send, settle: resolve }); }),
+    cancel: () => { comparisons.at(-1)?.settle({ ok: false, error: error('cancelled') }); return Promise.resolve(); },
+    restart: () => undefined,
+  };
+  let count = 0;
+  const store = createWorkbench({
+    engine,
+    origin: { uid: () => `id${++count}`, now: () => Date.now() },
+    fetchSample: () => Promise.resolve({ ok: true, value: [file('sample.onnx'), file('tokenizer.json'), file('held-out.txt')] }),
+  });
+  const last = (): Comparison => {
+    const comparison = comparisons.at(-1);
+    if (!comparison) throw new Error('nothing is being compared');
+    return comparison;
+  };
+  return { store, comparisons, plans, opened, last };
+}
+
+const file = (name: string) => new File(['12345678'], name);
+const names = (store: ReturnType<typeof setUp>['store']) => store.getState().files.map((kept) => kept.file.name);
+
+/** The report an engine would make of a job. */
+function reportOf(job: Job): Report {
+  return {
+    schema: 'nibble.report/1', model: { name: 'm', sha256: '', bytes: 8, parameters: 1000, cacheBytesPerToken: 8 }, backend: 'wasm', notes: [],
+    protocol: { name: 'llama.cpp', context: 512, tokens: 2550, chunks: 10, textTokens: 50_000, textBytes: 1, provider: 'wasm', threads: 2, text: 't.txt' },
+    levels: job.levels.map(({ id, settings }, index) => ({
+      id, level: id, baseline: id === 'fp16', settings: { block: 32, head: 'quantize', ...settings }, file: `${id}.onnx`, bytes: 100 - index, weightBytes: 90 - index,
+      perplexity: { value: 10 + index, error: 0.5 }, drift: null, ledger: [],
+    })),
+  };
+}
+
+const flush = () => vi.advanceTimersByTimeAsync(0);
+
+beforeEach(() => { vi.useFakeTimers(); });
+afterEach(() => { vi.useRealTimers(); });
+
+describe('files', () => {
+  it('come one by one and add up', async () => {
+    const { store } = setUp();
+    await store.getState().addFiles([file('tokenizer.json')]);
+    expect(store.getState().opened?.model).toBeNull();
+    await store.getState().addFiles([file('a.onnx')]);
+    await store.getState().addFiles([file('t.txt')]);
+    expect(names(store)).toEqual(['tokenizer.json', 'a.onnx', 't.txt']);
+    expect(store.getState().opened).toMatchObject({ model: { name: 'a.onnx' }, tokenizer: { name: 'tokenizer.json' }, text: { name: 't.txt' } });
+  });
+
+  it('of another model replace the model and its tokenizer but not the text', async () => {
+    const { store } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+    await store.getState().addFiles([file('b.onnx')]);
+    expect(names(store)).toEqual(['t.txt', 'b.onnx']);
+    await store.getState().addFiles([file('u.txt')]);
+    expect(names(store)).toEqual(['b.onnx', 'u.txt']);
+  });
+
+  it('that cannot be read leave what was open as it was', async () => {
+    const { store } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('t.txt')]);
+    await store.getState().addFiles([file('broken.onnx')]);
+    expect(names(store)).toEqual(['a.onnx', 't.txt']);
+    expect(store.getState().opened?.model?.name).toBe('a.onnx');
+    expect(store.getState().notices.map((notice) => notice.error.code)).toEqual(['onnx-truncated']);
+    store.getState().notices.forEach(({ id }) => { store.getState().dismiss(id); });
+    expect(store.getState().notices).toEqual([]);
+  });
+
+  it('nobody knows are left out with one notice for all of them', async () => {
+    const { store } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('x.png'), file('y.md')]);
+    expect(names(store)).toEqual(['a.onnx']);
+    expect(store.getState().notices).toHaveLength(1);
+    expect(store.getState().notices[0]?.error.details).toBe('x.png\ny.md');
+  });
+
+  it('with several models ask which', async () => {
+    const { store } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('b.onnx'), file('tokenizer.json')]);
+    expect(store.getState().choices.map(({ name }) => name)).toEqual(['a.onnx', 'b.onnx']);
+    await store.getState().chooseModel(1);
+    expect(names(store)).toEqual(['b.onnx', 'tokenizer.json']);
+    expect(store.getState()).toMatchObject({ choices: [], opened: { model: { name: 'b.onnx' } } });
+  });
+
+  it('of the sample take the same path', async () => {
+    const { store } = setUp();
+    await store.getState().loadSample();
+    expect(store.getState()).toMatchObject({ download: null, opened: { model: { name: 'sample.onnx' }, text: { tokens: 50_000 } } });
+  });
+
+  it('dropped during a comparison wait for its end', async () => {
+    const { store, last, opened } = setUp();
+    await store.getState().addFiles([file('a.onnx')]);
+    const comparing = store.getState().compare();
+    await store.getState().addFiles([file('b.onnx')]);
+    expect(opened).toHaveLength(1);
+    last().settle({ ok: true, value: reportOf(last().job) });
+    await comparing;
+    expect(store.getState().opened?.model?.name).toBe('b.onnx');
+    expect(store.getState().run?.report).not.toBeNull();
+  });
+});
+
+describe('plans', () => {
+  it('follow the levels, once they have settled', async () => {
+    const { store, plans } = setUp();
+    await store.getState().addFiles([file('a.onnx')]);
+    await vi.advanceTimersByTimeAsync(500);
+    const int4 = store.getState().levels[2]?.uid ?? '';
+    for (const block of [64, 128, 256] as const) store.getState().editLevel(int4, { block });
+    await vi.advanceTimersByTimeAsync(500);
+    expect(plans).toEqual([['fp16', 'int8', 'int4'], ['fp16', 'int8', 'int4256']]);
+    expect(store.getState().plans.get(int4)?.forLevel).toBe('int4 block 256');
+  });
+});
+
+describe('a comparison', () => {
+  it('shows what comes, in steps, and keeps the settings that made it', async () => {
+    const { store, last } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+    const int4 = store.getState().levels[2]?.uid ?? '';
+    const comparing = store.getState().compare();
+    let shown = 0;
+    const stop = store.subscribe(() => { shown++; });
+    for (let done = 0; done < 50; done++) last().send({ type: 'progress', stage: 'measure', level: null, done, total: 100, unit: 'tokens', tensor: null, secondsLeft: null });
+    expect(shown).toBe(0);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(shown).toBe(1);
+    stop();
+    const blob = new Blob(['x']);
+    last().send({ type: 'written', level: int4, file: 'int4.onnx', blob, bytes: 98, weightBytes: 88 });
+    last().settle({ ok: true, value: reportOf(last().job) });
+    await vi.advanceTimersByTimeAsync(2000);
+    await comparing;
+
+    const { run } = store.getState();
+    expect(run).toMatchObject({ status: 'done', measuring: true });
+    if (!run) throw new Error('no run');
+    expect(figuresOf(run).map(({ name, bytes }) => [name, bytes])).toEqual([['fp16', 100], ['int8', 99], ['int4', 98]]);
+    expect(figuresOf(run)[2]).toMatchObject({ blob, file: 'int4.onnx', final: true });
+
+    store.getState().editLevel(int4, { block: 128 });
+    const after = store.getState();
+    expect(after.run && figuresOf(after.run).map(({ name }) => name)).toEqual(['fp16', 'int8', 'int4']);
+    const made = after.run?.levels[2];
+    expect(made && staleness(made, after.levels)).toBe('changed');
+    store.getState().removeLevel(int4);
+    expect(made && staleness(made, store.getState().levels)).toBe('removed');
+  });
+
+  it('learns how fast this machine is', async () => {
+    const { store, last } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+    const comparing = store.getState().compare();
+    last().send({ type: 'progress', stage: 'measure', level: null, done: 0, total: 1, unit: 'tokens', tensor: null, secondsLeft: null });
+    await vi.advanceTimersByTimeAsync(6000);
+    last().settle({ ok: true, value: reportOf(last().job) });
+    await comparing;
+    expect(store.getState().measurement?.secondsPerToken).toBeCloseTo(6 / (10 * 512 * 3), 9);
+    await store.getState().addFiles([file('b.onnx')]);
+    expect(store.getState().measurement).toBeNull();
+  });
+
+  it('asks for whole windows, and for everything when all of it is wanted', async () => {
+    const { store, comparisons } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+    void store.getState().compare();
+    await store.getState().cancel();
+    await flush();
+    store.getState().setMaxTokens(null);
+    void store.getState().compare();
+    expect(comparisons.map(({ job }) => job.maxTokens)).toEqual([16_384, null]);
+  });
+
+  it('cancelled before anything was found leaves the page as it was', async () => {
+    const { store } = setUp();
+    await store.getState().addFiles([file('a.onnx')]);
+    void store.getState().compare();
+    await store.getState().cancel();
+    await flush();
+    expect(store.getState()).toMatchObject({ run: null, notices: [] });
+  });
+
+  it('that fails is said, and earlier results stay', async () => {
+    const { store, last } = setUp();
+    await store.getState().addFiles([file('a.onnx')]);
+    let comparing = store.getState().compare();
+    last().settle({ ok: true, value: reportOf(last().job) });
+    await comparing;
+    const first = store.getState().run;
+    comparing = store.getState().compare();
+    last().send({ type: 'written', level: store.getState().levels[0]?.uid ?? '', file: 'f', blob: new Blob(), bytes: 1, weightBytes: 1 });
+    last().settle({ ok: false, error: error('out-of-memory') });
+    await comparing;
+    expect(store.getState().run).toBe(first);
+    expect(store.getState().notices.map((notice) => notice.error.code)).toEqual(['out-of-memory']);
+  });
+
+  it('that breaks off for the first time keeps what it found', async () => {
+    const { store, last } = setUp();
+    await store.getState().addFiles([file('a.onnx')]);
+    const comparing = store.getState().compare();
+    last().send({ type: 'written', level: store.getState().levels[1]?.uid ?? '', file: 'f.onnx', blob: new Blob(), bytes: 1, weightBytes: 1 });
+    last().settle({ ok: false, error: error('session-failed') });
+    await comparing;
+    const { run } = store.getState();
+    expect(run?.status).toBe('failed');
+    expect(run && figuresOf(run)[1]?.file).toBe('f.onnx');
+  });
+
+  it('does not start twice', async () => {
+    const { store, comparisons } = setUp();
+    await store.getState().addFiles([file('a.onnx')]);
+    void store.getState().compare();
+    void store.getState().compare();
+    expect(comparisons).toHaveLength(1);
+  });
+});

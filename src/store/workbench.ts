@@ -1,0 +1,304 @@
+/**
+ * Everything the page knows and does, outside React: files, levels, plans, runs. Talks to the engine through its
+ * client and holds handles and numbers, never weights.
+ */
+import { createStore, type StoreApi } from 'zustand/vanilla';
+import type { Capabilities, EngineError, EngineEvent, LevelId, LevelPlan, LevelSettings, Opened, Result } from '../../workers/protocol.ts';
+import type { EngineClient } from '../engine/client.ts';
+import { DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
+import { createBatch } from './batch.ts';
+import { gatherUnknown, merge, modelChoices, pair, usable, type Choice, type Kept } from './files.ts';
+import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, toRequests, type Level, type Origin } from './levels.ts';
+import { applyEvent, startLive } from './live.ts';
+import { hasFindings, isActive, type Run } from './run.ts';
+
+export interface Notice { id: string; error: EngineError }
+
+/** A plan and the name of the level it was made for, so that an old plan is not shown as a new one. */
+export interface PlanEntry { forLevel: string; plan: LevelPlan }
+
+export interface Download { done: number; total: number | null; since: number }
+
+export interface WorkbenchState {
+  capabilities: Capabilities | null;
+  files: readonly Kept[];
+  opened: Opened | null;
+  /** Since when files are being opened, milliseconds; null when none are. */
+  openingSince: number | null;
+  /** Several models came at once; one is to be chosen. */
+  choices: readonly Choice[];
+  download: Download | null;
+  notices: readonly Notice[];
+  levels: readonly Level[];
+  plans: ReadonlyMap<string, PlanEntry>;
+  planProblem: EngineError | null;
+  /** Tokens asked for; null for the whole text. */
+  maxTokens: number | null;
+  /** Tokens of context the key/value cache is predicted for. */
+  context: number;
+  /** The run on show: the one under way, else the last with findings. */
+  run: Run | null;
+  /** What the last measured run taught about speed and spread, for the model it was made with. */
+  measurement: Measurement | null;
+
+  start(): Promise<void>;
+  addFiles(files: readonly File[]): Promise<void>;
+  chooseModel(index: number): Promise<void>;
+  loadSample(): Promise<void>;
+  dismiss(id: string): void;
+  addLevel(id: LevelId): void;
+  duplicateLevel(uid: string): void;
+  editLevel(uid: string, settings: LevelSettings): void;
+  removeLevel(uid: string): void;
+  setMaxTokens(tokens: number | null): void;
+  setContext(tokens: number): void;
+  compare(): Promise<void>;
+  cancel(): Promise<void>;
+}
+
+export interface Dependencies {
+  engine: EngineClient;
+  origin: Origin;
+  /** Fetches the sample model, its tokenizer and text. */
+  fetchSample(onProgress: (done: number, total: number | null) => void): Promise<Result<File[]>>;
+}
+
+const PLAN_AFTER_MS = 150;
+const SHOW_EVERY_MS = 100;
+export const DEFAULT_CONTEXT = 2048;
+
+/** What the engine needs of the model, tokenizer and text to measure perplexity. */
+export const canMeasure = (opened: Opened | null): boolean =>
+  Boolean(opened?.model?.languageModel && opened.tokenizer && opened.text);
+
+/** Tokens in the text; guessed at four bytes a token where they could not be counted. */
+export function tokensInText(opened: Opened | null): { tokens: number; counted: boolean } | null {
+  if (!opened?.text) return null;
+  const { tokens, bytes } = opened.text;
+  return tokens === null ? { tokens: Math.max(1, Math.round(bytes / 4)), counted: false } : { tokens, counted: true };
+}
+
+export function createWorkbench({ engine, origin, fetchSample }: Dependencies): StoreApi<WorkbenchState> {
+  return createStore<WorkbenchState>()((set, get) => {
+    let planTimer: ReturnType<typeof setTimeout> | null = null;
+    let planTurn = 0;
+    /** Files wait for each other, and for a run: the engine does one thing at a time. */
+    let opening: Promise<void> = Promise.resolve();
+    let afterRun: File[] = [];
+
+    const notify = (error: EngineError) => {
+      if (error.code === 'cancelled') return;
+      set(({ notices }) => ({ notices: [...notices.filter((notice) => notice.error.message !== error.message), { id: origin.uid(), error }] }));
+    };
+    const withdraw = (codes: ReadonlySet<EngineError['code']>) => {
+      set(({ notices }) => ({ notices: notices.filter(({ error }) => !codes.has(error.code)) }));
+    };
+
+    const plan = async () => {
+      const turn = ++planTurn;
+      const { files, levels, opened } = get();
+      if (!opened?.model) {
+        set({ plans: new Map(), planProblem: null });
+        return;
+      }
+      const result = await engine.plan(files.map(({ file }) => file), toRequests(levels));
+      if (turn !== planTurn) return;
+      if (!result.ok) {
+        set({ planProblem: result.error });
+        return;
+      }
+      const names = new Map(levels.map((level) => [level.uid, levelName(level)]));
+      set({
+        planProblem: null,
+        plans: new Map(result.value.map((entry) => [entry.key, { forLevel: names.get(entry.key) ?? '', plan: entry }])),
+      });
+    };
+    const planSoon = () => {
+      if (planTimer !== null) clearTimeout(planTimer);
+      planTimer = setTimeout(() => { planTimer = null; void plan(); }, PLAN_AFTER_MS);
+    };
+    const changeLevels = (change: (levels: readonly Level[]) => Level[]) => {
+      set(({ levels }) => ({ levels: change(levels) }));
+      planSoon();
+    };
+
+    /** Opens `files` in place of what is open. */
+    const openAll = async (files: readonly Kept[]): Promise<void> => {
+      const result = await engine.open(files.map(({ file }) => file));
+      if (!result.ok) {
+        notify(result.error);
+        return;
+      }
+      const opened = result.value;
+      const choices = modelChoices(opened);
+      const kept = pair(files.map(({ file }) => file), opened)
+        .filter((_, index) => { const file = opened.files[index]; return file !== undefined && usable(file) && (opened.model === null || file.kind !== 'unknown'); });
+      // A drop that only failed leaves what was open open.
+      const keepsOld = opened.model === null && choices.length === 0 && get().opened?.model != null;
+      const sameModel = get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
+      if (!keepsOld) {
+        set({ files: kept, opened, choices, ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
+      }
+      report(opened);
+      planSoon();
+    };
+
+    /** Missing parts have their own place on the page; everything else that is wrong is said. */
+    const report = (opened: Opened) => {
+      const shownElsewhere = new Set<EngineError['code']>(['several-models', 'no-model', 'no-tokenizer', 'no-text', 'not-a-language-model', 'file-unknown']);
+      const errors = [...opened.problems, ...opened.files.flatMap(({ problem }) => problem ? [problem] : [])]
+        .filter(({ code }) => !shownElsewhere.has(code));
+      errors.forEach(notify);
+      const unknown = gatherUnknown(opened.files);
+      if (unknown) notify(unknown);
+    };
+
+    const addNow = async (added: readonly File[]): Promise<void> => {
+      const present = get().files;
+      set({ openingSince: origin.now() });
+      withdraw(new Set(['file-empty', 'file-lfs-pointer', 'file-unreadable', 'file-unknown', 'onnx-invalid', 'onnx-truncated', 'onnx-external-data', 'tokenizer-invalid', 'tokenizer-mismatch', 'inputs-unknown']));
+      try {
+        if (present.length === 0) {
+          await openAll(added.map((file) => ({ file, kind: 'unknown' })));
+          return;
+        }
+        // What the new files are is only known from their content, and it decides which old ones they replace.
+        const alone = await engine.open([...added]);
+        if (!alone.ok) {
+          notify(alone.error);
+          return;
+        }
+        const { value } = alone;
+        const choices = modelChoices(value);
+        if (choices.length > 0) {
+          await openAll(merge(present.filter(({ kind }) => kind === 'text'), pair(added, value)));
+          return;
+        }
+        const fit = pair(added, value).filter((_, index) => { const file = value.files[index]; return file !== undefined && usable(file); });
+        report({ ...value, problems: [], files: value.files.filter((file) => !usable(file)) });
+        if (fit.length > 0) await openAll(merge(present, fit));
+      } finally {
+        set({ openingSince: null });
+      }
+    };
+
+    const finish = (id: string, change: Partial<Run>) => {
+      set(({ run }) => run?.id === id ? { run: { ...run, endedAt: origin.now(), ...change } } : {});
+    };
+
+    return {
+      capabilities: null,
+      files: [],
+      opened: null,
+      openingSince: null,
+      choices: [],
+      download: null,
+      notices: [],
+      levels: defaultLevels(origin),
+      plans: new Map(),
+      planProblem: null,
+      maxTokens: DEFAULT_TOKENS,
+      context: DEFAULT_CONTEXT,
+      run: null,
+      measurement: null,
+
+      async start() {
+        const result = await engine.capabilities();
+        if (result.ok) set({ capabilities: result.value });
+        else notify(result.error);
+      },
+
+      addFiles(files) {
+        if (files.length === 0) return opening;
+        if (isActive(get().run)) {
+          afterRun = [...afterRun, ...files];
+          return opening;
+        }
+        opening = opening.then(() => addNow(files));
+        return opening;
+      },
+
+      chooseModel(index) {
+        const { files, choices } = get();
+        if (!choices.some((choice) => choice.index === index)) return opening;
+        const chosen = files.filter(({ kind }, at) => kind !== 'onnx' || at === index);
+        opening = opening.then(async () => {
+          set({ openingSince: origin.now() });
+          await openAll(chosen);
+          set({ openingSince: null });
+        });
+        return opening;
+      },
+
+      async loadSample() {
+        if (get().download) return;
+        const since = origin.now();
+        set({ download: { done: 0, total: null, since } });
+        const fetched = await fetchSample((done, total) => { set({ download: { done, total, since } }); });
+        set({ download: null });
+        if (fetched.ok) await get().addFiles(fetched.value);
+        else notify(fetched.error);
+      },
+
+      dismiss(id) { set(({ notices }) => ({ notices: notices.filter((notice) => notice.id !== id) })); },
+      addLevel(id) { changeLevels((levels) => addLevel(levels, id, origin)); },
+      duplicateLevel(uid) { changeLevels((levels) => duplicateLevel(levels, uid, origin)); },
+      editLevel(uid, settings) { changeLevels((levels) => editLevel(levels, uid, settings)); },
+      removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
+      setMaxTokens(maxTokens) { set({ maxTokens }); },
+      setContext(context) { set({ context }); },
+
+      async compare() {
+        const { run: before, opened, files, levels } = get();
+        if (!opened?.model || isActive(before)) return;
+        const { name, cacheBytesPerToken, baseline } = opened.model;
+        const text = tokensInText(opened);
+        const run: Run = {
+          id: origin.uid(), startedAt: origin.now(), endedAt: null, status: 'running', levels: [...levels],
+          model: { name, cacheBytesPerToken, baseline }, measuring: canMeasure(opened),
+          live: startLive(levels.map(({ uid }) => uid)), report: null, error: null,
+        };
+        set({ run });
+        const { maxTokens } = get();
+        const events = createBatch<{ event: EngineEvent; at: number }>(SHOW_EVERY_MS, (items) => {
+          set((state) => state.run?.id === run.id
+            ? { run: { ...state.run, live: items.reduce((live, { event, at }) => applyEvent(live, event, at), state.run.live) } }
+            : {});
+        });
+        const result = await engine.compare(
+          { files: files.map(({ file }) => file), levels: toRequests(levels), maxTokens: maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens) },
+          (event) => { events.add({ event, at: origin.now() }); },
+        );
+        events.flush();
+        if (result.ok) {
+          finish(run.id, { status: 'done', report: result.value });
+          const ended = get().run;
+          const base = result.value.levels.find((level) => level.baseline)?.perplexity;
+          const since = ended?.live.measuringSince ?? null;
+          const measured = result.value.protocol && base && since !== null
+            ? learn(result.value.protocol, base, result.value.levels.length, ((ended?.endedAt ?? since) - since) / 1000)
+            : null;
+          if (measured) set({ measurement: measured });
+        } else {
+          const status = result.error.code === 'cancelled' ? 'cancelled' : 'failed';
+          finish(run.id, { status, error: result.error });
+          if (status === 'failed') notify(result.error);
+          const ended = get().run;
+          // Earlier results are worth more than a run that found nothing or broke off.
+          if (before?.report) set({ run: before });
+          else if (ended && !hasFindings(ended)) set({ run: null });
+        }
+        const waiting = afterRun;
+        afterRun = [];
+        if (waiting.length > 0) await get().addFiles(waiting);
+      },
+
+      async cancel() {
+        const { run } = get();
+        if (run?.status !== 'running') return;
+        set({ run: { ...run, status: 'cancelling' } });
+        await engine.cancel();
+      },
+    };
+  });
+}

@@ -1,0 +1,56 @@
+/** Entry of the engine worker: the pipeline, with what a browser tab provides around it. */
+import { engineError, settle } from './errors.ts';
+import { createEvaluator } from './evaluate/client.ts';
+import { chooseKernel } from './kernels/select.ts';
+import { withFallback } from './kernels/resilient.ts';
+import { createWasmKernel } from './kernels/wasm/kernel.ts';
+import { blobSink } from './onnx/write.ts';
+import { compare, open, plan } from './pipeline.ts';
+import type { Engine } from './protocol.ts';
+import { expose, reporting } from './remote.ts';
+import { throttleProgress } from './throttle.ts';
+
+const MOST_THREADS = 8;
+
+/** Without isolation there is no shared memory, and so one thread. */
+const threads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
+
+const evaluator = createEvaluator();
+let kernels: ReturnType<typeof chooseKernel> | null = null;
+let running: AbortController | null = null;
+
+const chosen = () => (kernels ??= chooseKernel(navigator.gpu));
+
+const engine: Engine = {
+  async capabilities() {
+    const { kernel, webgpu } = await chosen();
+    return { backend: kernel.backend, webgpu, isolated: crossOriginIsolated, threads };
+  },
+  open: (files) => settle(() => open(files)),
+  plan: (files, levels) => settle(() => plan(files, levels)),
+  compare: (job, port) => reporting(port, async (report) => {
+    if (running) return { ok: false, error: engineError('busy', 'A comparison is running already.', 'Wait for it, or cancel it first.') };
+    const stop = new AbortController();
+    running = stop;
+    const send = throttleProgress(report);
+    try {
+      return await settle(() => compare(job, {
+        kernel: async () => withFallback((await chosen()).kernel, createWasmKernel, (reason) => {
+          kernels = null;
+          send({ type: 'warning', error: engineError('device-lost', 'The GPU went away while quantizing; the rest was done on the CPU.', 'Nothing is lost. If it happens often, update the graphics driver.', reason.message) });
+        }),
+        sink: (_, source) => Promise.resolve(blobSink(source)),
+        evaluator,
+        threads,
+      }, send, stop.signal));
+    } finally {
+      running = null;
+    }
+  }),
+  cancel() {
+    running?.abort();
+    return Promise.resolve();
+  },
+};
+
+expose(engine);

@@ -1,0 +1,44 @@
+/** Errors as values: inside a stage they are thrown with `fail`, at its edge they become a `Result`. */
+import type { EngineError, EngineErrorCode, Result } from './protocol.ts';
+
+const KEY = 'engineError';
+
+/** An `Error` that carries an `EngineError`. */
+export function failure(error: EngineError): Error {
+  return Object.assign(new Error(error.message), { [KEY]: error });
+}
+
+export function engineError(code: EngineErrorCode, message: string, action: string, details = ''): EngineError {
+  return { code, message, action, details };
+}
+
+export function fail(code: EngineErrorCode, message: string, action: string, details = ''): never {
+  throw failure(engineError(code, message, action, details));
+}
+
+/** The value behind whatever was thrown; anything unforeseen is `internal`, with its stack to copy. */
+export function toEngineError(thrown: unknown): EngineError {
+  if (thrown instanceof Error) {
+    const carried: unknown = Reflect.get(thrown, KEY);
+    if (carried) return carried as EngineError;
+    if (thrown.name === 'AbortError') return cancelled();
+    if (thrown.name === 'NotReadableError' || thrown.name === 'NotFoundError') {
+      return engineError('file-unreadable', 'A dropped file can no longer be read.', 'It may have been changed or moved since: drop it again.', thrown.message);
+    }
+    return engineError('internal', 'Something went wrong inside Nibble.', 'Try again; if it happens again, copy the details into a bug report.', thrown.stack ?? thrown.message);
+  }
+  return engineError('internal', 'Something went wrong inside Nibble.', 'Try again; if it happens again, copy the details into a bug report.', String(thrown));
+}
+
+export function cancelled(): EngineError {
+  return engineError('cancelled', 'Stopped.', 'Press Compare to start again.');
+}
+
+/** Runs `work`, turning what it throws into a `Result`. */
+export async function settle<T>(work: () => Promise<T>): Promise<Result<T>> {
+  try {
+    return { ok: true, value: await work() };
+  } catch (thrown) {
+    return { ok: false, error: toEngineError(thrown) };
+  }
+}

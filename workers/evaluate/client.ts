@@ -1,0 +1,45 @@
+/**
+ * Runs measurements in a worker of their own. Each measurement starts one and ends it: a WebAssembly heap never
+ * shrinks, and a run of the runtime cannot be interrupted, so ending the worker is how memory is given back and how
+ * a measurement is cancelled.
+ */
+import type { Result } from '../protocol.ts';
+import { connect, WORKER_CRASHED } from '../remote.ts';
+import { cancelled, failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
+import type { EvaluationEvent, EvaluationOutcome, Evaluator } from './evaluate.ts';
+import type { EvaluationWorker } from './evaluate.worker.ts';
+
+const startWorker = (): Worker => new Worker(new URL('./evaluate.worker.ts', import.meta.url), { type: 'module', name: 'evaluate' });
+
+/**
+ * @param start Makes the worker; another one in tests.
+ * Errors beside those of `evaluate`: `worker-crashed`, `out-of-memory` when the crash says so.
+ */
+export function createEvaluator(start: () => Worker = startWorker): Evaluator {
+  return {
+    async evaluate(job, onEvent, signal): Promise<Result<EvaluationOutcome>> {
+      if (signal?.aborted) return cancelled();
+      const worker = connect<EvaluationWorker>(start());
+      const stop = () => { worker.terminate(); };
+      signal?.addEventListener('abort', stop);
+      try {
+        const outcome = await worker.callWithEvents<EvaluationEvent, Result<EvaluationOutcome>>(
+          onEvent, (api, port) => api.evaluate(job, port));
+        return signal?.aborted ? cancelled() : outcome;
+      } catch (thrown) {
+        return signal?.aborted ? cancelled() : crash(thrown);
+      } finally {
+        signal?.removeEventListener('abort', stop);
+        stop();
+      }
+    },
+  };
+}
+
+function crash(thrown: unknown): Failure {
+  if (isOutOfMemory(thrown)) return outOfMemory('Measuring this model', thrown);
+  return thrown instanceof Error && thrown.name === WORKER_CRASHED
+    ? failure('worker-crashed', 'The measurement stopped unexpectedly; most often the tab is out of memory.',
+        'Try again with fewer levels or a smaller model; files and sizes are still here.', thrown)
+    : failure('internal', 'The measurement failed in a way it should not.', 'Try again, and report the details if it happens twice.', thrown);
+}

@@ -1,0 +1,19 @@
+/** Entry of the evaluation worker. It holds the sessions and their heap, and is ended to give them back. */
+import type { Result } from '../protocol.ts';
+import { expose, reporting } from '../remote.ts';
+import { evaluate, type EvaluationEvent, type EvaluationJob, type EvaluationOutcome } from './evaluate.ts';
+import { ort } from './runtime.ts';
+import { wasmRuntime } from './session.ts';
+
+/** What the worker answers to. */
+export interface EvaluationWorker {
+  /** Sends `EvaluationEvent`s through `port`. */
+  evaluate(job: EvaluationJob, port: MessagePort): Promise<Result<EvaluationOutcome>>;
+}
+
+const worker: EvaluationWorker = {
+  evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, (report) =>
+    evaluate(wasmRuntime(ort, job.threads), job, report)),
+};
+
+expose(worker);

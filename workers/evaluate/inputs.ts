@@ -1,0 +1,257 @@
+/**
+ * Works out, from names, element types and shapes alone, how to run a decoder once over a window of tokens with
+ * nothing before it: which input takes the ids, which the mask and the positions, what an empty key/value cache
+ * looks like, and which output holds the logits. Spellings are those of optimum, transformers.js,
+ * onnxruntime-genai, torch.onnx and tf2onnx exports.
+ */
+import type { Result } from '../protocol.ts';
+import { failure } from './errors.ts';
+
+/** An input or output as onnxruntime describes it; a shape entry is a number, or the name of a free dimension. */
+export interface ValueInfo {
+  name: string;
+  isTensor: boolean;
+  type?: string;
+  shape?: readonly (number | string)[];
+}
+
+const FEED_TYPES = ['int64', 'int32', 'float32', 'float16', 'bool', 'int8', 'uint8'] as const;
+export type FeedType = (typeof FEED_TYPES)[number];
+
+/**
+ * What an input is filled with: the token ids; 1 for each real token and 0 for padding; 0, 1, 2, …; the window's
+ * length; the length less one; or zeros, which an empty tensor is too.
+ */
+export type Fill = 'ids' | 'mask' | 'positions' | 'length' | 'last' | 'zeros';
+
+export interface Feed {
+  name: string;
+  type: FeedType;
+  fill: Fill;
+  /** `window` stands for the number of tokens run. */
+  dims: (number | 'window')[];
+}
+
+export interface Signature {
+  feeds: Feed[];
+  /** Tokens the graph takes at once when that is fixed: shorter windows are padded on the right. */
+  window: number | null;
+  logits: { name: string; type: 'float32' | 'float16'; /** Last dimension, null when it is free. */ vocabulary: number | null };
+}
+
+export type FeedData = BigInt64Array | Int32Array | Float32Array | Uint16Array | Uint8Array | Int8Array;
+
+/**
+ * Errors: `not-a-language-model` when there is no input for token ids or no output with logits, `inputs-unknown`
+ * (naming the input) when something else is asked for that a plain text does not provide.
+ */
+export function recogniseSignature(inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]): Result<Signature> {
+  const ids = findIds(inputs);
+  if (!ids) {
+    return failure('not-a-language-model', 'The model has no input for token ids, so it is not a language model that perplexity can be measured on.',
+      'Compare sizes only, or choose a text-generation model.', list(inputs));
+  }
+  const logits = findLogits(outputs);
+  if (!logits) {
+    return failure('not-a-language-model', 'The model has no output with logits, so it is not a language model that perplexity can be measured on.',
+      'Compare sizes only, or choose a model exported for text generation.', list(outputs));
+  }
+
+  const feeds: Feed[] = [];
+  for (const input of inputs) {
+    const feed = input === ids ? idsFeed(ids) : otherFeed(input);
+    if (!feed) return unknown(input);
+    feeds.push(feed);
+  }
+  const window = fixedWindow(inputs, ids);
+  if (window !== null && window < 2) {
+    return failure('inputs-unknown', `The model takes ${window} token at a time (input "${ids.name}"), which does not allow windows of text.`,
+      'Export the model with a free sequence length.', list(inputs));
+  }
+  return { ok: true, value: { feeds, window, logits } };
+}
+
+/**
+ * The values of one input for a window.
+ * @param ids Token ids; `window` of them are run, the rest of the window is padding.
+ */
+export function feedData(feed: Feed, ids: Int32Array, window: number): { data: FeedData; dims: number[] } {
+  const dims = feed.dims.map((dim) => (dim === 'window' ? window : dim));
+  const size = dims.reduce((product, dim) => product * dim, 1);
+  const data = allocate(feed.type, size);
+  const valueAt = fillValue(feed.fill, ids, window);
+  if (valueAt) {
+    const set = data instanceof BigInt64Array
+      ? (index: number, value: number) => { data[index] = BigInt(value); }
+      : data instanceof Uint16Array
+        ? (index: number, value: number) => { data[index] = value === 0 ? 0 : HALF_ONE; }
+        : (index: number, value: number) => { data[index] = value; };
+    for (let index = 0; index < size; index++) set(index, valueAt(index % window));
+  }
+  return { data, dims };
+}
+
+/** 1 as fp16; the only number beside 0 an fp16 input is ever filled with (masks). */
+const HALF_ONE = 0x3c00;
+
+function fillValue(fill: Fill, ids: Int32Array, window: number): ((position: number) => number) | null {
+  switch (fill) {
+    case 'ids': return (position) => ids[position] ?? 0;
+    case 'mask': return (position) => (position < ids.length ? 1 : 0);
+    case 'positions': return (position) => position;
+    case 'length': return () => window;
+    case 'last': return () => window - 1;
+    case 'zeros': return null;
+  }
+}
+
+function allocate(type: FeedType, size: number): FeedData {
+  switch (type) {
+    case 'int64': return new BigInt64Array(size);
+    case 'int32': return new Int32Array(size);
+    case 'float32': return new Float32Array(size);
+    case 'float16': return new Uint16Array(size);
+    case 'int8': return new Int8Array(size);
+    case 'bool': case 'uint8': return new Uint8Array(size);
+  }
+}
+
+const INTEGER = ['int64', 'int32'];
+const FLOAT = ['float32', 'float16'];
+
+const IDS = /^(decoder_)?(input_?ids?|token_?ids?|tokens?|ids?|idx|input)(:0)?$/;
+const MASK = /^(decoder_|input_)?(attention_?)?mask(:0)?$/;
+const POSITIONS = /^(position_?ids?|positions?|pos_ids?|cache_positions?|input_pos)(:0)?$/;
+const SEGMENTS = /^(token_type|segment)_?ids?(:0)?$/;
+const USE_CACHE = /^use_cache(_branch)?$/;
+const LOGITS_TO_KEEP = /^(num_)?logits_to_keep$/;
+const PAST_LENGTH = /^(past_(sequence_|key_values_|kv_)?(length|len)|past_seq_len|start_pos(ition)?|cache_(length|len)|offset)$/;
+const TOTAL_LENGTH = /^(total_(sequence_|seq_)?(length|len)|(sequence|seq)_(length|len))$/;
+const LAST_INDEX = /^seqlens?_k$/;
+const CACHE = /past|cache|\bkv|_kv|^[kv]_?\d|present|\.(key|value)$/;
+const STATE = /(conv|ssm|recurrent|rnn|linear|wkv)_?(state)?s?\b|(conv|ssm|recurrent|rnn|wkv)_/;
+/** Parts of encoder-decoder and multimodal models that a text alone does not fill. */
+const FOREIGN = /encoder|cross|pixel|image|audio|inputs_embeds/;
+
+const isTensorOf = (value: ValueInfo, types: readonly string[]): boolean => value.isTensor && types.includes(value.type ?? '');
+
+function findIds(inputs: readonly ValueInfo[]): ValueInfo | null {
+  const candidates = inputs.filter((input) => isTensorOf(input, INTEGER) && rank(input) >= 1 && rank(input) <= 2);
+  const named = candidates.filter((input) => IDS.test(input.name.toLowerCase()));
+  if (named.length > 0) return named.find((input) => /input_?ids$/i.test(input.name)) ?? named[0] ?? null;
+  const unclaimed = candidates.filter((input) => otherFeed(input) === null && !FOREIGN.test(input.name.toLowerCase()));
+  return unclaimed.length === 1 ? unclaimed[0] ?? null : null;
+}
+
+/** The output called logits, else the one float output of rank 3 that is no cache and no hidden state. */
+function findLogits(outputs: readonly ValueInfo[]): Signature['logits'] | null {
+  const floats = outputs.filter((output) => isTensorOf(output, FLOAT) && (rank(output) === 3 || rank(output) === 2 || rank(output) === 0));
+  const rest = floats.filter((output) => rank(output) === 3 && !/present|past|hidden|cache|state|attention|embed/.test(output.name.toLowerCase()));
+  const found = floats.find((output) => output.name.toLowerCase() === 'logits')
+    ?? floats.find((output) => /logits/.test(output.name.toLowerCase()))
+    ?? (rest.length === 1 ? rest[0] : undefined);
+  if (!found) return null;
+  const last = found.shape?.at(-1);
+  return { name: found.name, type: found.type === 'float16' ? 'float16' : 'float32', vocabulary: typeof last === 'number' ? last : null };
+}
+
+function idsFeed(input: ValueInfo): Feed | null {
+  return plainFeed(input, 'ids', INTEGER);
+}
+
+function otherFeed(input: ValueInfo): Feed | null {
+  const name = input.name.toLowerCase();
+  if (FOREIGN.test(name)) return null;
+  if (MASK.test(name)) return plainFeed(input, 'mask', [...INTEGER, ...FLOAT, 'bool']);
+  if (POSITIONS.test(name)) return plainFeed(input, 'positions', INTEGER);
+  if (SEGMENTS.test(name)) return plainFeed(input, 'zeros', INTEGER);
+  if (USE_CACHE.test(name)) return scalarFeed(input, 'zeros', ['bool']);
+  if (LOGITS_TO_KEEP.test(name)) return scalarFeed(input, 'zeros', INTEGER);
+  if (PAST_LENGTH.test(name)) return scalarFeed(input, 'zeros', INTEGER);
+  if (TOTAL_LENGTH.test(name)) return scalarFeed(input, 'length', INTEGER);
+  if (LAST_INDEX.test(name)) return scalarFeed(input, 'last', INTEGER);
+  if (STATE.test(name)) return stateFeed(input);
+  if (CACHE.test(name)) return cacheFeed(input);
+  return null;
+}
+
+/**
+ * Ids, mask and positions: [window], [batch, window], or [3, batch, window] as models with a position for time,
+ * height and width have it (all three the same for text).
+ */
+function plainFeed(input: ValueInfo, fill: Fill, types: readonly string[]): Feed | null {
+  const type = feedType(input, types);
+  const shape = input.shape ?? [];
+  if (!type || shape.length < 1 || shape.length > 3) return null;
+  if (shape.length === 3 && !(fill === 'positions' && shape[0] === 3)) return null;
+  const outer = shape.slice(0, -1).map((dim) => (typeof dim === 'number' ? dim : 1));
+  return { name: input.name, type, fill, dims: [...outer, 'window'] };
+}
+
+/** One number: [] or [batch]. */
+function scalarFeed(input: ValueInfo, fill: Fill, types: readonly string[]): Feed | null {
+  const type = feedType(input, types);
+  const shape = input.shape ?? [];
+  if (!type || shape.some((dim) => typeof dim === 'number' && dim !== 1)) return null;
+  return { name: input.name, type, fill, dims: shape.map(() => 1) };
+}
+
+/** The state of a recurrent or convolutional layer: of fixed size, zero at the start. Only the batch may be free. */
+function stateFeed(input: ValueInfo): Feed | null {
+  const type = feedType(input, [...FLOAT, ...INTEGER]);
+  const shape = input.shape ?? [];
+  if (!type || shape.length === 0) return null;
+  const free = shape.filter((dim) => typeof dim === 'string');
+  if (free.length > 1 || free.some(saysLength)) return null;
+  return { name: input.name, type, fill: 'zeros', dims: shape.map((dim) => (typeof dim === 'number' ? dim : 1)) };
+}
+
+/**
+ * A key/value cache with no token in it: the batch is 1, the axis that counts tokens 0, everything else known.
+ * A dimension is the token axis when its name says so; in a graph with nameless free dimensions it is the one after
+ * the first. A cache whose token axis is fixed cannot be empty, and is not fed.
+ */
+function cacheFeed(input: ValueInfo): Feed | null {
+  const type = feedType(input, [...FLOAT, 'int8', 'uint8']);
+  const shape = input.shape ?? [];
+  if (!type || shape.length < 3 || shape.length > 5) return null;
+  const feed = (tokenAxis: number | null): Feed => ({
+    name: input.name, type, fill: 'zeros',
+    dims: shape.map((dim, axis) => (axis === tokenAxis ? 0 : typeof dim === 'number' ? dim : 1)),
+  });
+
+  const free = shape.flatMap((dim, axis) => (typeof dim === 'number' ? [] : [axis]));
+  const nameOf = (axis: number) => String(shape[axis]);
+  const tokenAxis = shape.includes(0) ? null
+    : free.find((axis) => saysLength(nameOf(axis))) ?? (free.length > 1 ? free[1] : free.find((axis) => !saysBatch(nameOf(axis))));
+  if (tokenAxis === undefined) return null;
+  const others = free.filter((axis) => axis !== tokenAxis);
+  return others.length <= 1 && others.every((axis) => canBeBatch(nameOf(axis))) ? feed(tokenAxis) : null;
+}
+
+const saysBatch = (dim: string): boolean => /batch|^[bn]$/i.test(dim);
+const saysLength = (dim: string): boolean => /past|seq|len|total|cache|ctx|context/i.test(dim) && !saysBatch(dim);
+/** Not `batch_size * num_heads`, whose size cannot be told. */
+const canBeBatch = (dim: string): boolean => !/head|dim|hidden|[*+/]| x /i.test(dim);
+
+function feedType(input: ValueInfo, types: readonly string[]): FeedType | null {
+  return isTensorOf(input, types) ? FEED_TYPES.find((type) => type === input.type) ?? null : null;
+}
+
+/** The window a fixed shape of the ids (or of positions or mask, when the ids leave it free) asks for. */
+function fixedWindow(inputs: readonly ValueInfo[], ids: ValueInfo): number | null {
+  const others = inputs.filter((input) => POSITIONS.test(input.name.toLowerCase()) || MASK.test(input.name.toLowerCase()));
+  const lengths = [ids, ...others].map((input) => input.shape?.at(-1)).filter((dim) => typeof dim === 'number');
+  return lengths[0] ?? null;
+}
+
+const rank = (value: ValueInfo): number => value.shape?.length ?? 0;
+
+function unknown(input: ValueInfo): Result<never> {
+  return failure('inputs-unknown', `The model asks for an input that a text does not provide: "${input.name}".`,
+    'Export the model for text generation, with free batch and sequence lengths, or compare sizes only.', list([input]));
+}
+
+function list(values: readonly ValueInfo[]): string {
+  return values.map((value) => `${value.name}: ${value.isTensor ? `${value.type}[${value.shape?.join(', ')}]` : 'not a tensor'}`).join('\n');
+}

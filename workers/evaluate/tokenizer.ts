@@ -1,0 +1,156 @@
+/**
+ * Text to token ids, with the tokenizer files that came with the model and nothing from the network.
+ * The library is loaded on first use: it is large, and sizes can be compared without it.
+ */
+import { z } from 'zod';
+import type { Result } from '../protocol.ts';
+import { failure } from './errors.ts';
+
+export interface Tokenizer {
+  /** Entries of the vocabulary, added tokens included. */
+  vocabulary: number;
+  /** Whether a text begins with the BOS token; see `startToken` for how that is decided. */
+  addsBos: boolean;
+  /** Null when the tokenizer has no BOS token. */
+  bosId: number | null;
+  /** Longest sequence the tokenizer's configuration allows the model, in tokens; null when it names none. */
+  maxLength: number | null;
+  /** Ids of the whole text, without BOS or any other token around it. Pieces the vocabulary cannot spell are left out. */
+  encode(text: string): Int32Array;
+}
+
+const addedToken = z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().default(false) });
+
+/** What is read here of a `tokenizer.json`; the library reads the rest. */
+const tokenizerFile = z.looseObject({
+  model: z.looseObject({
+    // The library takes an unknown type for a list of words and would encode to something, silently.
+    type: z.enum(['BPE', 'WordPiece', 'Unigram', 'WordLevel']).nullish(),
+    unk_token: z.string().nullish(),
+    byte_fallback: z.boolean().nullish(),
+  }),
+  added_tokens: z.array(addedToken).default([]),
+  normalizer: z.looseObject({}).nullable().default(null),
+  pre_tokenizer: z.looseObject({}).nullable().default(null),
+  post_processor: z.looseObject({}).nullable().default(null),
+  decoder: z.looseObject({}).nullable().default(null),
+});
+
+const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]).nullish();
+
+/** What of a `tokenizer_config.json` has a part in encoding; chat templates and the like do not. */
+const configFile = z.object({
+  tokenizer_class: z.string().nullish(),
+  add_bos_token: z.boolean().nullish(),
+  bos_token: tokenText,
+  eos_token: tokenText,
+  unk_token: tokenText,
+  remove_space: z.boolean().nullish(),
+  do_lowercase_and_remove_accent: z.boolean().nullish(),
+  model_max_length: z.number().nullish(),
+});
+
+type TokenizerFile = z.infer<typeof tokenizerFile>;
+type ConfigFile = z.infer<typeof configFile>;
+
+/**
+ * Reads a Hugging Face `tokenizer.json` and, when there is one, the `tokenizer_config.json` beside it.
+ * Errors: `tokenizer-invalid`.
+ */
+export async function openTokenizer(json: string, config: string | null): Promise<Result<Tokenizer>> {
+  const file = parse(json, tokenizerFile, 'tokenizer.json');
+  if (!file.ok) return file;
+  const settings = config === null ? { ok: true as const, value: {} } : parse(config, configFile, 'tokenizer_config.json');
+  if (!settings.ok) return settings;
+
+  const { PreTrainedTokenizer } = await import('@huggingface/transformers');
+  try {
+    const unknownToken = settings.value.unk_token ?? file.value.model.unk_token;
+    const tokenizer = new PreTrainedTokenizer(file.value, { ...settings.value, unk_token: unknownToken });
+    const vocabulary = tokenizer.get_vocab();
+    vocabulary.delete(undefined as never); // the library's name for ids nothing uses
+    const bos = startToken(file.value, settings.value, (token) => vocabulary.get(token) ?? null);
+    return {
+      ok: true,
+      value: {
+        vocabulary: vocabulary.size,
+        ...bos,
+        maxLength: plausibleLength(settings.value.model_max_length),
+        encode: (text) => {
+          const ids: (number | undefined)[] = tokenizer.encode(text, { add_special_tokens: false });
+          return Int32Array.from(ids.filter((id) => id !== undefined));
+        },
+      },
+    };
+  } catch (thrown) {
+    return failure('tokenizer-invalid', 'The tokenizer.json is of a kind that cannot be used.',
+      'Take the tokenizer.json that was published with the model.', thrown);
+  }
+}
+
+function parse<T>(json: string, schema: z.ZodType<T>, name: string): Result<T> {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (thrown) {
+    return failure('tokenizer-invalid', `The ${name} is not valid JSON.`,
+      'Download it again from where the model comes from; it may have been cut off.', thrown);
+  }
+  const read = schema.safeParse(value);
+  return read.success
+    ? { ok: true, value: read.data }
+    : failure('tokenizer-invalid', `The ${name} is not the file a Hugging Face tokenizer is saved in.`,
+        `Take the ${name} that was published with the model.`, z.prettifyError(read.error));
+}
+
+/** Configurations write "no limit" as a very large number. */
+function plausibleLength(length: number | null | undefined): number | null {
+  return length !== null && length !== undefined && Number.isInteger(length) && length > 0 && length < 2 ** 24 ? length : null;
+}
+
+/** Classes of Hugging Face transformers whose `add_bos_token` is on unless the configuration turns it off. */
+const CLASSES_WITH_BOS = /^(Code)?Llama|^Gemma|^Baichuan|^InternLM/;
+const BOS_NAMES = ['<s>', '<bos>', '<|begin_of_text|>', '<|startoftext|>', '<|endoftext|>', '[BOS]'];
+
+/**
+ * The BOS token and whether a text begins with it. In this order, as the converter of llama.cpp decides:
+ * `add_bos_token` of the configuration; else the first special token of the post-processor's template for one
+ * sequence, which says no when there is a post-processor without one; else, without a post-processor, the
+ * tokenizer class; else, without a class, yes for SentencePiece vocabularies (byte fallback and a BOS token),
+ * as llama.cpp has it.
+ */
+function startToken(file: TokenizerFile, config: ConfigFile, idOf: (token: string) => number | null): { addsBos: boolean; bosId: number | null } {
+  const template = templateStart(file.post_processor);
+  const special = new Set(file.added_tokens.filter((token) => token.special).map((token) => token.content));
+  const known = BOS_NAMES.find((name) => special.has(name));
+  const told = typeof config.add_bos_token === 'boolean' ? config.add_bos_token : null;
+  const start = (told === null ? template : null) ?? config.bos_token ?? template ?? known;
+  const bosId = start === undefined ? null : idOf(start);
+  if (bosId === null) return { addsBos: false, bosId: null };
+
+  const decide = (): boolean => {
+    if (told !== null) return told;
+    if (file.post_processor !== null) return template !== null;
+    if (config.tokenizer_class) return CLASSES_WITH_BOS.test(config.tokenizer_class);
+    return file.model.byte_fallback === true;
+  };
+  return { addsBos: decide(), bosId };
+}
+
+const templateProcessing = z.looseObject({
+  type: z.literal('TemplateProcessing'),
+  single: z.array(z.looseObject({ SpecialToken: z.looseObject({ id: z.string() }).optional() })),
+});
+const classifierProcessing = z.looseObject({ type: z.enum(['BertProcessing', 'RobertaProcessing']), cls: z.tuple([z.string(), z.number()]) });
+const sequence = z.looseObject({ type: z.literal('Sequence'), processors: z.array(z.unknown()) });
+
+/** The special token a post-processor puts in front of a single sequence. */
+function templateStart(processor: unknown): string | null {
+  const template = templateProcessing.safeParse(processor);
+  if (template.success) return template.data.single[0]?.SpecialToken?.id ?? null;
+  const classifier = classifierProcessing.safeParse(processor);
+  if (classifier.success) return classifier.data.cls[0];
+  const several = sequence.safeParse(processor);
+  if (!several.success) return null;
+  return several.data.processors.map(templateStart).find((token) => token !== null) ?? null;
+}

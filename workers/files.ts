@@ -1,0 +1,164 @@
+/**
+ * Tells what dropped files are. Content decides; a name only breaks ties (a README is text, but nobody wants its
+ * perplexity) and tells what a person meant (a `.onnx` that holds something else deserves a sentence).
+ */
+import { engineError } from './errors.ts';
+import type { EngineError, FileKind, OpenedFile } from './protocol.ts';
+
+/** The newest file of each kind; a later drop replaces an earlier one. */
+export interface SortedFiles {
+  files: OpenedFile[];
+  model: File | null;
+  tokenizer: { file: File; json: string } | null;
+  tokenizerConfig: string | null;
+  modelConfig: string | null;
+  text: File | null;
+}
+
+export async function sortFiles(files: readonly File[]): Promise<SortedFiles> {
+  const sorted: SortedFiles = { files: [], model: null, tokenizer: null, tokenizerConfig: null, modelConfig: null, text: null };
+  for (const file of files) {
+    const opened = await identify(file);
+    sorted.files.push({ name: file.name, bytes: file.size, kind: opened.kind, ...(opened.problem ? { problem: opened.problem } : {}) });
+    if (opened.problem) continue;
+    switch (opened.kind) {
+      case 'onnx': sorted.model = file; break;
+      case 'tokenizer': sorted.tokenizer = { file, json: opened.json }; break;
+      case 'tokenizer-config': sorted.tokenizerConfig = opened.json; break;
+      case 'model-config': sorted.modelConfig = opened.json; break;
+      case 'text': if (!sorted.text || textRank(file.name) >= textRank(sorted.text.name)) sorted.text = file; break;
+      case 'external-data': case 'unknown': break;
+    }
+  }
+  for (const file of sorted.files) {
+    if (file.kind === 'onnx' && !file.problem && file.name !== sorted.model?.name) {
+      file.problem = engineError('several-models', `${file.name} is left aside: one model is compared at a time, and ${sorted.model?.name ?? ''} came last.`, 'Drop it alone to compare it instead.');
+    }
+  }
+  return sorted;
+}
+
+interface Identified { kind: FileKind; json: string; problem: EngineError | null }
+
+const HEAD = 4096;
+/** Tokenizers of large vocabularies reach some 40 MB; more is not one. */
+const MAX_JSON = 1 << 28;
+
+async function identify(file: File): Promise<Identified> {
+  const found = (kind: FileKind, problem: EngineError | null = null, json = ''): Identified => ({ kind, json, problem });
+  const meantAsModel = /\.onnx$/i.test(file.name);
+  if (file.size === 0) return found('unknown', engineError('file-empty', `${file.name} is empty.`, 'Download or export it again.'));
+  let head: Uint8Array;
+  try {
+    head = new Uint8Array(await file.slice(0, HEAD).arrayBuffer());
+  } catch (thrown) {
+    return found('unknown', engineError('file-unreadable', `${file.name} cannot be read.`, 'It may have been moved or changed: drop it again.', String(thrown)));
+  }
+  const text = asText(head, file.size > HEAD);
+  if (text?.startsWith('version https://git-lfs.github.com/spec/')) {
+    return found('unknown', engineError('file-lfs-pointer', `${file.name} is a Git LFS pointer: a note of where the file is, not the file.`, 'Run "git lfs pull" in the repository, or download the file itself.'));
+  }
+  if (text !== null && /^\s*[{[]/.test(text) && file.size <= MAX_JSON) {
+    const json = await file.text();
+    const kind = jsonKind(json);
+    if (kind === 'broken') {
+      if (/tokenizer.*\.json$/i.test(file.name)) return found('unknown', engineError('tokenizer-invalid', `${file.name} is not valid JSON.`, 'Download it again; it may have been cut off.'));
+      if (/\.json$/i.test(file.name)) return found('unknown', engineError('file-unknown', `${file.name} is not valid JSON.`, 'Download it again; it may have been cut off.'));
+    } else if (meantAsModel) {
+      return found('unknown', notOnnx(file.name, 'it holds JSON'));
+    } else {
+      return found(kind, null, kind === 'unknown' ? '' : json);
+    }
+  }
+  if (text !== null) {
+    if (meantAsModel) return found('unknown', notOnnx(file.name, /^\s*<(!doctype|html)/i.test(text) ? 'it holds a web page' : 'it holds text'));
+    return found(textRank(file.name) > 0 ? 'text' : 'unknown');
+  }
+  if (looksLikeOnnx(head)) return found('onnx');
+  const format = knownFormat(head);
+  if (meantAsModel) return found('unknown', notOnnx(file.name, format ? `it is ${format}` : 'its first bytes are something else'));
+  if (format) return found('unknown', engineError('file-unknown', `${file.name} is ${format}; Nibble reads ONNX models.`, 'Export the model to ONNX, for example with Optimum, and drop that.'));
+  if (/(\.onnx[._]data|\.data|\.bin|\.weights|\.pb)(_\d+)?$/i.test(file.name)) return found('external-data');
+  return found('unknown', engineError('file-unknown', `Nibble does not know what ${file.name} is.`, 'Drop an ONNX model, its tokenizer.json and a text file.'));
+}
+
+function notOnnx(name: string, why: string): EngineError {
+  return engineError('onnx-invalid', `${name} is not an ONNX model: ${why}.`, 'Check the download, or export the model again.');
+}
+
+/** The head as text, or null when it is not UTF-8 text. */
+function asText(head: Uint8Array, cut: boolean): string | null {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(head, { stream: cut });
+  } catch {
+    return null;
+  }
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 32 && code !== 9 && code !== 10 && code !== 12 && code !== 13) return null;
+  }
+  return text;
+}
+
+function jsonKind(json: string): FileKind | 'broken' {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return 'broken';
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'unknown';
+  const has = (key: string) => Object.hasOwn(value, key);
+  const model = Object.getOwnPropertyDescriptor(value, 'model')?.value as unknown;
+  if (typeof model === 'object' && model !== null && (Object.hasOwn(model, 'vocab') || Object.hasOwn(model, 'merges'))) return 'tokenizer';
+  if (has('tokenizer_class') || (has('model_max_length') && has('eos_token'))) return 'tokenizer-config';
+  if (has('model_type') || has('architectures')) return 'model-config';
+  return 'unknown';
+}
+
+/** 0 for text that comes with models and is not meant to be evaluated on. */
+function textRank(name: string): number {
+  const base = name.split('/').at(-1)?.toLowerCase() ?? '';
+  if (/^(readme|licen[cs]e|notice|merges|vocab|requirements|changelog|\.)/.test(base) || /\.(py|js|ts|json|jinja|ya?ml|toml|cfg|sh|html?|css)$/.test(base)) return 0;
+  return base.endsWith('.txt') ? 2 : 1;
+}
+
+/** Wire types of ModelProto's fields (onnx.proto). */
+const MODEL_FIELDS = new Map([[1, 0], [2, 2], [3, 2], [4, 2], [5, 0], [6, 2], [7, 2], [8, 2], [14, 2], [20, 2], [25, 2], [26, 2]]);
+
+/** Whether the first fields could be those of a ModelProto. */
+function looksLikeOnnx(head: Uint8Array): boolean {
+  let at = 0;
+  for (let fields = 0; fields < 3 && at < head.length; fields++) {
+    const tag = readVarint(head, at);
+    if (!tag || MODEL_FIELDS.get(Math.floor(tag.value / 8)) !== tag.value % 8) return false;
+    const value = readVarint(head, tag.next);
+    if (!value) return false;
+    at = tag.value % 8 === 2 ? value.next + value.value : value.next;
+  }
+  return true;
+}
+
+function readVarint(bytes: Uint8Array, at: number): { value: number; next: number } | null {
+  let value = 0;
+  for (let i = 0; i < 10; i++) {
+    const byte = bytes[at + i];
+    if (byte === undefined) return null;
+    value += (byte & 127) * 2 ** (7 * i);
+    if (byte < 128) return { value, next: at + i + 1 };
+  }
+  return null;
+}
+
+function knownFormat(head: Uint8Array): string | null {
+  const ascii = (at: number, length: number) => String.fromCharCode(...head.subarray(at, at + length));
+  if (ascii(0, 4) === 'GGUF') return 'a GGUF file';
+  if (ascii(0, 2) === 'PK') return 'a zip archive (PyTorch checkpoints are)';
+  if (ascii(1, 3) === 'HDF') return 'an HDF5 file (Keras saves those)';
+  if (head[0] === 0x1f && head[1] === 0x8b) return 'a gzip archive';
+  if (head[0] === 0x80 && (head[1] ?? 0) < 6) return 'a Python pickle';
+  if (ascii(4, 4) === 'TFL3') return 'a TensorFlow Lite model';
+  if (ascii(8, 2) === '{"') return 'a safetensors file';
+  return null;
+}

@@ -1,0 +1,53 @@
+/**
+ * Prints how fast the SIMD kernel is on this machine, one thread, beside a plain copy of the same bytes:
+ * `node workers/kernels/bench.mjs [K] [N]`.
+ */
+import { fileURLToPath } from 'node:url';
+import { runnerImport } from 'vite';
+
+const load = async (file) => (await runnerImport(fileURLToPath(new URL(file, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
+const { createWasmKernel } = await load('wasm/kernel.ts');
+const { toFloat16Array } = await load('../onnx/float16.ts');
+
+const k = Number(process.argv[2] ?? 4096);
+const n = Number(process.argv[3] ?? 4096);
+
+/** Roughly normal, the same every time. */
+function weights(count) {
+  let state = 1;
+  const next = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  return Float32Array.from({ length: count }, () => (next() + next() + next() + next() - 2) * 0.03);
+}
+
+/** Milliseconds of the fastest of a few runs. */
+async function fastest(work) {
+  let best = Infinity;
+  for (let run = 0; run < 5; run++) {
+    const start = performance.now();
+    await work();
+    best = Math.min(best, performance.now() - start);
+  }
+  return best;
+}
+
+const float32 = weights(k * n);
+const stored = { float32: new Uint8Array(float32.buffer), float16: new Uint8Array(toFloat16Array(float32).buffer) };
+const kernel = await createWasmKernel();
+
+console.log(`${k}×${n}, one thread`);
+for (const [type, data] of Object.entries(stored)) {
+  const target = new Uint8Array(data.length);
+  const copy = await fastest(() => target.set(data));
+  console.log(`${type} copy: ${(data.length / copy / 1e6).toFixed(1)} GB/s`);
+  for (const layout of ['kn', 'nk']) {
+    for (const bits of [4, 8]) {
+      for (const block of [32, 128]) {
+        for (const symmetric of [true, false]) {
+          const time = await fastest(() => kernel.quantize({ data, type, layout, k, n }, { bits, block, symmetric }));
+          const name = `${type} ${layout} int${bits} block ${block} ${symmetric ? 'symmetric' : 'asymmetric'}`;
+          console.log(`${name.padEnd(42)} ${(k * n / time / 1e6).toFixed(2)} G parameters/s, ${(time / copy).toFixed(1)} × a copy`);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/** Sizes and places of what a kernel reads and writes. */
+import type { BlockScheme, QuantizedMatrix, WeightMatrix } from './kernel.ts';
+
+/** Scale bits that mark a block holding a NaN or an infinity. */
+export const NOT_FINITE = { float32: 0x7fc00000, float16: 0x7e00 } as const;
+
+/** Bytes unless said otherwise. */
+export interface Layout {
+  /** Of one weight, and of one scale. */
+  elementBytes: 2 | 4;
+  /** Blocks in one output channel: ceil(K / block). */
+  blocks: number;
+  /** Of one block's codes. */
+  blockBytes: number;
+  /** Of one output channel's packed zero points. */
+  zeroPointBytes: number;
+}
+
+/** Throws a `RangeError` when the data is not k·n elements long. */
+export function layoutOf(matrix: WeightMatrix, { bits, block }: BlockScheme): Layout {
+  const { data, type, k, n } = matrix;
+  const elementBytes = type === 'float16' ? 2 : 4;
+  if (data.byteLength !== k * n * elementBytes) {
+    throw new RangeError(`${k}×${n} ${type} weights are ${k * n * elementBytes} bytes, not ${data.byteLength}`);
+  }
+  const blocks = Math.ceil(k / block);
+  return { elementBytes, blocks, blockBytes: (block * bits) / 8, zeroPointBytes: Math.ceil((blocks * bits) / 8) };
+}
+
+/** All zero, ready to be written. */
+export function emptyResult(n: number, { elementBytes, blocks, blockBytes, zeroPointBytes }: Layout, symmetric: boolean): QuantizedMatrix {
+  return {
+    codes: new Uint8Array(n * blocks * blockBytes),
+    scales: new Uint8Array(n * blocks * elementBytes),
+    zeroPoints: symmetric ? null : new Uint8Array(n * zeroPointBytes),
+  };
+}

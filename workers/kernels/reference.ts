@@ -1,0 +1,120 @@
+/**
+ * Round-to-nearest blockwise quantization, written to be read: what the fast kernels are checked against.
+ * The formula is that of onnxruntime 1.30's MatMulNBits quantizer; every step is one float32 operation.
+ */
+import { fromFloat16Bits, toFloat16Bits } from '../onnx/float16.ts';
+import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from './kernel.ts';
+import { emptyResult, layoutOf, NOT_FINITE } from './layout.ts';
+import { createPace } from './pace.ts';
+
+const { fround } = Math;
+
+export interface QuantizedBlock {
+  /** In the weight's own type. */
+  scaleBits: number;
+  zeroPoint: number;
+  /** One for each element, not packed. */
+  codes: number[];
+}
+
+/** `sliceMs`: how long it may work before the thread is given away. */
+export function createReferenceKernel({ sliceMs = 8 }: { sliceMs?: number } = {}): Kernel {
+  let disposed = false;
+  return {
+    backend: 'reference',
+    async quantize(matrix, scheme, signal) {
+      if (disposed) throw new Error('The kernel was disposed');
+      return quantizeMatrix(matrix, scheme, createPace(signal, sliceMs));
+    },
+    dispose() {
+      disposed = true;
+    },
+  };
+}
+
+async function quantizeMatrix(matrix: WeightMatrix, scheme: BlockScheme, pace: () => Promise<void>): Promise<QuantizedMatrix> {
+  const { data, type, layout: order, k, n } = matrix;
+  const { bits, block, symmetric } = scheme;
+  const layout = layoutOf(matrix, scheme);
+  const { codes, scales, zeroPoints } = emptyResult(n, layout, symmetric);
+
+  const weights = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const scaleView = new DataView(scales.buffer);
+  const weight = (row: number, column: number) => {
+    const index = order === 'kn' ? row * n + column : column * k + row;
+    return type === 'float16' ? fromFloat16Bits(weights.getUint16(index * 2, true)) : weights.getFloat32(index * 4, true);
+  };
+
+  for (let column = 0; column < n; column++) {
+    await pace();
+    for (let b = 0; b < layout.blocks; b++) {
+      const values: number[] = [];
+      for (let row = b * block; row < Math.min(k, (b + 1) * block); row++) values.push(weight(row, column));
+      const quantized = quantizeBlock(values, bits, symmetric, type);
+
+      const at = column * layout.blocks + b;
+      if (type === 'float16') scaleView.setUint16(at * 2, quantized.scaleBits, true);
+      else scaleView.setUint32(at * 4, quantized.scaleBits, true);
+      quantized.codes.forEach((code, i) => pack(codes, at * layout.blockBytes, i, code, bits));
+      if (zeroPoints) pack(zeroPoints, column * layout.zeroPointBytes, b, quantized.zeroPoint, bits);
+    }
+  }
+  return { codes, scales, zeroPoints };
+}
+
+/** The elements of one block, at least one. `bits` may be 2, 4 or 8. */
+export function quantizeBlock(values: readonly number[], bits: number, symmetric: boolean, type: 'float32' | 'float16'): QuantizedBlock {
+  if (!values.every(Number.isFinite)) return { scaleBits: NOT_FINITE[type], zeroPoint: 0, codes: values.map(() => 0) };
+  const middle = 2 ** (bits - 1);
+  const largest = 2 ** bits - 1;
+
+  // Compared with < and >, so that among equals, +0 and −0 too, the first one stays.
+  let min = values[0]!;
+  let max = values[0]!;
+  for (const value of values) {
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+
+  let scale: number;
+  let zeroPoint: number;
+  if (symmetric) {
+    scale = fround((Math.abs(max) > Math.abs(min) ? max : min) / -middle);
+    zeroPoint = middle;
+  } else {
+    const low = Math.min(min, 0);
+    const high = Math.max(max, 0);
+    scale = fround(fround(high - low) / largest);
+    zeroPoint = scale === 0 ? 0 : clamp(roundHalfAway(fround(-low / scale)), largest);
+  }
+
+  const scaleBits = type === 'float16' ? toFloat16Bits(scale) : float32Bits(scale);
+  const storedScale = type === 'float16' ? fromFloat16Bits(scaleBits) : scale;
+  const reciprocal = storedScale === 0 ? 0 : fround(1 / storedScale);
+  const codes = values.map((value) => clamp(roundHalfAway(fround(fround(value * reciprocal) + zeroPoint)), largest));
+  return { scaleBits, zeroPoint, codes };
+}
+
+/** Into 0…largest; what is not a number into 0. */
+function clamp(value: number, largest: number): number {
+  return value > 0 ? Math.min(value, largest) : 0;
+}
+
+/** C's roundf, but for negative halves, which the clamp that follows makes 0 either way. */
+function roundHalfAway(value: number): number {
+  const floor = Math.floor(value);
+  return value - floor >= 0.5 ? floor + 1 : floor;
+}
+
+const bitsOf = new DataView(new ArrayBuffer(4));
+
+function float32Bits(value: number): number {
+  bitsOf.setFloat32(0, value);
+  return bitsOf.getUint32(0);
+}
+
+/** Sets code number `index` of a little-endian bit field that starts at `bytes[start]`. */
+function pack(bytes: Uint8Array, start: number, index: number, code: number, bits: number): void {
+  const bit = index * bits;
+  bytes[start + (bit >> 3)]! |= code << (bit & 7);
+}

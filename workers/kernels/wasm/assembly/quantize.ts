@@ -1,0 +1,425 @@
+/**
+ * Blockwise round-to-nearest quantization of a tile of weights, eight output channels at a time.
+ *
+ * A block of eight channels goes through three steps: `gather` brings it to float32 rows of eight channels
+ * (float32 [K, N] data already is), `prepare` finds each channel's range, scale and zero point, and `encode` makes
+ * the codes. Codes are packed along K inside the 32-bit lane of their channel, so that a 4×4 transpose of whole words
+ * puts every channel's bytes in order.
+ *
+ * All arithmetic is IEEE float32, one rounding an operation, as in `reference.ts`.
+ */
+
+/** Float32 [256][8]: one block of eight channels. */
+const VALUES: usize = memory.data(256 * 32, 16);
+/** Uint32 [64][8]: packed codes of one block of eight channels. */
+const WORDS: usize = memory.data(64 * 32, 16);
+/** Float32 [8] each: reciprocals of the scales, and zero points. */
+const RECIPROCALS: usize = memory.data(32, 16);
+const ZERO_POINTS: usize = memory.data(32, 16);
+
+/** The first address the caller may use. */
+export function heapBase(): usize {
+  return __heap_base;
+}
+
+/**
+ * Quantizes `rows` × `columns` weights (along K × along N). Memory is read and written up to the next multiple of
+ * eight columns, and of `block` rows.
+ *
+ * `source`: the tile; `stride`: bytes from one row to the next of the matrix as it is stored (a step of K for [K, N],
+ * of N for [N, K]), a multiple of the element size.
+ * `codes` [columns, blocks, block·bits/8], `scales` [columns, blocks] of the weight's type, `zeroPoints` [columns, blocks]
+ * bytes: addresses of the output of all `blocks` blocks of a channel; the tile begins at block `first`.
+ */
+export function quantizeTile(
+  source: usize, stride: usize, rows: i32, columns: i32,
+  block: i32, wide: bool, symmetric: bool, half: bool, transposed: bool,
+  codes: usize, channelBytes: usize, scales: usize, zeroPoints: usize, blocks: i32, first: i32,
+): void {
+  // Channels that share a cache line of weights are done one after the other, while it is at hand, and for each
+  // several blocks in a row, since channels lie far apart in the output.
+  const panel: i32 = transposed ? 8 : half ? 32 : 16;
+  const run: i32 = max(block, 128);
+  for (let left = 0; left < columns; left += panel) {
+    const right = min(left + panel, columns);
+    for (let top = 0; top < rows; top += run) {
+      const bottom = min(top + run, rows);
+      for (let column = left; column < right; column += 8) {
+        for (let row = top; row < bottom; row += block) {
+          quantizeBlock(
+            source, stride, row, column, min(block, rows - row), block, wide, symmetric, half, transposed,
+            codes, channelBytes, scales, zeroPoints, blocks, first + row / block,
+          );
+        }
+      }
+    }
+  }
+}
+
+@inline
+function quantizeBlock(
+  source: usize, stride: usize, row: i32, column: i32, count: i32,
+  block: i32, wide: bool, symmetric: bool, half: bool, transposed: bool,
+  codes: usize, channelBytes: usize, scales: usize, zeroPoints: usize, blocks: i32, b: i32,
+): void {
+  let from: usize = VALUES;
+  let step: usize = 32;
+  if (transposed) {
+    if (half) gatherTransposed16(source + column * stride + (row << 1), stride, count);
+    else gatherTransposed32(source + column * stride + (row << 2), stride, count);
+  } else if (half) {
+    gather16(source + row * stride + (column << 1), stride, count);
+  } else {
+    from = source + row * stride + (column << 2);
+    step = stride;
+  }
+  const blockBytes: i32 = wide ? block : block >> 1;
+  const at = <usize>(column * blocks + b);
+  prepare(from, step, count, wide, symmetric, half, scales + (at << (half ? 1 : 2)), zeroPoints + at, blocks);
+  if (wide) encode8(from, step, count, block);
+  else encode4(from, step, count, block);
+  scatter(codes + column * channelBytes + b * blockBytes, channelBytes, blockBytes >> 2);
+}
+
+/** Packs rows of 4-bit values, one a byte, two to a byte: low first, each row padded to a whole byte. */
+export function packNibbles(source: usize, target: usize, rows: i32, length: i32): void {
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < length; i += 2) {
+      const low = load<u8>(source + i);
+      const high = i + 1 < length ? load<u8>(source + i + 1) : 0;
+      store<u8>(target++, low | (high << 4));
+    }
+    source += length;
+  }
+}
+
+// Gathering
+
+function gather16(source: usize, stride: usize, count: i32): void {
+  let target = VALUES;
+  for (let i = 0; i < count; i++) {
+    widen(v128.load(source), target, target + 16);
+    source += stride;
+    target += 32;
+  }
+}
+
+function gatherTransposed32(source: usize, stride: usize, count: i32): void {
+  const whole = count & ~3;
+  for (let side: usize = 0; side < 2; side++) {
+    const base = source + side * 4 * stride;
+    for (let k = 0; k < whole; k += 4) {
+      const at = base + (k << 2);
+      transpose(
+        v128.load(at), v128.load(at + stride), v128.load(at + 2 * stride), v128.load(at + 3 * stride),
+        VALUES + (k << 5) + side * 16, 32,
+      );
+    }
+  }
+  for (let k = whole; k < count; k++) {
+    for (let lane: usize = 0; lane < 8; lane++) {
+      store<f32>(VALUES + (k << 5) + lane * 4, load<f32>(source + lane * stride + (k << 2)));
+    }
+  }
+}
+
+function gatherTransposed16(source: usize, stride: usize, count: i32): void {
+  // Rows 0…3 and 4…7 of eight halves each, as float32; the words' scratch space is free until `encode`.
+  const whole = count & ~7;
+  for (let side: usize = 0; side < 2; side++) {
+    const base = source + side * 4 * stride;
+    for (let k = 0; k < whole; k += 8) {
+      const at = base + (k << 1);
+      widen(v128.load(at), WORDS, WORDS + 64);
+      widen(v128.load(at + stride), WORDS + 16, WORDS + 80);
+      widen(v128.load(at + 2 * stride), WORDS + 32, WORDS + 96);
+      widen(v128.load(at + 3 * stride), WORDS + 48, WORDS + 112);
+      for (let part: usize = 0; part < 2; part++) {
+        const words = WORDS + part * 64;
+        transpose(
+          v128.load(words), v128.load(words, 16), v128.load(words, 32), v128.load(words, 48),
+          VALUES + (k << 5) + part * 128 + side * 16, 32,
+        );
+      }
+    }
+  }
+  for (let k = whole; k < count; k++) {
+    for (let lane: usize = 0; lane < 8; lane++) {
+      widen(v128.load16_splat(source + lane * stride + (k << 1)), WORDS, WORDS + 16);
+      store<f32>(VALUES + (k << 5) + lane * 4, load<f32>(WORDS));
+    }
+  }
+}
+
+/**
+ * Eight float16 to two times four float32, exact; infinities and NaNs come out as ±65536 and beyond.
+ * A subnormal is read as if its exponent were the smallest normal one, then 2^-14 is taken off: no float32 subnormal
+ * appears, which some processors multiply slowly.
+ */
+@inline
+function widen(halves: v128, low: usize, high: usize): void {
+  const zero = i16x8.splat(0);
+  const magnitude = v128.and(halves, i16x8.splat(0x7fff));
+  const subnormal = i16x8.lt_s(magnitude, i16x8.splat(0x0400));
+  const top = i16x8.add(
+    i16x8.add(i16x8.shr_u(magnitude, 3), i16x8.splat(0x3800)),
+    v128.and(subnormal, i16x8.splat(0x0080)),
+  );
+  const bottom = i16x8.shl(magnitude, 13);
+  const surplus = v128.and(subnormal, i16x8.splat(0x3880));
+  const sign = v128.and(halves, i16x8.splat(<i16>0x8000));
+  v128.store(low, v128.or(
+    f32x4.sub(interleaveLow(bottom, top), interleaveLow(zero, surplus)),
+    interleaveLow(zero, sign),
+  ));
+  v128.store(high, v128.or(
+    f32x4.sub(interleaveHigh(bottom, top), interleaveHigh(zero, surplus)),
+    interleaveHigh(zero, sign),
+  ));
+}
+
+@inline
+function interleaveLow(a: v128, b: v128): v128 {
+  return v128.shuffle<u16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+@inline
+function interleaveHigh(a: v128, b: v128): v128 {
+  return v128.shuffle<u16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+// Range, scale, zero point
+
+/** Stores eight channels' scales and zero points, `blocks` elements apart, and what `encode` needs of them. */
+function prepare(
+  from: usize, step: usize, count: i32,
+  wide: bool, symmetric: bool, half: bool,
+  scales: usize, zeroPoints: usize, blocks: i32,
+): void {
+  let min0 = v128.load(from);
+  let min1 = v128.load(from, 16);
+  let max0 = min0;
+  let max1 = min1;
+  let odd0 = i32x4.splat(0);
+  let odd1 = odd0;
+  if (half) {
+    for (let i = 0; i < count; i++) {
+      const v0 = v128.load(from);
+      const v1 = v128.load(from, 16);
+      min0 = f32x4.pmin(min0, v0);
+      min1 = f32x4.pmin(min1, v1);
+      max0 = f32x4.pmax(max0, v0);
+      max1 = f32x4.pmax(max1, v1);
+      from += step;
+    }
+  } else {
+    for (let i = 0; i < count; i++) {
+      const v0 = v128.load(from);
+      const v1 = v128.load(from, 16);
+      min0 = f32x4.pmin(min0, v0);
+      min1 = f32x4.pmin(min1, v1);
+      max0 = f32x4.pmax(max0, v0);
+      max1 = f32x4.pmax(max1, v1);
+      odd0 = f32x4.add(odd0, f32x4.mul(v0, f32x4.splat(0)));
+      odd1 = f32x4.add(odd1, f32x4.mul(v1, f32x4.splat(0)));
+      from += step;
+    }
+  }
+  prepareFour(min0, max0, odd0, wide, symmetric, half, scales, zeroPoints, blocks, 0);
+  const next = <usize>blocks * 4;
+  prepareFour(min1, max1, odd1, wide, symmetric, half, scales + next * (half ? 2 : 4), zeroPoints + next, blocks, 16);
+}
+
+function prepareFour(
+  min: v128, max: v128, odd: v128,
+  wide: bool, symmetric: bool, half: bool,
+  scales: usize, zeroPoints: usize, blocks: i32, offset: usize,
+): void {
+  const zero = f32x4.splat(0);
+  const largest = f32x4.splat(wide ? 255 : 15);
+  let notFinite = f32x4.ne(odd, zero);
+  if (half) {
+    const limit = f32x4.splat(65536);
+    notFinite = v128.or(notFinite, v128.or(f32x4.ge(max, limit), f32x4.le(min, f32x4.neg(limit))));
+  }
+
+  let scale: v128;
+  let zeroPoint: v128;
+  if (symmetric) {
+    const extreme = v128.bitselect(max, min, f32x4.gt(f32x4.abs(max), f32x4.abs(min)));
+    scale = f32x4.mul(extreme, f32x4.splat(wide ? -1.0 / 128.0 : -1.0 / 8.0));
+    zeroPoint = f32x4.splat(wide ? 128 : 8);
+  } else {
+    const low = f32x4.pmin(zero, min);
+    const high = f32x4.pmax(zero, max);
+    scale = f32x4.div(f32x4.sub(high, low), largest);
+    zeroPoint = v128.andnot(
+      roundClamped(f32x4.div(f32x4.neg(low), scale), largest),
+      f32x4.eq(scale, zero),
+    );
+  }
+  zeroPoint = v128.andnot(zeroPoint, notFinite);
+
+  let stored = scale;
+  const stride = <usize>blocks * (half ? 2 : 4);
+  if (half) {
+    // The sign apart; normals rounded by integer arithmetic, subnormals by adding 1/2, whose last place is 2^-24.
+    const sign = v128.and(scale, i32x4.splat(0x80000000));
+    const magnitude = f32x4.abs(scale);
+    const tie = v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(1));
+    const normal = v128.and(i32x4.add(i32x4.add(magnitude, i32x4.splat(0xfff)), tie), i32x4.splat(~0x1fff));
+    const shifted = f32x4.add(magnitude, f32x4.splat(0.5));
+    const small = f32x4.lt(magnitude, f32x4.splat(0.00006103515625));
+    stored = v128.or(v128.bitselect(f32x4.sub(shifted, f32x4.splat(0.5)), normal, small), sign);
+    let bits = v128.bitselect(
+      i32x4.sub(shifted, i32x4.splat(0x3f000000)),
+      i32x4.sub(i32x4.shr_u(normal, 13), i32x4.splat(0x1c000)),
+      small,
+    );
+    bits = v128.or(bits, i32x4.shr_u(sign, 16));
+    bits = v128.bitselect(i32x4.splat(0x7e00), bits, notFinite);
+    v128.store_lane<u16>(scales, bits, 0);
+    v128.store_lane<u16>(scales + stride, bits, 2);
+    v128.store_lane<u16>(scales + 2 * stride, bits, 4);
+    v128.store_lane<u16>(scales + 3 * stride, bits, 6);
+  } else {
+    const bits = v128.bitselect(i32x4.splat(0x7fc00000), scale, notFinite);
+    v128.store_lane<u32>(scales, bits, 0);
+    v128.store_lane<u32>(scales + stride, bits, 1);
+    v128.store_lane<u32>(scales + 2 * stride, bits, 2);
+    v128.store_lane<u32>(scales + 3 * stride, bits, 3);
+  }
+
+  const none = v128.or(notFinite, f32x4.eq(stored, zero));
+  v128.store(RECIPROCALS + offset, v128.andnot(f32x4.div(f32x4.splat(1), stored), none));
+  v128.store(ZERO_POINTS + offset, zeroPoint);
+  if (!symmetric) {
+    const bytes = i32x4.trunc_sat_f32x4_u(zeroPoint);
+    v128.store_lane<u8>(zeroPoints, bytes, 0);
+    v128.store_lane<u8>(zeroPoints + blocks, bytes, 4);
+    v128.store_lane<u8>(zeroPoints + 2 * blocks, bytes, 8);
+    v128.store_lane<u8>(zeroPoints + 3 * blocks, bytes, 12);
+  }
+}
+
+// Codes
+
+/**
+ * Halves away from zero, then into 0…largest; NaN becomes 0. Clamping first changes nothing and lets `pmax` drop NaN.
+ * Adding the number before 1/2 keeps what lies just below a half from being rounded up to it by the addition.
+ */
+@inline
+function roundClamped(value: v128, largest: v128): v128 {
+  const clamped = f32x4.pmin(largest, f32x4.pmax(f32x4.splat(0), value));
+  return f32x4.floor(f32x4.add(clamped, f32x4.splat(0.49999997)));
+}
+
+/** The code in the low bits of each lane, above it those of 2^23 as a float32. */
+@inline
+function code(value: v128, reciprocal: v128, zeroPoint: v128, largest: v128): v128 {
+  return f32x4.add(
+    roundClamped(f32x4.add(f32x4.mul(value, reciprocal), zeroPoint), largest),
+    f32x4.splat(8388608),
+  );
+}
+
+/** Bits of the codes of the rows a word really has. */
+@inline
+function wordMask(bits: i32, remaining: i32): v128 {
+  if (remaining <= 0) return i32x4.splat(0);
+  return i32x4.splat(bits * remaining >= 32 ? -1 : (1 << (bits * remaining)) - 1);
+}
+
+function encode4(from: usize, step: usize, count: i32, block: i32): void {
+  const r0 = v128.load(RECIPROCALS);
+  const r1 = v128.load(RECIPROCALS, 16);
+  const z0 = v128.load(ZERO_POINTS);
+  const z1 = v128.load(ZERO_POINTS, 16);
+  const largest = f32x4.splat(15);
+  const surplus = i32x4.splat(<i32>0xfb000000);
+  let target = WORDS;
+  for (let done = 0; done < block; done += 8) {
+    let w0 = i32x4.splat(0);
+    let w1 = w0;
+    const top = from;
+    from += step * 8;
+    let row = from;
+    do {
+      row -= step;
+      w0 = i32x4.add(i32x4.shl(w0, 4), code(v128.load(row), r0, z0, largest));
+      w1 = i32x4.add(i32x4.shl(w1, 4), code(v128.load(row, 16), r1, z1, largest));
+      row -= step;
+      w0 = i32x4.add(i32x4.shl(w0, 4), code(v128.load(row), r0, z0, largest));
+      w1 = i32x4.add(i32x4.shl(w1, 4), code(v128.load(row, 16), r1, z1, largest));
+    } while (row != top);
+    const mask = wordMask(4, count - done);
+    v128.store(target, v128.and(i32x4.sub(w0, surplus), mask));
+    v128.store(target, v128.and(i32x4.sub(w1, surplus), mask), 16);
+    target += 32;
+  }
+}
+
+function encode8(from: usize, step: usize, count: i32, block: i32): void {
+  const r0 = v128.load(RECIPROCALS);
+  const r1 = v128.load(RECIPROCALS, 16);
+  const z0 = v128.load(ZERO_POINTS);
+  const z1 = v128.load(ZERO_POINTS, 16);
+  const largest = f32x4.splat(255);
+  const surplus = i32x4.splat(<i32>0x4b000000);
+  let target = WORDS;
+  for (let done = 0; done < block; done += 4) {
+    let w0 = i32x4.splat(0);
+    let w1 = w0;
+    const top = from;
+    from += step * 4;
+    let row = from;
+    do {
+      row -= step;
+      w0 = i32x4.add(i32x4.shl(w0, 8), code(v128.load(row), r0, z0, largest));
+      w1 = i32x4.add(i32x4.shl(w1, 8), code(v128.load(row, 16), r1, z1, largest));
+      row -= step;
+      w0 = i32x4.add(i32x4.shl(w0, 8), code(v128.load(row), r0, z0, largest));
+      w1 = i32x4.add(i32x4.shl(w1, 8), code(v128.load(row, 16), r1, z1, largest));
+    } while (row != top);
+    const mask = wordMask(8, count - done);
+    v128.store(target, v128.and(i32x4.sub(w0, surplus), mask));
+    v128.store(target, v128.and(i32x4.sub(w1, surplus), mask), 16);
+    target += 32;
+  }
+}
+
+/** From [words][8 channels] to channels `stride` bytes apart. `words` is 2 or a multiple of 4. */
+function scatter(target: usize, stride: usize, words: i32): void {
+  for (let side: usize = 0; side < 2; side++) {
+    const source = WORDS + side * 16;
+    const base = target + side * 4 * stride;
+    if (words == 2) {
+      const a = v128.load(source);
+      const b = v128.load(source, 32);
+      const first = v128.shuffle<u32>(a, b, 0, 4, 1, 5);
+      const last = v128.shuffle<u32>(a, b, 2, 6, 3, 7);
+      v128.store_lane<u64>(base, first, 0);
+      v128.store_lane<u64>(base + stride, first, 1);
+      v128.store_lane<u64>(base + 2 * stride, last, 0);
+      v128.store_lane<u64>(base + 3 * stride, last, 1);
+    } else {
+      for (let w = 0; w < words; w += 4) {
+        const at = source + (w << 5);
+        transpose(v128.load(at), v128.load(at, 32), v128.load(at, 64), v128.load(at, 96), base + (w << 2), stride);
+      }
+    }
+  }
+}
+
+/** Stores the columns of four rows of four 32-bit lanes, `stride` bytes apart. */
+@inline
+function transpose(a: v128, b: v128, c: v128, d: v128, target: usize, stride: usize): void {
+  const ab0 = v128.shuffle<u32>(a, b, 0, 4, 1, 5);
+  const ab1 = v128.shuffle<u32>(a, b, 2, 6, 3, 7);
+  const cd0 = v128.shuffle<u32>(c, d, 0, 4, 1, 5);
+  const cd1 = v128.shuffle<u32>(c, d, 2, 6, 3, 7);
+  v128.store(target, v128.shuffle<u64>(ab0, cd0, 0, 2));
+  v128.store(target + stride, v128.shuffle<u64>(ab0, cd0, 1, 3));
+  v128.store(target + 2 * stride, v128.shuffle<u64>(ab1, cd1, 0, 2));
+  v128.store(target + 3 * stride, v128.shuffle<u64>(ab1, cd1, 1, 3));
+}

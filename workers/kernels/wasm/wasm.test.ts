@@ -1,0 +1,4 @@
+import { kernelSuite } from '../suite.ts';
+import { createWasmKernel } from './kernel.ts';
+
+kernelSuite('wasm', createWasmKernel);

@@ -1,0 +1,349 @@
+// Blockwise round-to-nearest quantization of a tile of weights, one invocation a block.
+//
+// WGSL lets a device round either way, divide with 2.5 ULP of error, fuse a multiplication into an addition and flush
+// subnormals. So no floating-point number appears here: weights are float32 bit patterns, and the few operations the
+// formula needs are done on their exponents and significands, rounded to nearest even as IEEE 754 says.
+
+override bits: u32;
+override block: u32;
+override symmetric: bool;
+override half: bool;
+override transposed: bool;
+
+struct Tile {
+  // Steps of K and output channels in the tile.
+  rows: u32,
+  columns: u32,
+  // Elements from one line of the matrix as stored to the next.
+  stride: u32,
+  // Blocks of a channel, and the first one that lies in the tile.
+  blocks: u32,
+  first: u32,
+  // Bits of a channel's packed zero points.
+  zero_point_bits: u32,
+}
+
+@group(0) @binding(0) var<uniform> tile: Tile;
+@group(0) @binding(1) var<storage, read> weights: array<u32>;
+// [columns, blocks, block·bits/32]
+@group(0) @binding(2) var<storage, read_write> codes: array<u32>;
+// [columns, blocks], and zero points [columns, zero_point_bits]: all 0 before, and invocations share words.
+@group(0) @binding(3) var<storage, read_write> scales: array<atomic<u32>>;
+@group(0) @binding(4) var<storage, read_write> zero_points: array<atomic<u32>>;
+
+const SIGN = 0x80000000u;
+const INFINITY = 0x7f800000u;
+const ONE = 0x3f800000u;
+
+// Functions take and give float32 bits without a sign, unless they say otherwise.
+
+// The magnitude significand · 2^(exponent − 23): the significand has 24 bits, or is 0.
+struct Magnitude {
+  exponent: i32,
+  significand: u32,
+}
+
+fn unpack(float: u32) -> Magnitude {
+  let biased = (float >> 23) & 0xff;
+  let fraction = float & 0x7fffff;
+  if (biased != 0) {
+    return Magnitude(i32(biased) - 127, fraction | 0x800000);
+  }
+  if (fraction == 0) {
+    return Magnitude(0, 0);
+  }
+  let shift = countLeadingZeros(fraction) - 8;
+  return Magnitude(-126 - i32(shift), fraction << shift);
+}
+
+// The float32 nearest to wide · 2^(exponent − 30). `wide` has 31 bits; `more` says that something below its last bit was
+// cut off.
+fn pack(exponent: i32, wide: u32, more: bool) -> u32 {
+  if (exponent > 127) {
+    return INFINITY;
+  }
+  if (exponent < -150) {
+    return 0;
+  }
+  let subnormal = exponent < -126;
+  let cut = select(7u, u32(-119 - exponent), subnormal);
+  let kept = wide >> cut;
+  let rest = wide & ((1u << cut) - 1);
+  let tie = 1u << (cut - 1);
+  let up = rest > tie || (rest == tie && (more || (kept & 1) == 1));
+  // A normal's leading bit, and a carry, add 1 to the exponent field.
+  return (select(u32(exponent + 126), 0, subnormal) << 23) + kept + select(0u, 1u, up);
+}
+
+fn add(x: u32, y: u32) -> u32 {
+  if (x == 0 || y == 0) {
+    return x | y;
+  }
+  let large = unpack(max(x, y));
+  let small = unpack(min(x, y));
+  let distance = min(u32(large.exponent - small.exponent), 31);
+  let addend = small.significand << 6;
+  let aligned = addend >> distance;
+  let more = (aligned << distance) != addend;
+  let sum = (large.significand << 6) + aligned;
+  if (sum < 0x40000000) {
+    return pack(large.exponent, sum << 1, more);
+  }
+  return pack(large.exponent + 1, sum, more);
+}
+
+// The divisor is finite and above 0.
+fn divide(x: u32, y: u32) -> u32 {
+  let dividend = unpack(x);
+  let divisor = unpack(y);
+  if (dividend.significand == 0) {
+    return 0;
+  }
+  var exponent = dividend.exponent - divisor.exponent;
+  var rest = dividend.significand;
+  if (rest < divisor.significand) {
+    rest <<= 1;
+    exponent -= 1;
+  }
+  // The leading 1, then 30 bits, six at a time.
+  var quotient = 1u;
+  rest -= divisor.significand;
+  for (var i = 0; i < 5; i++) {
+    rest <<= 6;
+    let digits = rest / divisor.significand;
+    quotient = (quotient << 6) | digits;
+    rest -= digits * divisor.significand;
+  }
+  return pack(exponent, quotient, rest != 0);
+}
+
+// Divided by a power of two.
+fn shrink(x: u32, power: i32) -> u32 {
+  let magnitude = unpack(x);
+  return select(pack(magnitude.exponent - power, magnitude.significand << 7, false), 0, magnitude.significand == 0);
+}
+
+// Halves away from zero, at most `largest`.
+fn round_half_away(x: u32, largest: u32) -> u32 {
+  let magnitude = unpack(x);
+  if (magnitude.significand == 0 || magnitude.exponent < -1) {
+    return 0;
+  }
+  if (magnitude.exponent > 8) {
+    return largest;
+  }
+  let doubled = magnitude.significand >> u32(22 - magnitude.exponent);
+  return min((doubled + 1) >> 1, largest);
+}
+
+fn half_to_float(float16: u32) -> u32 {
+  let sign = (float16 & 0x8000) << 16;
+  let magnitude = float16 & 0x7fff;
+  if (magnitude >= 0x7c00) {
+    return sign | INFINITY | ((magnitude & 0x3ff) << 13);
+  }
+  if (magnitude >= 0x400) {
+    return sign | ((magnitude << 13) + 0x38000000);
+  }
+  if (magnitude == 0) {
+    return sign;
+  }
+  let lead = firstLeadingBit(magnitude);
+  return sign | ((lead + 103) << 23) | ((magnitude << (23 - lead)) & 0x7fffff);
+}
+
+// Below 65520.
+fn float_to_half(float: u32) -> u32 {
+  if (float >= 0x38800000) {
+    return (float - 0x38000000 + 0xfff + ((float >> 13) & 1)) >> 13;
+  }
+  if (float <= 0x33000000) {
+    return 0;
+  }
+  let cut = 126 - (float >> 23);
+  let significand = (float & 0x7fffff) | 0x800000;
+  let kept = significand >> cut;
+  let rest = significand & ((1u << cut) - 1);
+  let tie = 1u << (cut - 1);
+  return kept + select(0u, 1u, rest > tie || (rest == tie && (kept & 1) == 1));
+}
+
+// roundf(weight·reciprocal + zero_point) within 0…largest. The weight has its sign; the reciprocal is finite and above 0,
+// and negative if `flipped`.
+fn code_of(weight: u32, reciprocal: Magnitude, flipped: bool, zero_point: u32, largest: u32) -> u32 {
+  let value = unpack(weight);
+  if (value.significand == 0) {
+    return zero_point;
+  }
+  let negative = (weight >= SIGN) != flipped;
+
+  // The product of two 24-bit significands, from 12-bit halves: high · 2^24 + low.
+  let a1 = value.significand >> 12;
+  let a0 = value.significand & 0xfff;
+  let b1 = reciprocal.significand >> 12;
+  let b0 = reciprocal.significand & 0xfff;
+  let middle = a1 * b0 + a0 * b1;
+  let bottom = a0 * b0 + ((middle & 0xfff) << 12);
+  let high = a1 * b1 + (middle >> 12) + (bottom >> 24);
+  let low = bottom & 0xffffff;
+
+  var exponent = value.exponent + reciprocal.exponent;
+  var product = high;
+  var rest = low << 8;
+  if (high >= 0x800000) {
+    exponent += 1;
+  } else {
+    product = (high << 1) | (low >> 23);
+    rest <<= 1;
+  }
+  if (rest > SIGN || (rest == SIGN && (product & 1) == 1)) {
+    product += 1;
+    if (product == 0x1000000) {
+      product = 0x800000;
+      exponent += 1;
+    }
+  }
+
+  // Below 1/4 the product changes no rounding; from 512 on it goes past either end.
+  if (exponent < -2) {
+    return zero_point;
+  }
+  if (exponent > 8) {
+    return select(largest, 0, negative);
+  }
+
+  // The exact sum, in whole and 2^-32.
+  var whole = i32(product >> u32(23 - exponent));
+  var fraction = product << u32(9 + exponent);
+  if (negative) {
+    whole = i32(zero_point) - whole - select(0, 1, fraction != 0);
+    fraction = 0u - fraction;
+  } else {
+    whole += i32(zero_point);
+  }
+  if (whole < 0) {
+    return 0;
+  }
+  // What float32 addition rounds up to the half above: the last half unit of its significand. Below 1/2 there is none,
+  // for there the sum needs no rounding.
+  let slack = select(0u, 256u << firstLeadingBit(u32(whole)), whole > 0);
+  return min(u32(whole) + select(0u, 1u, fraction >= SIGN - slack), largest);
+}
+
+fn weight_at(row: u32, column: u32) -> u32 {
+  let index = select(row * tile.stride + column, column * tile.stride + row, transposed);
+  if (half) {
+    return half_to_float((weights[index >> 1] >> ((index & 1) * 16)) & 0xffff);
+  }
+  return weights[index];
+}
+
+fn store_scale(at: u32, scale: u32) {
+  if (half) {
+    atomicOr(&scales[at >> 1], scale << ((at & 1) * 16));
+  } else {
+    atomicStore(&scales[at], scale);
+  }
+}
+
+// Neighbours in x read neighbouring columns; neighbours in y write neighbouring blocks.
+@compute @workgroup_size(16, 4)
+fn quantize(@builtin(global_invocation_id) id: vec3u) {
+  let column = id.x;
+  let top = id.y * block;
+  if (column >= tile.columns || top >= tile.rows) {
+    return;
+  }
+  let count = min(block, tile.rows - top);
+  let b = tile.first + id.y;
+  let at = column * tile.blocks + b;
+  let largest = (1u << bits) - 1;
+  let words = block * bits / 32;
+
+  // Compared as integers that order as floats do, +0 and −0 alike: among equals the first one stays.
+  var lowest = weight_at(top, column);
+  var highest = lowest;
+  var lowest_key = 0x7fffffff;
+  var highest_key = -0x7fffffff;
+  var finite = true;
+  for (var i = 0u; i < count; i++) {
+    let weight = weight_at(top + i, column);
+    let magnitude = i32(weight & ~SIGN);
+    let key = select(magnitude, -magnitude, weight >= SIGN);
+    finite = finite && u32(magnitude) < INFINITY;
+    if (key < lowest_key) {
+      lowest_key = key;
+      lowest = weight;
+    }
+    if (key > highest_key) {
+      highest_key = key;
+      highest = weight;
+    }
+  }
+  if (!finite) {
+    store_scale(at, select(0x7fc00000u, 0x7e00u, half));
+    for (var w = 0u; w < words; w++) {
+      codes[at * words + w] = 0;
+    }
+    return;
+  }
+
+  var scale: u32;
+  var sign = 0u;
+  var zero_point: u32;
+  if (symmetric) {
+    let extreme = select(lowest, highest, (highest & ~SIGN) > (lowest & ~SIGN));
+    scale = shrink(extreme & ~SIGN, i32(bits) - 1);
+    sign = ~extreme & SIGN;
+    zero_point = 1u << (bits - 1);
+  } else {
+    let low = select(0u, lowest & ~SIGN, lowest_key < 0);
+    let high = select(0u, highest, highest_key > 0);
+    let range = add(low, high);
+    scale = select(INFINITY, divide(range, unsigned_float(largest)), range < INFINITY);
+    if (scale != 0 && scale < INFINITY) {
+      zero_point = round_half_away(divide(low, scale), largest);
+    }
+    let bit = column * tile.zero_point_bits + b * bits;
+    atomicOr(&zero_points[bit >> 5], zero_point << (bit & 31));
+  }
+  if (half) {
+    let narrow = float_to_half(scale);
+    store_scale(at, narrow | (sign >> 16));
+    scale = half_to_float(narrow);
+  } else {
+    store_scale(at, scale | sign);
+  }
+
+  var reciprocal = 0u;
+  if (scale != 0 && scale < INFINITY) {
+    reciprocal = divide(ONE, scale);
+  }
+  let factor = unpack(reciprocal);
+  let flipped = sign != 0;
+  let per_word = 32 / bits;
+  for (var w = 0u; w < words; w++) {
+    var word = 0u;
+    for (var j = 0u; j < per_word; j++) {
+      let i = w * per_word + j;
+      if (i >= count) {
+        break;
+      }
+      var code = zero_point;
+      if (reciprocal == INFINITY) {
+        // ±∞, and 0·∞, which counts as 0.
+        let weight = weight_at(top + i, column);
+        code = select(0u, largest, (weight & ~SIGN) != 0 && (weight >= SIGN) == flipped);
+      } else if (reciprocal != 0) {
+        code = code_of(weight_at(top + i, column), factor, flipped, zero_point, largest);
+      }
+      word |= code << (bits * j);
+    }
+    codes[at * words + w] = word;
+  }
+}
+
+// 15 or 255 as a float32.
+fn unsigned_float(value: u32) -> u32 {
+  return select(0x437f0000u, 0x41700000u, value == 15);
+}

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest';
+import type { BlockScheme } from '../kernel.ts';
+import { chooseKernel } from '../select.ts';
+import { kernelSuite, type TestLimits } from '../suite.ts';
+import { createWebGpuKernel } from './kernel.ts';
+
+async function kernelOf(limits?: TestLimits, gpu = navigator.gpu) {
+  const made = await createWebGpuKernel(gpu, limits);
+  if (!made.ok) throw new Error(made.reason);
+  return made.kernel;
+}
+
+const scheme: BlockScheme = { bits: 4, block: 32, symmetric: true };
+const zeros = (k: number, n: number) => ({ data: new Uint8Array(k * n * 4), type: 'float32' as const, layout: 'kn' as const, k, n });
+
+describe('WebGPU in this browser', () => {
+  it('is the software adapter these tests are meant to run on', async () => {
+    const adapter = await navigator.gpu.requestAdapter();
+    expect([adapter?.info.vendor, adapter?.info.architecture]).toEqual(['google', 'swiftshader']);
+  });
+
+  it('is chosen, with the name of the adapter', async () => {
+    const { kernel, webgpu } = await chooseKernel(navigator.gpu);
+    expect(kernel.backend).toBe('webgpu');
+    expect(webgpu).toMatchObject({ available: true, adapter: expect.stringMatching(/swiftshader/i), f16: false });
+    kernel.dispose();
+  });
+});
+
+kernelSuite('webgpu', kernelOf);
+
+describe('a lost device', () => {
+  /** A GPU that also gives the device away, so that a test can lose it. */
+  async function losable(): Promise<{ gpu: GPU; lose: () => void }> {
+    const adapter = (await navigator.gpu.requestAdapter())!;
+    const device = await adapter.requestDevice();
+    const own = { requestDevice: () => Promise.resolve(device), info: adapter.info, features: adapter.features };
+    return { gpu: { requestAdapter: () => Promise.resolve(own) } as unknown as GPU, lose: () => device.destroy() };
+  }
+
+  it('makes calls reject with DeviceLost', async () => {
+    const { gpu, lose } = await losable();
+    const kernel = await kernelOf({}, gpu);
+    await kernel.quantize(zeros(64, 64), scheme);
+    lose();
+    await expect(kernel.quantize(zeros(64, 64), scheme)).rejects.toMatchObject({ name: 'DeviceLost' });
+  });
+
+  it('makes a call in flight reject with DeviceLost', async () => {
+    const { gpu, lose } = await losable();
+    const kernel = await kernelOf({ tileBytes: 1, outputBytes: 1 }, gpu);
+    await kernel.quantize(zeros(32, 8), scheme);
+    const inFlight = kernel.quantize(zeros(4096, 256), scheme);
+    setTimeout(lose, 20);
+    await expect(inFlight).rejects.toMatchObject({ name: 'DeviceLost' });
+  });
+});

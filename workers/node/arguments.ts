@@ -1,0 +1,88 @@
+/** What the command line says, checked before anything runs. */
+import { parseArgs } from 'node:util';
+import { engineError } from '../errors.ts';
+import type { EngineError, LevelRequest } from '../protocol.ts';
+import { formatLevel, parseLevel } from '../schemes/level.ts';
+
+export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
+
+  --tokenizer FILE         tokenizer.json; tokenizer_config.json beside it is read too
+  --tokenizer-config FILE  tokenizer_config.json, when it is somewhere else
+  --text FILE              text to measure perplexity on
+  --level LEVEL            id[:key[=value],…], may be repeated (default: int8 and int4)
+                             fp16
+                             int8[:head=keep][,embedding][,source=original]
+                             int4[:block=16|32|64|128|256][,asymmetric][,head=keep][,embedding][,source=original]
+  --out DIR                write the model of every level there
+  --json FILE              write the report there; - for standard output
+  --tokens N               measure on the first N tokens only
+  --threads N              threads for measuring (default: all cores, at most 8)
+  --quiet                  no progress on standard error
+
+Exit status: 0 done, 1 something asked for could not be done, 2 wrong arguments.`;
+
+export interface Arguments {
+  model: string;
+  tokenizer: string | null;
+  tokenizerConfig: string | null;
+  text: string | null;
+  levels: LevelRequest[];
+  out: string | null;
+  json: string | null;
+  tokens: number | null;
+  threads: number | null;
+  quiet: boolean;
+}
+
+export type Parsed = { kind: 'compare'; arguments: Arguments } | { kind: 'help' } | { kind: 'wrong'; error: EngineError };
+
+export function readArguments(argv: readonly string[]): Parsed {
+  let parsed;
+  try {
+    parsed = parseArgs({
+      args: [...argv], allowPositionals: true, strict: true,
+      options: {
+        'tokenizer': { type: 'string' }, 'tokenizer-config': { type: 'string' }, 'text': { type: 'string' },
+        'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'json': { type: 'string' },
+        'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (thrown) {
+    return wrong(thrown instanceof Error ? thrown.message : String(thrown));
+  }
+  const { values, positionals } = parsed;
+  if (values.help || positionals.length === 0) return { kind: 'help' };
+  const [command, model, ...rest] = positionals;
+  if (command !== 'compare') return wrong(`There is no command "${command ?? ''}"; there is compare.`);
+  if (model === undefined) return wrong('compare needs a model file.');
+  if (rest.length > 0) return wrong(`compare takes one model; "${rest.join(' ')}" is left over.`);
+
+  const levels: LevelRequest[] = [];
+  for (const text of values.level ?? ['int8', 'int4']) {
+    const level = parseLevel(text);
+    if (!level.ok) return { kind: 'wrong', error: level.error };
+    levels.push({ key: formatLevel(level.value), ...level.value });
+  }
+  const tokens = positive(values.tokens);
+  const threads = positive(values.threads);
+  if (tokens === undefined) return wrong('--tokens takes a number above 0.');
+  if (threads === undefined) return wrong('--threads takes a number above 0.');
+  return {
+    kind: 'compare',
+    arguments: {
+      model, levels, tokens, threads,
+      tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null,
+      out: values.out ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
+    },
+  };
+}
+
+/** Null when absent, undefined when it is no positive whole number. */
+function positive(text: string | undefined): number | null | undefined {
+  if (text === undefined) return null;
+  return /^[1-9]\d*$/.test(text) ? Number(text) : undefined;
+}
+
+function wrong(message: string): Parsed {
+  return { kind: 'wrong', error: engineError('usage', message, 'See --help.') };
+}

@@ -1,0 +1,73 @@
+/** The command as people and scripts run it: exit codes, standard output, standard error, files. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { byteTokenizer, tinyLanguageModel } from '../../models/build.ts';
+import type { Report } from '../protocol.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'nibble-cli-'));
+  writeFileSync(join(folder, 'tiny.onnx'), tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
+  writeFileSync(join(folder, 'tokenizer.json'), byteTokenizer());
+  writeFileSync(join(folder, 'text.md'), 'The whiteness of the whale. '.repeat(50));
+  writeFileSync(join(folder, 'short.txt'), 'short');
+  writeFileSync(join(folder, 'pointer.onnx'), 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n');
+  writeFileSync(join(folder, 'empty.onnx'), '');
+});
+afterAll(() => { rmSync(folder, { recursive: true }); });
+
+/** Starting processes, and building once before the first, takes its time. */
+vi.setConfig({ testTimeout: 120_000 });
+
+function nibble(...argv: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, '.ci', 'nibble.mjs'), ...argv], { cwd: folder, encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+describe('compare', () => {
+  test('writes every level and the report', () => {
+    const { status, stdout } = nibble('compare', 'tiny.onnx', '--tokenizer', 'tokenizer.json', '--text', 'text.md', '--level', 'int8', '--level', 'int4:block=16,embedding', '--out', 'out', '--json', 'report.json', '--threads', '1');
+    expect(status).toBe(0);
+    expect(readdirSync(join(folder, 'out')).sort()).toEqual(['tiny_fp16.onnx', 'tiny_int8.onnx', 'tiny_q4_block16_embedding.onnx']);
+    const report = JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8')) as Report;
+    expect(report.schema).toBe('nibble.report/1');
+    expect(report.levels.map(({ file, bytes }) => readFileSync(join(folder, 'out', file)).length === bytes)).toEqual([true, true, true]);
+    expect(report.levels[2]?.drift?.kld.mean).toBeGreaterThan(0);
+    expect(stdout).toMatch(/int4:block=16,embedding/);
+  });
+
+  test('--json - prints nothing but the report', () => {
+    const { status, stdout } = nibble('compare', 'tiny.onnx', '--level', 'int8', '--json', '-');
+    expect(status).toBe(0);
+    expect((JSON.parse(stdout) as Report).levels).toHaveLength(2);
+  });
+
+  test.each<[string, string[], number, RegExp]>([
+    ['a missing file', ['nowhere.onnx'], 1, /nowhere\.onnx cannot be read/],
+    ['an empty file', ['empty.onnx'], 1, /empty\.onnx is empty/],
+    ['a Git LFS pointer', ['pointer.onnx'], 1, /Git LFS pointer/],
+    ['a text too short', ['tiny.onnx', '--tokenizer', 'tokenizer.json', '--text', 'short.txt'], 1, /needs at least 64/],
+    ['something that is no tokenizer', ['tiny.onnx', '--tokenizer', 'text.md', '--text', 'text.md'], 1, /text\.md is not a tokenizer\.json/],
+    ['an unknown level', ['tiny.onnx', '--level', 'int3'], 2, /no level called "int3"/],
+    ['an unknown option', ['tiny.onnx', '--fast'], 2, /--fast/],
+  ])('%s: exit code and a sentence', (_, argv, code, message) => {
+    const { status, stderr, stdout } = nibble('compare', ...argv);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(status).toBe(code);
+    expect(stdout).not.toMatch(/KL divergence/);
+  });
+
+  test('without tokenizer and text sizes are compared, and that is said', () => {
+    const { status, stdout } = nibble('compare', 'tiny.onnx', '--quiet');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/Only sizes were compared/);
+  });
+});
+
+test('--help prints the usage', () => { expect(nibble('--help')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Usage: /) as string }); });

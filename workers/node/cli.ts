@@ -1,0 +1,106 @@
+/** `nibble compare`: the page's pipeline on the command line, for scripts and CI. */
+import { openAsBlob } from 'node:fs';
+import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { engineError, fail, settle, toEngineError } from '../errors.ts';
+import { sortFiles } from '../files.ts';
+import { createWasmKernel } from '../kernels/wasm/kernel.ts';
+import { compare } from '../pipeline.ts';
+import type { EngineError, EngineEvent, Report } from '../protocol.ts';
+import { readArguments, USAGE, type Arguments } from './arguments.ts';
+import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
+import { fileSink } from './file-sink.ts';
+import { printProgress } from './progress.ts';
+import { reportTable } from './table.ts';
+
+/** Warnings that mean something asked for was not done; others are remarks. */
+const asked = (warning: EngineError, { tokenizer, text }: Arguments): boolean =>
+  warning.code === 'no-tokenizer' ? text !== null && tokenizer !== null
+    : warning.code === 'no-text' ? text !== null
+      : warning.code === 'not-a-language-model' ? tokenizer !== null && text !== null
+        : true;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const parsed = readArguments(argv);
+  if (parsed.kind === 'help') {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
+  if (parsed.kind === 'wrong') {
+    complain(parsed.error);
+    return 2;
+  }
+  const stop = new AbortController();
+  process.once('SIGINT', () => { stop.abort(); });
+  const result = await settle(() => run(parsed.arguments, stop.signal));
+  if (result.ok) return result.value;
+  complain(result.error);
+  return result.error.code === 'cancelled' ? 130 : 1;
+}
+
+async function run(given: Arguments, signal: AbortSignal): Promise<number> {
+  const model = await openFile(given.model);
+  const files = [model];
+  const problems: EngineError[] = [];
+  if (given.tokenizer !== null) {
+    const tokenizer = await openFile(given.tokenizer);
+    const { tokenizer: found, files: [opened] } = await sortFiles([tokenizer]);
+    if (found) files.push(tokenizer);
+    else problems.push(opened?.problem ?? engineError('tokenizer-invalid', `${given.tokenizer} is not a tokenizer.json.`, 'Give the tokenizer.json that came with the model.'));
+    const config = given.tokenizerConfig ?? join(dirname(given.tokenizer), 'tokenizer_config.json');
+    if (given.tokenizerConfig !== null || await exists(config)) files.push(await openFile(config));
+  }
+  // What is given as text is text, whatever it is called.
+  if (given.text !== null) files.push(new File([await openFile(given.text)], `${basename(given.text).replace(/\.txt$/i, '')}.txt`));
+  const progress = given.quiet ? null : printProgress(process.stderr);
+  const onEvent = (event: EngineEvent) => {
+    if (event.type === 'warning') problems.push(event.error);
+    progress?.show(event);
+  };
+  const temporary = given.out === null ? await mkdtemp(join(tmpdir(), 'nibble-')) : null;
+  const folder = given.out ?? temporary ?? '.';
+  let report: Report;
+  try {
+    await mkdir(folder, { recursive: true }).catch((thrown: unknown) => fail('write-failed', `The folder ${folder} cannot be made.`, 'Choose another --out folder.', String(thrown)));
+    report = await compare({ files, levels: given.levels, maxTokens: given.tokens }, {
+      kernel: () => createWasmKernel(),
+      sink: (name, source) => fileSink(join(folder, name), source, given.model),
+      evaluator: createNodeEvaluator(),
+      threads: given.threads ?? Math.min(8, availableParallelism()),
+    }, onEvent, signal);
+  } finally {
+    progress?.end();
+    if (temporary !== null) await rm(temporary, { recursive: true, force: true });
+  }
+  const json = `${JSON.stringify(report, null, 2)}\n`;
+  if (given.json !== null && given.json !== '-') {
+    await writeFile(given.json, json).catch((thrown: unknown) => fail('write-failed', `${given.json ?? ''} cannot be written.`, 'Check that its folder exists and may be written to.', String(thrown)));
+  }
+  process.stdout.write(given.json === '-' ? json : reportTable(report));
+  problems.forEach(complain);
+  return problems.some((problem) => asked(problem, given)) ? 1 : 0;
+}
+
+async function openFile(path: string): Promise<File> {
+  try {
+    return new File([await openAsBlob(path)], basename(path));
+  } catch (thrown) {
+    return fail('file-unreadable', `${path} cannot be read.`, 'Check the path.', String(thrown));
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(() => true, () => false);
+}
+
+function complain({ message, action, details, code }: EngineError): void {
+  process.stderr.write(`${message} ${action}\n${code === 'internal' && details !== '' ? `${details}\n` : ''}`);
+}
+
+const status = await main(process.argv.slice(2)).catch((thrown: unknown) => {
+  complain(toEngineError(thrown));
+  return 1;
+});
+// onnxruntime's threads would keep the process alive; what was printed has to be out before it ends.
+process.stdout.write('', () => process.exit(status));

@@ -1,0 +1,130 @@
+import { describe, expect, test } from 'vitest';
+import { byteTokenizer, matMulModel, randomValues, tinyLanguageModel } from '../models/build.ts';
+import { settle } from './errors.ts';
+import type { Evaluator } from './evaluate/evaluate.ts';
+import { createNodeEvaluator } from './evaluate/evaluator.node.ts';
+import { createReferenceKernel } from './kernels/reference.ts';
+import { blobSink } from './onnx/write.ts';
+import { compare, fileName, open, plan, type Surroundings } from './pipeline.ts';
+import type { EngineEvent, Job, LevelRequest } from './protocol.ts';
+
+const MODEL = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true });
+const TEXT = 'It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness. '.repeat(20);
+const modelFile = new File([MODEL], 'tiny.onnx');
+const tokenizerFile = new File([byteTokenizer()], 'tokenizer.json');
+const textFile = new File([TEXT], 'text.txt');
+const INT8: LevelRequest = { key: 'a', id: 'int8', settings: {} };
+const INT4: LevelRequest = { key: 'b', id: 'int4', settings: { block: 16 } };
+
+function surroundings(evaluator: Evaluator = createNodeEvaluator()): Surroundings {
+  return { kernel: () => Promise.resolve(createReferenceKernel()), sink: (_, source) => Promise.resolve(blobSink(source)), evaluator, threads: 1 };
+}
+
+async function run(job: Partial<Job>, around = surroundings(), signal = new AbortController().signal) {
+  const events: EngineEvent[] = [];
+  const report = await settle(() => compare({ files: [modelFile, tokenizerFile, textFile], levels: [INT8, INT4], maxTokens: null, ...job }, around, (event) => { events.push(event); }, signal));
+  return { report, events };
+}
+
+describe('open', () => {
+  test('says what the files amount to', async () => {
+    const opened = await open([modelFile, tokenizerFile, textFile]);
+    expect(opened.problems).toEqual([]);
+    expect(opened.model).toMatchObject({
+      name: 'tiny.onnx', parameters: 256 * 64 + 2 * 64 * 96 + 64, baseline: 'rounded-to-fp16', languageModel: { vocabulary: 256 }, cacheBytesPerToken: null,
+    });
+    expect(opened.tokenizer).toMatchObject({ vocabulary: 256, addsBos: false });
+    expect(opened.text).toMatchObject({ tokens: TEXT.length });
+  });
+
+  test('a tokenizer of another model is named as that', async () => {
+    const small = new File([tinyLanguageModel({ vocabulary: 100, width: 64, hidden: 96, type: 'float32', tied: true })], 'small.onnx');
+    expect((await open([small, tokenizerFile])).problems.map(({ code }) => code)).toEqual(['tokenizer-mismatch']);
+  });
+
+  test('one broken file leaves the others in use', async () => {
+    const opened = await open([modelFile, new File([], 'empty.txt'), new File([MODEL.subarray(0, 5000)], 'cut.onnx'), modelFile]);
+    expect(opened.model?.name).toBe('tiny.onnx');
+    expect(opened.problems.map(({ code }) => code)).toContain('file-empty');
+  });
+});
+
+describe('compare', () => {
+  test('goes from files to a report, by way of events', async () => {
+    const { report, events } = await run({});
+    if (!report.ok) throw new Error(report.error.message);
+    const { levels, protocol, model } = report.value;
+    expect(model.sha256).toBe(Buffer.from(await crypto.subtle.digest('SHA-256', MODEL)).toString('hex'));
+    expect(levels.map(({ level, baseline, file }) => ({ level, baseline, file }))).toEqual([
+      { level: 'fp16', baseline: true, file: 'tiny_fp16.onnx' }, { level: 'int8', baseline: false, file: 'tiny_int8.onnx' }, { level: 'int4:block=16', baseline: false, file: 'tiny_q4_block16.onnx' },
+    ]);
+    expect(protocol).toMatchObject({ name: 'llama.cpp', context: 512, textTokens: TEXT.length, provider: 'wasm' });
+    const [fp16, int8, int4] = levels;
+    expect(fp16?.drift).toBeNull();
+    expect(fp16?.perplexity?.value).toBeGreaterThan(1);
+    expect(int8?.drift?.kld.mean).toBeGreaterThan(0);
+    expect(int4?.drift?.kld.mean).toBeGreaterThan(int8?.drift?.kld.mean ?? Infinity);
+    for (const level of levels) expect(level.ledger.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0)).toBe(level.weightBytes);
+
+    const stages = events.flatMap((event) => (event.type === 'progress' ? event.stage : []));
+    expect(stages.filter((stage, i) => stage !== stages[i - 1])).toEqual(['open', 'quantize', 'measure']);
+    const written = events.flatMap((event) => (event.type === 'written' ? event : []));
+    expect(written.map(({ level, blob, bytes }) => [level, blob.size === bytes])).toEqual([['fp16', true], ['a', true], ['b', true]]);
+    expect(events.filter((event) => event.type === 'measured' && event.final)).toHaveLength(3);
+  });
+
+  test('what is planned is what is written', async () => {
+    const planned = await plan([modelFile], [INT8, INT4]);
+    const { report } = await run({ files: [modelFile] });
+    if (!report.ok) throw new Error(report.error.message);
+    expect(report.value.levels.slice(1).map(({ bytes, weightBytes }) => ({ bytes, weightBytes }))).toEqual(planned.map(({ bytes, weightBytes }) => ({ bytes, weightBytes })));
+  });
+
+  test('equal levels are made once and answer every request', async () => {
+    let kernelCalls = 0;
+    const kernel = createReferenceKernel();
+    const counting = { ...surroundings(), kernel: () => Promise.resolve({ ...kernel, quantize: (...args: Parameters<typeof kernel.quantize>) => { kernelCalls++; return kernel.quantize(...args); } }) };
+    const { report, events } = await run({ files: [modelFile], levels: [INT8, { ...INT8, key: 'twin' }] }, counting);
+    expect(kernelCalls).toBe(3);
+    expect(report.ok && report.value.levels.map(({ level }) => level)).toEqual(['fp16', 'int8', 'int8']);
+    expect(events.flatMap((event) => (event.type === 'written' ? event.level : []))).toEqual(['fp16', 'a', 'twin']);
+  });
+
+  test.each<[string, File[], string]>([
+    ['no tokenizer', [modelFile, textFile], 'no-tokenizer'],
+    ['no text', [modelFile, tokenizerFile], 'no-text'],
+    ['a model that is no language model', [new File([matMulModel(randomValues(1, 4096), 64, 64)], 'm.onnx'), tokenizerFile, textFile], 'not-a-language-model'],
+    ['a text that is too short', [modelFile, tokenizerFile, new File(['short'], 'text.txt')], 'text-too-short'],
+    ['a tokenizer that does not fit', [new File([tinyLanguageModel({ vocabulary: 100, width: 64, hidden: 96, type: 'float32', tied: true })], 's.onnx'), tokenizerFile, textFile], 'tokenizer-mismatch'],
+  ])('%s: sizes are compared all the same', async (_, files, code) => {
+    const { report, events } = await run({ files });
+    if (!report.ok) throw new Error(report.error.message);
+    expect(report.value.protocol).toBeNull();
+    expect(report.value.levels.map(({ bytes, perplexity }) => [bytes > 0, perplexity])).toEqual([[true, null], [true, null], [true, null]]);
+    expect(events.flatMap((event) => (event.type === 'warning' ? event.error.code : []))).toEqual([code]);
+    expect(report.value.notes).toHaveLength(1);
+  });
+
+  test.each<[string, File[], string]>([
+    ['no model', [textFile], 'no-model'],
+    ['an empty model', [new File([], 'model.onnx')], 'file-empty'],
+    ['a truncated model', [new File([MODEL.subarray(0, MODEL.length / 2)], 'model.onnx')], 'onnx-truncated'],
+    ['nothing to quantize', [new File([matMulModel(randomValues(1, 4), 2, 2)], 'model.onnx')], 'nothing-to-quantize'],
+    ['weights that are not numbers', [new File([matMulModel(Float32Array.from({ length: 4096 }, (__, i) => (i === 7 ? NaN : 1)), 64, 64)], 'model.onnx')], 'weights-not-finite'],
+  ])('%s ends in a sentence', async (_, files, code) => {
+    const { report } = await run({ files });
+    expect(report.ok ? 'ok' : report.error.code).toBe(code);
+  });
+
+  test.each<['open' | 'quantize' | 'measure']>([['open'], ['quantize'], ['measure']])('stops when cancelled while it %ss', async (stage) => {
+    const stop = new AbortController();
+    const report = await settle(() => compare({ files: [modelFile, tokenizerFile, textFile], levels: [INT8, INT4], maxTokens: null }, surroundings(), (event) => {
+      if (event.type === 'progress' && event.stage === stage) stop.abort();
+    }, stop.signal));
+    expect(report.ok ? 'ok' : report.error.code).toBe('cancelled');
+  });
+});
+
+test.each([['model.onnx', 'model_q4.onnx'], ['model_fp16.onnx', 'model_q4.onnx'], ['onnx/decoder.ONNX', 'decoder_q4.onnx'], ['_fp16.onnx', 'model_q4.onnx']])('%s at int4 is called %s', (from, to) => {
+  expect(fileName(from, '_q4')).toBe(to);
+});

@@ -1,0 +1,247 @@
+/**
+ * The one place that knows the order of things: open → plan → quantize and write → measure → report.
+ * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
+ */
+import { engineError, fail, failure, toEngineError } from './errors.ts';
+import type { Evaluator } from './evaluate/evaluate.ts';
+import { openTokenizer } from './evaluate/tokenizer.ts';
+import { sortFiles, type SortedFiles } from './files.ts';
+import { sha256 } from './hash.ts';
+import type { Kernel } from './kernels/kernel.ts';
+import { make } from './make.ts';
+import { scanModel } from './onnx/scan.ts';
+import { writePieces, type Sink } from './onnx/write.ts';
+import { findBeyondFloat16 } from './plan/float16-range.ts';
+import { planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
+import type {
+  Drift, EngineError, EngineEvent, Estimate, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, Opened, Protocol, Report,
+} from './protocol.ts';
+import { formatLevel } from './schemes/level.ts';
+import { SCHEMES } from './schemes/registry.ts';
+import { blobSource, type ByteSource } from './source.ts';
+import { summarize } from './summary.ts';
+import { estimateSecondsLeft } from './time-left.ts';
+
+/** What the surroundings provide: a tab or Node. */
+export interface Surroundings {
+  kernel(): Promise<Kernel>;
+  /** Where the file of a level goes. */
+  sink(fileName: string, source: File): Promise<Sink>;
+  evaluator: Evaluator;
+  /** Threads for evaluation. */
+  threads: number;
+}
+
+/** Looks at dropped files without loading weights. */
+export async function open(files: readonly File[]): Promise<Opened> {
+  const sorted = await sortFiles(files);
+  const opened: Opened = {
+    files: sorted.files, model: null, tokenizer: null, text: null,
+    problems: sorted.files.flatMap(({ problem }) => problem ?? []),
+  };
+  const note = (thrown: unknown) => { opened.problems.push(toEngineError(thrown)); };
+  if (sorted.model) await openModel(sorted.model).then(({ input }) => { opened.model = summarize(input); }, note);
+  const tokenizer = sorted.tokenizer ? await openTokenizer(sorted.tokenizer.json, sorted.tokenizerConfig) : null;
+  if (tokenizer?.ok === false) opened.problems.push(tokenizer.error);
+  if (tokenizer?.ok && sorted.tokenizer) {
+    const { vocabulary, addsBos } = tokenizer.value;
+    opened.tokenizer = { name: sorted.tokenizer.file.name, vocabulary, addsBos };
+    const expected = opened.model?.languageModel?.vocabulary;
+    if (expected && vocabulary > expected) opened.problems.push(mismatch(sorted.tokenizer.file.name, vocabulary, expected));
+  }
+  if (sorted.text) {
+    const text = await sorted.text.text();
+    const tokens = tokenizer?.ok ? tokenizer.value.encode(text).length + Number(tokenizer.value.addsBos) : null;
+    opened.text = { name: sorted.text.name, bytes: sorted.text.size, tokens };
+  }
+  return opened;
+}
+
+/** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */
+export async function plan(files: readonly File[], levels: readonly LevelRequest[]): Promise<LevelPlan[]> {
+  const { input } = await openModel((await sortFiles(files)).model ?? noModel());
+  return levels.map(({ key, id, settings }) => {
+    const { bytes, weightBytes, changed, summary, ledger, problem } = planLevel(input, SCHEMES[id], settings, new Set());
+    return { key, bytes, weightBytes, quantizedTensors: changed, summary, ledger, problem };
+  });
+}
+
+interface LevelInHand {
+  /** Keys of the requests it answers; equal requests are done once. */
+  keys: string[];
+  id: LevelRequest['id'];
+  settings: LevelSettings;
+  plan: Plan;
+  file: string;
+  blob: Blob | null;
+  perplexity: Estimate | null;
+  drift: Drift | null;
+}
+
+export async function compare(job: Job, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<Report> {
+  const sorted = await sortFiles(job.files);
+  const file = sorted.model ?? noModel(sorted);
+  const { source, input } = await openModel(file);
+  const model = summarize(input);
+  const hash = await readThrough(source, input, onEvent, signal);
+
+  const levels = planLevels(job, input, hash.beyondFloat16, file.name, onEvent);
+  const kernel = await surroundings.kernel();
+  await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
+  const { protocol, notes } = await measure(levels, job, sorted, model.languageModel, surroundings, onEvent, signal);
+
+  return {
+    schema: 'nibble.report/1',
+    model: { name: file.name, sha256: hash.sha256, bytes: file.size, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
+    protocol,
+    backend: kernel.backend,
+    levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
+    notes,
+  };
+}
+
+async function openModel(file: File): Promise<{ source: ByteSource; input: PlanInput }> {
+  const source = blobSource(file.name, file);
+  const model = await scanModel(source);
+  const external = model.graph.initializers.filter(({ data }) => data.kind === 'external');
+  if (external.length > 0) {
+    const places = [...new Set(external.map(({ data }) => (data.kind === 'external' ? data.location : '')))];
+    fail('onnx-external-data', `${file.name} keeps ${external.length} of its weights in other files (${places.slice(0, 3).join(', ')}${places.length > 3 ? ', …' : ''}), which Nibble cannot read yet.`,
+      'Save the model as one file, for example with onnx.save_model(model, path, save_as_external_data=False).');
+  }
+  return { source, input: preparePlan(model) };
+}
+
+/** One pass over the file before anything is written: its hash, and which weights fp16 cannot hold. */
+async function readThrough(source: ByteSource, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<{ sha256: string; beyondFloat16: Set<string> }> {
+  const toCheck = roundedTensors(input);
+  const total = source.size + toCheck.reduce((sum, { bytes }) => sum + bytes, 0);
+  const secondsLeft = estimateSecondsLeft();
+  let done = 0;
+  const onBytes = (bytes: number) => {
+    done += bytes;
+    onEvent({ type: 'progress', stage: 'open', level: null, done, total, unit: 'bytes', tensor: null, secondsLeft: secondsLeft(done, total) });
+  };
+  const digest = await sha256(source, onBytes, signal);
+  return { sha256: digest, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes) };
+}
+
+function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<string>, modelName: string, onEvent: (event: EngineEvent) => void): LevelInHand[] {
+  const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16') ? job.levels : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
+  const bySpelling = new Map<string, LevelInHand>();
+  const problems: EngineError[] = [];
+  for (const { key, id, settings } of requests) {
+    const spelling = formatLevel({ id, settings });
+    const same = bySpelling.get(spelling);
+    if (same) {
+      same.keys.push(key);
+      continue;
+    }
+    const planned = planLevel(input, SCHEMES[id], settings, beyondFloat16);
+    if (planned.problem) {
+      problems.push(planned.problem);
+      onEvent({ type: 'warning', error: planned.problem });
+      continue;
+    }
+    bySpelling.set(spelling, {
+      keys: [key], id, settings, plan: planned, file: fileName(modelName, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null,
+    });
+  }
+  const levels = [...bySpelling.values()].sort((a, b) => Number(b.id === 'fp16') - Number(a.id === 'fp16'));
+  const [problem] = problems;
+  if (problem && levels.every(({ id }) => id === 'fp16')) throw failure(problem);
+  return levels;
+}
+
+async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+  for (const level of levels) {
+    const secondsLeft = estimateSecondsLeft();
+    const sink = await surroundings.sink(level.file, file);
+    level.blob = await writePieces({
+      pieces: level.plan.pieces,
+      make: (recipe) => make(recipe, source, kernel, signal),
+      nameOf: (recipe) => recipe.tensor.name,
+      sink,
+      onProgress: ({ done, total, tensor }) => {
+        for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, total) });
+      },
+      signal,
+    });
+    for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob: level.blob, bytes: level.blob.size, weightBytes: level.plan.weightBytes });
+  }
+}
+
+async function measure(
+  levels: LevelInHand[], job: Job, sorted: SortedFiles, languageModel: { vocabulary: number | null } | null,
+  surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal,
+): Promise<{ protocol: Protocol | null; notes: string[] }> {
+  const missing = whyNotMeasured(sorted, languageModel);
+  const [baseline, ...others] = levels;
+  if (missing || !baseline?.blob || !sorted.tokenizer || !sorted.text) {
+    if (missing) onEvent({ type: 'warning', error: missing });
+    return { protocol: null, notes: missing ? [`${missing.message} Only sizes were compared.`] : [] };
+  }
+  const byKey = new Map(levels.map((level) => [formatLevel(level), level]));
+  const result = await surroundings.evaluator.evaluate({
+    baseline: { key: formatLevel(baseline), model: baseline.blob },
+    levels: others.flatMap((level) => (level.blob ? [{ key: formatLevel(level), model: level.blob }] : [])),
+    tokenizerJson: sorted.tokenizer.json,
+    tokenizerConfig: sorted.tokenizerConfig,
+    text: await sorted.text.text(),
+    textName: sorted.text.name,
+    maxTokens: job.maxTokens,
+    threads: surroundings.threads,
+  }, (event) => {
+    const keys = event.level === null ? [null] : byKey.get(event.level)?.keys ?? [];
+    for (const key of keys) {
+      if (event.type === 'progress') onEvent({ ...event, level: key });
+      else if (key !== null) onEvent({ ...event, level: key });
+    }
+  }, signal);
+  signal.throwIfAborted();
+  if (!result.ok) {
+    if (result.error.code === 'cancelled') throw failure(result.error);
+    onEvent({ type: 'warning', error: result.error });
+    return { protocol: null, notes: [`${result.error.message} ${result.error.action} Only sizes were compared.`] };
+  }
+  const notes = [...result.value.notes];
+  for (const { key, perplexity, drift, problem } of result.value.levels) {
+    const level = byKey.get(key);
+    if (level) Object.assign(level, { perplexity, drift });
+    if (!problem) continue;
+    onEvent({ type: 'warning', error: problem });
+    notes.push(`${key}: ${problem.message}`);
+  }
+  return { protocol: result.value.protocol, notes };
+}
+
+function whyNotMeasured(sorted: SortedFiles, languageModel: { vocabulary: number | null } | null): EngineError | null {
+  if (!languageModel) return engineError('not-a-language-model', 'This model does not take token ids and give logits, so there is no perplexity to measure.', 'Compare its sizes, or drop a text-generation model.');
+  if (!sorted.tokenizer) return engineError('no-tokenizer', 'There is no tokenizer, so perplexity was not measured.', 'Add the tokenizer.json that came with the model.');
+  if (!sorted.text) return engineError('no-text', 'There is no text, so perplexity was not measured.', 'Add a text file to measure on.');
+  return null;
+}
+
+function levelReport({ id, settings, plan, file, perplexity, drift }: LevelInHand): LevelReport {
+  const { baseline, weights, head, embedding, source } = SCHEMES[id].resolve(settings);
+  return {
+    id, level: formatLevel({ id, settings }), baseline,
+    settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding, source } : {},
+    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, ledger: plan.ledger,
+  };
+}
+
+/** `model_fp16.onnx` at level int4 becomes `model_q4.onnx`, the names transformers.js looks for. */
+export function fileName(model: string, suffix: string): string {
+  const base = model.split('/').at(-1) ?? model;
+  return `${base.replace(/\.onnx$/i, '').replace(/_(fp16|fp32|float16|float32)$/i, '') || 'model'}${suffix}.onnx`;
+}
+
+function mismatch(name: string, vocabulary: number, expected: number): EngineError {
+  return engineError('tokenizer-mismatch', `${name} has ${vocabulary.toLocaleString('en')} tokens, the model knows ${expected.toLocaleString('en')}: they do not belong together.`, 'Drop the tokenizer.json that came with this model.');
+}
+
+function noModel(sorted?: SortedFiles): never {
+  const problem = sorted?.files.find((file) => file.problem)?.problem;
+  throw failure(problem ?? engineError('no-model', 'There is no model.', 'Drop an .onnx file.'));
+}

@@ -1,0 +1,87 @@
+/**
+ * Comlink, with what it leaves out. A plain comlink call settles only on a reply, so it hangs for ever when the
+ * worker dies, and each callback passed leaks a port. Here a call rejects with `WorkerCrashed` when the worker
+ * fails, sends something unreadable or is ended; events travel over a port of the call's own that closes with it,
+ * and a call settles only after its last event has arrived.
+ */
+import * as Comlink from 'comlink';
+
+/** `name` of the error a call rejects with when its worker is gone. */
+export const WORKER_CRASHED = 'WorkerCrashed';
+
+export interface RemoteWorker<T> {
+  call<R>(invoke: (api: Comlink.Remote<T>) => Promise<R>): Promise<R>;
+  /** A call that reports events on the way: hand `port` to the worker, which wraps its work in `reporting`. */
+  callWithEvents<E, R>(onEvent: (event: E) => void, invoke: (api: Comlink.Remote<T>, port: MessagePort) => Promise<R>): Promise<R>;
+  /** Ends the worker; calls under way reject. */
+  terminate(): void;
+  /** Settles with the reason once the worker is gone. */
+  readonly gone: Promise<Error>;
+}
+
+/** Takes over a freshly made worker that exposes a `T`. */
+export function connect<T>(worker: Worker): RemoteWorker<T> {
+  const api = Comlink.wrap<T>(worker);
+  let end!: (reason: Error) => void;
+  const gone = new Promise<Error>((resolve) => { end = resolve; });
+  const underWay = new Set<(reason: Error) => void>();
+  let ended: Error | null = null;
+  const crash = (message: string) => {
+    if (ended) return;
+    worker.terminate();
+    ended = new Error(message);
+    ended.name = WORKER_CRASHED;
+    for (const reject of underWay) reject(ended);
+    underWay.clear();
+    end(ended);
+  };
+  worker.addEventListener('error', (event) => {
+    // Left to itself the error goes on to whoever started us; in a worker within a worker that ends the outer one too.
+    event.preventDefault();
+    crash(event.message || 'the worker could not be started');
+  });
+  worker.addEventListener('messageerror', () => { crash('the worker sent something that cannot be read'); });
+  /** Each call enters and leaves the set: a race against `gone` would keep every settled call for the worker's life. */
+  const orGone = <R>(reply: Promise<R>): Promise<R> => new Promise((resolve, reject) => {
+    if (ended) reject(ended);
+    else underWay.add(reject);
+    void reply.then(resolve, reject).finally(() => { underWay.delete(reject); });
+  });
+
+  return {
+    gone,
+    terminate: () => { crash('the worker was ended'); },
+    call: (invoke) => orGone(invoke(api)),
+    async callWithEvents<E, R>(onEvent: (event: E) => void, invoke: (api: Comlink.Remote<T>, port: MessagePort) => Promise<R>) {
+      const { port1, port2 } = new MessageChannel();
+      const lastEvent = new Promise<void>((resolve) => {
+        port1.onmessage = ({ data }: MessageEvent<{ event: E } | 'end'>) => {
+          if (data === 'end') resolve();
+          else onEvent(data.event);
+        };
+        port1.onmessageerror = () => { crash('the worker sent an event that cannot be read'); };
+      });
+      try {
+        const reply = await orGone(invoke(api, Comlink.transfer(port2, [port2])));
+        await orGone(lastEvent);
+        return reply;
+      } finally {
+        port1.close();
+      }
+    },
+  };
+}
+
+/** Worker side: makes `api` callable. */
+export function expose(api: object): void {
+  Comlink.expose(api);
+}
+
+/** Worker side: runs `work`, sending what it reports through `port`. */
+export async function reporting<E, R>(port: MessagePort, work: (report: (event: E) => void) => Promise<R>): Promise<R> {
+  try {
+    return await work((event) => { port.postMessage({ event }); });
+  } finally {
+    port.postMessage('end');
+  }
+}

@@ -1,0 +1,10 @@
+/** fp16, the baseline: weights rounded to half precision, arithmetic left as the model has it. */
+import type { Scheme } from './scheme.ts';
+
+export const fp16: Scheme = {
+  id: 'fp16',
+  element: 'float16',
+  keys: [],
+  resolve: () => ({ id: 'fp16', baseline: true, weights: null, head: false, embedding: false, source: 'original' }),
+  suffix: () => '_fp16',
+};

@@ -1,0 +1,13 @@
+/** int8, weights only: MatMulNBits with 8 bits, block 32, symmetric; activations stay floating point. */
+import { settingsSuffix, type Scheme } from './scheme.ts';
+
+export const int8: Scheme = {
+  id: 'int8',
+  element: 'int8',
+  keys: ['head', 'embedding', 'source'],
+  resolve: (settings) => ({
+    id: 'int8', baseline: false, weights: { bits: 8, block: 32, symmetric: true },
+    head: settings.head !== 'keep', embedding: settings.embedding ?? false, source: settings.source ?? 'baseline',
+  }),
+  suffix: (settings) => `_int8${settingsSuffix(settings, 32)}`,
+};

@@ -1,0 +1,34 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { formatLevel, parseLevel } from './level.ts';
+import { SCHEMES } from './registry.ts';
+
+test.each([
+  ['int8', { id: 'int8', settings: {} }],
+  ['int4:block=128,asymmetric,embedding', { id: 'int4', settings: { block: 128, asymmetric: true, embedding: true } }],
+  ['int4:head=keep', { id: 'int4', settings: { head: 'keep' } }],
+  ['int4:asymmetric=false', { id: 'int4', settings: {} }],
+  ['int8:source=original', { id: 'int8', settings: { source: 'original' } }],
+])('reads %s', (text, level) => { expect(parseLevel(text)).toEqual({ ok: true, value: level }); });
+
+test.each([
+  ['int5', 'level-unknown'], ['', 'level-unknown'], ['constructor', 'level-unknown'],
+  ['int4:block=48', 'level-invalid'], ['int4:block', 'level-invalid'], ['int4:blocks=32', 'level-invalid'], ['int4:', 'level-invalid'],
+  ['int8:block=32', 'level-invalid'], ['fp16:embedding', 'level-invalid'], ['int4:head=drop', 'level-invalid'],
+  ['int4:asymmetric,asymmetric', 'level-invalid'], ['int4:__proto__=1', 'level-invalid'], ['int4:embedding=yes', 'level-invalid'],
+])('refuses %s as %s', (text, code) => {
+  const level = parseLevel(text);
+  expect(level.ok ? 'ok' : level.error.code).toBe(code);
+});
+
+test('what is written is read back, with defaults left out', () => {
+  const settings = fc.record({
+    block: fc.constantFrom(16, 32, 64, 128, 256), asymmetric: fc.boolean(), head: fc.constant('keep'), embedding: fc.boolean(), source: fc.constant('original'),
+  }, { requiredKeys: [] }) as fc.Arbitrary<Parameters<typeof formatLevel>[0]['settings']>;
+  fc.assert(fc.property(settings, (given) => {
+    const level = parseLevel(formatLevel({ id: 'int4', settings: given }));
+    if (!level.ok) throw new Error(level.error.message);
+    expect(SCHEMES.int4.resolve(level.value.settings)).toEqual(SCHEMES.int4.resolve(given));
+    expect(formatLevel(level.value)).toBe(formatLevel({ id: 'int4', settings: given }));
+  }));
+});

@@ -1,0 +1,10 @@
+/** The precision levels there are. Adding one is a file beside this and a line here. */
+import type { LevelId } from '../protocol.ts';
+import { fp16 } from './fp16.ts';
+import { int4 } from './int4.ts';
+import { int8 } from './int8.ts';
+import type { Scheme } from './scheme.ts';
+
+export const SCHEMES: Readonly<Record<LevelId, Scheme>> = { fp16, int8, int4 };
+
+export const LEVEL_IDS = Object.keys(SCHEMES) as LevelId[];

@@ -1,0 +1,103 @@
+/** Describes a scanned model for a person: what it holds, of which types, where the bytes are. */
+import type { ElementTypeCount, LayerBytes, ModelSummary, OperatorCount } from './protocol.ts';
+import { recogniseSignature, type ValueInfo as InputInfo } from './evaluate/inputs.ts';
+import { elementType } from './onnx/element-types.ts';
+import { elementCount, type Graph, type Model, type Node, type Tensor, type ValueInfo } from './onnx/scan.ts';
+import { isHalfPrecision, type PlanInput } from './plan/plan.ts';
+
+export function summarize(input: PlanInput): ModelSummary {
+  const { model } = input;
+  const { graph } = model;
+  return {
+    name: model.source.name,
+    bytes: model.source.size,
+    producer: model.producer,
+    irVersion: model.irVersion,
+    opsets: model.opsets,
+    parameters: countParameters(graph.initializers),
+    weightBytes: graph.initializers.reduce((sum, tensor) => sum + tensor.bytes, 0),
+    elementTypes: elementTypes(graph.initializers),
+    operators: operators(model),
+    layers: layers(graph.initializers),
+    ...describeLanguageModel(input),
+    baseline: isHalfPrecision(input) ? 'as-is' : 'rounded-to-fp16',
+  };
+}
+
+/** Tables of sines and cosines are computed, not learned. */
+const ROTARY = /(^|[./_])(rope|rotary|cos|sin|inv_freq)([./_]|$|_cached)/i;
+
+/** Learned numbers: floating-point initializers but for single constants and rotary tables. */
+export function countParameters(initializers: readonly Tensor[]): number {
+  return initializers
+    .filter(({ name, type, dims }) => /float/.test(elementType(type).name) && elementCount(dims) > 1 && !ROTARY.test(name))
+    .reduce((sum, { dims }) => sum + elementCount(dims), 0);
+}
+
+function elementTypes(initializers: readonly Tensor[]): ElementTypeCount[] {
+  const counts = new Map<string, ElementTypeCount>();
+  for (const { type, dims, bytes } of initializers) {
+    const { name } = elementType(type);
+    const entry = counts.get(name) ?? { type: name, tensors: 0, parameters: 0, bytes: 0 };
+    entry.tensors++;
+    entry.parameters += elementCount(dims);
+    entry.bytes += bytes;
+    counts.set(name, entry);
+  }
+  return [...counts.values()].sort((a, b) => b.bytes - a.bytes);
+}
+
+function operators(model: Model): OperatorCount[] {
+  const counts = new Map<string, OperatorCount>();
+  const visit = (nodes: readonly Node[]) => {
+    for (const node of nodes) {
+      const key = `${node.domain}:${node.type}`;
+      const entry = counts.get(key) ?? { domain: node.domain, type: node.type, count: 0 };
+      entry.count++;
+      counts.set(key, entry);
+      for (const attribute of node.attributes) attribute.graphs.forEach((body: Graph) => { visit(body.nodes); });
+    }
+  };
+  visit(model.graph.nodes);
+  for (const body of model.functions) visit(body.nodes);
+  return [...counts.values()].sort((a, b) => b.count - a.count || a.type.localeCompare(b.type));
+}
+
+/** Names up to and including their first number make a layer: `model.layers.3.mlp…` belongs to `model.layers.3`. */
+function layers(initializers: readonly Tensor[]): LayerBytes[] {
+  const found = new Map<string, LayerBytes>();
+  for (const { name, type, dims, bytes } of initializers) {
+    const layer = /^(.*?[./_]\d+)(?=[./_]|$)/.exec(name)?.[1] ?? (/[./]/.test(name) ? name : 'other');
+    const entry = found.get(layer) ?? { layer, parameters: 0, bytes: 0 };
+    if (/float/.test(elementType(type).name)) entry.parameters += elementCount(dims);
+    entry.bytes += bytes;
+    found.set(layer, entry);
+  }
+  return [...found.values()];
+}
+
+/** A graph input or output in the shape onnxruntime gives in a session's metadata. */
+export function signatureOf({ proto }: ValueInfo): InputInfo {
+  const type = proto.type?.value;
+  if (type?.case !== 'tensorType') return { name: proto.name, isTensor: false };
+  return {
+    name: proto.name,
+    isTensor: true,
+    type: elementType(type.value.elemType).name,
+    shape: (type.value.shape?.dim ?? []).map(({ value }) => (value.case === 'dimValue' ? Number(value.value) : value.case === 'dimParam' ? value.value : '')),
+  };
+}
+
+function describeLanguageModel({ model, index, weights }: PlanInput): Pick<ModelSummary, 'languageModel' | 'cacheBytesPerToken'> {
+  const inputs = model.graph.inputs.filter(({ proto }) => !index.initializers.has(proto.name)).map(signatureOf);
+  const signature = recogniseSignature(inputs, model.graph.outputs.map(signatureOf));
+  if (!signature.ok) return { languageModel: null, cacheBytesPerToken: null };
+  const head = weights.matMuls.find(({ nodes }) => nodes.some((use) => use.head));
+  // An empty cache has one dimension of 0, which grows by one with every token.
+  const caches = signature.value.feeds.filter(({ dims }) => dims.includes(0));
+  const bytes = caches.reduce((sum, { type, dims }) => sum + elementCount(dims.map((dim) => (dim === 0 || dim === 'window' ? 1 : dim))) * (type === 'float16' ? 2 : 4), 0);
+  return {
+    languageModel: { vocabulary: signature.value.logits.vocabulary ?? head?.n ?? null },
+    cacheBytesPerToken: caches.length > 0 ? bytes : null,
+  };
+}

@@ -1,0 +1,66 @@
+/** What tests share: a level of a model held in memory, and weights back from their codes. */
+import { scanModel, type Model, type Tensor } from './onnx/scan.ts';
+import { fromFloat16Array } from './onnx/float16.ts';
+import { blobSink, writePieces } from './onnx/write.ts';
+import { findBeyondFloat16 } from './plan/float16-range.ts';
+import { planLevel, preparePlan, roundedTensors, type Plan } from './plan/plan.ts';
+import { createReferenceKernel } from './kernels/reference.ts';
+import type { Kernel } from './kernels/kernel.ts';
+import { make, readTensor } from './make.ts';
+import { parseLevel } from './schemes/level.ts';
+import { SCHEMES } from './schemes/registry.ts';
+import { bytesSource } from './source.ts';
+
+/** Plans and writes one level of a model. */
+export async function quantize(model: Uint8Array, spelling: string, kernel: Kernel = createReferenceKernel()): Promise<{ bytes: Uint8Array; plan: Plan }> {
+  const source = bytesSource('model.onnx', model);
+  const level = parseLevel(spelling);
+  if (!level.ok) throw new Error(level.error.message);
+  const input = preparePlan(await scanModel(source));
+  const { signal } = new AbortController();
+  const beyond = await findBeyondFloat16(source, roundedTensors(input), signal, () => undefined);
+  const plan = planLevel(input, SCHEMES[level.value.id], level.value.settings, beyond);
+  const blob = await writePieces({
+    pieces: plan.pieces, make: (recipe) => make(recipe, source, kernel, signal), nameOf: (recipe) => recipe.tensor.name,
+    sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])), onProgress: () => undefined, signal,
+  });
+  return { bytes: new Uint8Array(await blob.arrayBuffer()), plan };
+}
+
+export function scanBytes(bytes: Uint8Array): Promise<Model> {
+  return scanModel(bytesSource('model.onnx', bytes));
+}
+
+/** An initializer and its raw bytes. */
+export async function initializer(bytes: Uint8Array, name: string): Promise<{ tensor: Tensor; data: Uint8Array }> {
+  const model = await scanBytes(bytes);
+  const tensor = model.graph.initializers.find((candidate) => candidate.name === name);
+  if (!tensor) throw new Error(`no initializer ${name}`);
+  return { tensor, data: (await readTensor(model.source, tensor)).slice() };
+}
+
+/** Weights [N, K] from blocked codes [N, kb, block·bits/8], in float64 but for the stored scales. */
+export function dequantize(codes: Uint8Array, scales: Uint8Array, zeroPoints: Uint8Array | null, scaleType: 'float32' | 'float16', shape: { k: number; n: number; bits: number; block: number }): Float32Array {
+  const { k, n, bits, block } = shape;
+  const blocks = Math.ceil(k / block);
+  const scale = scaleType === 'float32' ? new Float32Array(scales.slice().buffer) : fromFloat16Array(new Uint16Array(scales.slice().buffer));
+  const perByte = 8 / bits;
+  const mask = 2 ** bits - 1;
+  const pick = (packed: Uint8Array, index: number) => ((packed[Math.floor(index / perByte)] ?? 0) >> (bits * (index % perByte))) & mask;
+  const zeroStride = Math.ceil((blocks * bits) / 8);
+  const stride = codes.length / n;
+  const values = new Float32Array(n * k);
+  for (let row = 0; row < n; row++) {
+    for (let i = 0; i < k; i++) {
+      const at = Math.floor(i / block);
+      const zero = zeroPoints ? pick(zeroPoints.subarray(row * zeroStride, (row + 1) * zeroStride), at) : 2 ** (bits - 1);
+      values[row * k + i] = (pick(codes.subarray(row * stride, (row + 1) * stride), i) - zero) * (scale[row * blocks + at] ?? 0);
+    }
+  }
+  return values;
+}
+
+/** [rows, columns] turned round. */
+export function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  return Float32Array.from({ length: values.length }, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)] ?? 0);
+}
