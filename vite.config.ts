@@ -69,7 +69,12 @@ export default defineConfig(({ isSsrBuild }) => ({
         copyPublicDir: false,
         rolldownOptions: { output: { entryFileNames: 'nibble.mjs' } },
       }
-    : { target: 'es2023', manifest: true, chunkSizeWarningLimit: 800 },
+    : {
+        target: 'es2023',
+        manifest: true,
+        chunkSizeWarningLimit: 800,
+        rolldownOptions: { checks: { pluginTimings: false } },
+      },
   test: {
     allowOnly: false,
     projects: [

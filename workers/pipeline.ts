@@ -46,14 +46,15 @@ export async function open(files: readonly File[]): Promise<Opened> {
   if (tokenizer?.ok && sorted.tokenizer) {
     const { vocabulary, addsBos } = tokenizer.value;
     opened.tokenizer = { name: sorted.tokenizer.file.name, vocabulary, addsBos };
-    const expected = opened.model?.languageModel?.vocabulary;
-    if (expected && vocabulary > expected) opened.problems.push(mismatch(sorted.tokenizer.file.name, vocabulary, expected));
   }
+  let ids: Int32Array | null = null;
   if (sorted.text) {
     const text = await sorted.text.text();
-    const tokens = tokenizer?.ok ? tokenizer.value.encode(text).length + Number(tokenizer.value.addsBos) : null;
-    opened.text = { name: sorted.text.name, bytes: sorted.text.size, tokens };
+    ids = tokenizer?.ok ? tokenizer.value.encode(text) : null;
+    opened.text = { name: sorted.text.name, bytes: sorted.text.size, tokens: ids && ids.length + Number(tokenizer?.ok && tokenizer.value.addsBos) };
   }
+  const known = opened.model?.languageModel?.vocabulary;
+  if (opened.tokenizer && known && !fits(opened.tokenizer.vocabulary, ids, known)) opened.problems.push(mismatch(opened.tokenizer.name, opened.tokenizer.vocabulary, known));
   return opened;
 }
 
@@ -235,6 +236,11 @@ function levelReport({ id, settings, plan, file, perplexity, drift }: LevelInHan
 export function fileName(model: string, suffix: string): string {
   const base = model.split('/').at(-1) ?? model;
   return `${base.replace(/\.onnx$/i, '').replace(/_(fp16|fp32|float16|float32)$/i, '') || 'model'}${suffix}.onnx`;
+}
+
+/** With a text, whether the model knows every token in it; without one, whether sizes are about equal: a few added tokens may never occur. */
+function fits(vocabulary: number, ids: Int32Array | null, known: number): boolean {
+  return ids ? ids.every((id) => id < known) : vocabulary <= known * 1.1;
 }
 
 function mismatch(name: string, vocabulary: number, expected: number): EngineError {

@@ -46,7 +46,7 @@ export function Charts({ figures, cacheBytes, measuring, protocol, contextContro
       </Card>
       {measuring && (
         <>
-          <Card title={<Term id="perplexity">Perplexity</Term>} about="Lower is better. Whiskers show one standard error; the axis does not start at zero." protocol={protocol}>
+          <Card title={<Term id="perplexity">Perplexity</Term>} about="Lower is better; the axis does not start at zero. Whiskers: one standard error of each level alone. The change between levels is known far better." protocol={protocol}>
             <LevelBars
               name="Perplexity" tick={String} dots
               bars={bars(({ perplexity }) => perplexity ? { value: perplexity.value, error: perplexity.error, text: formatEstimate(perplexity) } : null)}

@@ -8,9 +8,11 @@ import { Shape } from './mark.tsx';
 
 interface Point { uid: string; x: number; y: number; error: number; slot: number; name: string }
 
-const HEIGHT = 300;
+const HEIGHT = 320;
 const LETTER = 7.4;
 const LINE = 16;
+/** Room for names above the highest point. */
+const HEADROOM = 1.15;
 
 export function Frontier({ figures }: { figures: Figure[] }) {
   const points = figures.flatMap(({ bytes, baseline, drift, level, name }): Point[] => {
@@ -20,11 +22,11 @@ export function Frontier({ figures }: { figures: Figure[] }) {
   const frontier = frontierOf(points);
   const summary = `Bytes against drift: ${points.map(({ name, x, y, error }) => `${name} ${formatBytes(x)} at ${formatEstimate({ value: y, error })} nats`).join('; ')}. On the frontier: ${frontier.map(({ name }) => name).join(', ')}`;
   const across = axisOf(figures.map(({ bytes }) => ({ value: bytes })), { fromZero: true, count: 5 });
-  const up = axisOf(points.map(({ y, error }) => ({ value: y, error })), { fromZero: true, count: 4 });
+  const up = axisOf(points.map(({ y, error }) => ({ value: y * HEADROOM, error })), { fromZero: true, count: 4 });
   return (
     <div className={classes.chart} role="img" aria-label={summary}>
       <ResponsiveContainer width="100%" height={HEIGHT} initialDimension={{ width: 960, height: HEIGHT }}>
-        <ScatterChart accessibilityLayer={false} margin={{ top: 24, right: 28, bottom: 18, left: 8 }}>
+        <ScatterChart accessibilityLayer={false} margin={{ top: 40, right: 28, bottom: 18, left: 8 }}>
           <CartesianGrid stroke="var(--line)" />
           <XAxis type="number" dataKey="x" domain={across.domain} ticks={across.ticks} tickFormatter={formatBytesTick} tickLine={false} axisLine={{ stroke: 'var(--line-strong)' }} tick={{ fill: 'var(--muted)', fontSize: 11 }}>
             <Label value="file size" position="insideBottom" offset={-12} fill="var(--muted)" fontSize={12} />

@@ -23,7 +23,8 @@ interface Props { name: string; bars: Bar[]; tick: (value: number) => string; do
 
 const ROW = 46;
 const NAME_ROOM = 84;
-const LETTER = 6.9;
+/** Widest a character of a value may be, in pixels: system fonts differ. */
+const LETTER = 7.5;
 const GAP = 14;
 
 export function LevelBars({ name, bars, tick, dots = false, limit }: Props) {

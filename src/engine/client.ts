@@ -18,7 +18,7 @@ export interface EngineClient {
 }
 
 /** How long the engine may take to stop by itself. */
-export const CANCEL_PATIENCE_MS = 700;
+export const CANCEL_PATIENCE_MS = 500;
 
 const CRASHED: Omit<EngineError, 'details'> = {
   code: 'worker-crashed',
@@ -83,7 +83,7 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       if (!task) return;
       task.cancelled = true;
       // Asked for, not waited for: a busy or dead worker never answers, and `gone` or the clock settles it.
-      void settle(async () => ({ ok: true, value: await alive().call((api) => api.cancel()) }));
+      void settle(async () => { await alive().call((api) => api.cancel()); return { ok: true, value: null }; });
       let timer: ReturnType<typeof setTimeout> | undefined;
       const patience = new Promise<'late'>((resolve) => { timer = setTimeout(() => { resolve('late'); }, CANCEL_PATIENCE_MS); });
       const first = await Promise.race([task.done, patience]);

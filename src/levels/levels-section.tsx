@@ -1,7 +1,6 @@
 /** The levels to compare, as cards. */
-import { Button, Menu } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
-import { Mark } from '../charts/mark.tsx';
 import layout from '../layout.module.css';
 import { ErrorText } from '../problems/error-text.tsx';
 import { ADDABLE } from '../store/levels.ts';
@@ -18,16 +17,13 @@ export function LevelsSection() {
     <section aria-labelledby="levels-heading">
       <div className={layout.sectionHead}>
         <h2 id="levels-heading" className={layout.heading}>Levels</h2>
-        <Menu position="bottom-end" withinPortal>
-          <Menu.Target>
-            <Button variant="subtle" size="compact-sm" leftSection={<IconPlus size={15} aria-hidden="true" />} disabled={running}>Add level</Button>
-          </Menu.Target>
-          <Menu.Dropdown>
-            {ADDABLE.map((id) => (
-              <Menu.Item key={id} leftSection={<Mark slot={id === 'int8' ? 1 : 2} />} onClick={() => { actions.addLevel(id); }}>{id}</Menu.Item>
-            ))}
-          </Menu.Dropdown>
-        </Menu>
+        <div className={classes.add}>
+          {ADDABLE.map((id) => (
+            <Button key={id} variant="subtle" size="compact-sm" leftSection={<IconPlus size={15} aria-hidden="true" />} disabled={running} onClick={() => { actions.addLevel(id); }}>
+              Add {id}
+            </Button>
+          ))}
+        </div>
       </div>
       {planProblem && <div className={classes.problem}><ErrorText error={planProblem} /></div>}
       <ul className={classes.cards}>

@@ -21,7 +21,7 @@ export function ModelSection() {
   return (
     <section aria-labelledby="model-heading">
       <div className={layout.sectionHead}>
-        <h1 id="model-heading" className={classes.name}>{model?.name ?? (choices.length > 0 ? 'Which model?' : 'No model yet')}</h1>
+        <h1 id="model-heading" className={classes.name}>{model?.name ?? (choices.length > 0 ? 'Which model?' : opened?.problems.some(({ code }) => code === 'onnx-external-data') ? 'A model without its weights' : 'No model yet')}</h1>
         <div className={classes.pickers}>
           {late && <Loader size="xs" color="gray" aria-label="Reading the files" />}
           <FilePicker />
@@ -76,7 +76,7 @@ function Slots({ opened }: { opened: Opened }) {
   const noLanguage = model !== null && model.languageModel === null;
   return (
     <ul className={classes.slots}>
-      {!model && <Slot label="Model" unlocks={problemOf('no-model')?.message ?? 'Drop an .onnx file to begin.'} />}
+      {!model && !externalData && <Slot label="Model" unlocks={problemOf('no-model')?.message ?? 'Drop an .onnx file to begin.'} />}
       {externalData && <Slot label="External data" unlocks={`${externalData.message} ${externalData.action}`} />}
       {noLanguage ? (
         <Slot label="Perplexity" unlocks={problemOf('not-a-language-model')?.message ?? 'This model does not turn token ids into logits, so only sizes are compared.'} />

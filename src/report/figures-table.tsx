@@ -15,7 +15,7 @@ export function FiguresTable({ figures, cacheBytes, context, protocol }: Props) 
   const baseline = figures.find((figure) => figure.baseline);
   const measured = (children: ReactNode) => protocol ? <Hint text={protocol}>{children}</Hint> : children;
   return (
-    <div className={layout.tableWrap} tabIndex={0} role="region" aria-labelledby="table-heading">
+    <div className={layout.tableWrap} tabIndex={0} role="region" aria-label="Table of figures">
       <table className={layout.table}>
         <thead>
           <tr>

@@ -4,7 +4,7 @@ import { lazy, Suspense } from 'react';
 import { formatCount } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { Ledger } from '../ledger/ledger.tsx';
-import type { Figure, Run } from '../store/run.ts';
+import { isActive, type Figure, type Run } from '../store/run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Term } from '../terms/term.tsx';
 import { FiguresTable } from './figures-table.tsx';
@@ -19,12 +19,14 @@ const CONTEXTS = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 131_072];
 export function Results({ run, figures }: { run: Run; figures: Figure[] }) {
   const context = useWorkbench((state) => state.context);
   const cacheBytes = run.model.cacheBytesPerToken === null ? null : run.model.cacheBytesPerToken * context;
+  // What was broken off before any text was run has sizes only.
+  const measuring = run.measuring && (isActive(run) || figures.some(({ perplexity }) => perplexity !== null));
   const protocol = run.report?.protocol ? protocolSentence(run.report.protocol) : null;
   return (
     <div className={classes.results}>
       <Suspense fallback={<div className={classes.chartsPlace} />}>
         <Charts
-          figures={figures} cacheBytes={cacheBytes} measuring={run.measuring} protocol={protocol}
+          figures={figures} cacheBytes={cacheBytes} measuring={measuring} protocol={protocol}
           contextControl={run.model.cacheBytesPerToken === null ? <p className={classes.noCache}>This model keeps no cache.</p> : <ContextControl value={context} />}
         />
       </Suspense>

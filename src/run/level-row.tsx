@@ -45,7 +45,7 @@ function Words({ figure, baseline, row, active, protocol }: { figure: Figure; ba
   const agreement = agreementSentence(figure);
   const age = active ? 'current' : staleness(figure.level, levels);
   const hover = protocol ?? 'Still being measured, as llama.cpp does. ± is one standard error.';
-  if (!row?.written && row?.progress) return <div className={classes.words}><Passing row={row} /></div>;
+  if (active && !row?.written && row?.progress) return <div className={classes.words}><Passing row={row} /></div>;
   if (size === null) return <div className={classes.words}><p className={classes.aside}>{active ? 'Waiting' : 'Not finished'}</p></div>;
   return (
     <div className={classes.words}>

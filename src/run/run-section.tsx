@@ -14,6 +14,7 @@ export function RunSection({ run }: { run: Run }) {
   const figures = figuresOf(run);
   const baseline = figures.find((figure) => figure.baseline);
   const protocol = run.report?.protocol ?? null;
+  const remarks = remarksOn(run);
   return (
     <section aria-labelledby="run-heading" aria-busy={isActive(run)}>
       <div className={layout.sectionHead}>
@@ -27,15 +28,17 @@ export function RunSection({ run }: { run: Run }) {
         ))}
       </ul>
       <p className={classes.status}>{status(run)}</p>
-      {run.report && run.report.notes.length > 0 && (
-        <ul className={classes.notes}>{run.report.notes.map((note) => <li key={note}>{note}</li>)}</ul>
-      )}
-      {run.live.warnings.length > 0 && (
-        <ul className={classes.notes}>{run.live.warnings.map((warning) => <li key={warning.message}>{warning.message} {warning.action}</li>)}</ul>
-      )}
+      {remarks.length > 0 && <ul className={classes.notes}>{remarks.map((remark) => <li key={remark}>{remark}</li>)}</ul>}
       {hasFindings(run) && <Results run={run} figures={figures} />}
     </section>
   );
+}
+
+/** The report's notes, and the warnings on the way that it does not repeat. */
+function remarksOn({ report, live }: Run): string[] {
+  const notes = report?.notes ?? [];
+  const warnings = live.warnings.filter(({ message }) => !notes.some((note) => note.startsWith(message)));
+  return [...new Set([...notes, ...warnings.map(({ message, action }) => `${message} ${action}`)])];
 }
 
 function heading(run: Run): string {

@@ -13,9 +13,15 @@ export function pair(files: readonly File[], opened: Opened): Kept[] {
   return files.map((file, index) => ({ file, kind: opened.files[index]?.kind ?? 'unknown' }));
 }
 
-/** Whether a file may join what is open: one that cannot be read must not push out one that can. */
-export const usable = (file: OpenedFile): boolean =>
-  file.problem === undefined || file.problem.code === 'onnx-external-data' || file.problem.code === 'file-unknown';
+/**
+ * Whether a file may join what is open: one that cannot be read must not push out one that can. A model that only
+ * lacks its external data may, and so may a file nobody knows yet, which can turn out to be just that.
+ */
+export function usable(file: OpenedFile, opened: Opened): boolean {
+  if (file.problem && file.problem.code !== 'onnx-external-data' && file.problem.code !== 'file-unknown') return false;
+  const waits = opened.problems.some(({ code }) => code === 'several-models' || code === 'onnx-external-data');
+  return file.kind !== 'onnx' || opened.model !== null || waits;
+}
 
 /** `added` onto `present`. A new model starts afresh but keeps the text. */
 export function merge(present: readonly Kept[], added: readonly Kept[]): Kept[] {

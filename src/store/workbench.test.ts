@@ -14,16 +14,18 @@ function describeFiles(files: readonly File[]): Opened {
   const listed = files.map((file): OpenedFile => {
     const kind = kindOf(file.name);
     const base = { name: file.name, bytes: file.size, kind };
-    if (file.name === 'broken.onnx') return { ...base, problem: error('onnx-truncated') };
+    if (file.name === 'empty.onnx') return { ...base, kind: 'unknown', problem: error('file-empty') };
     return kind === 'unknown' ? { ...base, problem: error('file-unknown', `${file.name} is unknown`) } : base;
   });
-  const models = listed.filter(({ kind, problem }) => kind === 'onnx' && !problem);
+  // A model that cannot be scanned is a problem of the whole, found after its kind.
+  const broken = listed.some(({ name }) => name === 'broken.onnx');
+  const models = listed.filter(({ kind, name }) => kind === 'onnx' && name !== 'broken.onnx');
   const tokenizer = listed.find(({ kind }) => kind === 'tokenizer');
   const text = listed.find(({ kind }) => kind === 'text');
   const [model] = models;
   return {
     files: listed,
-    problems: [...listed.flatMap(({ problem }) => problem ?? []), ...(models.length > 1 ? [error('several-models')] : [])],
+    problems: [...(broken ? [error('onnx-truncated')] : []), ...listed.flatMap(({ problem }) => problem ?? []), ...(models.length > 1 ? [error('several-models')] : [])],
     tokenizer: tokenizer ? { name: tokenizer.name, vocabulary: 10, addsBos: false } : null,
     text: text ? { name: text.name, bytes: text.bytes, tokens: tokenizer ? 50_000 : null } : null,
     model: models.length === 1 && model ? {
@@ -107,12 +109,23 @@ describe('files', () => {
   it('that cannot be read leave what was open as it was', async () => {
     const { store } = setUp();
     await store.getState().addFiles([file('a.onnx'), file('t.txt')]);
-    await store.getState().addFiles([file('broken.onnx')]);
-    expect(names(store)).toEqual(['a.onnx', 't.txt']);
-    expect(store.getState().opened?.model?.name).toBe('a.onnx');
-    expect(store.getState().notices.map((notice) => notice.error.code)).toEqual(['onnx-truncated']);
+    for (const [name, code] of [['empty.onnx', 'file-empty'], ['broken.onnx', 'onnx-truncated']] as const) {
+      await store.getState().addFiles([file(name)]);
+      expect(names(store)).toEqual(['a.onnx', 't.txt']);
+      expect(store.getState().opened?.model?.name).toBe('a.onnx');
+      expect(store.getState().notices.map((notice) => notice.error.code)).toEqual([code]);
+    }
     store.getState().notices.forEach(({ id }) => { store.getState().dismiss(id); });
     expect(store.getState().notices).toEqual([]);
+  });
+
+  it('that cannot be read, alone, leave the page empty', async () => {
+    const { store } = setUp();
+    await store.getState().addFiles([file('broken.onnx')]);
+    expect(store.getState()).toMatchObject({ files: [], opened: null });
+    expect(store.getState().notices.map((notice) => notice.error.code)).toEqual(['onnx-truncated']);
+    await store.getState().addFiles([file('a.onnx')]);
+    expect(store.getState()).toMatchObject({ opened: { model: { name: 'a.onnx' } }, notices: [] });
   });
 
   it('nobody knows are left out with one notice for all of them', async () => {

@@ -90,9 +90,6 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       if (error.code === 'cancelled') return;
       set(({ notices }) => ({ notices: [...notices.filter((notice) => notice.error.message !== error.message), { id: origin.uid(), error }] }));
     };
-    const withdraw = (codes: ReadonlySet<EngineError['code']>) => {
-      set(({ notices }) => ({ notices: notices.filter(({ error }) => !codes.has(error.code)) }));
-    };
 
     const plan = async () => {
       const turn = ++planTurn;
@@ -132,20 +129,22 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       const opened = result.value;
       const choices = modelChoices(opened);
       const kept = pair(files.map(({ file }) => file), opened)
-        .filter((_, index) => { const file = opened.files[index]; return file !== undefined && usable(file) && (opened.model === null || file.kind !== 'unknown'); });
+        .filter((_, index) => { const file = opened.files[index]; return file !== undefined && usable(file, opened) && (opened.model === null || file.kind !== 'unknown'); });
       // A drop that only failed leaves what was open open.
       const keepsOld = opened.model === null && choices.length === 0 && get().opened?.model != null;
       const sameModel = get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
       if (!keepsOld) {
-        set({ files: kept, opened, choices, ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
+        set({ files: kept, opened: kept.length > 0 ? opened : null, choices, ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
       }
-      report(opened);
+      report(opened, keepsOld);
       planSoon();
     };
 
     /** Missing parts have their own place on the page; everything else that is wrong is said. */
-    const report = (opened: Opened) => {
-      const shownElsewhere = new Set<EngineError['code']>(['several-models', 'no-model', 'no-tokenizer', 'no-text', 'not-a-language-model', 'file-unknown']);
+    const report = (opened: Opened, refused: boolean) => {
+      const shownElsewhere = new Set<EngineError['code']>([
+        'several-models', 'no-model', 'no-tokenizer', 'no-text', 'not-a-language-model', 'file-unknown', ...(refused ? [] : ['onnx-external-data'] as const),
+      ]);
       const errors = [...opened.problems, ...opened.files.flatMap(({ problem }) => problem ? [problem] : [])]
         .filter(({ code }) => !shownElsewhere.has(code));
       errors.forEach(notify);
@@ -155,8 +154,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
 
     const addNow = async (added: readonly File[]): Promise<void> => {
       const present = get().files;
-      set({ openingSince: origin.now() });
-      withdraw(new Set(['file-empty', 'file-lfs-pointer', 'file-unreadable', 'file-unknown', 'onnx-invalid', 'onnx-truncated', 'onnx-external-data', 'tokenizer-invalid', 'tokenizer-mismatch', 'inputs-unknown']));
+      set({ openingSince: origin.now(), notices: [] });
       try {
         if (present.length === 0) {
           await openAll(added.map((file) => ({ file, kind: 'unknown' })));
@@ -174,8 +172,9 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
           await openAll(merge(present.filter(({ kind }) => kind === 'text'), pair(added, value)));
           return;
         }
-        const fit = pair(added, value).filter((_, index) => { const file = value.files[index]; return file !== undefined && usable(file); });
-        report({ ...value, problems: [], files: value.files.filter((file) => !usable(file)) });
+        const fit = pair(added, value).filter((_, index) => { const file = value.files[index]; return file !== undefined && usable(file, value); });
+        const refused = value.files.filter((file) => !usable(file, value));
+        report({ ...value, problems: refused.some(({ kind }) => kind === 'onnx') ? value.problems : [], files: refused }, true);
         if (fit.length > 0) await openAll(merge(present, fit));
       } finally {
         set({ openingSince: null });
@@ -258,7 +257,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
           model: { name, cacheBytesPerToken, baseline }, measuring: canMeasure(opened),
           live: startLive(levels.map(({ uid }) => uid)), report: null, error: null,
         };
-        set({ run });
+        set({ run, notices: [] });
         const { maxTokens } = get();
         const events = createBatch<{ event: EngineEvent; at: number }>(SHOW_EVERY_MS, (items) => {
           set((state) => state.run?.id === run.id

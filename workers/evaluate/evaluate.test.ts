@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as native from 'onnxruntime-node';
 import * as ort from 'onnxruntime-web';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Result } from '../protocol.ts';
 import { quantize } from '../test-support.ts';
 import { failure } from './errors.ts';
@@ -43,7 +43,7 @@ describe('the sample model and its int4 level', () => {
     const sample = (name: string) => readFile(new URL(`../../models/sample/${name}`, import.meta.url));
     const baseline = await sample('model_fp16.onnx');
     const { bytes: level } = await quantize(baseline, 'int4');
-    const text = TEXT.repeat(4);
+    const text = TEXT.repeat(6);
     const windows = 2;
     const evaluator = createNodeEvaluator();
     const result = await evaluator.evaluate({
@@ -194,14 +194,18 @@ describe('events', () => {
   });
 
   it('give running figures and time left, in moderation', async () => {
-    const slow = fakeRuntime({ runMs: 60 });
-    const { events } = await run(job({ tokens: 512 * 10, levels: [{ key: 'int4', model: new Blob(['x']) }] }), slow);
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const runtime = fakeRuntime({ onRun: () => { vi.advanceTimersByTime(60); } });
+    const { events } = await run(job({ tokens: 512 * 10, levels: [{ key: 'int4', model: new Blob(['x']) }] }), runtime).finally(() => vi.useRealTimers());
+    // Ten windows of 120 ms; figures are due every 250 ms and looked at after each window.
     const running = events.filter((event) => event.type === 'measured').filter((event) => !event.final && event.level === 'int4');
-    expect(running.length).toBeGreaterThanOrEqual(1);
-    // A round of both models takes 120 ms, and figures are due every 250.
-    expect(running.length).toBeLessThanOrEqual(5);
+    expect(running.map(({ tokens }) => tokens / 255)).toEqual([3, 6, 9]);
     expect(running[0]?.drift?.kld.mean).toBeGreaterThan(0);
-    expect(events.filter((event) => event.type === 'progress').some(({ secondsLeft }) => secondsLeft !== null && secondsLeft > 0)).toBe(true);
+    // Progress is due every 100 ms, so after every other run.
+    const progress = events.filter((event) => event.type === 'progress');
+    expect(progress.map(({ done }) => done / 512)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(progress[0]?.secondsLeft).toBeNull();
+    expect(progress[5]?.secondsLeft).toBeCloseTo(4 * 0.12, 6);
   });
 });
 

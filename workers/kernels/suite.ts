@@ -106,6 +106,10 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
       });
     });
 
+    it('rounds a product halfway between two numbers to the even one before it adds the zero point', async () => {
+      await expectAsReference(productTies(), { bits: 4, block: 16, symmetric: true });
+    });
+
     it('marks a block with a NaN or an infinity, and only that block', async () => {
       for (const type of ['float32', 'float16'] as const) {
         for (const bits of [4, 8] as const) {
@@ -258,12 +262,12 @@ function matrixOf(kind: Kind, type: 'float32' | 'float16', k: number, n: number,
     switch (kind) {
       case 'normal': return normal() * 0.02;
       case 'ties': return (Math.floor(next() * 2 * levels) - levels) * 2 ** -4;
-      // Every channel's range spans the whole grid; the rest lies on a half of it or some units in the last place away.
+      // Every channel's range spans the whole grid; the rest lies on it, halfway, or some units in the last place away.
       case 'edges': {
         const row = Math.floor(index / n) % 16;
         if (row === 0) return -middle * step;
         if (row === 1) return (symmetric ? levels / 2 - 1 : levels - 1 - middle) * step;
-        const edge = (Math.floor(next() * levels) - middle + 0.5) * step;
+        const edge = (Math.floor(next() * levels) - middle + pick(0, 0.5, 0.5)) * step;
         return edge * (1 + Math.floor(next() * 9 - 4) * 2 ** (type === 'float16' ? -11 : -24));
       }
       case 'zeros': return index % n < n / 2 ? pick(0, -0) : pick(0, -0, 0, 0.5);
@@ -280,6 +284,25 @@ function matrixOf(kind: Kind, type: 'float32' | 'float16', k: number, n: number,
   const values = Float32Array.from({ length: k * n }, (_, index) => value(index));
   const data = type === 'float16' ? new Uint8Array(toFloat16Array(values).buffer) : new Uint8Array(values.buffer);
   return { data, type, layout: 'kn', k, n };
+}
+
+/**
+ * Weights of few bits, c and −c, over scales near c / (m + ½): many of their products with the reciprocal lie halfway
+ * between two float32 numbers beside the edge of a code, where rounding them the wrong way shows.
+ */
+function productTies(): WeightMatrix {
+  const columns: number[][] = [];
+  for (let c = 3; c < 64; c += 2) {
+    for (let m = 0; m < 8; m++) {
+      const scale = Float32Array.of(c / (m + 0.5));
+      const bits = new Int32Array(scale.buffer);
+      bits[0]! -= 4;
+      for (let i = 0; i < 9; i++, bits[0]!++) columns.push([-8 * scale[0]!, c, -c]);
+    }
+  }
+  const [k, n] = [3, columns.length];
+  const values = Float32Array.from({ length: k * n }, (_, i) => columns[i % n]![Math.floor(i / n)]!);
+  return { data: new Uint8Array(values.buffer), type: 'float32', layout: 'kn', k, n };
 }
 
 /** The same weights as [N, K]. */

@@ -1,7 +1,7 @@
 /** The GPU backend: uploads tiles of a matrix, runs quantize.wgsl over them and reads the result back. */
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kernel.ts';
 import { emptyResult, layoutOf } from '../layout.ts';
-import { createQueue, nextTask, throwIfAborted } from '../pace.ts';
+import { createQueue, throwIfAborted } from '../pace.ts';
 import { copyTile, linesOf, tileSize, type Tile, type TileLimits } from '../tiles.ts';
 import shader from './quantize.wgsl?raw';
 
@@ -17,6 +17,8 @@ const UPLOADS = 2;
 const TILE_BYTES = 32;
 /** Keeps every dispatch within 65 535 workgroups a dimension, and short enough for a watchdog. */
 const MOST_TILE_BYTES = 16 << 20;
+
+const LOSS_ANNOUNCED_MS = 500;
 
 const defaults: TileLimits = { tileBytes: 8 << 20, outputBytes: 32 << 20 };
 
@@ -133,8 +135,8 @@ function createContext(device: GPUDevice, module: GPUShaderModule): Context {
       try {
         return await Promise.race([work, lost]);
       } catch (error) {
-        // Work in flight may fail a moment before the loss is announced.
-        await Promise.race([lost, nextTask()]);
+        // Work in flight fails some time before the loss is announced.
+        await Promise.race([lost, new Promise((resolve) => setTimeout(resolve, LOSS_ANNOUNCED_MS))]);
         throw error;
       }
     },

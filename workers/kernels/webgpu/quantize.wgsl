@@ -196,13 +196,8 @@ fn code_of(weight: u32, reciprocal: Magnitude, flipped: bool, zero_point: u32, l
     product = (high << 1) | (low >> 23);
     rest <<= 1;
   }
-  if (rest > SIGN || (rest == SIGN && (product & 1) == 1)) {
-    product += 1;
-    if (product == 0x1000000) {
-      product = 0x800000;
-      exponent += 1;
-    }
-  }
+  // A carry into a 25th bit needs no new exponent: what follows only shifts.
+  product += select(0u, 1u, rest > SIGN || (rest == SIGN && (product & 1) == 1));
 
   // Below 1/4 the product changes no rounding; from 512 on it goes past either end.
   if (exponent < -2) {

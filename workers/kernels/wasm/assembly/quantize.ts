@@ -23,8 +23,8 @@ export function heapBase(): usize {
 }
 
 /**
- * Quantizes `rows` × `columns` weights (along K × along N). Memory is read and written up to the next multiple of
- * eight columns, and of `block` rows.
+ * Quantizes `rows` × `columns` weights (along K × along N). Whole blocks of eight channels are read and written, so that
+ * the tile needs room up to the next multiple of eight columns and of `block` rows, and 32 bytes after its last line.
  *
  * `source`: the tile; `stride`: bytes from one row to the next of the matrix as it is stored (a step of K for [K, N],
  * of N for [N, K]), a multiple of the element size.
@@ -64,27 +64,31 @@ function quantizeBlock(
 ): void {
   let from: usize = VALUES;
   let step: usize = 32;
+  const size: usize = half ? 2 : 4;
+  const first = transposed
+    ? source + <usize>column * stride + <usize>row * size
+    : source + <usize>row * stride + <usize>column * size;
   if (transposed) {
-    if (half) gatherTransposed16(source + column * stride + (row << 1), stride, count);
-    else gatherTransposed32(source + column * stride + (row << 2), stride, count);
+    if (half) gatherTransposed16(first, stride, count);
+    else gatherTransposed32(first, stride, count);
   } else if (half) {
-    gather16(source + row * stride + (column << 1), stride, count);
+    gather16(first, stride, count);
   } else {
-    from = source + row * stride + (column << 2);
+    from = first;
     step = stride;
   }
   const blockBytes: i32 = wide ? block : block >> 1;
   const at = <usize>(column * blocks + b);
-  prepare(from, step, count, wide, symmetric, half, scales + (at << (half ? 1 : 2)), zeroPoints + at, blocks);
+  prepare(from, step, count, wide, symmetric, half, scales + at * size, zeroPoints + at, <usize>blocks);
   if (wide) encode8(from, step, count, block);
   else encode4(from, step, count, block);
-  scatter(codes + column * channelBytes + b * blockBytes, channelBytes, blockBytes >> 2);
+  scatter(codes + <usize>column * channelBytes + <usize>(b * blockBytes), channelBytes, blockBytes >> 2);
 }
 
 /** Packs rows of 4-bit values, one a byte, two to a byte: low first, each row padded to a whole byte. */
-export function packNibbles(source: usize, target: usize, rows: i32, length: i32): void {
+export function packNibbles(source: usize, target: usize, rows: i32, length: usize): void {
   for (let row = 0; row < rows; row++) {
-    for (let i = 0; i < length; i += 2) {
+    for (let i: usize = 0; i < length; i += 2) {
       const low = load<u8>(source + i);
       const high = i + 1 < length ? load<u8>(source + i + 1) : 0;
       store<u8>(target++, low | (high << 4));
@@ -93,7 +97,7 @@ export function packNibbles(source: usize, target: usize, rows: i32, length: i32
   }
 }
 
-// Gathering
+// Gathering. Rows past `count`, up to the next vector, are whatever lies there: `prepare` and `encode` leave them out.
 
 function gather16(source: usize, stride: usize, count: i32): void {
   let target = VALUES;
@@ -105,10 +109,9 @@ function gather16(source: usize, stride: usize, count: i32): void {
 }
 
 function gatherTransposed32(source: usize, stride: usize, count: i32): void {
-  const whole = count & ~3;
   for (let side: usize = 0; side < 2; side++) {
     const base = source + side * 4 * stride;
-    for (let k = 0; k < whole; k += 4) {
+    for (let k: usize = 0; k < <usize>count; k += 4) {
       const at = base + (k << 2);
       transpose(
         v128.load(at), v128.load(at + stride), v128.load(at + 2 * stride), v128.load(at + 3 * stride),
@@ -116,19 +119,13 @@ function gatherTransposed32(source: usize, stride: usize, count: i32): void {
       );
     }
   }
-  for (let k = whole; k < count; k++) {
-    for (let lane: usize = 0; lane < 8; lane++) {
-      store<f32>(VALUES + (k << 5) + lane * 4, load<f32>(source + lane * stride + (k << 2)));
-    }
-  }
 }
 
 function gatherTransposed16(source: usize, stride: usize, count: i32): void {
-  // Rows 0…3 and 4…7 of eight halves each, as float32; the words' scratch space is free until `encode`.
-  const whole = count & ~7;
+  // Four rows of eight halves as float32; the words' scratch space is free until `encode`.
   for (let side: usize = 0; side < 2; side++) {
     const base = source + side * 4 * stride;
-    for (let k = 0; k < whole; k += 8) {
+    for (let k: usize = 0; k < <usize>count; k += 8) {
       const at = base + (k << 1);
       widen(v128.load(at), WORDS, WORDS + 64);
       widen(v128.load(at + stride), WORDS + 16, WORDS + 80);
@@ -141,12 +138,6 @@ function gatherTransposed16(source: usize, stride: usize, count: i32): void {
           VALUES + (k << 5) + part * 128 + side * 16, 32,
         );
       }
-    }
-  }
-  for (let k = whole; k < count; k++) {
-    for (let lane: usize = 0; lane < 8; lane++) {
-      widen(v128.load16_splat(source + lane * stride + (k << 1)), WORDS, WORDS + 16);
-      store<f32>(VALUES + (k << 5) + lane * 4, load<f32>(WORDS));
     }
   }
 }
@@ -194,14 +185,16 @@ function interleaveHigh(a: v128, b: v128): v128 {
 function prepare(
   from: usize, step: usize, count: i32,
   wide: bool, symmetric: bool, half: bool,
-  scales: usize, zeroPoints: usize, blocks: i32,
+  scales: usize, zeroPoints: usize, blocks: usize,
 ): void {
   let min0 = v128.load(from);
   let min1 = v128.load(from, 16);
   let max0 = min0;
   let max1 = min1;
-  let odd0 = i32x4.splat(0);
-  let odd1 = odd0;
+  // Masks of the channels that hold an infinity or a NaN.
+  let odd0 = f32x4.splat(0);
+  let odd1 = f32x4.splat(0);
+  // `pmin` and `pmax` keep their first operand among equals: the first of +0 and −0 stays.
   if (half) {
     for (let i = 0; i < count; i++) {
       const v0 = v128.load(from);
@@ -212,7 +205,12 @@ function prepare(
       max1 = f32x4.pmax(max1, v1);
       from += step;
     }
+    const limit = f32x4.splat(65536);
+    odd0 = v128.or(f32x4.ge(max0, limit), f32x4.le(min0, f32x4.neg(limit)));
+    odd1 = v128.or(f32x4.ge(max1, limit), f32x4.le(min1, f32x4.neg(limit)));
   } else {
+    // 0 times each value, added up: not 0 as soon as one is an infinity or a NaN.
+    const zero = f32x4.splat(0);
     for (let i = 0; i < count; i++) {
       const v0 = v128.load(from);
       const v1 = v128.load(from, 16);
@@ -220,29 +218,25 @@ function prepare(
       min1 = f32x4.pmin(min1, v1);
       max0 = f32x4.pmax(max0, v0);
       max1 = f32x4.pmax(max1, v1);
-      odd0 = f32x4.add(odd0, f32x4.mul(v0, f32x4.splat(0)));
-      odd1 = f32x4.add(odd1, f32x4.mul(v1, f32x4.splat(0)));
+      odd0 = f32x4.add(odd0, f32x4.mul(v0, zero));
+      odd1 = f32x4.add(odd1, f32x4.mul(v1, zero));
       from += step;
     }
+    odd0 = f32x4.ne(odd0, zero);
+    odd1 = f32x4.ne(odd1, zero);
   }
   prepareFour(min0, max0, odd0, wide, symmetric, half, scales, zeroPoints, blocks, 0);
-  const next = <usize>blocks * 4;
+  const next = blocks * 4;
   prepareFour(min1, max1, odd1, wide, symmetric, half, scales + next * (half ? 2 : 4), zeroPoints + next, blocks, 16);
 }
 
 function prepareFour(
-  min: v128, max: v128, odd: v128,
+  min: v128, max: v128, notFinite: v128,
   wide: bool, symmetric: bool, half: bool,
-  scales: usize, zeroPoints: usize, blocks: i32, offset: usize,
+  scales: usize, zeroPoints: usize, blocks: usize, offset: usize,
 ): void {
   const zero = f32x4.splat(0);
   const largest = f32x4.splat(wide ? 255 : 15);
-  let notFinite = f32x4.ne(odd, zero);
-  if (half) {
-    const limit = f32x4.splat(65536);
-    notFinite = v128.or(notFinite, v128.or(f32x4.ge(max, limit), f32x4.le(min, f32x4.neg(limit))));
-  }
-
   let scale: v128;
   let zeroPoint: v128;
   if (symmetric) {
@@ -261,7 +255,7 @@ function prepareFour(
   zeroPoint = v128.andnot(zeroPoint, notFinite);
 
   let stored = scale;
-  const stride = <usize>blocks * (half ? 2 : 4);
+  const stride = blocks * (half ? 2 : 4);
   if (half) {
     // The sign apart; normals rounded by integer arithmetic, subnormals by adding 1/2, whose last place is 2^-24.
     const sign = v128.and(scale, i32x4.splat(0x80000000));
@@ -330,62 +324,46 @@ function wordMask(bits: i32, remaining: i32): v128 {
   return i32x4.splat(bits * remaining >= 32 ? -1 : (1 << (bits * remaining)) - 1);
 }
 
-function encode4(from: usize, step: usize, count: i32, block: i32): void {
+/**
+ * `perWord`: codes in a word; `surplus`: what the bits of 2^23 in each of them, shifted as they are, add up to.
+ * The rows of a word are taken last to first, two at a time: a longer unrolled stretch runs the engines' compilers out
+ * of registers.
+ */
+@inline
+function encode(from: usize, step: usize, count: i32, block: i32, bits: i32, perWord: i32, most: f32, surplus: i32): void {
   const r0 = v128.load(RECIPROCALS);
   const r1 = v128.load(RECIPROCALS, 16);
   const z0 = v128.load(ZERO_POINTS);
   const z1 = v128.load(ZERO_POINTS, 16);
-  const largest = f32x4.splat(15);
-  const surplus = i32x4.splat(<i32>0xfb000000);
+  const largest = f32x4.splat(most);
   let target = WORDS;
-  for (let done = 0; done < block; done += 8) {
-    let w0 = i32x4.splat(0);
-    let w1 = w0;
+  for (let done = 0; done < block; done += perWord) {
     const top = from;
-    from += step * 8;
+    from += step * <usize>perWord;
     let row = from;
+    let w0 = i32x4.splat(0);
+    let w1 = i32x4.splat(0);
     do {
       row -= step;
-      w0 = i32x4.add(i32x4.shl(w0, 4), code(v128.load(row), r0, z0, largest));
-      w1 = i32x4.add(i32x4.shl(w1, 4), code(v128.load(row, 16), r1, z1, largest));
+      w0 = i32x4.add(i32x4.shl(w0, bits), code(v128.load(row), r0, z0, largest));
+      w1 = i32x4.add(i32x4.shl(w1, bits), code(v128.load(row, 16), r1, z1, largest));
       row -= step;
-      w0 = i32x4.add(i32x4.shl(w0, 4), code(v128.load(row), r0, z0, largest));
-      w1 = i32x4.add(i32x4.shl(w1, 4), code(v128.load(row, 16), r1, z1, largest));
+      w0 = i32x4.add(i32x4.shl(w0, bits), code(v128.load(row), r0, z0, largest));
+      w1 = i32x4.add(i32x4.shl(w1, bits), code(v128.load(row, 16), r1, z1, largest));
     } while (row != top);
-    const mask = wordMask(4, count - done);
-    v128.store(target, v128.and(i32x4.sub(w0, surplus), mask));
-    v128.store(target, v128.and(i32x4.sub(w1, surplus), mask), 16);
+    const mask = wordMask(bits, count - done);
+    v128.store(target, v128.and(i32x4.sub(w0, i32x4.splat(surplus)), mask));
+    v128.store(target, v128.and(i32x4.sub(w1, i32x4.splat(surplus)), mask), 16);
     target += 32;
   }
 }
 
+function encode4(from: usize, step: usize, count: i32, block: i32): void {
+  encode(from, step, count, block, 4, 8, 15, <i32>0xfb000000);
+}
+
 function encode8(from: usize, step: usize, count: i32, block: i32): void {
-  const r0 = v128.load(RECIPROCALS);
-  const r1 = v128.load(RECIPROCALS, 16);
-  const z0 = v128.load(ZERO_POINTS);
-  const z1 = v128.load(ZERO_POINTS, 16);
-  const largest = f32x4.splat(255);
-  const surplus = i32x4.splat(<i32>0x4b000000);
-  let target = WORDS;
-  for (let done = 0; done < block; done += 4) {
-    let w0 = i32x4.splat(0);
-    let w1 = w0;
-    const top = from;
-    from += step * 4;
-    let row = from;
-    do {
-      row -= step;
-      w0 = i32x4.add(i32x4.shl(w0, 8), code(v128.load(row), r0, z0, largest));
-      w1 = i32x4.add(i32x4.shl(w1, 8), code(v128.load(row, 16), r1, z1, largest));
-      row -= step;
-      w0 = i32x4.add(i32x4.shl(w0, 8), code(v128.load(row), r0, z0, largest));
-      w1 = i32x4.add(i32x4.shl(w1, 8), code(v128.load(row, 16), r1, z1, largest));
-    } while (row != top);
-    const mask = wordMask(8, count - done);
-    v128.store(target, v128.and(i32x4.sub(w0, surplus), mask));
-    v128.store(target, v128.and(i32x4.sub(w1, surplus), mask), 16);
-    target += 32;
-  }
+  encode(from, step, count, block, 8, 4, 255, 0x4b000000);
 }
 
 /** From [words][8 channels] to channels `stride` bytes apart. `words` is 2 or a multiple of 4. */
@@ -403,7 +381,7 @@ function scatter(target: usize, stride: usize, words: i32): void {
       v128.store_lane<u64>(base + 2 * stride, last, 0);
       v128.store_lane<u64>(base + 3 * stride, last, 1);
     } else {
-      for (let w = 0; w < words; w += 4) {
+      for (let w: usize = 0; w < <usize>words; w += 4) {
         const at = source + (w << 5);
         transpose(v128.load(at), v128.load(at, 32), v128.load(at, 64), v128.load(at, 96), base + (w << 2), stride);
       }

@@ -1,0 +1,158 @@
+/** The main job as a person does it: sample → Compare → charts → download, in both lanes, and what goes wrong on the way. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
+import type { Report } from '../workers/protocol.ts';
+import { expect, test } from './lane.ts';
+
+const root = join(import.meta.dirname, '..');
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+const TINY = Buffer.from(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
+const TOKENIZER = Buffer.from(byteTokenizer());
+const TEXT = Buffer.from('It was the best of times, it was the worst of times, it was the age of wisdom. '.repeat(40));
+const upload = (name: string, buffer: Buffer) => ({ name, mimeType: 'application/octet-stream', buffer });
+const LANGUAGE_MODEL = [upload('tiny.onnx', TINY), upload('tokenizer.json', TOKENIZER), upload('text.txt', TEXT)];
+
+const compareButton = (page: Page) => page.getByRole('button', { name: 'Compare', exact: true });
+const exportButton = (page: Page) => page.getByRole('button', { name: 'Export JSON' });
+
+async function bytesOfDownload(page: Page, button: string): Promise<{ name: string; bytes: Buffer }> {
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: button, exact: true }).click()]);
+  return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
+}
+
+async function trySample(page: Page) {
+  await page.goto('/');
+  await page.getByRole('button', { name: 'Try the sample model' }).click();
+  await expect(compareButton(page)).toBeEnabled({ timeout: 60_000 });
+  // The least text there is: what is tested here is the way, the figures are tested elsewhere.
+  await page.getByRole('slider').focus();
+  await page.keyboard.press('Home');
+}
+
+test.describe('the sample model', () => {
+  let folder: string;
+  const expected = new Map<string, string>();
+
+  test.beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'nibble-e2e-'));
+    const { status, stderr } = spawnSync(process.execPath, [join(root, '.ci', 'nibble.mjs'), 'compare', join(root, 'models', 'sample', 'model_fp16.onnx'), '--level', 'int8', '--level', 'int4', '--out', folder, '--quiet'], { encoding: 'utf8' });
+    expect(stderr).toMatch(/no tokenizer/);
+    expect(status).toBe(0);
+    for (const name of ['model_fp16.onnx', 'model_int8.onnx', 'model_q4.onnx']) expected.set(name, sha256(readFileSync(join(folder, name))));
+  });
+  test.afterAll(() => { rmSync(folder, { recursive: true }); });
+
+  test('compare, look at the charts, download: the same files as the command line writes', async ({ page, webgpu }) => {
+    test.setTimeout(300_000);
+    const problems: string[] = [];
+    page.on('pageerror', (error) => problems.push(String(error)));
+    await trySample(page);
+    await expect(page.getByText(webgpu ? /WebGPU: .*swiftshader/i : /WASM/).first()).toBeVisible();
+    await compareButton(page).click();
+    await expect(page.getByRole('button', { name: 'Cancel' })).toBeVisible();
+    await expect(exportButton(page)).toBeEnabled({ timeout: 240_000 });
+
+    for (const chart of ['File size', 'Memory, predicted', 'Perplexity', 'KL divergence from fp16']) {
+      await expect(page.getByRole('heading', { name: chart })).toBeVisible();
+    }
+    await expect(page.locator('.recharts-surface').first()).toBeVisible();
+    await expect(page.getByText(/int4 is 2\.1× smaller than fp16\. Perplexity [\d.]+ → [\d.]+/).first()).toBeVisible();
+
+    for (const [button, name] of [['Download fp16', 'model_fp16.onnx'], ['Download int8', 'model_int8.onnx'], ['Download int4', 'model_q4.onnx']] as const) {
+      const download = await bytesOfDownload(page, button);
+      expect(download.name).toBe(name);
+      expect(sha256(download.bytes), name).toBe(expected.get(name));
+    }
+
+    const report = JSON.parse((await bytesOfDownload(page, 'Export JSON')).bytes.toString()) as Report;
+    expect(report).toMatchObject({ schema: 'nibble.report/1', backend: webgpu ? 'webgpu' : 'wasm', protocol: { name: 'llama.cpp', context: 512, provider: 'wasm' } });
+    expect(report.levels.map(({ id, baseline, file }) => [id, baseline, file])).toEqual([['fp16', true, 'model_fp16.onnx'], ['int8', false, 'model_int8.onnx'], ['int4', false, 'model_q4.onnx']]);
+    const [fp16, int8, int4] = report.levels;
+    expect(fp16?.perplexity?.value).toBeGreaterThan(10);
+    expect(int8?.drift?.kld.mean).toBeGreaterThan(0);
+    expect(int4?.drift?.kld.mean).toBeGreaterThan(int8?.drift?.kld.mean ?? Infinity);
+    expect(problems).toEqual([]);
+  });
+
+  test('Cancel while measuring leaves the page usable, and a second run works', async ({ page }) => {
+    test.setTimeout(300_000);
+    await trySample(page);
+    await page.keyboard.press('End');
+    await compareButton(page).click();
+    await expect(page.getByRole('button', { name: 'Download int4', exact: true })).toBeEnabled({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await expect(compareButton(page)).toBeEnabled();
+    // What was written before stays.
+    await expect(page.getByRole('button', { name: 'Download int4', exact: true })).toBeEnabled();
+    await page.getByRole('slider').focus();
+    await page.keyboard.press('Home');
+    await compareButton(page).click();
+    await expect(exportButton(page)).toBeEnabled({ timeout: 240_000 });
+  });
+});
+
+test('files chosen: a model, its tokenizer and a text are compared', async ({ page }) => {
+  await page.goto('/');
+  await page.getByLabel('Choose files').setInputFiles(LANGUAGE_MODEL);
+  await expect(compareButton(page)).toBeEnabled();
+  await compareButton(page).click();
+  await expect(exportButton(page)).toBeEnabled({ timeout: 60_000 });
+  const report = JSON.parse((await bytesOfDownload(page, 'Export JSON')).bytes.toString()) as Report;
+  expect(report.levels.map(({ perplexity }) => perplexity !== null)).toEqual([true, true, true]);
+});
+
+for (const [place, x, y] of [['in the corner', 3, 3], ['in the middle', 0.5, 0.5], ['at the bottom', 0.5, 0.995]] as const) {
+  test(`files dropped ${place} of the page are opened`, async ({ page }) => {
+    await page.goto('/');
+    await expect(page.getByRole('button', { name: 'Try the sample model' })).toBeVisible();
+    await page.evaluate(({ base64, left, top }) => {
+      const at = (share: number, size: number) => (share < 1 ? share * size : share);
+      const target = document.elementFromPoint(at(left, innerWidth), at(top, innerHeight)) ?? document.body;
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))], 'dropped.onnx'));
+      for (const type of ['dragenter', 'dragover', 'drop']) target.dispatchEvent(new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    }, { base64: TINY.toString('base64'), left: x, top: y });
+    await expect(page.getByText('dropped.onnx').first()).toBeVisible();
+  });
+}
+
+test('without tokenizer and text the sizes are compared, and the page says what is missing', async ({ page }) => {
+  await page.goto('/');
+  await page.getByLabel('Choose files').setInputFiles([upload('tiny.onnx', TINY)]);
+  await expect(compareButton(page)).toBeEnabled();
+  await compareButton(page).click();
+  await expect(page.getByRole('button', { name: 'Download int4', exact: true })).toBeEnabled({ timeout: 30_000 });
+  await expect(page.getByText(/Only sizes were compared/).first()).toBeVisible();
+});
+
+test.describe('bad input ends in a sentence, and the page lives on', () => {
+  const cases: [string, ReturnType<typeof upload>, RegExp][] = [
+    ['empty', upload('empty.onnx', Buffer.alloc(0)), /empty\.onnx is empty/],
+    ['Git LFS pointer', upload('pointer.onnx', Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n')), /Git LFS pointer/],
+    ['truncated', upload('cut.onnx', TINY.subarray(0, 20_000)), /cut\.onnx ends in the middle/],
+    ['not ONNX', upload('web.onnx', Buffer.from('<!doctype html><title>404</title>')), /holds a web page/],
+    ['broken tokenizer', upload('tokenizer.json', Buffer.from('{"model": {')), /not valid JSON/],
+  ];
+  for (const [name, file, sentence] of cases) {
+    test(name, async ({ page }) => {
+      await page.goto('/');
+      await page.getByLabel('Choose files').setInputFiles([file]);
+      await expect(page.getByText(sentence).first()).toBeVisible();
+      await page.getByLabel('Choose files').setInputFiles([upload('tiny.onnx', TINY)]);
+      await expect(compareButton(page)).toBeEnabled();
+    });
+  }
+
+  test('markup in a name stays text', async ({ page }) => {
+    await page.goto('/');
+    await page.getByLabel('Choose files').setInputFiles([upload('<img src=x onerror=alert(1)>.onnx', Buffer.alloc(0))]);
+    await expect(page.getByText('<img src=x onerror=alert(1)>.onnx is empty').first()).toBeVisible();
+    expect(await page.locator('img[src="x"]').count()).toBe(0);
+  });
+});
