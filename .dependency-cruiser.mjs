@@ -1,7 +1,10 @@
 /** Which part may import which. DESIGN in one line: page → protocol ← engine, and inside the engine one direction. */
 const TEST = '\\.test\\.tsx?$';
+/** What only tests use: shared suites and fixtures. */
+const TEST_SUPPORT = '(^|/)(suite|golden-vectors|test-[^/]+)\\.ts$';
+const TESTING = `${TEST}|${TEST_SUPPORT}`;
 /** Runs in Node only: the command line, tools and tests. */
-const NODE_ONLY = `^(workers/node/|models/|e2e/|\\.ci/|vite\\.config\\.ts$)|\\.mjs$|${TEST}`;
+const NODE_ONLY = `^(workers/node/|models/|e2e/|\\.ci/|vite\\.config\\.ts$)|\\.mjs$|${TESTING}`;
 /** Where the page, the workers, the programs and the tests begin. */
 const ENTRY = `^src/main\\.tsx$|\\.worker\\.ts$|^workers/node/cli\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
 
@@ -20,21 +23,23 @@ export default {
     forbid('protocol-is-types-only', 'The protocol imports nothing.',
       { path: '^workers/protocol\\.ts$' }, { path: '.' }),
     forbid('kernels-know-no-model', 'A kernel sees matrices, not graphs, plans or text; how a half-precision number is read is common ground.',
-      { path: '^workers/kernels/', pathNot: TEST }, { path: '^workers/(onnx|plan|evaluate|storage|node)/|^workers/pipeline\\.ts$', pathNot: '^workers/onnx/float16\\.ts$' }),
+      { path: '^workers/kernels/', pathNot: TESTING }, { path: '^workers/(onnx|plan|evaluate|storage|node)/|^workers/pipeline\\.ts$', pathNot: '^workers/onnx/float16\\.ts$' }),
     forbid('schemes-are-pure', 'A scheme is a precision and its scalar maths.',
-      { path: '^workers/schemes/', pathNot: TEST }, { path: '^workers/(onnx|kernels|plan|evaluate|storage|node)/|^workers/pipeline\\.ts$' }),
+      { path: '^workers/schemes/', pathNot: TESTING }, { path: '^workers/(onnx|kernels|plan|evaluate|storage|node)/|^workers/pipeline\\.ts$' }),
     forbid('onnx-knows-no-level', 'Reading and writing the format needs no plan, kernel or runtime.',
-      { path: '^workers/onnx/', pathNot: TEST }, { path: '^workers/(plan|kernels|evaluate|storage|node)/|^workers/pipeline\\.ts$' }),
+      { path: '^workers/onnx/', pathNot: TESTING }, { path: '^workers/(plan|kernels|evaluate|storage|node)/|^workers/pipeline\\.ts$' }),
     forbid('models-and-e2e-are-leaves', 'Nothing that ships imports the sample model\'s tools or the end-to-end tests.',
-      { path: '^(src|workers)/', pathNot: TEST }, { path: '^(models|e2e|\\.ci)/' }),
+      { path: '^(src|workers)/', pathNot: TESTING }, { path: '^(models|e2e|\\.ci)/' }),
     forbid('node-built-ins-in-node-code', 'The page and the engine run in a browser.',
       { path: '.', pathNot: NODE_ONLY }, { dependencyTypes: ['core'] }),
     forbid('nothing-imports-tests', 'Tests are entry points.',
       { path: '.' }, { path: TEST }),
+    forbid('only-tests-import-test-support', 'What ships holds no fixtures.',
+      { path: '.', pathNot: TESTING }, { path: TEST_SUPPORT }),
     forbid('no-cycles', 'Modules that need each other are one module.',
       { path: '.' }, { circular: true }),
     forbid('no-dev-dependencies', 'What ships is in dependencies.',
-      { path: '^(src|workers)/', pathNot: `${TEST}|\\.mjs$|^workers/kernels/wasm/assembly/` },
+      { path: '^(src|workers)/', pathNot: `${TESTING}|\\.mjs$|^workers/kernels/wasm/assembly/` },
       { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm'] }),
     forbid('no-undeclared-packages', 'Every package imported is in package.json.',
       { path: '.' }, { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] }),

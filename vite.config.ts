@@ -52,7 +52,7 @@ const inChromium = (flags: string[]) => ({
 
 export default defineConfig(({ isSsrBuild }) => ({
   plugins: [react(), oneOnnxruntime, sampleModel()],
-  worker: { format: 'es', plugins: () => [oneOnnxruntime] },
+  worker: { format: 'es', plugins: () => [oneOnnxruntime], rolldownOptions: { checks: { bundlerTimings: false } } },
   server: { headers: isolation },
   preview: { headers: { ...isolation, 'Content-Security-Policy': contentSecurityPolicy } },
   optimizeDeps: {
@@ -73,7 +73,7 @@ export default defineConfig(({ isSsrBuild }) => ({
         target: 'es2023',
         manifest: true,
         chunkSizeWarningLimit: 800,
-        rolldownOptions: { checks: { pluginTimings: false } },
+        rolldownOptions: { checks: { bundlerTimings: false } },
       },
   test: {
     allowOnly: false,

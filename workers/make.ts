@@ -1,8 +1,8 @@
 /** Carries out one recipe of a plan: reads the tensor's range, runs the kernel, checks what came out. */
-import { asFloat32 } from './bytes.ts';
+import { asFloat32, asUint16 } from './bytes.ts';
 import { fail } from './errors.ts';
 import type { Kernel, QuantizedMatrix } from './kernels/kernel.ts';
-import { FLOAT16 } from './onnx/element-types.ts';
+import { FLOAT16, FLOAT32 } from './onnx/element-types.ts';
 import { fromFloat16Array, toFloat16Array } from './onnx/float16.ts';
 import type { Tensor } from './onnx/scan.ts';
 import type { Recipe } from './plan/recipe.ts';
@@ -18,9 +18,8 @@ export function readTensor(source: ByteSource, { name, data }: Tensor): Promise<
 export async function make(recipe: Recipe, source: ByteSource, kernel: Kernel, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>> {
   const stored = await readTensor(source, recipe.tensor);
   if (recipe.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(asFloat32(stored)).buffer)]]);
-  const data = recipe.rounded ? new Uint8Array(fromFloat16Array(toFloat16Array(asFloat32(stored))).buffer) : stored;
-
-  const type = recipe.tensor.type === FLOAT16 ? 'float16' : 'float32';
+  const data = inArithmeticType(recipe, stored);
+  const type = recipe.type === FLOAT16 ? 'float16' : 'float32';
   const { layout, k, n, scheme } = recipe;
   const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal);
   if (!isFinite(quantized, type)) {
@@ -30,6 +29,12 @@ export async function make(recipe: Recipe, source: ByteSource, kernel: Kernel, s
   const parts = new Map([['codes', quantized.codes], ['rows', withoutPadding(quantized.codes, k, n, scheme.bits)], ['scales', quantized.scales]]);
   if (quantized.zeroPoints) parts.set('zeroPoints', quantized.zeroPoints);
   return parts;
+}
+
+function inArithmeticType({ tensor, type, rounded }: Recipe & { kind: 'quantize' }, stored: Uint8Array): Uint8Array {
+  if (rounded) return new Uint8Array(fromFloat16Array(toFloat16Array(asFloat32(stored))).buffer);
+  if (tensor.type === FLOAT16 && type === FLOAT32) return new Uint8Array(fromFloat16Array(asUint16(stored)).buffer);
+  return stored;
 }
 
 /** Kernels give a block that holds NaN or infinity a scale of NaN. */

@@ -18,7 +18,7 @@ export interface EngineClient {
 }
 
 /** How long the engine may take to stop by itself. */
-export const CANCEL_PATIENCE_MS = 500;
+export const CANCEL_PATIENCE_MS = 400;
 
 const CRASHED: Omit<EngineError, 'details'> = {
   code: 'worker-crashed',

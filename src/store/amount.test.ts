@@ -30,12 +30,14 @@ describe('text amount', () => {
       name: 'llama.cpp', context: 512, tokens: 61_200, chunks: 240, textTokens: 122_991, textBytes: 500_000,
       provider: 'wasm', threads: 2, text: 'held-out.txt',
     };
-    const measured = learn(protocol, { value: 56.668, error: 0.6465 }, 3, 120);
+    const measured = learn(protocol, { value: 56.668, error: 0.6465 }, 3, { seconds: 120, stretch: { share: 0.5, seconds: 50 } });
     const cost = costOf(240 * WINDOW, machine, measured);
     expect(cost.basis).toBe('measured');
     expect(cost.seconds).toBeCloseTo(120, 9);
+    expect(costOf(120 * WINDOW, machine, measured).seconds).toBeCloseTo(70, 9);
     expect(cost.relativeError).toBeCloseTo(0.6465 / 56.668, 9);
-    expect(learn(protocol, { value: 56.668, error: 0.6465 }, 3, 0)).toBeNull();
+    expect(learn(protocol, { value: 56.668, error: 0.6465 }, 3, { seconds: 120, stretch: null })).toMatchObject({ secondsPerLevel: 0 });
+    expect(learn(protocol, { value: 56.668, error: 0.6465 }, 3, { seconds: 0, stretch: null })).toBeNull();
   });
 
   it('offers ascending stops that end with the whole text', () => {

@@ -21,6 +21,8 @@ const ASSUMED_PARAMETER_TOKENS_PER_THREAD = 8e9;
 export interface Measurement {
   /** Seconds one token takes in one level. */
   secondsPerToken: number;
+  /** Seconds each level takes whatever the text: reading, quantizing, starting the runtime. */
+  secondsPerLevel: number;
   /** Standard deviation of a token's log loss, nats. */
   spread: number;
 }
@@ -48,19 +50,25 @@ export function costOf(
   const secondsPerToken = measured?.secondsPerToken
     ?? machine.parameters / (ASSUMED_PARAMETER_TOKENS_PER_THREAD * Math.max(1, machine.threads));
   return {
-    seconds: tokens * machine.levels * secondsPerToken,
+    seconds: machine.levels * (tokens * secondsPerToken + (measured?.secondsPerLevel ?? 0)),
     relativeError: (measured?.spread ?? ASSUMED_SPREAD) / Math.sqrt(scored),
     scored,
     basis: measured ? 'measured' : 'assumed',
   };
 }
 
-/** What to remember of a run that measured `levels` levels in `seconds`. */
-export function learn(protocol: Protocol, baseline: { value: number; error: number }, levels: number, seconds: number): Measurement | null {
+/** How long a run took: altogether, and for a stretch of the text (a share of it, 0…1). */
+export interface Timing { seconds: number; stretch: { share: number; seconds: number } | null }
+
+/** What to remember of a run that measured `levels` levels. A text too short to show a pace counts in full. */
+export function learn(protocol: Protocol, baseline: { value: number; error: number }, levels: number, { seconds, stretch }: Timing): Measurement | null {
   const tokens = protocol.chunks * protocol.context;
   if (!(tokens > 0) || !(seconds > 0) || !(baseline.error > 0) || !(baseline.value > 0)) return null;
+  const paced = stretch !== null && stretch.share > 0 && stretch.seconds > 0;
+  const forText = paced ? Math.min(seconds, stretch.seconds / stretch.share) : seconds;
   return {
-    secondsPerToken: seconds / (tokens * levels),
+    secondsPerToken: forText / (tokens * levels),
+    secondsPerLevel: (seconds - forText) / levels,
     spread: (baseline.error / baseline.value) * Math.sqrt(protocol.tokens),
   };
 }

@@ -34,7 +34,9 @@ describe('events become rows', () => {
   it('measures all levels at once when no level is named', () => {
     const live = run(startLive(['a', 'b']), [progress({ stage: 'measure', level: null, unit: 'tokens', done: 25 }), 7]);
     expect(live.done).toEqual({ open: 1, quantize: 1, measure: 0.25 });
-    expect(live.measuringSince).toBe(7);
+    expect(live.measuring).toEqual({ from: 0.25, since: 7, to: 0.25, until: 7 });
+    const later = run(live, [progress({ stage: 'measure', level: null, unit: 'tokens', done: 75 }), 107]);
+    expect(later.measuring).toEqual({ from: 0.25, since: 7, to: 0.75, until: 107 });
     expect(overall(live, true)).toBeCloseTo(0.3 + 0.7 * 0.25);
     expect(overall(live, false)).toBe(1);
   });

@@ -19,8 +19,8 @@ export interface Live {
   /** Last word on the stage in hand, whichever level it was about. */
   latest: Progress | null;
   warnings: readonly EngineError[];
-  /** When the first text was run through the models, milliseconds. */
-  measuringSince: number | null;
+  /** The stretch of text run through the models so far: shares done of it, and when (milliseconds). */
+  measuring: { from: number; since: number; to: number; until: number } | null;
   paces: ReadonlyMap<string, Pace>;
 }
 
@@ -38,7 +38,7 @@ export function startLive(keys: readonly string[]): Live {
     done: { open: 0, quantize: 0, measure: 0 },
     latest: null,
     warnings: [],
-    measuringSince: null,
+    measuring: null,
     paces: new Map(),
   };
 }
@@ -62,7 +62,9 @@ function applyProgress(live: Live, event: Progress, now: number): Live {
     ...live,
     stage: laterStage(live.stage, event.stage),
     latest: event,
-    measuringSince: live.measuringSince ?? (event.stage === 'measure' ? now : null),
+    measuring: event.stage === 'measure' && event.done > 0
+      ? { from: event.done / event.total, since: now, ...live.measuring, to: event.done / event.total, until: now }
+      : live.measuring,
     paces: new Map(live.paces).set(paceKey, pace),
   };
   const fraction = event.total > 0 ? event.done / event.total : 0;

@@ -273,9 +273,12 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
           finish(run.id, { status: 'done', report: result.value });
           const ended = get().run;
           const base = result.value.levels.find((level) => level.baseline)?.perplexity;
-          const since = ended?.live.measuringSince ?? null;
-          const measured = result.value.protocol && base && since !== null
-            ? learn(result.value.protocol, base, result.value.levels.length, ((ended?.endedAt ?? since) - since) / 1000)
+          const stretch = ended?.live.measuring;
+          const measured = result.value.protocol && base
+            ? learn(result.value.protocol, base, result.value.levels.length, {
+              seconds: ((ended?.endedAt ?? run.startedAt) - run.startedAt) / 1000,
+              stretch: stretch ? { share: stretch.to - stretch.from, seconds: (stretch.until - stretch.since) / 1000 } : null,
+            })
             : null;
           if (measured) set({ measurement: measured });
         } else {

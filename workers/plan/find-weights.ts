@@ -1,22 +1,30 @@
 /**
- * Finds the weights a level can quantize: second inputs of MatMul that are 2-D constants, directly or seen through a
- * Transpose (as exports tie the output projection to the embedding), and embedding tables that Gather looks tokens up in.
+ * Finds the weights a level can quantize: second inputs of MatMul that are 2-D constants, and embedding tables that
+ * Gather looks tokens up in. A constant may be seen through Transpose (as exports tie the output projection to the
+ * embedding), through a Cast that widens fp16 to float32 (as files with fp16 weights and float32 arithmetic have it),
+ * and through Identity.
  */
+import { FLOAT16, FLOAT32 } from '../onnx/element-types.ts';
 import type { Node, Tensor } from '../onnx/scan.ts';
 import { intAttribute, intsAttribute, type GraphIndex } from './graph-index.ts';
+
+/** Nodes between an initializer and its use, nearest to the use first. */
+export type Via = readonly Node[];
 
 /** A constant matrix [K, N] that MatMul nodes multiply by. */
 export interface MatMulWeight {
   tensor: Tensor;
-  /** How the tensor lies: `kn` is [K, N]; `nk` is [N, K], turned round by `transposes`. */
+  /** How the tensor lies: `kn` is [K, N]; `nk` is [N, K], turned round on the way. */
   layout: 'kn' | 'nk';
   k: number;
   n: number;
-  nodes: { node: Node; /** The Transpose between tensor and node, for `nk`. */ transpose: Node | null; head: boolean }[];
+  /** Element type the MatMul computes in: the tensor's own, or what a Cast makes of it. */
+  type: number;
+  nodes: { node: Node; via: Via; head: boolean }[];
 }
 
 /** A table [V, D] that Gather nodes take rows of by token id. */
-export interface EmbeddingTable { tensor: Tensor; rows: number; width: number; nodes: Node[] }
+export interface EmbeddingTable { tensor: Tensor; rows: number; width: number; type: number; nodes: { node: Node; via: Via }[] }
 
 export interface Weights { matMuls: MatMulWeight[]; embeddings: EmbeddingTable[] }
 
@@ -29,35 +37,48 @@ export function findWeights(index: GraphIndex): Weights {
     if (node.type === 'MatMul') {
       const weight = constantMatrix(index, node.inputs[1] ?? '');
       if (!weight) continue;
-      const key = `${weight.layout} ${weight.tensor.name}`;
+      const key = `${weight.layout} ${weight.type} ${weight.tensor.name}`;
       const [rows = 0, columns = 0] = weight.tensor.dims;
       const known = matMuls.get(key) ?? {
-        tensor: weight.tensor, layout: weight.layout,
+        tensor: weight.tensor, layout: weight.layout, type: weight.type,
         k: weight.layout === 'kn' ? rows : columns, n: weight.layout === 'kn' ? columns : rows, nodes: [],
       };
-      known.nodes.push({ node, transpose: weight.transpose, head: heads.has(node) });
+      known.nodes.push({ node, via: weight.via, head: heads.has(node) });
       matMuls.set(key, known);
     } else if (node.type === 'Gather' && isTokenLookup(index, node)) {
-      const tensor = index.initializers.get(node.inputs[0] ?? '');
-      const [rows = 0, width = 0] = tensor?.dims ?? [];
-      if (!tensor || tensor.dims.length !== 2) continue;
-      const known = embeddings.get(tensor.name) ?? { tensor, rows, width, nodes: [] };
-      known.nodes.push(node);
+      const table = constantMatrix(index, node.inputs[0] ?? '');
+      if (table?.layout !== 'kn') continue;
+      const { tensor, type, via } = table;
+      const [rows = 0, width = 0] = tensor.dims;
+      const known = embeddings.get(tensor.name) ?? { tensor, rows, width, type, nodes: [] };
+      known.nodes.push({ node, via });
       embeddings.set(tensor.name, known);
     }
   }
   return { matMuls: [...matMuls.values()], embeddings: [...embeddings.values()] };
 }
 
-function constantMatrix(index: GraphIndex, value: string): { tensor: Tensor; layout: 'kn' | 'nk'; transpose: Node | null } | null {
-  const direct = index.initializers.get(value);
-  if (direct) return direct.dims.length === 2 ? { tensor: direct, layout: 'kn', transpose: null } : null;
-  const transpose = index.producer.get(value);
-  if (transpose?.type !== 'Transpose' || transpose.domain !== '') return null;
-  const tensor = index.initializers.get(transpose.inputs[0] ?? '');
-  const permutation = intsAttribute(transpose, 'perm') ?? [1, 0];
-  if (tensor?.dims.length !== 2 || permutation[0] !== 1) return null;
-  return { tensor, layout: 'nk', transpose };
+function constantMatrix(index: GraphIndex, value: string): { tensor: Tensor; layout: 'kn' | 'nk'; type: number; via: Via } | null {
+  const via: Node[] = [];
+  let turned = false;
+  let type: number | null = null;
+  let name = value;
+  for (let steps = 0; steps < 6; steps++) {
+    const tensor = index.initializers.get(name);
+    if (tensor) return tensor.dims.length === 2 && (type === null || tensor.type === FLOAT16) ? { tensor, layout: turned ? 'nk' : 'kn', type: type ?? tensor.type, via } : null;
+    const node = index.producer.get(name);
+    if (node?.domain !== '') return null;
+    if (node.type === 'Transpose') {
+      if ((intsAttribute(node, 'perm') ?? [1, 0])[0] === 1) turned = !turned;
+    } else if (node.type === 'Cast' && type === null && intAttribute(node, 'to', 0) === FLOAT32) {
+      type = FLOAT32;
+    } else if (node.type !== 'Identity') {
+      return null;
+    }
+    via.push(node);
+    name = node.inputs[0] ?? '';
+  }
+  return null;
 }
 
 /** Between the output projection and the graph's output stand at most a few operators that act on single elements. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { encode, graph, matMulModel, model, node, randomValues, tensor, tinyLanguageModel, value, type TinyLanguageModel } from '../../models/build.ts';
 import { concatBytes, encodeHeader } from '../onnx/wire.ts';
-import { quantize, scanBytes } from '../test-support.ts';
+import { initializer, quantize, scanBytes } from '../test-support.ts';
 
 const TIED: TinyLanguageModel = { vocabulary: 96, width: 64, hidden: 128, type: 'float32', tied: true };
 
@@ -143,6 +143,20 @@ describe('what is not quantized has a reason', () => {
     expect(line(plan, 'w')).toMatchObject({ to: 'float32', reason: 'holds values beyond 65,504, the largest fp16 number' });
     expect(await operators(bytes)).toEqual(['MatMul']);
   });
+});
+
+test('weights seen through a Cast, as the fp16 file of a float32 model has them, are quantized all the same', async () => {
+  const original = tinyLanguageModel(TIED);
+  const { bytes: half } = await quantize(original, 'fp16');
+  for (const level of ['int4', 'int4:embedding', 'int8:head=keep']) {
+    const [direct, again] = [await quantize(original, level), await quantize(half, level)];
+    expect((await operators(again.bytes)).filter((type) => type !== 'Cast')).toEqual(await operators(direct.bytes));
+    for (const { name } of (await scanBytes(direct.bytes)).graph.initializers.filter(({ name: any }) => /_Q\d$|_scales$/.test(any))) {
+      const suffix = name.replace(/^.*weight/, '');
+      const theirs = name.replace(suffix, `_fp16${suffix}`);
+      expect((await initializer(again.bytes, theirs)).data, theirs).toEqual((await initializer(direct.bytes, name)).data);
+    }
+  }
 });
 
 test('a level is made of the baseline\'s weights unless the original\'s are asked for', async () => {

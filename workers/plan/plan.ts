@@ -9,7 +9,7 @@ import { encodeInitializer, encodeInt64Initializer, encodeNode, encodeOpset } fr
 import { elementCount, type Model, type Node, type Span, type Tensor } from '../onnx/scan.ts';
 import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
 import type { BlockedWeights, ResolvedLevel, Scheme } from '../schemes/scheme.ts';
-import { findWeights, type EmbeddingTable, type MatMulWeight, type Weights } from './find-weights.ts';
+import { findWeights, type EmbeddingTable, type MatMulWeight, type Via, type Weights } from './find-weights.ts';
 import { indexGraph, type GraphIndex } from './graph-index.ts';
 import { blockedBytes, blockedShape, float16Bytes, type Recipe } from './recipe.ts';
 
@@ -117,22 +117,24 @@ function planBlocked(input: PlanInput, scheme: Scheme, level: ResolvedLevel, wei
   const edits: Edit<Recipe>[] = [];
   const extraLines: LedgerLine[] = [];
   const converted = new Set<Node>();
+  const pathsToUse: Via[] = [];
+  const passedBy = new Set<Node>();
   const blockedOf = new Map<Tensor, Blocked[]>();
   const whyKept = new Map<Tensor, string>();
 
-  const blocked = (tensor: Tensor, layout: 'kn' | 'nk', k: number, n: number): Blocked => {
+  const blocked = (tensor: Tensor, layout: 'kn' | 'nk', type: number, k: number, n: number): Blocked => {
     const known = blockedOf.get(tensor) ?? [];
-    const same = known.find(({ recipe }) => recipe.layout === layout);
+    const same = known.find(({ recipe }) => recipe.layout === layout && recipe.type === type);
     if (same) return same;
-    const recipe: Blocked['recipe'] = { kind: 'quantize', tensor, layout, k, n, scheme: weights, rounded: rounded.has(tensor) };
-    const bytes = blockedBytes(k, n, weights, tensor.type);
+    const recipe: Blocked['recipe'] = { kind: 'quantize', tensor, layout, k, n, type, scheme: weights, rounded: rounded.has(tensor) };
+    const bytes = blockedBytes(k, n, weights, type);
     const shape = blockedShape(k, n, weights);
     const scales = names(`${tensor.name}_scales`);
     const zeroPoints = weights.symmetric ? null : names(`${tensor.name}_zero_points`);
     const made: Blocked = {
       recipe, codes: null, rows: null, scales, zeroPoints, bytes: bytes.scales + bytes.zeroPoints,
       pieces: [
-        ...encodeInitializer<Recipe>(scales, tensor.type, shape.scales, { kind: 'made', recipe, part: 'scales', length: bytes.scales }),
+        ...encodeInitializer<Recipe>(scales, type, shape.scales, { kind: 'made', recipe, part: 'scales', length: bytes.scales }),
         ...(zeroPoints === null ? [] : encodeInitializer<Recipe>(zeroPoints, UINT8, shape.zeroPoints, { kind: 'made', recipe, part: 'zeroPoints', length: bytes.zeroPoints })),
       ],
     };
@@ -151,15 +153,16 @@ function planBlocked(input: PlanInput, scheme: Scheme, level: ResolvedLevel, wei
 
   const tables = new Map<Tensor, EmbeddingTable>();
   for (const table of input.weights.embeddings) {
-    const why = level.embedding ? whyNotBlocked(table.tensor, table.width, table.rows, weights) ?? whyNotTable(table, weights) : 'embedding table; the embedding setting quantizes it';
+    const why = level.embedding ? whyNotBlocked(table.tensor, table.type, table.width, table.rows, weights) ?? whyNotTable(table, weights) : 'embedding table; the embedding setting quantizes it';
     if (why === null) tables.set(table.tensor, table);
     else whyKept.set(table.tensor, why);
   }
-  for (const { tensor, rows, width, nodes } of tables.values()) {
-    const made = blocked(tensor, 'nk', width, rows);
+  for (const { tensor, rows, width, type, nodes } of tables.values()) {
+    const made = blocked(tensor, 'nk', type, width, rows);
     const codes = made.rows ?? addCodes(made, 'rows', [rows, (width * weights.bits) / 8]);
-    for (const node of nodes) {
+    for (const { node, via } of nodes) {
       converted.add(node);
+      pathsToUse.push(via);
       edits.push(inGraph(model, node.span, [bytesPiece(encodeNode({
         type: 'GatherBlockQuantized', domain: CONTRIB, name: node.name,
         inputs: [codes, node.inputs[1] ?? '', made.scales, ...(made.zeroPoints === null ? [] : [made.zeroPoints])], outputs: node.outputs,
@@ -171,25 +174,29 @@ function planBlocked(input: PlanInput, scheme: Scheme, level: ResolvedLevel, wei
     const nodes = weight.nodes.filter(({ head }) => level.head || !head);
     if (nodes.length < weight.nodes.length) whyKept.set(weight.tensor, 'output projection, kept as asked');
     if (nodes.length === 0) continue;
-    const why = whyNotBlocked(weight.tensor, weight.k, weight.n, weights);
+    const why = whyNotBlocked(weight.tensor, weight.type, weight.k, weight.n, weights);
     if (why !== null) {
       whyKept.set(weight.tensor, why);
       continue;
     }
-    const made = blocked(weight.tensor, weight.layout, weight.k, weight.n);
+    const made = blocked(weight.tensor, weight.layout, weight.type, weight.k, weight.n);
     const codes = matMulCodes(weight, made);
-    for (const { node, transpose } of nodes) {
+    for (const { node, via } of nodes) {
       converted.add(node);
+      pathsToUse.push(via);
       edits.push(inGraph(model, node.span, [...codes.before(), bytesPiece(encodeNode({
         type: 'MatMulNBits', domain: CONTRIB, name: node.name,
         inputs: [node.inputs[0] ?? '', codes.name, made.scales, ...(made.zeroPoints === null ? [] : [made.zeroPoints])], outputs: node.outputs,
         attributes: { K: weight.k, N: weight.n, bits: weights.bits, block_size: weights.block },
       }))]));
-      if (transpose && !converted.has(transpose) && isDead(transpose.outputs[0] ?? '')) {
-        converted.add(transpose);
-        edits.push(inGraph(model, transpose.span, []));
-      }
     }
+  }
+  // Transposes and Casts that only served converted nodes go; those still used by others stay.
+  for (const node of pathsToUse.flat()) {
+    if (converted.has(node) || !isDead(node.outputs[0] ?? '')) continue;
+    converted.add(node);
+    passedBy.add(node);
+    edits.push(inGraph(model, node.span, []));
   }
 
   /** A tied table's codes are the same bytes in both layouts: the projection sees the table's initializer through a Reshape. */
@@ -229,7 +236,7 @@ function planBlocked(input: PlanInput, scheme: Scheme, level: ResolvedLevel, wei
       reason: `${describe(weights)}${tables.has(tensor) && made[0]?.codes === null ? '; embedding table and output projection share it' : ''}${stays ? `; stored twice, because ${whyStays(index, tensor, converted, whyKept.get(tensor))}` : ''}`,
     };
   });
-  for (const node of converted) if (node.type === 'Transpose') for (const output of node.outputs) dropped.add(output);
+  for (const node of passedBy) for (const output of node.outputs) dropped.add(output);
   edits.push(...dropInputs(model, dropped), ...dropValues(model, dropped));
 
   if (blockedOf.size === 0) return finish(model, [], model.graph.initializers.map((tensor) => keptLine(tensor, whyKept.get(tensor) ?? whyNotCovered(index, tensor, scheme.element))), 'Nothing to quantize.', whyNothing(input, whyKept));
@@ -241,11 +248,11 @@ function planBlocked(input: PlanInput, scheme: Scheme, level: ResolvedLevel, wei
     `${count(blockedOf.size, 'weight')} with ${millions(covered)} parameters become ${scheme.element}, ${describe(weights)}.`, null);
 }
 
-function whyNotBlocked(tensor: Tensor, k: number, n: number, weights: BlockedWeights): string | null {
+function whyNotBlocked(tensor: Tensor, type: number, k: number, n: number, weights: BlockedWeights): string | null {
   if (tensor.type !== FLOAT32 && tensor.type !== FLOAT16) return whyNotFloat(tensor);
   if (tensor.data.kind !== 'inline') return whyNotReadable(tensor);
   if (k === 0 || n === 0) return 'it is empty';
-  const { codes, scales, zeroPoints } = blockedBytes(k, n, weights, tensor.type);
+  const { codes, scales, zeroPoints } = blockedBytes(k, n, weights, type);
   return codes + scales + zeroPoints < tensor.bytes ? null : `would not get smaller: ${k} inputs fill too little of a block of ${weights.block}`;
 }
 

@@ -7,6 +7,8 @@ export type Recipe =
   /** Parts `codes`, `rows` (codes without the padding of a ragged last block), `scales`, `zeroPoints`. */
   | {
     kind: 'quantize'; tensor: Tensor; layout: 'kn' | 'nk'; k: number; n: number; scheme: BlockScheme;
+    /** Element type of the arithmetic, and so of the scales; a float16 tensor may be widened to it. */
+    type: number;
     /** Round the weights to fp16 first, as the baseline has them. */
     rounded: boolean;
   }

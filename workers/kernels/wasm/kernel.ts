@@ -2,7 +2,7 @@
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kernel.ts';
 import { emptyResult, layoutOf } from '../layout.ts';
 import { createPace, createQueue } from '../pace.ts';
-import { copyTile, linesOf, tileSize, type TileLimits } from '../tiles.ts';
+import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type TileLimits } from '../tiles.ts';
 import moduleUrl from './build/quantize.wasm?url&inline';
 
 /** What assembly/quantize.ts exports; addresses and sizes in bytes. */
@@ -12,7 +12,7 @@ interface Exports {
   quantizeTile(
     source: number, stride: number, rows: number, columns: number,
     block: number, wide: boolean, symmetric: boolean, half: boolean, transposed: boolean,
-    codes: number, channelBytes: number, scales: number, zeroPoints: number, blocks: number, first: number,
+    codes: number, codesStride: number, scales: number, zeroPoints: number, blocks: number, first: number,
   ): void;
   packNibbles(source: number, target: number, rows: number, length: number): void;
 }
@@ -22,7 +22,7 @@ export interface WasmKernelOptions extends TileLimits {
   sliceMs: number;
 }
 
-const defaults: WasmKernelOptions = { tileBytes: 1 << 20, outputBytes: 8 << 20, sliceMs: 8 };
+const defaults: WasmKernelOptions = { tileBytes: 2 << 20, outputBytes: 16 << 20, sliceMs: 8 };
 
 const CACHE_LINE = 64;
 const PAGE = 65536;
@@ -57,18 +57,12 @@ async function quantizeMatrix(
   { memory, heapBase, quantizeTile, packNibbles }: Exports,
   limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, pace: () => Promise<void>,
 ): Promise<QuantizedMatrix> {
-  const { k, n } = matrix;
   const { bits, block, symmetric } = scheme;
   const layout = layoutOf(matrix, scheme);
-  const { elementBytes, blocks, blockBytes, zeroPointBytes } = layout;
-  const result = emptyResult(n, layout, symmetric);
+  const result = emptyResult(matrix.n, layout, symmetric);
   const size = tileSize(matrix, scheme, layout, limits);
-  const half = matrix.type === 'float16';
-  const transposed = matrix.layout === 'nk';
-
-  const whole = { row: 0, rows: size.rows, column: 0, columns: size.columns };
-  const { lines, elements } = linesOf(matrix.layout, whole);
-  const stride = strideFor(elements * elementBytes);
+  const { lines, elements } = linesOf(matrix.layout, size);
+  const stride = strideFor(elements * layout.elementBytes);
 
   let end = heapBase();
   const reserve = (bytes: number) => {
@@ -76,43 +70,35 @@ async function quantizeMatrix(
     end = at + bytes;
     return at;
   };
-  const channels = align(size.columns, 8);
-  // The kernel reads whole blocks of whole vectors, hence a line more than the tile has.
-  const source = reserve(align(lines, 8) * stride + CACHE_LINE);
-  const channelBytes = strideFor(blocks * blockBytes);
-  const codes = reserve(channels * channelBytes);
-  const scales = reserve(channels * blocks * elementBytes);
-  const zeroPoints = reserve(channels * blocks);
-  const nibbles = reserve(bits === 4 ? channels * zeroPointBytes : 0);
+  const most = channelBytes(size.span, scheme, layout);
+  const codesStride = strideFor(most.codes);
+  // The module reads a vector past the end of the last line.
+  const source = reserve(lines * stride + CACHE_LINE);
+  const codes = reserve(size.columns * codesStride);
+  const scales = reserve(size.columns * most.scales);
+  const zeroPoints = reserve((size.columns * size.span) / block);
+  const nibbles = reserve(size.columns * most.zeroPoints);
   if (end > memory.buffer.byteLength) memory.grow(Math.ceil((end - memory.buffer.byteLength) / PAGE));
   const bytes = new Uint8Array(memory.buffer);
-  const take = (target: Uint8Array, column: number, columns: number, from: number, perChannel: number, stride = perChannel) => {
-    if (stride === perChannel) {
-      target.set(bytes.subarray(from, from + columns * perChannel), column * perChannel);
-      return;
-    }
-    for (let channel = 0; channel < columns; channel++, from += stride) {
-      target.set(bytes.subarray(from, from + perChannel), (column + channel) * perChannel);
-    }
-  };
 
-  for (let column = 0; column < n; column += size.columns) {
-    const columns = Math.min(size.columns, n - column);
-    for (let row = 0; row < k; row += size.rows) {
+  for (const group of groupsOf(matrix, size)) {
+    const blocks = Math.ceil(group.rows / block);
+    for (const tile of tilesOf(group, size)) {
       await pace();
-      const tile = { row, rows: Math.min(size.rows, k - row), column, columns };
-      copyTile(matrix, elementBytes, tile, bytes.subarray(source), stride);
+      copyTile(matrix, layout, tile, bytes.subarray(source), stride);
       quantizeTile(
-        source, stride, tile.rows, columns, block, bits === 8, symmetric, half, transposed,
-        codes, channelBytes, scales, zeroPoints, blocks, row / block,
+        source, stride, tile.rows, tile.columns,
+        block, bits === 8, symmetric, matrix.type === 'float16', matrix.layout === 'nk',
+        codes, codesStride, scales, zeroPoints, blocks, (tile.row - group.row) / block,
       );
     }
-    take(result.codes, column, columns, codes, blocks * blockBytes, channelBytes);
-    take(result.scales, column, columns, scales, blocks * elementBytes);
-    if (result.zeroPoints) {
-      if (bits === 4) packNibbles(zeroPoints, nibbles, columns, blocks);
-      take(result.zeroPoints, column, columns, bits === 4 ? nibbles : zeroPoints, zeroPointBytes);
-    }
+    if (bits === 4 && !symmetric) packNibbles(zeroPoints, nibbles, group.columns, blocks);
+    const made = channelBytes(group.rows, scheme, layout);
+    placeGroup(result, group, matrix.k, scheme, layout, {
+      codes: { bytes: bytes.subarray(codes), stride: codesStride },
+      scales: { bytes: bytes.subarray(scales), stride: made.scales },
+      zeroPoints: { bytes: bytes.subarray(bits === 4 ? nibbles : zeroPoints), stride: made.zeroPoints },
+    });
   }
   return result;
 }

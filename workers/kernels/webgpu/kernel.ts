@@ -2,7 +2,7 @@
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kernel.ts';
 import { emptyResult, layoutOf } from '../layout.ts';
 import { createQueue, throwIfAborted } from '../pace.ts';
-import { copyTile, linesOf, tileSize, type Tile, type TileLimits } from '../tiles.ts';
+import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type Tile, type TileLimits } from '../tiles.ts';
 import shader from './quantize.wgsl?raw';
 
 export type WebGpuKernel =
@@ -164,20 +164,19 @@ async function quantizeMatrix(
   gpu: Context, limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, signal: AbortSignal | undefined,
 ): Promise<QuantizedMatrix> {
   const { device } = gpu;
-  const { k, n } = matrix;
   const { symmetric } = scheme;
   const layout = layoutOf(matrix, scheme);
-  const { elementBytes, blocks, blockBytes, zeroPointBytes } = layout;
-  const result = emptyResult(n, layout, symmetric);
+  const result = emptyResult(matrix.n, layout, symmetric);
   const size = tileSize(matrix, scheme, layout, limits);
 
-  const whole = linesOf(matrix.layout, { row: 0, rows: Math.min(size.rows, k), column: 0, columns: Math.min(size.columns, n) });
-  const tileBytes = whole.lines * align(whole.elements * elementBytes, 4);
-  const channels = Math.min(size.columns, n);
+  const whole = linesOf(matrix.layout, { rows: Math.min(size.rows, matrix.k), columns: Math.min(size.columns, matrix.n) });
+  const tileBytes = whole.lines * align(whole.elements * layout.elementBytes, 4);
+  const channels = Math.min(size.columns, matrix.n);
+  const most = channelBytes(Math.min(size.span, matrix.k), scheme, layout);
   const parts = {
-    codes: channels * blocks * blockBytes,
-    scales: align(channels * blocks * elementBytes, 4),
-    zeroPoints: align(symmetric ? 4 : channels * zeroPointBytes, 4),
+    codes: channels * most.codes,
+    scales: align(channels * most.scales, 4),
+    zeroPoints: align(symmetric ? 4 : channels * most.zeroPoints, 4),
   };
 
   throwIfAborted(signal);
@@ -198,16 +197,17 @@ async function quantizeMatrix(
     entries: [tile, weights, codes, scales, zeroPoints].map((buffer, binding) => ({ binding, resource: { buffer } })),
   });
 
-  const run = (upload: GPUBuffer, part: Tile, stride: number, lines: number) => {
+  const run = (upload: GPUBuffer, group: Tile, part: Tile, stride: number, lines: number) => {
     const encoder = device.createCommandEncoder();
-    if (part.row === 0) {
+    if (part.row === group.row) {
       encoder.clearBuffer(scales);
       encoder.clearBuffer(zeroPoints);
     }
     encoder.copyBufferToBuffer(upload, 0, weights, 0, lines * stride);
-    const first = part.row / scheme.block;
-    const fields = Uint32Array.of(part.rows, part.columns, stride / elementBytes, blocks, first, zeroPointBytes * 8);
-    device.queue.writeBuffer(tile, 0, fields);
+    const blocks = Math.ceil(group.rows / scheme.block);
+    const first = (part.row - group.row) / scheme.block;
+    const zeroPointBits = channelBytes(group.rows, scheme, layout).zeroPoints * 8;
+    device.queue.writeBuffer(tile, 0, Uint32Array.of(part.rows, part.columns, stride / layout.elementBytes, blocks, first, zeroPointBits));
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindGroup);
@@ -220,39 +220,33 @@ async function quantizeMatrix(
   };
 
   let turn = 0;
-  for (let column = 0; column < n; column += size.columns) {
-    const columns = Math.min(size.columns, n - column);
-    for (let row = 0; row < k; row += size.rows) {
-      const part = { row, rows: Math.min(size.rows, k - row), column, columns };
+  for (const group of groupsOf(matrix, size)) {
+    for (const part of tilesOf(group, size)) {
       const { lines, elements } = linesOf(matrix.layout, part);
-      const stride = align(elements * elementBytes, 4);
+      const stride = align(elements * layout.elementBytes, 4);
       const upload = uploads[turn++ % UPLOADS]!;
       // Still mapped when an abort came between mapping and use.
       if (upload.mapState !== 'mapped') await gpu.orLost(upload.mapAsync(GPUMapMode.WRITE));
       throwIfAborted(signal);
-      copyTile(matrix, elementBytes, part, new Uint8Array(upload.getMappedRange()), stride);
+      copyTile(matrix, layout, part, new Uint8Array(upload.getMappedRange()), stride);
       upload.unmap();
-      gpu.checked(() => run(upload, part, stride, lines));
+      gpu.checked(() => run(upload, group, part, stride, lines));
     }
 
-    const sources = [
-      { buffer: codes, target: result.codes, perChannel: blocks * blockBytes, from: 0 },
-      { buffer: scales, target: result.scales, perChannel: blocks * elementBytes, from: parts.codes },
-      ...(result.zeroPoints ? [{ buffer: zeroPoints, target: result.zeroPoints, perChannel: zeroPointBytes, from: parts.codes + parts.scales }] : []),
-    ];
+    const made = channelBytes(group.rows, scheme, layout);
+    const starts = { codes: 0, scales: parts.codes, zeroPoints: parts.codes + parts.scales };
     gpu.checked(() => {
       const encoder = device.createCommandEncoder();
-      for (const { buffer, perChannel, from } of sources) {
-        encoder.copyBufferToBuffer(buffer, 0, readBack, from, align(columns * perChannel, 4));
-      }
+      encoder.copyBufferToBuffer(codes, 0, readBack, starts.codes, group.columns * made.codes);
+      encoder.copyBufferToBuffer(scales, 0, readBack, starts.scales, align(group.columns * made.scales, 4));
+      if (!symmetric) encoder.copyBufferToBuffer(zeroPoints, 0, readBack, starts.zeroPoints, align(group.columns * made.zeroPoints, 4));
       device.queue.submit([encoder.finish()]);
     });
     await gpu.orLost(gpu.settle());
     await gpu.orLost(readBack.mapAsync(GPUMapMode.READ));
     const bytes = new Uint8Array(readBack.getMappedRange());
-    for (const { target, perChannel, from } of sources) {
-      target.set(bytes.subarray(from, from + columns * perChannel), column * perChannel);
-    }
+    const part = (name: keyof typeof starts) => ({ bytes: bytes.subarray(starts[name]), stride: made[name] });
+    placeGroup(result, group, matrix.k, scheme, layout, { codes: part('codes'), scales: part('scales'), zeroPoints: part('zeroPoints') });
     readBack.unmap();
     throwIfAborted(signal);
   }

@@ -28,13 +28,13 @@ export function heapBase(): usize {
  *
  * `source`: the tile; `stride`: bytes from one row to the next of the matrix as it is stored (a step of K for [K, N],
  * of N for [N, K]), a multiple of the element size.
- * `codes` [columns, blocks, block·bits/8], `scales` [columns, blocks] of the weight's type, `zeroPoints` [columns, blocks]
- * bytes: addresses of the output of all `blocks` blocks of a channel; the tile begins at block `first`.
+ * `codes` [columns, blocks, block·bits/8], channels `codesStride` bytes apart, `scales` [columns, blocks] of the weight's
+ * type and `zeroPoints` [columns, blocks], a byte each: addresses of the output, whose block `first` is the tile's first.
  */
 export function quantizeTile(
   source: usize, stride: usize, rows: i32, columns: i32,
   block: i32, wide: bool, symmetric: bool, half: bool, transposed: bool,
-  codes: usize, channelBytes: usize, scales: usize, zeroPoints: usize, blocks: i32, first: i32,
+  codes: usize, codesStride: usize, scales: usize, zeroPoints: usize, blocks: i32, first: i32,
 ): void {
   // Channels that share a cache line of weights are done one after the other, while it is at hand, and for each
   // several blocks in a row, since channels lie far apart in the output.
@@ -48,7 +48,7 @@ export function quantizeTile(
         for (let row = top; row < bottom; row += block) {
           quantizeBlock(
             source, stride, row, column, min(block, rows - row), block, wide, symmetric, half, transposed,
-            codes, channelBytes, scales, zeroPoints, blocks, first + row / block,
+            codes, codesStride, scales, zeroPoints, blocks, first + row / block,
           );
         }
       }
@@ -60,7 +60,7 @@ export function quantizeTile(
 function quantizeBlock(
   source: usize, stride: usize, row: i32, column: i32, count: i32,
   block: i32, wide: bool, symmetric: bool, half: bool, transposed: bool,
-  codes: usize, channelBytes: usize, scales: usize, zeroPoints: usize, blocks: i32, b: i32,
+  codes: usize, codesStride: usize, scales: usize, zeroPoints: usize, blocks: i32, b: i32,
 ): void {
   let from: usize = VALUES;
   let step: usize = 32;
@@ -82,7 +82,7 @@ function quantizeBlock(
   prepare(from, step, count, wide, symmetric, half, scales + at * size, zeroPoints + at, <usize>blocks);
   if (wide) encode8(from, step, count, block);
   else encode4(from, step, count, block);
-  scatter(codes + <usize>column * channelBytes + <usize>(b * blockBytes), channelBytes, blockBytes >> 2);
+  scatter(codes + <usize>column * codesStride + <usize>(b * blockBytes), codesStride, blockBytes >> 2);
 }
 
 /** Packs rows of 4-bit values, one a byte, two to a byte: low first, each row padded to a whole byte. */
