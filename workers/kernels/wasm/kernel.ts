@@ -61,7 +61,8 @@ async function quantizeMatrix(
   const layout = layoutOf(matrix, scheme);
   const result = emptyResult(matrix.n, layout, symmetric);
   const size = tileSize(matrix, scheme, layout, limits);
-  const { lines, elements } = linesOf(matrix.layout, size);
+  const { lines } = linesOf(matrix.layout, size);
+  const { elements } = linesOf(matrix.layout, { rows: Math.min(size.rows, matrix.k), columns: Math.min(size.columns, matrix.n) });
   const stride = strideFor(elements * layout.elementBytes);
 
   let end = heapBase();
