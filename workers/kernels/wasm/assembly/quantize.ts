@@ -17,6 +17,9 @@ const WORDS: usize = memory.data(64 * 32, 16);
 const RECIPROCALS: usize = memory.data(32, 16);
 const ZERO_POINTS: usize = memory.data(32, 16);
 
+/** Half of a small first-level cache; a 256th of it is a line of 16 float32. */
+const PANEL_BYTES: i32 = 16384;
+
 /** The first address the caller may use. */
 export function heapBase(): usize {
   return __heap_base;
@@ -36,21 +39,17 @@ export function quantizeTile(
   block: i32, wide: bool, symmetric: bool, half: bool, transposed: bool,
   codes: usize, codesStride: usize, scales: usize, zeroPoints: usize, blocks: i32, first: i32,
 ): void {
-  // Channels that share a cache line of weights are done one after the other, while it is at hand, and for each
-  // several blocks in a row, since channels lie far apart in the output.
-  const panel: i32 = transposed ? 8 : half ? 32 : 16;
-  const run: i32 = max(block, 128);
+  // Neighbouring channels are done together, as many as keep a block's lines in the first-level cache.
+  const panel: i32 = transposed ? 8 : PANEL_BYTES / block / (half ? 2 : 4);
   for (let left = 0; left < columns; left += panel) {
     const right = min(left + panel, columns);
-    for (let top = 0; top < rows; top += run) {
-      const bottom = min(top + run, rows);
+    for (let row = 0, b = first; row < rows; row += block, b++) {
+      const count = min(block, rows - row);
       for (let column = left; column < right; column += 8) {
-        for (let row = top; row < bottom; row += block) {
-          quantizeBlock(
-            source, stride, row, column, min(block, rows - row), block, wide, symmetric, half, transposed,
-            codes, codesStride, scales, zeroPoints, blocks, first + row / block,
-          );
-        }
+        quantizeBlock(
+          source, stride, row, column, count, block, wide, symmetric, half, transposed,
+          codes, codesStride, scales, zeroPoints, blocks, b,
+        );
       }
     }
   }

@@ -1,0 +1,61 @@
+/** axe finds nothing to complain about in any state of the page, light and dark, wide and narrow. */
+import AxeBuilder from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
+import { expect, test } from './lane.ts';
+
+const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
+const MODEL = upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
+const LANGUAGE_MODEL = [MODEL, upload('tokenizer.json', byteTokenizer()), upload('text.txt', 'Call me Ishmael. '.repeat(200))];
+
+async function violations(page: Page): Promise<string[]> {
+  // An explanation that happens to be open under the pointer lies outside every landmark, as tooltips do.
+  await page.mouse.move(0, 0);
+  await expect(page.getByRole('tooltip')).toHaveCount(0);
+  const { violations: found } = await new AxeBuilder({ page }).analyze();
+  return found.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`));
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  for (const viewport of [{ width: 1280, height: 900 }, { width: 390, height: 844 }]) {
+    test(`${colorScheme}, ${viewport.width} wide: empty, refused, loaded, done`, async ({ page }) => {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.setViewportSize(viewport);
+      await page.goto('/');
+      await expect(page.getByRole('button', { name: 'Try the sample model' })).toBeVisible();
+      expect(await violations(page), 'empty').toEqual([]);
+
+      await page.getByLabel('Choose files').setInputFiles([upload('empty.onnx', '')]);
+      await expect(page.getByText(/empty\.onnx is empty/).first()).toBeVisible();
+      expect(await violations(page), 'refused').toEqual([]);
+
+      await page.getByLabel('Choose files').setInputFiles(LANGUAGE_MODEL);
+      const compare = page.getByRole('button', { name: 'Compare', exact: true });
+      await expect(compare).toBeEnabled();
+      expect(await violations(page), 'loaded').toEqual([]);
+
+      await compare.click();
+      await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
+      expect(await violations(page), 'done').toEqual([]);
+      // Nothing is wider than the page: tables and charts scroll inside themselves.
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+    });
+  }
+}
+
+test('by keyboard alone: choose the sample, compare', async ({ page }) => {
+  await page.goto('/');
+  const sample = page.getByRole('button', { name: 'Try the sample model' });
+  for (let i = 0; i < 15 && !(await sample.evaluate((element) => element === document.activeElement)); i++) await page.keyboard.press('Tab');
+  await expect(sample).toBeFocused();
+  await page.keyboard.press('Enter');
+  const compare = page.getByRole('button', { name: 'Compare', exact: true });
+  await expect(compare).toBeEnabled({ timeout: 60_000 });
+  for (let i = 0; i < 60 && !(await compare.evaluate((element) => element === document.activeElement)); i++) await page.keyboard.press('Tab');
+  await expect(compare).toBeFocused();
+  await page.keyboard.press('Enter');
+  const cancel = page.getByRole('button', { name: 'Cancel' });
+  await expect(cancel).toBeVisible();
+  await cancel.click();
+  await expect(compare).toBeEnabled();
+});
