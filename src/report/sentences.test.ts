@@ -22,6 +22,10 @@ describe('a sentence a level', () => {
     expect(plain(perplexitySentence(figure({}), baseline))).toBe('Perplexity 8.52 → 10.36 (+21.6 % ± 0.4).');
     expect(plain(agreementSentence(figure({})))).toBe('The most likely next token is the same for 77.40 % ± 0.16 of tokens.');
   });
+  it('shows small changes to the digits they are known to, however short the text', () => {
+    const short = { value: 55.12, error: 7 };
+    expect(plain(perplexitySentence(figure({ perplexity: { value: 55.29, error: 7 }, drift: drift(0.003, 0.007) }), { ...baseline, perplexity: short }))).toBe('Perplexity 55.1 → 55.3 (+0.3 % ± 0.7).');
+  });
   it('names the baseline as such', () => {
     expect(sizeSentence(baseline, baseline)).toBe('fp16 is the yardstick.');
     expect(plain(perplexitySentence(baseline, baseline))).toBe('Perplexity 8.52 ± 0.10.');

@@ -17,8 +17,8 @@ export function perplexitySentence(figure: Figure, baseline: Figure | undefined)
   if (!figure.perplexity) return null;
   const sofar = figure.final ? '' : ' so far';
   if (figure.baseline || !baseline?.perplexity || !figure.drift) return `Perplexity${sofar} ${formatEstimate(figure.perplexity)}.`;
-  // Both to the same decimals, or the arrow would compare unlike with unlike.
-  const error = Math.max(baseline.perplexity.error, figure.perplexity.error);
+  // The text's own error moves both alike; how far they lie apart is known to the paired error, and so are the decimals.
+  const error = figure.perplexity.value * figure.drift.lnRatio.error;
   const [before, after] = [baseline.perplexity, figure.perplexity].map(({ value }) => formatValue({ value, error }));
   return `Perplexity${sofar} ${before} → ${after} (${formatChange(figure.drift.lnRatio)}).`;
 }

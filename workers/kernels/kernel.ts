@@ -3,10 +3,10 @@
  * `wasm` (AssemblyScript SIMD) and `webgpu` (WGSL). All three give the same bytes for the same input,
  * and the bytes onnxruntime 1.30's MatMulNBits quantizer gives.
  *
- * Beyond what onnxruntime specifies, all three agree on two cases. A block that holds a NaN or an infinity
- * gets the scale NaN (0x7fc00000, or 0x7e00 in float16), codes 0 and zero point 0, so that whoever reads the
- * scales can tell. Where the reciprocal of a scale overflows (float32 blocks below 2^-120 or so), a zero element's
- * 0·∞ is not a number either and gets code 0.
+ * What the scales tell: a block that holds a NaN or an infinity gets the scale NaN (0x7fc00000, or 0x7e00 in float16),
+ * codes 0 and zero point 0, in all three. By the formula, an asymmetric float32 block whose max − min overflows gets an
+ * infinite scale and codes 0. So weights that cannot be quantized show as scales that are not finite.
+ * Where the reciprocal of a scale overflows (float32 blocks below 2^-120 or so), 0·∞ counts as code 0.
  */
 import type { Backend, BlockSize } from '../protocol.ts';
 

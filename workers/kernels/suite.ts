@@ -59,7 +59,7 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
               let seed = 1;
               for (const block of BLOCKS) {
                 for (const kind of KINDS) {
-                  const [k, n] = SHAPES[seed % SHAPES.length]!;
+                  const [k, n] = SHAPES[seed % (SHAPES.length - 2)]!;
                   const matrix = matrixOf(kind, type, k, n, { bits, block, symmetric }, seed++);
                   await expectAsReference(matrix, { bits, block, symmetric });
                   await expectAsReference(transpose(matrix), { bits, block, symmetric });
@@ -202,9 +202,9 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
   });
 }
 
-/** [K, N]: ragged and whole blocks, less than one block, odd and even, one, and around vector and workgroup widths. */
+/** [K, N]: nothing at all (last), ragged and whole blocks, less than one block, odd and even, one, and around vector and workgroup widths. */
 const SHAPES = [
-  [64, 8], [100, 3], [33, 17], [1, 1], [5, 1], [256, 1], [300, 7], [16, 64], [17, 65], [31, 9], [96, 15], [40, 31], [513, 33], [2, 130], [250, 16],
+  [64, 8], [100, 3], [33, 17], [1, 1], [5, 1], [256, 1], [300, 7], [16, 64], [17, 65], [31, 9], [96, 15], [40, 31], [513, 33], [2, 130], [250, 16], [0, 3], [3, 0],
 ] as const;
 
 const KINDS = ['normal', 'ties', 'edges', 'zeros', 'constant', 'subnormal', 'tiny', 'huge', 'outlier', 'positive', 'negative', 'any'] as const;

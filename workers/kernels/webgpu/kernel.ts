@@ -4,6 +4,7 @@ import { emptyResult, layoutOf } from '../layout.ts';
 import { createQueue, throwIfAborted } from '../pace.ts';
 import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type Tile, type TileLimits } from '../tiles.ts';
 import shader from './quantize.wgsl?raw';
+import { computesRightly } from './self-check.ts';
 
 export type WebGpuKernel =
   | { ok: true; kernel: Kernel; adapter: { name: string; f16: boolean } }
@@ -23,7 +24,8 @@ const LOSS_ANNOUNCED_MS = 500;
 const defaults: TileLimits = { tileBytes: 8 << 20, outputBytes: 32 << 20 };
 
 /**
- * `gpu`: `navigator.gpu`. Not `ok` where there is no adapter, or none that can run the shader; the reason is a sentence.
+ * `gpu`: `navigator.gpu`. Not `ok` where there is no adapter, or none that runs the shader rightly; the reason is a
+ * sentence.
  * When the device goes away the kernel's calls reject with an error named `DeviceLost`.
  */
 export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> = {}): Promise<WebGpuKernel> {
@@ -40,6 +42,10 @@ export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> 
       return { ok: false, reason: `${name} does not accept the quantization shader: line ${error.lineNum}, ${error.message}` };
     }
     const kernel = createKernel(device, module, { ...defaults, ...options });
+    if (!await computesRightly(kernel)) {
+      kernel.dispose();
+      return { ok: false, reason: `${name} computes the quantization shader wrongly.` };
+    }
     return { ok: true, kernel, adapter: { name, f16: adapter.features.has('shader-f16') } };
   } catch (error) {
     return { ok: false, reason: `${name} gave no device: ${error instanceof Error ? error.message : String(error)}` };
@@ -167,6 +173,7 @@ async function quantizeMatrix(
   const { symmetric } = scheme;
   const layout = layoutOf(matrix, scheme);
   const result = emptyResult(matrix.n, layout, symmetric);
+  if (matrix.k * matrix.n === 0) return result;
   const size = tileSize(matrix, scheme, layout, limits);
 
   const whole = linesOf(matrix.layout, { rows: Math.min(size.rows, matrix.k), columns: Math.min(size.columns, matrix.n) });

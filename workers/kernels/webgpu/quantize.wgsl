@@ -1,8 +1,9 @@
 // Blockwise round-to-nearest quantization of a tile of weights, one invocation a block.
 //
 // WGSL lets a device round either way, divide with 2.5 ULP of error, fuse a multiplication into an addition and flush
-// subnormals. So no floating-point number appears here: weights are float32 bit patterns, and the few operations the
-// formula needs are done on their exponents and significands, rounded to nearest even as IEEE 754 says.
+// subnormals. So weights are float32 bit patterns here, and the operations of the formula are done on their exponents
+// and significands, rounded to nearest even as IEEE 754 says. Floating-point arithmetic only gives an estimate of each
+// code, which is taken where no error of its own could have changed it.
 
 override bits: u32;
 override block: u32;
@@ -34,6 +35,8 @@ struct Tile {
 const SIGN = 0x80000000u;
 const INFINITY = 0x7f800000u;
 const ONE = 0x3f800000u;
+// 2^100.
+const LARGE = 0x71800000u;
 
 // Functions take and give float32 bits without a sign, unless they say otherwise.
 
@@ -137,19 +140,12 @@ fn round_half_away(x: u32, largest: u32) -> u32 {
 }
 
 fn half_to_float(float16: u32) -> u32 {
-  let sign = (float16 & 0x8000) << 16;
   let magnitude = float16 & 0x7fff;
-  if (magnitude >= 0x7c00) {
-    return sign | INFINITY | ((magnitude & 0x3ff) << 13);
-  }
-  if (magnitude >= 0x400) {
-    return sign | ((magnitude << 13) + 0x38000000);
-  }
-  if (magnitude == 0) {
-    return sign;
-  }
-  let lead = firstLeadingBit(magnitude);
-  return sign | ((lead + 103) << 23) | ((magnitude << (23 - lead)) & 0x7fffff);
+  // Another bias of the exponent; infinities and NaNs keep the highest exponent.
+  let normal = (magnitude << 13) + select(0x38000000u, 0x70000000u, magnitude >= 0x7c00);
+  // An integer below 2^10, as a float32 exactly, and that times 2^-24.
+  let subnormal = select(bitcast<u32>(f32(magnitude)) - (24u << 23), 0, magnitude == 0);
+  return ((float16 & 0x8000) << 16) | select(normal, subnormal, magnitude < 0x400);
 }
 
 // Below 65520.
@@ -168,26 +164,42 @@ fn float_to_half(float: u32) -> u32 {
   return kept + select(0u, 1u, rest > tie || (rest == tie && (kept & 1) == 1));
 }
 
-// roundf(weight·reciprocal + zero_point) within 0…largest. The weight has its sign; the reciprocal is finite and above 0,
-// and negative if `flipped`.
-fn code_of(weight: u32, reciprocal: Magnitude, flipped: bool, zero_point: u32, largest: u32) -> u32 {
-  let value = unpack(weight);
-  if (value.significand == 0) {
+// roundf(weight·reciprocal + zero_point) within 0…largest; 0·∞ counts as 0. Weight and reciprocal have their signs.
+fn code_of(weight: u32, reciprocal: u32, zero_point: u32, largest: u32) -> u32 {
+  // Off by less than 2^-12, whatever the device does: the product is below 512, and a flushed subnormal weight below 2^-26.
+  let estimate = bitcast<f32>(weight) * bitcast<f32>(reciprocal) + f32(zero_point);
+  let nearest = floor(estimate + 0.5);
+  let sure = abs(estimate - nearest) < 0.5 - 1.0 / 1024 && (reciprocal & ~SIGN) < LARGE;
+  var code = u32(clamp(nearest, 0, f32(largest)));
+  // Not an `if`: software adapters run both sides of one for every invocation.
+  for (var doubtful = !sure; doubtful; doubtful = false) {
+    code = exact_code_of(weight, reciprocal, zero_point, largest);
+  }
+  return code;
+}
+
+fn exact_code_of(weight: u32, reciprocal: u32, zero_point: u32, largest: u32) -> u32 {
+  let value = unpack(weight & ~SIGN);
+  let factor = unpack(reciprocal & ~SIGN);
+  let negative = ((weight ^ reciprocal) & SIGN) != 0;
+  if ((reciprocal & ~SIGN) == INFINITY) {
+    return select(largest, 0, negative || value.significand == 0);
+  }
+  if (value.significand == 0 || factor.significand == 0) {
     return zero_point;
   }
-  let negative = (weight >= SIGN) != flipped;
 
   // The product of two 24-bit significands, from 12-bit halves: high · 2^24 + low.
   let a1 = value.significand >> 12;
   let a0 = value.significand & 0xfff;
-  let b1 = reciprocal.significand >> 12;
-  let b0 = reciprocal.significand & 0xfff;
+  let b1 = factor.significand >> 12;
+  let b0 = factor.significand & 0xfff;
   let middle = a1 * b0 + a0 * b1;
   let bottom = a0 * b0 + ((middle & 0xfff) << 12);
   let high = a1 * b1 + (middle >> 12) + (bottom >> 24);
   let low = bottom & 0xffffff;
 
-  var exponent = value.exponent + reciprocal.exponent;
+  var exponent = value.exponent + factor.exponent;
   var product = high;
   var rest = low << 8;
   if (high >= 0x800000) {
@@ -314,25 +326,14 @@ fn quantize(@builtin(global_invocation_id) id: vec3u) {
   if (scale != 0 && scale < INFINITY) {
     reciprocal = divide(ONE, scale);
   }
-  let factor = unpack(reciprocal);
-  let flipped = sign != 0;
+  reciprocal |= sign;
   let per_word = 32 / bits;
   for (var w = 0u; w < words; w++) {
+    let start = w * per_word;
+    let end = min(start + per_word, count);
     var word = 0u;
-    for (var j = 0u; j < per_word; j++) {
-      let i = w * per_word + j;
-      if (i >= count) {
-        break;
-      }
-      var code = zero_point;
-      if (reciprocal == INFINITY) {
-        // ±∞, and 0·∞, which counts as 0.
-        let weight = weight_at(top + i, column);
-        code = select(0u, largest, (weight & ~SIGN) != 0 && (weight >= SIGN) == flipped);
-      } else if (reciprocal != 0) {
-        code = code_of(weight_at(top + i, column), factor, flipped, zero_point, largest);
-      }
-      word |= code << (bits * j);
+    for (var i = start; i < end; i++) {
+      word |= code_of(weight_at(top + i, column), reciprocal, zero_point, largest) << (bits * (i - start));
     }
     codes[at * words + w] = word;
   }

@@ -29,29 +29,50 @@ describe('WebGPU in this browser', () => {
 
 kernelSuite('webgpu', kernelOf);
 
-describe('a lost device', () => {
-  /** A GPU that also gives the device away, so that a test can lose it. */
-  async function losable(): Promise<{ gpu: GPU; lose: () => void }> {
-    const adapter = (await navigator.gpu.requestAdapter())!;
-    const device = await adapter.requestDevice();
-    const own = { requestDevice: () => Promise.resolve(device), info: adapter.info, features: adapter.features };
-    return { gpu: { requestAdapter: () => Promise.resolve(own) } as unknown as GPU, lose: () => device.destroy() };
-  }
+/** A GPU whose one device is at hand, so that a test can meddle with it. */
+async function openGpu(): Promise<{ gpu: GPU; device: GPUDevice }> {
+  const adapter = (await navigator.gpu.requestAdapter())!;
+  const device = await adapter.requestDevice();
+  const own = { requestDevice: () => Promise.resolve(device), info: adapter.info, features: adapter.features };
+  return { gpu: { requestAdapter: () => Promise.resolve(own) } as unknown as GPU, device };
+}
 
+describe('a driver that gets the shader wrong', () => {
+  const tampered = async (from: string, to: string) => {
+    const { gpu, device } = await openGpu();
+    const create = device.createShaderModule.bind(device);
+    device.createShaderModule = (descriptor) => {
+      expect(descriptor.code).toContain(from);
+      return create({ ...descriptor, code: descriptor.code.replace(from, to) });
+    };
+    return createWebGpuKernel(gpu);
+  };
+
+  it('is found out before it quantizes anything', async () => {
+    // Halves rounded down instead of up.
+    expect(await tampered('fraction >= SIGN - slack', 'fraction > SIGN')).toEqual({ ok: false, reason: expect.stringMatching(/wrongly/) });
+  });
+
+  it('is named when it does not compile it', async () => {
+    expect(await tampered('fn pack(', 'fn pack((')).toEqual({ ok: false, reason: expect.stringMatching(/does not accept .* line \d+/) });
+  });
+});
+
+describe('a lost device', () => {
   it('makes calls reject with DeviceLost', async () => {
-    const { gpu, lose } = await losable();
+    const { gpu, device } = await openGpu();
     const kernel = await kernelOf({}, gpu);
     await kernel.quantize(zeros(64, 64), scheme);
-    lose();
+    device.destroy();
     await expect(kernel.quantize(zeros(64, 64), scheme)).rejects.toMatchObject({ name: 'DeviceLost' });
   });
 
   it('makes a call in flight reject with DeviceLost', async () => {
-    const { gpu, lose } = await losable();
+    const { gpu, device } = await openGpu();
     const kernel = await kernelOf({ tileBytes: 1, outputBytes: 1 }, gpu);
     await kernel.quantize(zeros(32, 8), scheme);
     const inFlight = kernel.quantize(zeros(4096, 256), scheme);
-    setTimeout(lose, 20);
+    setTimeout(() => device.destroy(), 20);
     await expect(inFlight).rejects.toMatchObject({ name: 'DeviceLost' });
   });
 });

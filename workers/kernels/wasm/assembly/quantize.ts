@@ -229,6 +229,7 @@ function prepare(
   prepareFour(min1, max1, odd1, wide, symmetric, half, scales + next * (half ? 2 : 4), zeroPoints + next, blocks, 16);
 }
 
+/** The same for four of them, whose `RECIPROCALS` and `ZERO_POINTS` are at `offset`. */
 function prepareFour(
   min: v128, max: v128, notFinite: v128,
   wide: bool, symmetric: bool, half: bool,
