@@ -224,10 +224,10 @@ function whyNotMeasured(sorted: SortedFiles, languageModel: { vocabulary: number
 }
 
 function levelReport({ id, settings, plan, file, perplexity, drift }: LevelInHand): LevelReport {
-  const { baseline, weights, head, embedding, source } = SCHEMES[id].resolve(settings);
+  const { baseline, weights, head, tables, source } = SCHEMES[id].resolve(settings);
   return {
     id, level: formatLevel({ id, settings }), baseline,
-    settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding, source } : {},
+    settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding: tables === 'all' ? tables : tables === 'tokens', source } : {},
     file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, ledger: plan.ledger,
   };
 }

@@ -15,8 +15,11 @@ export interface LevelSettings {
   asymmetric?: boolean;
   /** `keep` leaves the output projection as it is. */
   head?: 'keep';
-  /** Quantize embedding tables too (GatherBlockQuantized). */
-  embedding?: boolean;
+  /**
+   * Quantize the embedding table too (GatherBlockQuantized). `all` takes every table rows are gathered from, positions and
+   * rotary ones included, as onnxruntime's quantizer does when told to quantize Gather: little smaller, a good deal worse.
+   */
+  embedding?: boolean | 'all';
   /** `original` quantizes a float32 model's own weights, as onnxruntime would, instead of the fp16 baseline's. */
   source?: 'original';
 }
@@ -163,7 +166,7 @@ export interface LevelReport {
   level: string;
   baseline: boolean;
   /** Settings in full, as used. */
-  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean; source?: 'baseline' | 'original' };
+  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'all'; source?: 'baseline' | 'original' };
   /** File name of the model written. */
   file: string;
   bytes: number;

@@ -1,8 +1,8 @@
 /** Describes a scanned model for a person: what it holds, of which types, where the bytes are. */
 import type { ElementTypeCount, LayerBytes, ModelSummary, OperatorCount } from './protocol.ts';
-import { recogniseSignature, type ValueInfo as InputInfo } from './evaluate/inputs.ts';
+import { recogniseSignature, signatureOf } from './evaluate/inputs.ts';
 import { elementType } from './onnx/element-types.ts';
-import { elementCount, type Graph, type Model, type Node, type Tensor, type ValueInfo } from './onnx/scan.ts';
+import { elementCount, type Graph, type Model, type Node, type Tensor } from './onnx/scan.ts';
 import { isHalfPrecision, type PlanInput } from './plan/plan.ts';
 
 export function summarize(input: PlanInput): ModelSummary {
@@ -76,21 +76,9 @@ function layers(initializers: readonly Tensor[]): LayerBytes[] {
   return [...found.values()];
 }
 
-/** A graph input or output in the shape onnxruntime gives in a session's metadata. */
-export function signatureOf({ proto }: ValueInfo): InputInfo {
-  const type = proto.type?.value;
-  if (type?.case !== 'tensorType') return { name: proto.name, isTensor: false };
-  return {
-    name: proto.name,
-    isTensor: true,
-    type: elementType(type.value.elemType).name,
-    shape: (type.value.shape?.dim ?? []).map(({ value }) => (value.case === 'dimValue' ? Number(value.value) : value.case === 'dimParam' ? value.value : '')),
-  };
-}
-
 function describeLanguageModel({ model, index, weights }: PlanInput): Pick<ModelSummary, 'languageModel' | 'cacheBytesPerToken'> {
-  const inputs = model.graph.inputs.filter(({ proto }) => !index.initializers.has(proto.name)).map(signatureOf);
-  const signature = recogniseSignature(inputs, model.graph.outputs.map(signatureOf));
+  const inputs = model.graph.inputs.filter(({ proto }) => !index.initializers.has(proto.name)).map(({ proto }) => signatureOf(proto));
+  const signature = recogniseSignature(inputs, model.graph.outputs.map(({ proto }) => signatureOf(proto)));
   if (!signature.ok) return { languageModel: null, cacheBytesPerToken: null };
   const head = weights.matMuls.find(({ nodes }) => nodes.some((use) => use.head));
   // An empty cache has one dimension of 0, which grows by one with every token.

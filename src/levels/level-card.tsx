@@ -122,7 +122,7 @@ function Settings({ level }: { level: Level }) {
       </Setting>
       <Setting label={<Term id="embedding">Quantize embedding</Term>}>
         {(labelId) => (
-          <Switch size="sm" aria-labelledby={labelId} disabled={running} checked={settings.embedding ?? false}
+          <Switch size="sm" aria-labelledby={labelId} disabled={running} checked={Boolean(settings.embedding)}
             onChange={(event) => { edit({ embedding: event.currentTarget.checked }); }} />
         )}
       </Setting>

@@ -4,6 +4,8 @@
  * looks like, and which output holds the logits. Spellings are those of optimum, transformers.js,
  * onnxruntime-genai, torch.onnx and tf2onnx exports.
  */
+import type { ValueInfoProto } from 'onnx-buf';
+import { elementType } from '../onnx/element-types.ts';
 import type { Result } from '../protocol.ts';
 import { failure } from './errors.ts';
 
@@ -13,6 +15,17 @@ export interface ValueInfo {
   isTensor: boolean;
   type?: string;
   shape?: readonly (number | string)[];
+}
+
+/** A graph input or output as the file has it, in the shape onnxruntime gives in a session's metadata. */
+export function signatureOf({ name, type }: ValueInfoProto): ValueInfo {
+  if (type?.value.case !== 'tensorType') return { name, isTensor: false };
+  return {
+    name,
+    isTensor: true,
+    type: elementType(type.value.value.elemType).name,
+    shape: (type.value.value.shape?.dim ?? []).map(({ value }) => (value.case === 'dimValue' ? Number(value.value) : value.case === 'dimParam' ? value.value : '')),
+  };
 }
 
 const FEED_TYPES = ['int64', 'int32', 'float32', 'float16', 'bool', 'int8', 'uint8'] as const;

@@ -6,6 +6,7 @@ import type * as Ort from 'onnxruntime-web';
 import { fromFloat16Array } from '../onnx/float16.ts';
 import type { Result } from '../protocol.ts';
 import { failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
+import { sliceBeforeHead, type SlicedModel } from './scored-positions.ts';
 import { feedData, recogniseSignature, type FeedData, type FeedType, type Signature } from './inputs.ts';
 
 /** The part of onnxruntime-web used here; which build it is, is the caller's business. */
@@ -57,29 +58,43 @@ const TRIAL_LENGTH = 8;
 
 /**
  * Opens a model on the WASM provider and tries it out on a few tokens: logits must come for every position, and
- * must not depend on later tokens.
+ * must not depend on later tokens. Where the graph allows, only the logits that are asked for are computed.
  * Errors: `not-a-language-model`, `inputs-unknown`, `session-failed`, `out-of-memory`.
  */
 async function openLanguageModel(ort: OnnxRuntime, model: Blob): Promise<Result<LanguageModel>> {
+  const sliced = await sliceBeforeHead(model);
+  if (sliced) {
+    const opened = await openGraph(ort, sliced.model, sliced);
+    if (opened.ok || opened.error.code === 'out-of-memory') return opened;
+    // Whatever is wrong, with the slice or with the model, shows on the model as it is.
+  }
+  return openGraph(ort, model, null);
+}
+
+/** The inputs of a graph that take the range of positions to give logits for; null when it gives all. */
+type Range = Pick<SlicedModel, 'first' | 'end'> | null;
+
+async function openGraph(ort: OnnxRuntime, model: Blob, range: Range): Promise<Result<LanguageModel>> {
   let session: Ort.InferenceSession;
   try {
     session = await ort.InferenceSession.create(new Uint8Array(await model.arrayBuffer()), OPTIONS);
   } catch (thrown) {
     return sessionFailure('open', thrown);
   }
-  const opened = await tryOut(ort, session);
+  const opened = await tryOut(ort, session, range);
   if (!opened.ok) await release(session);
   return opened;
 }
 
-async function tryOut(ort: OnnxRuntime, session: Ort.InferenceSession): Promise<Result<LanguageModel>> {
-  const signature = recogniseSignature(session.inputMetadata, session.outputMetadata);
+async function tryOut(ort: OnnxRuntime, session: Ort.InferenceSession, range: Range): Promise<Result<LanguageModel>> {
+  const inputs = session.inputMetadata.filter(({ name }) => name !== range?.first && name !== range?.end);
+  const signature = recogniseSignature(inputs, session.outputMetadata);
   if (!signature.ok) return signature;
-  const run = runner(ort, session, signature.value);
+  const run = runner(ort, session, signature.value, range);
 
   const length = Math.min(TRIAL_LENGTH, signature.value.window ?? TRIAL_LENGTH);
   const ids = new Int32Array(length);
-  const first = await run(ids);
+  const first = await run(ids, 0, length);
   if (!first.ok) return first;
   const { vocabulary, positions } = first.value;
   if (positions < length || vocabulary < 2) {
@@ -87,11 +102,19 @@ async function tryOut(ort: OnnxRuntime, session: Ort.InferenceSession): Promise<
       'Export the model for text generation with logits for all positions, or compare sizes only.');
   }
   ids[length - 1] = 1;
-  const second = await run(ids);
+  const second = await run(ids, 0, length);
   if (!second.ok) return second;
-  if (dependsOnLaterTokens(first.value.values(0, length - 1), second.value.values(0, length - 1))) {
+  if (differ(first.value.values(0, length - 1), second.value.values(0, length - 1), 0.01)) {
     return failure('not-a-language-model', 'The model reads the whole text to predict each token, later tokens included, so perplexity has no meaning for it.',
       'Compare sizes only, or choose a text-generation model.');
+  }
+  if (range) {
+    const from = length >> 1;
+    const part = await run(ids, from, length - from);
+    if (!part.ok) return part;
+    if (part.value.positions !== length - from || differ(second.value.values(from, length - from), part.value.values(0, length - from), 1e-3)) {
+      return failure('internal', 'Logits of a part of the window differ from those of the whole.', 'Report this.');
+    }
   }
 
   return {
@@ -100,13 +123,14 @@ async function tryOut(ort: OnnxRuntime, session: Ort.InferenceSession): Promise<
       vocabulary,
       longest: signature.value.window,
       async logits(windowIds, firstRow, rows) {
-        const output = await run(windowIds);
+        const output = await run(windowIds, firstRow, rows);
         if (!output.ok) return output;
-        if (output.value.vocabulary !== vocabulary || output.value.positions < firstRow + rows) {
+        const from = range ? 0 : firstRow;
+        if (output.value.vocabulary !== vocabulary || output.value.positions < from + rows) {
           return failure('session-failed', 'The model gave fewer logits than it was asked for.', 'Choose another export of the model.',
             `${output.value.positions} positions of ${output.value.vocabulary}, expected ${windowIds.length} of ${vocabulary}`);
         }
-        return { ok: true, value: output.value.values(firstRow, rows) };
+        return { ok: true, value: output.value.values(from, rows) };
       },
       release: () => release(session),
     },
@@ -120,15 +144,18 @@ interface Logits {
   values(first: number, rows: number): Float32Array;
 }
 
-function runner(ort: OnnxRuntime, session: Ort.InferenceSession, signature: Signature): (ids: Int32Array) => Promise<Result<Logits>> {
+/** Runs over `ids`; where the graph takes a range, its logits are those of positions `first` to `first + rows − 1`. */
+function runner(ort: OnnxRuntime, session: Ort.InferenceSession, signature: Signature, range: Range): (ids: Int32Array, first: number, rows: number) => Promise<Result<Logits>> {
   const { name } = signature.logits;
-  return async (ids) => {
+  const int64 = (value: number) => new ort.Tensor('int64', BigInt64Array.of(BigInt(value)), [1]);
+  return async (ids, first, rows) => {
     const window = signature.window ?? ids.length;
     try {
       const feeds = Object.fromEntries(signature.feeds.map((feed) => {
         const { data, dims } = feedData(feed, ids, window);
         return [feed.name, tensor(ort, feed.type, data, dims)];
       }));
+      if (range) Object.assign(feeds, { [range.first]: int64(first), [range.end]: int64(first + rows) });
       // Only the logits are asked for: the cache the graph also makes is never copied out of the heap.
       const { [name]: output } = await session.run(feeds, [name]);
       if (!output) return failure('session-failed', 'The model gave no logits.', 'Choose another export of the model.', name);
@@ -165,8 +192,8 @@ function tensor(ort: OnnxRuntime, type: FeedType, data: FeedData, dims: number[]
   return new ort.Tensor(type, values, dims);
 }
 
-/** Whether the same prefix got other logits: a difference beyond rounding, against how far the logits spread. */
-function dependsOnLaterTokens(before: Float32Array, after: Float32Array): boolean {
+/** Whether the same positions got other logits: a difference above `share` of how far the logits spread. */
+function differ(before: Float32Array, after: Float32Array, share: number): boolean {
   let largest = 0;
   let low = Infinity;
   let high = -Infinity;
@@ -177,7 +204,7 @@ function dependsOnLaterTokens(before: Float32Array, after: Float32Array): boolea
     high = Math.max(high, value);
     largest = Math.max(largest, Math.abs(value - after[index]!));
   }
-  return largest > 0.01 * Math.max(0, high - low);
+  return largest > share * Math.max(0, high - low);
 }
 
 function sessionFailure(doing: 'open' | 'run', thrown: unknown): Failure {

@@ -24,7 +24,12 @@ export interface MatMulWeight {
 }
 
 /** A table [V, D] that Gather nodes take rows of by token id. */
-export interface EmbeddingTable { tensor: Tensor; rows: number; width: number; type: number; nodes: { node: Node; via: Via }[] }
+export interface EmbeddingTable {
+  tensor: Tensor; rows: number; width: number; type: number;
+  /** Whether its rows are looked up by token ids; position and rotary tables are not. */
+  tokens: boolean;
+  nodes: { node: Node; via: Via }[];
+}
 
 export interface Weights { matMuls: MatMulWeight[]; embeddings: EmbeddingTable[] }
 
@@ -45,12 +50,13 @@ export function findWeights(index: GraphIndex): Weights {
       };
       known.nodes.push({ node, via: weight.via, head: heads.has(node) });
       matMuls.set(key, known);
-    } else if (node.type === 'Gather' && isTokenLookup(index, node)) {
+    } else if (node.type === 'Gather' && intAttribute(node, 'axis', 0) === 0) {
       const table = constantMatrix(index, node.inputs[0] ?? '');
-      if (table?.layout !== 'kn') continue;
+      if (table?.layout !== 'kn' || !isFloat(table.tensor)) continue;
       const { tensor, type, via } = table;
       const [rows = 0, width = 0] = tensor.dims;
-      const known = embeddings.get(tensor.name) ?? { tensor, rows, width, type, nodes: [] };
+      const known = embeddings.get(tensor.name) ?? { tensor, rows, width, type, tokens: false, nodes: [] };
+      known.tokens ||= isTokenLookup(index, node);
       known.nodes.push({ node, via });
       embeddings.set(tensor.name, known);
     }
@@ -79,6 +85,10 @@ function constantMatrix(index: GraphIndex, value: string): { tensor: Tensor; lay
     name = node.inputs[0] ?? '';
   }
   return null;
+}
+
+function isFloat({ type }: Tensor): boolean {
+  return type === FLOAT32 || type === FLOAT16;
 }
 
 /** Between the output projection and the graph's output stand at most a few operators that act on single elements. */
@@ -113,7 +123,6 @@ const NOT_TOKENS = /position|mask|type|segment/i;
 
 /** Whether a Gather's indices are a graph input that holds token ids; position and segment tables are left alone. */
 function isTokenLookup(index: GraphIndex, gather: Node): boolean {
-  if (intAttribute(gather, 'axis', 0) !== 0) return false;
   let value = gather.inputs[1] ?? '';
   for (let steps = 0; steps < 8; steps++) {
     if (index.inputs.has(value) && !index.initializers.has(value)) return !NOT_TOKENS.test(value);

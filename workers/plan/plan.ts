@@ -153,7 +153,9 @@ function planBlocked(input: PlanInput, scheme: Scheme, level: ResolvedLevel, wei
 
   const tables = new Map<Tensor, EmbeddingTable>();
   for (const table of input.weights.embeddings) {
-    const why = level.embedding ? whyNotBlocked(table.tensor, table.type, table.width, table.rows, weights) ?? whyNotTable(table, weights) : 'embedding table; the embedding setting quantizes it';
+    const asked = level.tables === 'all' || (level.tables === 'tokens' && table.tokens);
+    const why = asked ? whyNotBlocked(table.tensor, table.type, table.width, table.rows, weights) ?? whyNotTable(table, weights)
+      : table.tokens ? 'embedding table; the embedding setting quantizes it' : 'table looked up by something else than tokens, such as positions: kept exact';
     if (why === null) tables.set(table.tensor, table);
     else whyKept.set(table.tensor, why);
   }

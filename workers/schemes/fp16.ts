@@ -5,6 +5,6 @@ export const fp16: Scheme = {
   id: 'fp16',
   element: 'float16',
   keys: [],
-  resolve: () => ({ id: 'fp16', baseline: true, weights: null, head: false, embedding: false, source: 'original' }),
+  resolve: () => ({ id: 'fp16', baseline: true, weights: null, head: false, tables: 'none', source: 'original' }),
   suffix: () => '_fp16',
 };

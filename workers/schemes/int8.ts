@@ -1,5 +1,5 @@
 /** int8, weights only: MatMulNBits with 8 bits, block 32, symmetric; activations stay floating point. */
-import { settingsSuffix, type Scheme } from './scheme.ts';
+import { settingsSuffix, tablesOf, type Scheme } from './scheme.ts';
 
 export const int8: Scheme = {
   id: 'int8',
@@ -7,7 +7,7 @@ export const int8: Scheme = {
   keys: ['head', 'embedding', 'source'],
   resolve: (settings) => ({
     id: 'int8', baseline: false, weights: { bits: 8, block: 32, symmetric: true },
-    head: settings.head !== 'keep', embedding: settings.embedding ?? false, source: settings.source ?? 'baseline',
+    head: settings.head !== 'keep', tables: tablesOf(settings), source: settings.source ?? 'baseline',
   }),
   suffix: (settings) => `_int8${settingsSuffix(settings, 32)}`,
 };

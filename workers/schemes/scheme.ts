@@ -16,8 +16,8 @@ export interface ResolvedLevel {
   weights: BlockedWeights | null;
   /** Quantize the output projection. */
   head: boolean;
-  /** Quantize embedding tables. */
-  embedding: boolean;
+  /** Which tables that Gather takes rows of are quantized: none, those looked up by token, or positions and rotary ones too. */
+  tables: 'none' | 'tokens' | 'all';
   /** Whether levels are made of the fp16 baseline's weights or of the model's own. */
   source: 'baseline' | 'original';
 }
@@ -33,13 +33,17 @@ export interface Scheme {
   suffix(settings: LevelSettings): string;
 }
 
+export function tablesOf({ embedding }: LevelSettings): ResolvedLevel['tables'] {
+  return embedding === 'all' ? 'all' : embedding ? 'tokens' : 'none';
+}
+
 /** The parts of a file name that tell settings apart: `_block128_asymmetric`. */
 export function settingsSuffix(settings: LevelSettings, defaultBlock: BlockSize): string {
   return [
     settings.block !== undefined && settings.block !== defaultBlock ? `_block${settings.block}` : '',
     settings.asymmetric ? '_asymmetric' : '',
     settings.head === 'keep' ? '_head-kept' : '',
-    settings.embedding ? '_embedding' : '',
+    settings.embedding === 'all' ? '_all-tables' : settings.embedding ? '_embedding' : '',
     settings.source === 'original' ? '_from-original' : '',
   ].join('');
 }

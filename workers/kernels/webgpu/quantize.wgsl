@@ -164,21 +164,14 @@ fn float_to_half(float: u32) -> u32 {
   return kept + select(0u, 1u, rest > tie || (rest == tie && (kept & 1) == 1));
 }
 
-// roundf(weight·reciprocal + zero_point) within 0…largest; 0·∞ counts as 0. Weight and reciprocal have their signs.
-fn code_of(weight: u32, reciprocal: u32, zero_point: u32, largest: u32) -> u32 {
-  // Off by less than 2^-12, whatever the device does: the product is below 512, and a flushed subnormal weight below 2^-26.
-  let estimate = bitcast<f32>(weight) * bitcast<f32>(reciprocal) + f32(zero_point);
-  let nearest = floor(estimate + 0.5);
-  let sure = abs(estimate - nearest) < 0.5 - 1.0 / 1024 && (reciprocal & ~SIGN) < LARGE;
-  var code = u32(clamp(nearest, 0, f32(largest)));
-  // Not an `if`: software adapters run both sides of one for every invocation.
-  for (var doubtful = !sure; doubtful; doubtful = false) {
-    code = exact_code_of(weight, reciprocal, zero_point, largest);
-  }
-  return code;
+// weight·reciprocal + zero_point, off by less than 2^-12 whatever the device does: the product is below 512, and a
+// subnormal weight taken as 0 stands for less than 2^-26 unless the reciprocal is `LARGE`.
+fn estimate(weight: u32, reciprocal: u32, zero_point: u32) -> f32 {
+  return bitcast<f32>(weight) * bitcast<f32>(reciprocal) + f32(zero_point);
 }
 
-fn exact_code_of(weight: u32, reciprocal: u32, zero_point: u32, largest: u32) -> u32 {
+// roundf(weight·reciprocal + zero_point) within 0…largest; 0·∞ counts as 0. Weight and reciprocal have their signs.
+fn code_of(weight: u32, reciprocal: u32, zero_point: u32, largest: u32) -> u32 {
   let value = unpack(weight & ~SIGN);
   let factor = unpack(reciprocal & ~SIGN);
   let negative = ((weight ^ reciprocal) & SIGN) != 0;
@@ -327,15 +320,30 @@ fn quantize(@builtin(global_invocation_id) id: vec3u) {
     reciprocal = divide(ONE, scale);
   }
   reciprocal |= sign;
+  let large = (reciprocal & ~SIGN) >= LARGE;
   let per_word = 32 / bits;
-  for (var w = 0u; w < words; w++) {
-    let start = w * per_word;
-    let end = min(start + per_word, count);
-    var word = 0u;
-    for (var i = start; i < end; i++) {
-      word |= code_of(weight_at(top + i, column), reciprocal, zero_point, largest) << (bits * (i - start));
+  // 32 elements at a time: estimates of all, then the doubtful ones again.
+  for (var start = 0u; start < block; start += 32) {
+    var doubtful = 0u;
+    for (var w = start / per_word; w < min(words, start / per_word + bits); w++) {
+      var word = 0u;
+      let end = min((w + 1) * per_word, count);
+      for (var i = w * per_word; i < end; i++) {
+        let value = estimate(weight_at(top + i, column), reciprocal, zero_point);
+        let nearest = floor(value + 0.5);
+        word |= (u32(clamp(nearest, 0, f32(largest))) & largest) << (bits * (i % per_word));
+        let sure = !large && abs(value - nearest) < 0.5 - 1.0 / 1024;
+        doubtful |= select(1u, 0u, sure) << (i - start);
+      }
+      codes[at * words + w] = word;
     }
-    codes[at * words + w] = word;
+    for (; doubtful != 0; doubtful &= doubtful - 1) {
+      let i = start + firstTrailingBit(doubtful);
+      let code = code_of(weight_at(top + i, column), reciprocal, zero_point, largest);
+      let w = at * words + i / per_word;
+      let shift = bits * (i % per_word);
+      codes[w] = (codes[w] & ~(largest << shift)) | (code << shift);
+    }
   }
 }
 

@@ -1,0 +1,144 @@
+import { readFile } from 'node:fs/promises';
+import * as ort from 'onnxruntime-web';
+import { describe, expect, it } from 'vitest';
+import { encode, graph, model, node, randomValues, tensor, tinyLanguageModel, value } from '../../models/build.ts';
+import { fromFloat16Array } from '../onnx/float16.ts';
+import type { GraphProto, NodeProto } from 'onnx-buf';
+import { quantize, scanBytes } from '../test-support.ts';
+import { sliceBeforeHead } from './scored-positions.ts';
+import { wasmRuntime, type LanguageModel } from './session.ts';
+import { tinyModel } from './test-models.ts';
+
+const blobOf = (bytes: Uint8Array) => new Blob([bytes as Uint8Array<ArrayBuffer>]);
+
+const opened = async (model: Blob): Promise<LanguageModel> => {
+  const result = await wasmRuntime(ort, 1).open(model);
+  if (!result.ok) throw new Error(`${result.error.message} ${result.error.details}`);
+  return result.value;
+};
+
+/** Logits of the whole window from a model that is only ids in, logits out, as it is. */
+async function wholeLogits(bytes: Uint8Array, ids: Int32Array): Promise<Float32Array> {
+  const session = await ort.InferenceSession.create(bytes);
+  const { logits } = await session.run({ input_ids: new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]) });
+  await session.release();
+  const data = logits?.data as Float32Array | Uint16Array;
+  return data instanceof Float32Array ? data : fromFloat16Array(new Uint16Array(data.buffer, data.byteOffset, data.length));
+}
+
+const IDS = Int32Array.from({ length: 48 }, (_, index) => (index * 37) % 256);
+
+describe.each(['float32', 'float16'] as const)('logits of scored positions only, %s', (type) => {
+  it.each([true, false])('are those of the whole window, bit for bit, at every level (tied: %s)', async (tied) => {
+    const original = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type, tied });
+    const levels = await Promise.all(['fp16', 'int8', 'int8:head=keep', 'int4:block=16,asymmetric', 'int4:embedding'].map(async (level) => (await quantize(original, level)).bytes));
+    for (const bytes of [original, ...levels]) {
+      expect(await sliceBeforeHead(blobOf(bytes))).not.toBeNull();
+      const whole = await wholeLogits(bytes, IDS);
+      const language = await opened(blobOf(bytes));
+      for (const [first, rows] of [[24, 23], [0, 48], [47, 1], [0, 1]] as const) {
+        expect(await language.logits(IDS, first, rows)).toEqual({ ok: true, value: whole.slice(first * 256, (first + rows) * 256) });
+      }
+      await language.release();
+    }
+  });
+});
+
+describe('the sliced graph', () => {
+  it('gives the sample model\'s logits bit for bit, at fp16 and int4', async () => {
+    const sample = await readFile(new URL('../../models/sample/model_fp16.onnx', import.meta.url));
+    const ids = Int32Array.from({ length: 64 }, (_, index) => (index * 997) % 4096);
+    for (const bytes of [sample, (await quantize(sample, 'int4')).bytes]) {
+      const sliced = await sliceBeforeHead(blobOf(bytes));
+      expect(sliced).not.toBeNull();
+      const language = await opened(blobOf(bytes));
+      const whole = await language.logits(ids, 0, 64);
+      const half = await language.logits(ids, 32, 31);
+      if (!whole.ok || !half.ok) throw new Error('no logits');
+      expect(half.value).toEqual(whole.value.slice(32 * 4096, 63 * 4096));
+      await language.release();
+    }
+  }, 60_000);
+
+  it('differs from the model by the slice and by nothing else', async () => {
+    const bytes = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true });
+    const sliced = await sliceBeforeHead(blobOf(bytes));
+    const before = await scanBytes(bytes);
+    const after = await scanBytes(new Uint8Array(await sliced?.model.arrayBuffer() ?? new ArrayBuffer(0)));
+    expect(after.graph.nodes.map(({ type }) => type)).toEqual(before.graph.nodes.flatMap(({ type, inputs }) => (inputs[1] === 'head_t' ? ['Slice', type] : [type])));
+    expect(after.graph.inputs.map(({ proto }) => proto.name)).toEqual(['input_ids', sliced?.first, sliced?.end]);
+    expect(after.graph.initializers.map(({ name, bytes: size }) => [name, size])).toEqual([...before.graph.initializers.map(({ name, bytes: size }) => [name, size]), ['scored_axes', 8]]);
+    expect(after.opsets).toEqual(before.opsets);
+  });
+});
+
+const V = 32;
+const D = 8;
+type Shape = Parameters<typeof value>[2];
+
+/** ids → Gather → `nodes`, which make `logits` of `hidden` [batch, sequence, 8]. */
+function withHead(nodes: NodeProto[], { output = ['batch', 'sequence', V] as Shape, more = {} as Partial<GraphProto>, opset = 17 } = {}): Uint8Array {
+  const body = graph({
+    node: [node('Gather', ['table', 'input_ids'], ['embedded']), node('Tanh', ['embedded'], ['hidden']), ...nodes],
+    initializer: [
+      tensor('table', 'float32', [V, D], randomValues(1, V * D)), tensor('head', 'float32', [D, V], randomValues(2, V * D)),
+      tensor('bias', 'float32', [V], randomValues(3, V)), tensor('cap', 'float32', [], [3]),
+      tensor('batched_head', 'float32', [1, D, V], randomValues(2, V * D)), tensor('by_position', 'float32', [1, 6, 1], [1, 2, 3, 4, 5, 6]),
+      tensor('flat', 'int64', [2], [-1, D]), tensor('rows', 'int64', [3], [1, -1, V]),
+    ],
+    input: [value('input_ids', 'int64', ['batch', 'sequence'])],
+    output: [value('logits', 'float32', output)],
+  });
+  return encode(model(Object.assign(body, { output: [...body.output, ...more.output ?? []], valueInfo: more.valueInfo ?? [] }), opset));
+}
+
+const SOFT_CAPPED = [
+  node('MatMul', ['hidden', 'head'], ['projected']), node('Add', ['projected', 'bias'], ['biased']),
+  node('Div', ['biased', 'cap'], ['scaled']), node('Tanh', ['scaled'], ['capped']), node('Mul', ['cap', 'capped'], ['logits']),
+];
+
+describe('a head is sliced', () => {
+  it.each<{ when: string; bytes: Uint8Array }>([
+    { when: 'it has a bias and a soft cap', bytes: withHead(SOFT_CAPPED) },
+    { when: 'shapes are noted for values behind it', bytes: withHead(SOFT_CAPPED, { more: { valueInfo: [value('projected', 'float32', ['batch', 'sequence', V]), value('hidden', 'float32', ['batch', 'sequence', D])] } }) },
+    { when: 'the sequence is of fixed length', bytes: withHead(SOFT_CAPPED, { output: [1, 48, V] }) },
+    { when: 'another output shows the hidden states', bytes: withHead(SOFT_CAPPED, { more: { output: [value('hidden', 'float32', ['batch', 'sequence', D])] } }) },
+    { when: 'a Cast in front has other uses', bytes: withHead([
+      node('Cast', ['hidden'], ['half'], { to: 10 }), node('Cast', ['half'], ['again'], { to: 1 }), node('Cast', ['half'], ['other'], { to: 1 }), node('MatMul', ['again', 'head'], ['logits']),
+    ], { more: { output: [value('other', 'float32', ['batch', 'sequence', D])] } }) },
+    { when: 'the names of its inputs are taken', bytes: withHead([node('Tanh', ['hidden'], ['scored_first']), node('MatMul', ['scored_first', 'head'], ['logits'])]) },
+  ])('when $when', async ({ bytes }) => {
+    expect(await sliceBeforeHead(blobOf(bytes))).not.toBeNull();
+    const ids = IDS.map((id) => id % V);
+    const whole = await wholeLogits(bytes, ids);
+    const language = await opened(blobOf(bytes));
+    expect(await language.logits(ids, 24, 23)).toEqual({ ok: true, value: whole.slice(24 * V, 47 * V) });
+  });
+});
+
+describe('a head is left alone', () => {
+  it.each<{ when: string; bytes: Uint8Array | Blob }>([
+    { when: 'its result is an output too', bytes: withHead(SOFT_CAPPED, { more: { output: [value('projected', 'float32', ['batch', 'sequence', V])] } }) },
+    { when: 'something else uses its result', bytes: withHead([...SOFT_CAPPED, node('Tanh', ['projected'], ['other'])], { more: { output: [value('other', 'float32', ['batch', 'sequence', V])] } }) },
+    { when: 'something else uses the logits', bytes: withHead([...SOFT_CAPPED, node('Tanh', ['logits'], ['other'])], { more: { output: [value('other', 'float32', ['batch', 'sequence', V])] } }) },
+    { when: 'the matrix is not constant', bytes: withHead([node('Tanh', ['head'], ['made']), node('MatMul', ['hidden', 'made'], ['logits'])]) },
+    { when: 'the matrix has a batch axis', bytes: withHead([node('MatMul', ['hidden', 'batched_head'], ['logits'])]) },
+    { when: 'positions are scaled each by their own', bytes: withHead([node('MatMul', ['hidden', 'head'], ['projected']), node('Mul', ['projected', 'by_position'], ['logits'])]) },
+    { when: 'it is multiplied by something computed', bytes: withHead([node('MatMul', ['hidden', 'head'], ['projected']), node('MatMul', ['hidden', 'head'], ['gate']), node('Mul', ['projected', 'gate'], ['logits'])]) },
+    { when: 'positions see each other behind it', bytes: withHead([node('MatMul', ['hidden', 'head'], ['projected']), node('Softmax', ['projected'], ['logits'], { axis: 1 })]) },
+    { when: 'batch and sequence are folded together', bytes: withHead([node('Reshape', ['hidden', 'flat'], ['folded']), node('MatMul', ['folded', 'head'], ['projected']), node('Reshape', ['projected', 'rows'], ['logits'])]) },
+    { when: 'the logits have no sequence axis of their own', bytes: withHead([node('Reshape', ['hidden', 'flat'], ['folded']), node('MatMul', ['folded', 'head'], ['logits'])], { output: ['rows', V] }) },
+    { when: 'the operator set is too old for a Slice with inputs', bytes: withHead(SOFT_CAPPED, { opset: 9 }) },
+    { when: 'the file is no model', bytes: new Blob(['not a model']) },
+    { when: 'the model is cut off', bytes: tinyModel({ vocabulary: 50 }).slice(0, 300) },
+  ])('when $when', async ({ bytes }) => {
+    expect(await sliceBeforeHead(bytes instanceof Blob ? bytes : blobOf(bytes))).toBeNull();
+  });
+
+  it('and its logits are cut to what is asked for', async () => {
+    const bytes = withHead([node('Reshape', ['hidden', 'flat'], ['folded']), node('MatMul', ['folded', 'head'], ['projected']), node('Reshape', ['projected', 'rows'], ['logits'])]);
+    const ids = IDS.map((id) => id % V);
+    const whole = await wholeLogits(bytes, ids);
+    expect(await (await opened(blobOf(bytes))).logits(ids, 24, 23)).toEqual({ ok: true, value: whole.slice(24 * V, 47 * V) });
+  });
+});
