@@ -23,11 +23,11 @@ export async function make(recipe: Recipe, source: ByteSource, kernel: Kernel, s
   const { layout, k, n, scheme } = recipe;
   const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal);
   if (!isFinite(quantized, type)) {
-    fail('weights-not-finite', `The weight ${recipe.tensor.name} holds values that are not finite numbers (NaN or infinity).`,
+    fail('weights-not-finite', `The weight ${recipe.tensor.name} holds NaN, infinity, or numbers too large to work with.`,
       'The model itself is broken there: export it again, or check the training run.');
   }
   const parts = new Map([['codes', quantized.codes], ['rows', withoutPadding(quantized.codes, k, n, scheme.bits)], ['scales', quantized.scales]]);
-  if (quantized.zeroPoints) parts.set('zeroPoints', quantized.zeroPoints);
+  if (quantized.zeroPoints) parts.set('zeroPoints', fillLastHalf(quantized.zeroPoints, n, Math.ceil(k / scheme.block), scheme.bits));
   return parts;
 }
 
@@ -46,6 +46,15 @@ function isFinite({ scales }: QuantizedMatrix, type: 'float16' | 'float32'): boo
     for (let i = 0; i < scales.byteLength; i += 4) if ((view.getUint32(i, true) & 0x7f800000) === 0x7f800000) return false;
   }
   return true;
+}
+
+/** An odd number of 4-bit zero points leaves half a byte in each row; onnxruntime fills it with the default, 8. */
+function fillLastHalf(zeroPoints: Uint8Array, n: number, blocks: number, bits: number): Uint8Array {
+  if (bits !== 4 || blocks % 2 === 0) return zeroPoints;
+  const stride = zeroPoints.length / n;
+  const filled = zeroPoints.slice();
+  for (let last = stride - 1; last < filled.length; last += stride) filled[last] = (filled[last] ?? 0) | 0x80;
+  return filled;
 }
 
 /** Rows of k codes without what fills up the last block. */

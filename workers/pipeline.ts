@@ -227,7 +227,7 @@ function levelReport({ id, settings, plan, file, perplexity, drift }: LevelInHan
   const { baseline, weights, head, tables, source } = SCHEMES[id].resolve(settings);
   return {
     id, level: formatLevel({ id, settings }), baseline,
-    settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding: tables === 'all' ? tables : tables === 'tokens', source } : {},
+    settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source } : {},
     file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, ledger: plan.ledger,
   };
 }

@@ -16,10 +16,11 @@ export interface LevelSettings {
   /** `keep` leaves the output projection as it is. */
   head?: 'keep';
   /**
-   * Quantize the embedding table too (GatherBlockQuantized). `all` takes every table rows are gathered from, positions and
-   * rotary ones included, as onnxruntime's quantizer does when told to quantize Gather: little smaller, a good deal worse.
+   * Quantize embedding tables too (GatherBlockQuantized): every table rows are gathered from, positions and rotary ones
+   * included, as onnxruntime's quantizer does when told to quantize Gather. `tokens` takes only those looked up by token:
+   * hardly larger and a good deal better.
    */
-  embedding?: boolean | 'all';
+  embedding?: boolean | 'tokens';
   /** `original` quantizes a float32 model's own weights, as onnxruntime would, instead of the fp16 baseline's. */
   source?: 'original';
 }
@@ -166,7 +167,7 @@ export interface LevelReport {
   level: string;
   baseline: boolean;
   /** Settings in full, as used. */
-  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'all'; source?: 'baseline' | 'original' };
+  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'tokens'; source?: 'baseline' | 'original' };
   /** File name of the model written. */
   file: string;
   bytes: number;

@@ -123,7 +123,7 @@ function Settings({ level }: { level: Level }) {
       <Setting label={<Term id="embedding">Quantize embedding</Term>}>
         {(labelId) => (
           <Switch size="sm" aria-labelledby={labelId} disabled={running} checked={Boolean(settings.embedding)}
-            onChange={(event) => { edit({ embedding: event.currentTarget.checked }); }} />
+            onChange={(event) => { edit({ embedding: event.currentTarget.checked && 'tokens' }); }} />
         )}
       </Setting>
     </div>

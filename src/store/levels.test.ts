@@ -54,7 +54,7 @@ describe('levels', () => {
     levels = editLevel(levels, at(2).uid, { block: 32, asymmetric: false });
     expect(levelName(at(2))).toBe('int4');
     expect(levelName({ id: 'int4', settings: { block: 128, asymmetric: true } })).toBe('int4 block 128 asymmetric');
-    expect(levelName({ id: 'int8', settings: { head: 'keep', embedding: true } })).toBe('int8 head kept embedding');
+    expect(levelName({ id: 'int8', settings: { head: 'keep', embedding: 'tokens' } })).toBe('int8 head kept embedding');
     expect(describeSettings({ id: 'int4', settings: {} })).toBe('block 32, symmetric, head quantized, embedding kept');
   });
 

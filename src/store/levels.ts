@@ -64,7 +64,7 @@ export function normalize(id: LevelId, settings: LevelSettings | LevelReport['se
     ...(id === 'int4' && settings.block !== undefined && settings.block !== DEFAULT_BLOCK ? { block: settings.block } : {}),
     ...(id === 'int4' && settings.asymmetric ? { asymmetric: true } : {}),
     ...(settings.head === 'keep' ? { head: 'keep' as const } : {}),
-    ...(settings.embedding ? { embedding: true } : {}),
+    ...(settings.embedding ? { embedding: settings.embedding } : {}),
   };
 }
 
@@ -80,7 +80,7 @@ export function settingWords({ id, settings }: Pick<Level, 'id' | 'settings'>): 
     ...(block === undefined ? [] : [`block ${block}`]),
     ...(asymmetric ? ['asymmetric'] : []),
     ...(head ? ['head kept'] : []),
-    ...(embedding ? ['embedding'] : []),
+    ...(embedding ? [embedding === 'tokens' ? 'embedding' : 'all tables'] : []),
   ];
 }
 
@@ -92,7 +92,7 @@ export function describeSettings({ id, settings }: Pick<Level, 'id' | 'settings'
     `block ${id === 'int4' ? block ?? DEFAULT_BLOCK : DEFAULT_BLOCK}`,
     id === 'int4' && asymmetric ? 'asymmetric' : 'symmetric',
     head === 'keep' ? 'head kept' : 'head quantized',
-    embedding ? 'embedding quantized' : 'embedding kept',
+    embedding ? (embedding === 'tokens' ? 'embedding quantized' : 'embedding and position tables quantized') : 'embedding kept',
   ].join(', ');
 }
 

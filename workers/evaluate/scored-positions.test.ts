@@ -3,8 +3,9 @@ import * as ort from 'onnxruntime-web';
 import { describe, expect, it } from 'vitest';
 import { encode, graph, model, node, randomValues, tensor, tinyLanguageModel, value } from '../../models/build.ts';
 import { fromFloat16Array } from '../onnx/float16.ts';
-import type { GraphProto, NodeProto } from 'onnx-buf';
+import type { NodeProto, ValueInfoProto } from 'onnx-buf';
 import { quantize, scanBytes } from '../test-support.ts';
+import { evaluate, type EvaluationJob } from './evaluate.ts';
 import { sliceBeforeHead } from './scored-positions.ts';
 import { wasmRuntime, type LanguageModel } from './session.ts';
 import { tinyModel } from './test-models.ts';
@@ -17,10 +18,14 @@ const opened = async (model: Blob): Promise<LanguageModel> => {
   return result.value;
 };
 
-/** Logits of the whole window from a model that is only ids in, logits out, as it is. */
-async function wholeLogits(bytes: Uint8Array, ids: Int32Array): Promise<Float32Array> {
-  const session = await ort.InferenceSession.create(bytes);
-  const { logits } = await session.run({ input_ids: new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]) });
+/** Logits of a model that is only ids in, logits out, straight from the runtime. */
+async function run(model: Blob, ids: Int32Array, range: Record<string, number> = {}): Promise<Float32Array> {
+  const session = await ort.InferenceSession.create(new Uint8Array(await model.arrayBuffer()), { logSeverityLevel: 3 });
+  const int64 = (values: bigint[], dims: number[]) => new ort.Tensor('int64', BigInt64Array.from(values), dims);
+  const { logits } = await session.run({
+    input_ids: int64(Array.from(ids, BigInt), [1, ids.length]),
+    ...Object.fromEntries(Object.entries(range).map(([name, value]) => [name, int64([BigInt(value)], [1])])),
+  });
   await session.release();
   const data = logits?.data as Float32Array | Uint16Array;
   return data instanceof Float32Array ? data : fromFloat16Array(new Uint16Array(data.buffer, data.byteOffset, data.length));
@@ -34,7 +39,7 @@ describe.each(['float32', 'float16'] as const)('logits of scored positions only,
     const levels = await Promise.all(['fp16', 'int8', 'int8:head=keep', 'int4:block=16,asymmetric', 'int4:embedding'].map(async (level) => (await quantize(original, level)).bytes));
     for (const bytes of [original, ...levels]) {
       expect(await sliceBeforeHead(blobOf(bytes))).not.toBeNull();
-      const whole = await wholeLogits(bytes, IDS);
+      const whole = await run(blobOf(bytes), IDS);
       const language = await opened(blobOf(bytes));
       for (const [first, rows] of [[24, 23], [0, 48], [47, 1], [0, 1]] as const) {
         expect(await language.logits(IDS, first, rows)).toEqual({ ok: true, value: whole.slice(first * 256, (first + rows) * 256) });
@@ -72,12 +77,34 @@ describe('the sliced graph', () => {
   });
 });
 
+describe('statistics', () => {
+  it('of the sample model and its int4 level are those of an evaluation that computes all logits', async () => {
+    const sample = (name: string) => readFile(new URL(`../../models/sample/${name}`, import.meta.url));
+    const baseline = await sample('model_fp16.onnx');
+    const job: EvaluationJob = {
+      baseline: { key: 'fp16', model: blobOf(baseline) }, levels: [{ key: 'int4', model: blobOf((await quantize(baseline, 'int4')).bytes) }],
+      tokenizerJson: (await sample('tokenizer.json')).toString('utf8'), tokenizerConfig: (await sample('tokenizer_config.json')).toString('utf8'),
+      text: 'It was a clear steel-blue day. The firmaments of air and sea were hardly separable in that all-pervading azure. '.repeat(60),
+      textName: 'text', maxTokens: 1024, threads: 1,
+    };
+    const [asked, all] = [await evaluate(wasmRuntime(ort, 1, 'asked'), job, () => undefined), await evaluate(wasmRuntime(ort, 1, 'all'), job, () => undefined)];
+    expect(asked.ok && asked.value.protocol.chunks).toBe(2);
+    expect(asked).toEqual(all);
+  }, 120_000);
+});
+
 const V = 32;
 const D = 8;
-type Shape = Parameters<typeof value>[2];
+
+interface Head {
+  /** Shape of the logits. */
+  output?: (number | string)[];
+  more?: { output?: ValueInfoProto[]; valueInfo?: ValueInfoProto[] };
+  opset?: number;
+}
 
 /** ids → Gather → `nodes`, which make `logits` of `hidden` [batch, sequence, 8]. */
-function withHead(nodes: NodeProto[], { output = ['batch', 'sequence', V] as Shape, more = {} as Partial<GraphProto>, opset = 17 } = {}): Uint8Array {
+function withHead(nodes: NodeProto[], { output = ['batch', 'sequence', V], more = {}, opset = 17 }: Head = {}): Uint8Array {
   const body = graph({
     node: [node('Gather', ['table', 'input_ids'], ['embedded']), node('Tanh', ['embedded'], ['hidden']), ...nodes],
     initializer: [
@@ -89,7 +116,7 @@ function withHead(nodes: NodeProto[], { output = ['batch', 'sequence', V] as Sha
     input: [value('input_ids', 'int64', ['batch', 'sequence'])],
     output: [value('logits', 'float32', output)],
   });
-  return encode(model(Object.assign(body, { output: [...body.output, ...more.output ?? []], valueInfo: more.valueInfo ?? [] }), opset));
+  return encode(model(Object.assign(body, { output: [...body.output, ...(more.output ?? [])], valueInfo: more.valueInfo ?? [] }), opset));
 }
 
 const SOFT_CAPPED = [
@@ -108,11 +135,12 @@ describe('a head is sliced', () => {
     ], { more: { output: [value('other', 'float32', ['batch', 'sequence', D])] } }) },
     { when: 'the names of its inputs are taken', bytes: withHead([node('Tanh', ['hidden'], ['scored_first']), node('MatMul', ['scored_first', 'head'], ['logits'])]) },
   ])('when $when', async ({ bytes }) => {
-    expect(await sliceBeforeHead(blobOf(bytes))).not.toBeNull();
+    const sliced = await sliceBeforeHead(blobOf(bytes));
+    if (!sliced) throw new Error('not sliced');
     const ids = IDS.map((id) => id % V);
-    const whole = await wholeLogits(bytes, ids);
-    const language = await opened(blobOf(bytes));
-    expect(await language.logits(ids, 24, 23)).toEqual({ ok: true, value: whole.slice(24 * V, 47 * V) });
+    const whole = await run(blobOf(bytes), ids);
+    expect(await run(sliced.model, ids, { [sliced.first]: 24, [sliced.end]: 47 })).toEqual(whole.slice(24 * V, 47 * V));
+    expect(await (await opened(blobOf(bytes))).logits(ids, 24, 23)).toEqual({ ok: true, value: whole.slice(24 * V, 47 * V) });
   });
 });
 
@@ -138,7 +166,7 @@ describe('a head is left alone', () => {
   it('and its logits are cut to what is asked for', async () => {
     const bytes = withHead([node('Reshape', ['hidden', 'flat'], ['folded']), node('MatMul', ['folded', 'head'], ['projected']), node('Reshape', ['projected', 'rows'], ['logits'])]);
     const ids = IDS.map((id) => id % V);
-    const whole = await wholeLogits(bytes, ids);
+    const whole = await run(blobOf(bytes), ids);
     expect(await (await opened(blobOf(bytes))).logits(ids, 24, 23)).toEqual({ ok: true, value: whole.slice(24 * V, 47 * V) });
   });
 });

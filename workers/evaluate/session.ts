@@ -33,12 +33,15 @@ export interface EvaluationRuntime {
   threads(): number;
 }
 
-/** onnxruntime-web on its WASM provider, with `threads` threads where the page is isolated, else one. */
-export function wasmRuntime(ort: OnnxRuntime, threads: number): EvaluationRuntime {
+/**
+ * onnxruntime-web on its WASM provider, with `threads` threads where the page is isolated, else one.
+ * @param compute Which logits a graph computes where it can be told: those asked for, or, to compare with, all.
+ */
+export function wasmRuntime(ort: OnnxRuntime, threads: number, compute: 'asked' | 'all' = 'asked'): EvaluationRuntime {
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.proxy = false;
   return {
-    open: (model) => openLanguageModel(ort, model),
+    open: (model) => openLanguageModel(ort, model, compute),
     // The runtime lowers the number when it finds that it cannot have threads.
     threads: () => ort.env.wasm.numThreads ?? 1,
   };
@@ -61,8 +64,8 @@ const TRIAL_LENGTH = 8;
  * must not depend on later tokens. Where the graph allows, only the logits that are asked for are computed.
  * Errors: `not-a-language-model`, `inputs-unknown`, `session-failed`, `out-of-memory`.
  */
-async function openLanguageModel(ort: OnnxRuntime, model: Blob): Promise<Result<LanguageModel>> {
-  const sliced = await sliceBeforeHead(model);
+async function openLanguageModel(ort: OnnxRuntime, model: Blob, compute: 'asked' | 'all'): Promise<Result<LanguageModel>> {
+  const sliced = compute === 'asked' ? await sliceBeforeHead(model) : null;
   if (sliced) {
     const opened = await openGraph(ort, sliced.model, sliced);
     if (opened.ok || opened.error.code === 'out-of-memory') return opened;

@@ -124,9 +124,9 @@ describe('what is not quantized has a reason', () => {
       table: 'embedding table; the embedding setting quantizes it',
       shape: 'int64: shapes, indices and flags stay exact',
     });
-    const { plan: withTable } = await quantize(original, 'int4:embedding');
+    const { plan: withTable } = await quantize(original, 'int4:embedding=tokens');
     expect(withTable.ledger.filter(({ to }) => to === 'int4').map(({ tensor: name }) => name)).toEqual(['w', 'table']);
-    const { plan: withAll } = await quantize(original, 'int4:embedding=all');
+    const { plan: withAll } = await quantize(original, 'int4:embedding');
     expect(withAll.ledger.filter(({ to }) => to === 'int4').map(({ tensor: name }) => name)).toEqual(['w', 'positions', 'table']);
   });
 

@@ -235,7 +235,7 @@ function planBlocked(input: PlanInput, scheme: Scheme, level: ResolvedLevel, wei
     return {
       tensor: tensor.name, shape: tensor.dims, from: type, to: stays ? `${type} and ${scheme.element}` : scheme.element,
       bytesBefore: tensor.bytes, bytesAfter: bytes + (stays ? tensor.bytes : 0),
-      reason: `${describe(weights)}${tables.has(tensor) && made[0]?.codes === null ? '; embedding table and output projection share it' : ''}${stays ? `; stored twice, because ${whyStays(index, tensor, converted, whyKept.get(tensor))}` : ''}`,
+      reason: `${describe(weights)}${tables.get(tensor)?.tokens === false ? '; not looked up by token, and embedding=tokens would keep it exact' : ''}${tables.has(tensor) && made[0]?.codes === null ? '; embedding table and output projection share it' : ''}${stays ? `; stored twice, because ${whyStays(index, tensor, converted, whyKept.get(tensor))}` : ''}`,
     };
   });
   for (const node of passedBy) for (const output of node.outputs) dropped.add(output);

@@ -8,7 +8,7 @@ test.each([
   ['int4:block=128,asymmetric,embedding', { id: 'int4', settings: { block: 128, asymmetric: true, embedding: true } }],
   ['int4:head=keep', { id: 'int4', settings: { head: 'keep' } }],
   ['int4:asymmetric=false', { id: 'int4', settings: {} }],
-  ['int4:embedding=all', { id: 'int4', settings: { embedding: 'all' } }],
+  ['int4:embedding=tokens', { id: 'int4', settings: { embedding: 'tokens' } }],
   ['int8:source=original', { id: 'int8', settings: { source: 'original' } }],
 ])('reads %s', (text, level) => { expect(parseLevel(text)).toEqual({ ok: true, value: level }); });
 
@@ -24,7 +24,7 @@ test.each([
 
 test('what is written is read back, with defaults left out', () => {
   const settings = fc.record({
-    block: fc.constantFrom(16, 32, 64, 128, 256), asymmetric: fc.boolean(), head: fc.constant('keep'), embedding: fc.constantFrom(true, false, 'all' as const), source: fc.constant('original'),
+    block: fc.constantFrom(16, 32, 64, 128, 256), asymmetric: fc.boolean(), head: fc.constant('keep'), embedding: fc.constantFrom(true, false, 'tokens' as const), source: fc.constant('original'),
   }, { requiredKeys: [] }) as fc.Arbitrary<Parameters<typeof formatLevel>[0]['settings']>;
   fc.assert(fc.property(settings, (given) => {
     const level = parseLevel(formatLevel({ id: 'int4', settings: given }));

@@ -10,7 +10,7 @@ const settingsSchema = z.strictObject({
   block: blockSize.optional(),
   asymmetric: z.boolean().optional(),
   head: z.literal('keep').optional(),
-  embedding: z.union([z.boolean(), z.literal('all')]).optional(),
+  embedding: z.union([z.boolean(), z.literal('tokens')]).optional(),
   source: z.literal('original').optional(),
 });
 
@@ -61,7 +61,7 @@ export function formatLevel({ id, settings }: Level): string {
     settings.block !== undefined && settings.block !== 32 ? `block=${settings.block}` : '',
     settings.asymmetric ? 'asymmetric' : '',
     settings.head ? `head=${settings.head}` : '',
-    settings.embedding ? (settings.embedding === 'all' ? 'embedding=all' : 'embedding') : '',
+    settings.embedding ? (settings.embedding === 'tokens' ? 'embedding=tokens' : 'embedding') : '',
     settings.source ? `source=${settings.source}` : '',
   ].filter((part) => part !== '');
   return parts.length === 0 ? id : `${id}:${parts.join(',')}`;
@@ -79,7 +79,7 @@ function split(text: string, separator: string): [string, string | undefined] {
 function invalid(text: string, id: LevelId, why: string): Result<never> {
   const { keys } = SCHEMES[id];
   const takes: Record<keyof LevelSettings, string> = {
-    block: 'block=16|32|64|128|256', asymmetric: 'asymmetric', head: 'head=keep', embedding: 'embedding[=all]', source: 'source=original',
+    block: 'block=16|32|64|128|256', asymmetric: 'asymmetric', head: 'head=keep', embedding: 'embedding[=tokens]', source: 'source=original',
   };
   return error(engineError('level-invalid', `"${text}" is not a level: ${why}.`,
     keys.length === 0 ? `${id} takes no settings.` : `${id} takes ${keys.map((key) => takes[key]).join(', ')}.`));

@@ -34,7 +34,7 @@ export interface Scheme {
 }
 
 export function tablesOf({ embedding }: LevelSettings): ResolvedLevel['tables'] {
-  return embedding === 'all' ? 'all' : embedding ? 'tokens' : 'none';
+  return embedding === 'tokens' ? 'tokens' : embedding ? 'all' : 'none';
 }
 
 /** The parts of a file name that tell settings apart: `_block128_asymmetric`. */
@@ -43,7 +43,7 @@ export function settingsSuffix(settings: LevelSettings, defaultBlock: BlockSize)
     settings.block !== undefined && settings.block !== defaultBlock ? `_block${settings.block}` : '',
     settings.asymmetric ? '_asymmetric' : '',
     settings.head === 'keep' ? '_head-kept' : '',
-    settings.embedding === 'all' ? '_all-tables' : settings.embedding ? '_embedding' : '',
+    settings.embedding === 'tokens' ? '_embedding-tokens' : settings.embedding ? '_embedding' : '',
     settings.source === 'original' ? '_from-original' : '',
   ].join('');
 }
