@@ -17,7 +17,7 @@ const threads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareC
 
 const evaluator = createEvaluator();
 let kernels: ReturnType<typeof chooseKernel> | null = null;
-let running: AbortController | null = null;
+let running: { stop: AbortController; finish: AbortController } | null = null;
 
 const chosen = () => (kernels ??= chooseKernel(navigator.gpu));
 
@@ -30,8 +30,8 @@ const engine: Engine = {
   plan: (files, levels) => settle(() => plan(files, levels)),
   compare: (job, port) => reporting(port, async (report) => {
     if (running) return { ok: false, error: engineError('busy', 'A comparison is running already.', 'Wait for it, or cancel it first.') };
-    const stop = new AbortController();
-    running = stop;
+    const signals = { stop: new AbortController(), finish: new AbortController() };
+    running = signals;
     const send = throttleProgress(report);
     try {
       return await settle(() => compare(job, {
@@ -42,13 +42,17 @@ const engine: Engine = {
         sink: (_, source) => Promise.resolve(blobSink(source)),
         evaluator,
         threads,
-      }, send, stop.signal));
+      }, send, signals.stop.signal, signals.finish.signal));
     } finally {
       running = null;
     }
   }),
   cancel() {
-    running?.abort();
+    running?.stop.abort();
+    return Promise.resolve();
+  },
+  finish() {
+    running?.finish.abort();
     return Promise.resolve();
   },
 };

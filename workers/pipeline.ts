@@ -14,7 +14,7 @@ import { writePieces, type Sink } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
 import type {
-  Drift, EngineError, EngineEvent, Estimate, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, Opened, Protocol, Report,
+  Drift, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, Opened, Perplexity, Protocol, Report,
 } from './protocol.ts';
 import { formatLevel } from './schemes/level.ts';
 import { SCHEMES } from './schemes/registry.ts';
@@ -75,11 +75,14 @@ interface LevelInHand {
   plan: Plan;
   file: string;
   blob: Blob | null;
-  perplexity: Estimate | null;
+  perplexity: Perplexity | null;
   drift: Drift | null;
 }
 
-export async function compare(job: Job, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<Report> {
+/** @param finish Ends the measurement early; the report is on what was measured until then. */
+export async function compare(
+  job: Job, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish?: AbortSignal,
+): Promise<Report> {
   const sorted = await sortFiles(job.files);
   const file = sorted.model ?? noModel(sorted);
   const { source, input } = await openModel(file);
@@ -89,7 +92,7 @@ export async function compare(job: Job, surroundings: Surroundings, onEvent: (ev
   const levels = planLevels(job, input, hash.beyondFloat16, file.name, onEvent);
   const kernel = await surroundings.kernel();
   await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
-  const { protocol, notes } = await measure(levels, job, sorted, model.languageModel, surroundings, onEvent, signal);
+  const { protocol, notes } = await measure(levels, job, sorted, model.languageModel, surroundings, onEvent, signal, finish);
 
   return {
     schema: 'nibble.report/1',
@@ -174,7 +177,7 @@ async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource
 
 async function measure(
   levels: LevelInHand[], job: Job, sorted: SortedFiles, languageModel: { vocabulary: number | null } | null,
-  surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal,
+  surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish: AbortSignal | undefined,
 ): Promise<{ protocol: Protocol | null; notes: string[] }> {
   const missing = whyNotMeasured(sorted, languageModel);
   const [baseline, ...others] = levels;
@@ -192,13 +195,14 @@ async function measure(
     textName: sorted.text.name,
     maxTokens: job.maxTokens,
     threads: surroundings.threads,
+    ...(job.protocol && { protocol: job.protocol }),
   }, (event) => {
     const keys = event.level === null ? [null] : byKey.get(event.level)?.keys ?? [];
     for (const key of keys) {
       if (event.type === 'progress') onEvent({ ...event, level: key });
       else if (key !== null) onEvent({ ...event, level: key });
     }
-  }, signal);
+  }, signal, finish);
   signal.throwIfAborted();
   if (!result.ok) {
     if (result.error.code === 'cancelled') throw failure(result.error);

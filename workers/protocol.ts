@@ -126,13 +126,43 @@ export interface Job {
   levels: LevelRequest[];
   /** How many tokens of the text to run through the models at most; null for all of it. */
   maxTokens: number | null;
+  /** How perplexity is measured; absent means as llama.cpp does. */
+  protocol?: ProtocolRequest;
+}
+
+/**
+ * Protocols for perplexity, by whose figures they are comparable with: `llama.cpp` scores the second half of windows
+ * of 512; `gptq` all of disjoint windows of 2048, as the GPTQ and AWQ papers' evaluations; `huggingface` slides a
+ * window over the text and scores what is new; `lm-eval` scores every token and normalises by words.
+ */
+export type ProtocolName = 'llama.cpp' | 'gptq' | 'huggingface' | 'lm-eval';
+
+export interface ProtocolRequest {
+  name: ProtocolName;
+  /** Tokens in one window; the protocol's own when absent. */
+  context?: number;
+  /** `huggingface` only: tokens from the start of one window to that of the next. */
+  stride?: number;
 }
 
 export interface Estimate { value: number; /** One standard error. */ error: number }
 
+/** The protocol's perplexity: by token, or by word where `Protocol.unit` says so. */
+export interface Perplexity extends Estimate {
+  /**
+   * −log₂ of the probability of the scored tokens, over the bytes of UTF-8 they stand for: comparable between
+   * tokenizers. Absent where a token's bytes cannot be told from the tokenizer. The error takes the bytes as given.
+   */
+  bitsPerByte?: Estimate;
+  /** 2 to the power of `bitsPerByte`; of protocols that report it. */
+  bytePerplexity?: Estimate;
+}
+
 export interface Drift {
   /** ln(PPL level / PPL baseline), error paired. */
   lnRatio: Estimate;
+  /** PPL level / PPL baseline, error paired. Absent in reports of version 0.1.0. */
+  ratio?: Estimate;
   /** Correlation of the two log perplexities over tokens. */
   correlation: number;
   /** KL divergence per token, nats, baseline against level. */
@@ -145,13 +175,25 @@ export interface Drift {
 
 /** Which protocol every perplexity and drift of a report was measured by. */
 export interface Protocol {
-  name: 'llama.cpp';
+  name: ProtocolName;
   /** Tokens in one window. */
   context: number;
+  /** Tokens from the start of one window to that of the next, where windows overlap. */
+  stride?: number;
+  /** What perplexity is the inverse mean probability of; absent means a token. */
+  unit?: 'token' | 'word';
   /** Tokens scored. */
   tokens: number;
+  /** Words of the text scored (runs of whitespace part them), where perplexity is by word. */
+  words?: number;
+  /** Bytes of UTF-8 the scored tokens stand for; null where the tokenizer does not tell. */
+  scoredBytes?: number | null;
   /** Windows run. */
   chunks: number;
+  /** Windows there were to run. */
+  plannedChunks?: number;
+  /** Whether it was finished before all of them had been run. */
+  stoppedEarly?: boolean;
   /** Tokens in the whole text. */
   textTokens: number;
   /** Bytes of UTF-8 in the whole text. */
@@ -172,7 +214,7 @@ export interface LevelReport {
   file: string;
   bytes: number;
   weightBytes: number;
-  perplexity: Estimate | null;
+  perplexity: Perplexity | null;
   drift: Drift | null;
   ledger: LedgerLine[];
 }
@@ -219,7 +261,7 @@ export interface Measured {
   type: 'measured';
   level: string;
   tokens: number;
-  perplexity: Estimate;
+  perplexity: Perplexity;
   drift: Drift | null;
   final: boolean;
 }
@@ -261,4 +303,9 @@ export interface Engine {
   compare(job: Job, port: MessagePort): Promise<Result<Report>>;
   /** Stops the job in hand; its `compare` settles with code `cancelled`. */
   cancel(): Promise<void>;
+  /**
+   * Ends the measurement in hand early and keeps what it has: `compare` settles with a report on the windows run so
+   * far, one at least, and says so. Before measuring it makes that short; without a job it does nothing.
+   */
+  finish(): Promise<void>;
 }

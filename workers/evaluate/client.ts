@@ -17,11 +17,15 @@ const startWorker = (): Worker => new Worker(new URL('./evaluate.worker.ts', imp
  */
 export function createEvaluator(start: () => Worker = startWorker): Evaluator {
   return {
-    async evaluate(job, onEvent, signal): Promise<Result<EvaluationOutcome>> {
+    async evaluate(job, onEvent, signal, finish): Promise<Result<EvaluationOutcome>> {
       if (signal?.aborted) return cancelled();
       const worker = connect<EvaluationWorker>(start());
       const stop = () => { worker.terminate(); };
+      // Asked for, not waited for: the measurement's own answer says how it ended.
+      const finishEarly = () => { void worker.call((api) => api.finish()).catch(() => undefined); };
       signal?.addEventListener('abort', stop);
+      finish?.addEventListener('abort', finishEarly);
+      if (finish?.aborted) finishEarly();
       try {
         const outcome = await worker.callWithEvents<EvaluationEvent, Result<EvaluationOutcome>>(
           onEvent, (api, port) => api.evaluate(job, port));
@@ -30,6 +34,7 @@ export function createEvaluator(start: () => Worker = startWorker): Evaluator {
         return signal?.aborted ? cancelled() : crash(thrown);
       } finally {
         signal?.removeEventListener('abort', stop);
+        finish?.removeEventListener('abort', finishEarly);
         stop();
       }
     },

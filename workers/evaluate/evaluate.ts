@@ -3,13 +3,15 @@
  * the baseline once and then through every level, and is forgotten. Where the heap does not hold all sessions at
  * once, the levels are taken in smaller groups and the baseline runs again for each.
  */
-import type { Drift, EngineError, Estimate, Measured, Progress, Protocol, Result } from '../protocol.ts';
+import type { Drift, EngineError, Measured, Perplexity, Progress, Protocol, ProtocolRequest, Result } from '../protocol.ts';
 import { estimateSecondsLeft } from '../time-left.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
-import { planWindows, tokenizeText, windowIds, windowTargets, type TokenizedText, type Windows } from './perplexity.ts';
+import { tokenizeText, type TokenizedText } from './perplexity.ts';
+import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
+import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
 import type { EvaluationRuntime, LanguageModel } from './session.ts';
-import { createScorer, tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally } from './statistics.ts';
-import { openTokenizer } from './tokenizer.ts';
+import { createScorer, tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from './statistics.ts';
+import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 
 export interface EvaluationModel {
   /** The caller's name for it; comes back in events and in the outcome. */
@@ -28,6 +30,8 @@ export interface EvaluationJob {
   maxTokens: number | null;
   /** Threads of the WASM provider. */
   threads: number;
+  /** As llama.cpp does when absent. */
+  protocol?: ProtocolRequest;
 }
 
 /** Running figures come at most every `MEASURED_EVERY_MS` for all levels, progress every `PROGRESS_EVERY_MS`. */
@@ -36,7 +40,7 @@ export type EvaluationEvent = Progress | Measured;
 export interface MeasuredLevel {
   key: string;
   /** Null when this level could not be measured; `problem` says why. */
-  perplexity: Estimate | null;
+  perplexity: Perplexity | null;
   /** Null for the baseline. */
   drift: Drift | null;
   problem: EngineError | null;
@@ -52,8 +56,11 @@ export interface EvaluationOutcome {
 
 /** Measures in a worker (client.ts) or in place (evaluator.node.ts). */
 export interface Evaluator {
-  /** Settles with `cancelled` soon after the signal fires. */
-  evaluate(job: EvaluationJob, onEvent: (event: EvaluationEvent) => void, signal?: AbortSignal): Promise<Result<EvaluationOutcome>>;
+  /**
+   * Settles with `cancelled` soon after `signal` fires; when `finish` does, with what has been measured after the
+   * window in hand, one at least.
+   */
+  evaluate(job: EvaluationJob, onEvent: (event: EvaluationEvent) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<EvaluationOutcome>>;
 }
 
 export const PROGRESS_EVERY_MS = 100;
@@ -62,7 +69,7 @@ export const MEASURED_EVERY_MS = 250;
 const TURN_EVERY_MS = 250;
 
 /**
- * Errors: `tokenizer-invalid`, `text-too-short`, `tokenizer-mismatch`, `not-a-language-model`, `inputs-unknown`,
+ * Errors: `usage`, `tokenizer-invalid`, `text-too-short`, `tokenizer-mismatch`, `not-a-language-model`, `inputs-unknown`,
  * `session-failed`, `out-of-memory`, `cancelled`. What is wrong with one level only is its `problem`.
  */
 export async function evaluate(
@@ -70,29 +77,70 @@ export async function evaluate(
   job: EvaluationJob,
   onEvent: (event: EvaluationEvent) => void,
   signal?: AbortSignal,
+  finish?: AbortSignal,
 ): Promise<Result<EvaluationOutcome>> {
   const tokenizer = await openTokenizer(job.tokenizerJson, job.tokenizerConfig);
   if (!tokenizer.ok) return tokenizer;
   const text = tokenizeText(tokenizer.value, job.text);
-  const enough = planWindows(text.tokens.length, job.maxTokens, null);
+  const plan = (longest: number | null) => planProtocol(job.protocol ?? { name: 'llama.cpp' }, text, tokenizer.value, job.maxTokens, longest);
+  const enough = plan(null);
   if (!enough.ok) return enough;
 
-  const task: Task = { runtime, job, text, longest: tokenizer.value.maxLength, onEvent, signal };
+  const textBytes = new TextEncoder().encode(job.text).length;
+  const task: Task = { runtime, job, plan, text: textMeter(job.text, textBytes, text, tokenizer.value), longest: tokenizer.value.maxLength, onEvent, signal, finish };
   const measured = await measure(task, job.levels, { from: 0, to: 1 });
   if (!measured.ok) return measured;
 
-  const { windows, passes, levels } = measured.value;
-  const severalPasses = `There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`;
+  const { windows, windowsRun, scored, passes, levels } = measured.value;
+  const planned = windows.spans.length;
+  const notes = [...windows.notes];
+  if (passes > 1) notes.push(`There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`);
+  if (windowsRun < planned) notes.push(stoppedNote(windows, windowsRun));
   return {
     ok: true,
     value: {
       protocol: {
-        name: 'llama.cpp', context: windows.context, tokens: windows.count * windows.scored, chunks: windows.count,
-        textTokens: text.tokens.length, textBytes: new TextEncoder().encode(job.text).length,
+        name: windows.name, context: windows.context, ...(windows.stride !== null && { stride: windows.stride }), unit: windows.unit,
+        tokens: tokensScored(windows, windowsRun), ...(scored.words !== null && { words: scored.words }), scoredBytes: scored.bytes,
+        chunks: windowsRun, plannedChunks: planned, stoppedEarly: windowsRun < planned,
+        textTokens: text.tokens.length, textBytes,
         provider: 'wasm', threads: runtime.threads(), text: job.textName,
       },
       levels,
-      notes: passes > 1 ? [...windows.notes, severalPasses] : windows.notes,
+      notes,
+    },
+  };
+}
+
+function stoppedNote(windows: WindowPlan, run: number): string {
+  const planned = windows.spans.length;
+  const share = tokensReached(windows, run) / tokensReached(windows, planned);
+  return `Stopped early: ${run.toLocaleString('en')} of ${planned.toLocaleString('en')} windows were run, the first ${(share * 100).toFixed(1)} % of what was to be measured. `
+    + 'The figures are of that part; the errors do not cover how the rest of the text differs from it.';
+}
+
+/** Tells how much text the scored tokens are. */
+interface TextMeter {
+  /** Bytes of UTF-8 of some tokens; null where the tokenizer does not tell. */
+  bytes: ((tokens: Int32Array) => number) | null;
+  /** The text scored by the first `windows` windows, whose targets have `bytes` bytes. */
+  scored(windows: WindowPlan, count: number, bytes: number): ScoredText;
+}
+
+function textMeter(text: string, textBytes: number, { tokens, bos }: TokenizedText, tokenizer: Tokenizer): TextMeter {
+  const lengths = tokenizer.byteLengths();
+  const known = lengths !== null && addsUp(lengths, bos === null ? tokens : tokens.subarray(1), textBytes) ? lengths : null;
+  let words: ReturnType<typeof wordCounter> | null = null;
+  return {
+    bytes: known && ((targets) => bytesOf(known, targets)),
+    scored(windows, count, targetBytes) {
+      if (windows.unit === 'token') return { bytes: known && targetBytes, words: null };
+      // Scored is the text from its beginning, so that its words can be counted; where tokens do not tell where a
+      // part ends, it is taken to end after as large a share of the bytes as of the tokens.
+      const share = tokensReached(windows, count) / windows.sequence.length;
+      const bytes = share === 1 ? textBytes : known ? targetBytes : Math.round(share * textBytes);
+      words ??= wordCounter(text);
+      return { bytes, words: words(bytes) };
     },
   };
 }
@@ -100,18 +148,22 @@ export async function evaluate(
 interface Task {
   runtime: EvaluationRuntime;
   job: EvaluationJob;
-  text: TokenizedText;
+  plan: (longest: number | null) => Result<WindowPlan>;
+  text: TextMeter;
   /** Tokens the tokenizer's configuration allows at once; null when it does not say. */
   longest: number | null;
   onEvent: (event: EvaluationEvent) => void;
   signal: AbortSignal | undefined;
+  finish: AbortSignal | undefined;
 }
 
 /** The part of the whole work a pass is, as fractions. */
 interface Share { from: number; to: number }
 
 interface Measurement {
-  windows: Windows;
+  windows: WindowPlan;
+  windowsRun: number;
+  scored: ScoredText;
   passes: number;
   /** The baseline first. */
   levels: MeasuredLevel[];
@@ -133,16 +185,23 @@ async function measure(task: Task, levels: EvaluationModel[], share: Share): Pro
   const middle = share.from + (share.to - share.from) * half / levels.length;
   const first = await measure(task, levels.slice(0, half), { from: share.from, to: middle });
   if (!first.ok) return first;
-  const second = await measure(task, levels.slice(half), { from: middle, to: share.to });
-  if (!second.ok) return second;
+  const second = task.finish?.aborted ? null : await measure(task, levels.slice(half), { from: middle, to: share.to });
+  if (second?.ok === false) return second;
+  // Stopped on the way, a later pass has fewer windows than the first: its figures would not compare.
+  const others = second?.value.windowsRun === first.value.windowsRun ? second.value.levels.slice(1) : levels.slice(half).map(notReached);
   return {
     ok: true,
     value: {
-      windows: first.value.windows,
-      passes: first.value.passes + second.value.passes,
-      levels: [...first.value.levels, ...second.value.levels.slice(1)],
+      ...first.value,
+      passes: first.value.passes + (second?.value.passes ?? 0),
+      levels: [...first.value.levels, ...others],
     },
   };
+}
+
+function notReached({ key }: EvaluationModel): MeasuredLevel {
+  const { error } = failure('cancelled', 'The measurement was finished before this level had been run over the same windows as the others.', 'Measure it again, alone or on less text.');
+  return { key, perplexity: null, drift: null, problem: error };
 }
 
 /** One pass: all sessions open side by side. */
@@ -156,9 +215,9 @@ async function measureTogether(task: Task, levels: EvaluationModel[], share: Sha
   try {
     const baseline = await openModel(task.job.baseline);
     if (!baseline.ok) return baseline;
-    const windows = planWindows(task.text.tokens.length, task.job.maxTokens, shortest(task.longest, baseline.value.longest));
+    const windows = task.plan(shortest(task.longest, baseline.value.longest));
     if (!windows.ok) return windows;
-    const mismatch = tokensBeyond(task.text, windows.value, baseline.value.vocabulary);
+    const mismatch = tokensBeyond(windows.value, baseline.value.vocabulary);
     if (mismatch) return mismatch;
 
     const runs: LevelRun[] = [];
@@ -191,29 +250,33 @@ function stateOf(opened: Result<LanguageModel>, baseline: LanguageModel): LevelR
   };
 }
 
-async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[], windows: Windows, share: Share): Promise<Result<Measurement>> {
+async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[], windows: WindowPlan, share: Share): Promise<Result<Measurement>> {
   const { text, onEvent, signal } = task;
-  const scorer = createScorer(windows.scored, baseline.vocabulary);
+  const planned = windows.spans.length;
+  const scorer = createScorer(Math.max(...windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
   const perplexity = tallyPerplexity();
   const progress = progressReporter(onEvent, windows, 1 + runs.length, share);
   const figuresDue = every(MEASURED_EVERY_MS);
   const turnDue = every(TURN_EVERY_MS);
+  let windowsRun = 0;
+  let bytes = 0;
 
   const figures = (final: boolean) => {
     const tokens = perplexity.tokens;
-    onEvent({ type: 'measured', level: task.job.baseline.key, tokens, perplexity: perplexity.estimate(), drift: null, final });
+    const scored = text.scored(windows, windowsRun, bytes);
+    onEvent({ type: 'measured', level: task.job.baseline.key, tokens, perplexity: perplexity.estimate(scored), drift: null, final });
     for (const run of runs) {
       if ('problem' in run.state) continue;
-      onEvent({ type: 'measured', level: run.key, tokens, perplexity: run.perplexity.estimate(), drift: run.drift.drift(), final });
+      onEvent({ type: 'measured', level: run.key, tokens, perplexity: run.perplexity.estimate(scored), drift: run.drift.drift(scored.words), final });
     }
   };
 
-  for (let index = 0; index < windows.count; index++) {
+  for (let index = 0; index < planned && !(index > 0 && task.finish?.aborted); index++) {
     if (signal?.aborted) return cancelled();
-    const ids = windowIds(text, windows, index);
-    const logits = await baseline.logits(ids, windows.firstScored, windows.scored);
+    const { ids, first, targets } = windowOf(windows, index);
+    const logits = await baseline.logits(ids, first, targets.length);
     if (!logits.ok) return about(task.job.baseline.key, logits.error);
-    const baseScores = scorer.baseline(logits.value, windowTargets(ids, windows));
+    const baseScores = scorer.baseline(logits.value, targets);
     if (!allFinite(baseScores.nll)) return about(task.job.baseline.key, notFinite('The baseline').error);
     perplexity.add(baseScores.nll);
     progress.ran(index, 1);
@@ -221,7 +284,7 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
     for (const [place, run] of runs.entries()) {
       if (signal?.aborted) return cancelled();
       if ('model' in run.state) {
-        const level = await run.state.model.logits(ids, windows.firstScored, windows.scored);
+        const level = await run.state.model.logits(ids, first, targets.length);
         if (!level.ok && level.error.code === 'out-of-memory') return about(run.key, level.error);
         if (level.ok) {
           const scores = scorer.compare(level.value);
@@ -237,18 +300,21 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
       }
       progress.ran(index, 2 + place);
     }
-    if (figuresDue() && index < windows.count - 1) figures(false);
+    windowsRun++;
+    bytes += text.bytes?.(targets) ?? 0;
+    if (figuresDue() && windowsRun < planned) figures(false);
     if (turnDue()) await new Promise((resolve) => { setTimeout(resolve, 0); });
   }
   figures(true);
 
+  const scored = text.scored(windows, windowsRun, bytes);
   const levels: MeasuredLevel[] = [
-    { key: task.job.baseline.key, perplexity: perplexity.estimate(), drift: null, problem: null },
+    { key: task.job.baseline.key, perplexity: perplexity.estimate(scored), drift: null, problem: null },
     ...runs.map((run) => ('problem' in run.state
       ? { key: run.key, perplexity: null, drift: null, problem: run.state.problem }
-      : { key: run.key, perplexity: run.perplexity.estimate(), drift: run.drift.drift(), problem: null })),
+      : { key: run.key, perplexity: run.perplexity.estimate(scored), drift: run.drift.drift(scored.words), problem: null })),
   ];
-  return { ok: true, value: { windows, passes: 1, levels } };
+  return { ok: true, value: { windows, windowsRun, scored, passes: 1, levels } };
 }
 
 interface ProgressReporter {
@@ -257,13 +323,14 @@ interface ProgressReporter {
 }
 
 /** Counts tokens of the text; time left is what the rest takes at the pace of this pass. */
-function progressReporter(onEvent: (event: EvaluationEvent) => void, windows: Windows, models: number, share: Share): ProgressReporter {
+function progressReporter(onEvent: (event: EvaluationEvent) => void, windows: WindowPlan, models: number, share: Share): ProgressReporter {
   const due = every(PROGRESS_EVERY_MS);
   const secondsLeft = estimateSecondsLeft();
-  const total = windows.count * windows.context;
+  const { length } = windows.spans;
+  const total = tokensReached(windows, length);
   return {
     ran(index, modelsRun) {
-      const passDone = (index * models + modelsRun) / (windows.count * models);
+      const passDone = (index * models + modelsRun) / (length * models);
       if (!due() && passDone < 1) return;
       const sinceStart = (share.to - share.from) * passDone;
       onEvent({
@@ -285,9 +352,9 @@ function every(milliseconds: number): () => boolean {
   };
 }
 
-function tokensBeyond(text: TokenizedText, windows: Windows, vocabulary: number): Failure | null {
-  let highest = text.bos ?? 0;
-  for (const id of text.tokens.subarray(0, windows.count * windows.context)) highest = Math.max(highest, id);
+function tokensBeyond(windows: WindowPlan, vocabulary: number): Failure | null {
+  let highest = windows.bos ?? 0;
+  for (const id of windows.sequence.subarray(0, tokensReached(windows, windows.spans.length))) highest = Math.max(highest, id);
   return highest < vocabulary ? null : failure('tokenizer-mismatch',
     `The tokenizer does not fit the model: it makes token ${highest}, and the model knows only tokens 0 to ${vocabulary - 1}.`,
     'Use the tokenizer.json that was published with this model.');

@@ -9,11 +9,16 @@ import { wasmRuntime } from './session.ts';
 export interface EvaluationWorker {
   /** Sends `EvaluationEvent`s through `port`. */
   evaluate(job: EvaluationJob, port: MessagePort): Promise<Result<EvaluationOutcome>>;
+  /** Ends the measurement early; a worker makes but one. */
+  finish(): void;
 }
+
+const finish = new AbortController();
 
 const worker: EvaluationWorker = {
   evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, (report) =>
-    evaluate(wasmRuntime(ort, job.threads), job, report)),
+    evaluate(wasmRuntime(ort, job.threads), job, report, undefined, finish.signal)),
+  finish() { finish.abort(); },
 };
 
 expose(worker);

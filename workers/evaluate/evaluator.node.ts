@@ -4,5 +4,5 @@ import { evaluate, type Evaluator } from './evaluate.ts';
 import { wasmRuntime } from './session.ts';
 
 export function createNodeEvaluator(): Evaluator {
-  return { evaluate: (job, onEvent, signal) => evaluate(wasmRuntime(ort, job.threads), job, onEvent, signal) };
+  return { evaluate: (job, onEvent, signal, finish) => evaluate(wasmRuntime(ort, job.threads), job, onEvent, signal, finish) };
 }

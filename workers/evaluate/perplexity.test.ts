@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { planWindows, tokenizeText, windowIds, windowTargets, type Windows } from './perplexity.ts';
+import { planWindows, tokenizeText, type Windows } from './perplexity.ts';
+import { planProtocol, windowOf, type Window } from './protocols.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 const planned = (tokens: number, maxTokens: number | null = null, longest: number | null = null): Windows => {
@@ -48,31 +49,35 @@ describe('windows', () => {
 
 describe('a window', () => {
   const tokenizer = (addsBos: boolean): Tokenizer => ({
-    vocabulary: 1000, addsBos, bosId: 1, maxLength: null, encode: (text) => Int32Array.from(text, (_, index) => 100 + index),
+    vocabulary: 1000, addsBos, bosId: 1, eosId: null, maxLength: null, byteLengths: () => null, encode: (text) => Int32Array.from(text, (_, index) => 100 + index),
   });
   const text = 'x'.repeat(130);
-  const windows = planned(131, null, 64);
+  const window = (addsBos: boolean, index: number): Window => {
+    const plan = planProtocol({ name: 'llama.cpp' }, tokenizeText(tokenizer(addsBos), text), tokenizer(addsBos), null, 64);
+    if (!plan.ok) throw new Error(plan.error.message);
+    return windowOf(plan.value, index);
+  };
 
   it('has its own tokens when the tokenizer adds no BOS', () => {
     const tokenized = tokenizeText(tokenizer(false), text);
     expect(tokenized.tokens).toHaveLength(130);
-    const second = windowIds(tokenized, windows, 1);
+    const second = window(false, 1).ids;
     expect([second[0], second[63]]).toEqual([164, 227]);
   });
 
   it('begins with BOS in place of its first token when the tokenizer adds one', () => {
     const tokenized = tokenizeText(tokenizer(true), text);
     expect(tokenized.tokens).toHaveLength(131);
-    expect([...windowIds(tokenized, windows, 0).slice(0, 3)]).toEqual([1, 100, 101]);
-    expect([...windowIds(tokenized, windows, 1).slice(0, 3)]).toEqual([1, 164, 165]);
+    expect([...window(true, 0).ids.slice(0, 3)]).toEqual([1, 100, 101]);
+    expect([...window(true, 1).ids.slice(0, 3)]).toEqual([1, 164, 165]);
     // The text itself stays as it was.
     expect(tokenized.tokens[64]).toBe(163);
   });
 
   it('is scored on the tokens after the first half', () => {
-    const ids = windowIds(tokenizeText(tokenizer(false), text), windows, 0);
-    const targets = windowTargets(ids, windows);
-    expect(targets).toHaveLength(windows.scored);
+    const { targets, first } = window(false, 0);
+    expect(first).toBe(32);
+    expect(targets).toHaveLength(planned(131, null, 64).scored);
     expect([targets[0], targets.at(-1)]).toEqual([133, 163]);
   });
 });

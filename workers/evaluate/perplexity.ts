@@ -44,18 +44,19 @@ export function tokenizeText(tokenizer: Tokenizer, text: string): TokenizedText 
  * @param textTokens Tokens in the whole text, BOS included.
  * @param maxTokens Tokens to run at most, at least one window in any case; null for all.
  * @param longest Tokens the model can take at once; null when it sets no limit.
+ * @param wanted Tokens in a window, where text and model allow.
  * Errors: `text-too-short` below two of the smallest windows.
  */
-export function planWindows(textTokens: number, maxTokens: number | null, longest: number | null): Result<Windows> {
+export function planWindows(textTokens: number, maxTokens: number | null, longest: number | null, wanted: number = DEFAULT_CONTEXT): Result<Windows> {
   if (textTokens < 2 * SMALLEST_CONTEXT) {
     return failure('text-too-short', `The text has ${textTokens} tokens; perplexity needs at least ${2 * SMALLEST_CONTEXT}, and some thousands to say much.`,
       'Use a longer text.');
   }
   const notes: string[] = [];
-  let context = DEFAULT_CONTEXT;
+  let context = wanted;
   if (longest !== null && longest < context) {
     context = longest;
-    notes.push(`The model takes at most ${longest} tokens at once, so windows of ${longest} were used instead of ${DEFAULT_CONTEXT}; figures from other windows are not comparable.`);
+    notes.push(`The model takes at most ${longest} tokens at once, so windows of ${longest} were used instead of ${wanted}; figures from other windows are not comparable.`);
   }
   if (textTokens < 2 * context) {
     const smaller = 2 ** Math.floor(Math.log2(textTokens / 2));
@@ -63,19 +64,7 @@ export function planWindows(textTokens: number, maxTokens: number | null, longes
     context = smaller;
   }
   const available = Math.floor(textTokens / context);
-  const wanted = maxTokens === null ? available : Math.max(1, Math.floor(maxTokens / context));
+  const most = maxTokens === null ? available : Math.max(1, Math.floor(maxTokens / context));
   const firstScored = Math.floor(context / 2);
-  return { ok: true, value: { context, count: Math.min(available, wanted), firstScored, scored: context - 1 - firstScored, notes } };
-}
-
-/** Token ids of one window, [context]. */
-export function windowIds(text: TokenizedText, windows: Windows, index: number): Int32Array {
-  const ids = text.tokens.slice(index * windows.context, (index + 1) * windows.context);
-  if (text.bos !== null) ids[0] = text.bos;
-  return ids;
-}
-
-/** The tokens that follow the scored positions of a window, [scored]. */
-export function windowTargets(ids: Int32Array, windows: Windows): Int32Array {
-  return ids.slice(windows.firstScored + 1);
+  return { ok: true, value: { context, count: Math.min(available, most), firstScored, scored: context - 1 - firstScored, notes } };
 }

@@ -6,7 +6,7 @@
  * Logits are looked at window by window and forgotten; what stays are running sums and two numbers for each scored
  * token (percentiles need them).
  */
-import type { Drift, Estimate } from '../protocol.ts';
+import type { Drift, Perplexity } from '../protocol.ts';
 import { expOfNonPositive } from './exponential.ts';
 
 /** Of each scored token of a window; valid until the scorer's next call of the same kind. */
@@ -23,16 +23,16 @@ export interface ComparedScores extends Scores {
 }
 
 /**
- * Scores windows of `rows` positions: the baseline once, then any number of levels against it. The work on logits is
+ * Scores windows of up to `rows` positions: the baseline once, then any number of levels against it. The work on logits is
  * behind this interface, so that another implementation can take its place.
  */
 export interface Scorer {
   /**
-   * @param logits [rows, vocabulary]; must stay as they are until the next call of `baseline`.
-   * @param targets [rows], the token that follows each position.
+   * @param logits [positions, vocabulary], at most `rows` positions; must stay as they are until the next call of `baseline`.
+   * @param targets [positions], the token that follows each.
    */
   baseline(logits: Float32Array, targets: Int32Array): Scores;
-  /** @param logits [rows, vocabulary], of the same positions as the last baseline. */
+  /** @param logits [positions, vocabulary], the same as of the last baseline. */
   compare(logits: Float32Array): ComparedScores;
 }
 
@@ -51,13 +51,15 @@ export function createScorer(rows: number, vocabulary: number): Scorer {
   const base: { logits: Float32Array; targets: Int32Array; max: Float64Array; sum: Float64Array } =
     { logits: new Float32Array(0), targets: new Int32Array(0), max: new Float64Array(rows), sum: new Float64Array(rows) };
   const baseScores: Scores = { nll: new Float64Array(rows), top: new Int32Array(rows) };
+  const firstOf = <T extends Scores>(all: T, count: number): T => (count === rows ? all
+    : Object.fromEntries(Object.entries(all).map(([name, values]: [string, Float64Array | Int32Array]) => [name, values.subarray(0, count)])) as unknown as T);
   const scores: ComparedScores = { nll: new Float64Array(rows), top: new Int32Array(rows), kld: new Float64Array(rows) };
 
   return {
     baseline(logits, targets) {
       base.logits = logits;
       base.targets = targets;
-      for (let row = 0; row < rows; row++) {
+      for (let row = 0; row < targets.length; row++) {
         const start = row * vocabulary;
         const top = argmax(logits, start, vocabulary);
         const max = logits[start + top]!;
@@ -67,11 +69,11 @@ export function createScorer(rows: number, vocabulary: number): Scorer {
         baseScores.top[row] = top;
         baseScores.nll[row] = Math.log(sum) - (logits[start + targets[row]!]! - max);
       }
-      return baseScores;
+      return firstOf(baseScores, targets.length);
     },
 
     compare(logits) {
-      for (let row = 0; row < rows; row++) {
+      for (let row = 0; row < base.targets.length; row++) {
         const start = row * vocabulary;
         const top = argmax(logits, start, vocabulary);
         const max = logits[start + top]!;
@@ -85,7 +87,7 @@ export function createScorer(rows: number, vocabulary: number): Scorer {
         if (row >= keptRows) exponentials(base.logits, start, baseMax, weights);
         scores.kld[row] = divergence(base.logits, baseMax + Math.log(baseSum), weights, logits, max + logOfSum, start) / baseSum;
       }
-      return scores;
+      return firstOf(scores, base.targets.length);
     },
   };
 }
@@ -135,7 +137,15 @@ export interface PerplexityTally {
   add(nll: Float64Array): void;
   readonly tokens: number;
   /** exp of the mean; error PPL · √((E[nll²] − E[nll]²)/(n − 1)). */
-  estimate(): Estimate;
+  estimate(text?: ScoredText): Perplexity;
+}
+
+/** How much text the scored tokens are. */
+export interface ScoredText {
+  /** UTF-8; null where it cannot be told. */
+  bytes: number | null;
+  /** Null where perplexity is by token. */
+  words: number | null;
 }
 
 export function tallyPerplexity(): PerplexityTally {
@@ -143,16 +153,29 @@ export function tallyPerplexity(): PerplexityTally {
   return {
     add(values) { for (const value of values) nll.add(value); },
     get tokens() { return nll.count; },
-    estimate() {
-      const value = Math.exp(nll.mean());
-      return { value, error: value * nll.error() };
+    estimate({ bytes, words }: ScoredText = { bytes: null, words: null }) {
+      const perUnit = unitsPerToken(nll.count, words);
+      const value = Math.exp(nll.mean() * perUnit);
+      const estimate = { value, error: value * nll.error() * perUnit };
+      if (bytes === null || bytes === 0) return estimate;
+      const perByte = nll.count / bytes;
+      const bitsPerByte = { value: nll.mean() * perByte / Math.LN2, error: nll.error() * perByte / Math.LN2 };
+      if (words === null) return { ...estimate, bitsPerByte };
+      const bytePerplexity = 2 ** bitsPerByte.value;
+      return { ...estimate, bitsPerByte, bytePerplexity: { value: bytePerplexity, error: bytePerplexity * bitsPerByte.error * Math.LN2 } };
     },
   };
 }
 
+/** Factor from a mean over tokens to one over words. */
+function unitsPerToken(tokens: number, words: number | null): number {
+  return words === null ? 1 : tokens / words;
+}
+
 export interface DriftTally {
   add(baseline: Scores, level: ComparedScores): void;
-  drift(): Drift;
+  /** @param words As in `ScoredText`: the ratio is that of the perplexities, by token or by word. */
+  drift(words?: number | null): Drift;
 }
 
 export function tallyDrift(): DriftTally {
@@ -187,15 +210,18 @@ export function tallyDrift(): DriftTally {
       }
     },
 
-    drift() {
+    drift(words = null) {
       const n = nll.count;
+      // The error of a mean of differences is the paired one: σ²(b − a) = σ²(a) + σ²(b) − 2 cov(a, b).
+      const perUnit = unitsPerToken(n, words);
+      const lnRatio = { value: ratio.mean() * perUnit, error: ratio.error() * perUnit };
       const same = sameTop / n;
       const rms = Math.sqrt(squaredChange.mean());
       const kldAt = percentiles(klds.sorted());
       const changeAt = percentiles(changes.sorted());
       return {
-        // The error of a mean of differences is the paired one: σ²(b − a) = σ²(a) + σ²(b) − 2 cov(a, b).
-        lnRatio: { value: ratio.mean(), error: ratio.error() },
+        lnRatio,
+        ratio: { value: Math.exp(lnRatio.value), error: Math.exp(lnRatio.value) * lnRatio.error },
         correlation: correlation(baseNll, nll, productOfNlls),
         kld: {
           mean: kld.mean(), error: kld.error(),

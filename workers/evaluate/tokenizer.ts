@@ -17,6 +17,10 @@ export interface Tokenizer {
   maxLength: number | null;
   /** Ids of the whole text, without BOS or any other token around it. Pieces the vocabulary cannot spell are left out. */
   encode(text: string): Int32Array;
+  /** Null when the configuration names none. */
+  eosId: number | null;
+  /** Bytes of UTF-8 each token stands for, by id; null where that depends on its neighbours or is not kept (WordPiece). */
+  byteLengths(): Uint16Array | null;
 }
 
 const addedToken = z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().default(false) });
@@ -75,6 +79,8 @@ export async function openTokenizer(json: string, config: string | null): Promis
       value: {
         vocabulary: vocabulary.size,
         ...bos,
+        eosId: settings.value.eos_token == null ? null : vocabulary.get(settings.value.eos_token) ?? null,
+        byteLengths: () => byteLengths(file.value, vocabulary),
         maxLength: plausibleLength(settings.value.model_max_length),
         encode: (text) => {
           const ids: (number | undefined)[] = tokenizer.encode(text, { add_special_tokens: false });
@@ -101,6 +107,35 @@ function parse<T>(json: string, schema: z.ZodType<T>, name: string): Result<T> {
     ? { ok: true, value: read.data }
     : failure('tokenizer-invalid', `The ${name} is not the file a Hugging Face tokenizer is saved in.`,
         `Take the ${name} that was published with the model.`, z.prettifyError(read.error));
+}
+
+/**
+ * In a byte-level vocabulary each character stands for a byte; elsewhere `▁` for a space, `<0x41>` for a byte where
+ * bytes are fallen back to, and everything else for itself. Added tokens stand for what they say.
+ */
+function byteLengths(file: TokenizerFile, vocabulary: ReadonlyMap<string, number>): Uint16Array | null {
+  if (file.model.type === 'WordPiece' || file.model.type === 'WordLevel') return null;
+  const added = new Set(file.added_tokens.map(({ content }) => content));
+  const byteLevel = hasType(file.decoder, 'ByteLevel') || hasType(file.pre_tokenizer, 'ByteLevel');
+  const utf8 = new TextEncoder();
+  const lengthOf = (piece: string): number => {
+    if (!added.has(piece)) {
+      if (byteLevel) return piece.length;
+      if (file.model.byte_fallback && /^<0x[0-9A-F]{2}>$/i.test(piece)) return 1;
+    }
+    return utf8.encode(byteLevel ? piece : piece.replaceAll('▁', ' ')).length;
+  };
+  let size = 0;
+  for (const id of vocabulary.values()) size = Math.max(size, id + 1);
+  const lengths = new Uint16Array(size);
+  for (const [piece, id] of vocabulary) lengths[id] = lengthOf(piece);
+  return lengths;
+}
+
+/** Whether a component is of a type, or a sequence with one that is. */
+function hasType(component: unknown, type: string): boolean {
+  if (typeof component !== 'object' || component === null) return false;
+  return Reflect.get(component, 'type') === type || Object.values(component).some((part: unknown) => Array.isArray(part) && part.some((inner) => hasType(inner, type)));
 }
 
 /** Configurations write "no limit" as a very large number. */

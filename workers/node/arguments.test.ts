@@ -5,10 +5,17 @@ test('reads everything', () => {
   expect(readArguments(['compare', 'm.onnx', '--tokenizer', 't.json', '--text', 'x.txt', '--level', 'int8', '--level', 'int4:block=128,asymmetric', '--out', 'o', '--json', '-', '--tokens', '512', '--threads', '1', '--quiet'])).toEqual({
     kind: 'compare',
     arguments: {
-      model: 'm.onnx', tokenizer: 't.json', tokenizerConfig: null, text: 'x.txt', out: 'o', json: '-', tokens: 512, threads: 1, quiet: true,
+      model: 'm.onnx', tokenizer: 't.json', tokenizerConfig: null, text: 'x.txt', out: 'o', json: '-', tokens: 512, protocol: null, threads: 1, quiet: true,
       levels: [{ key: 'int8', id: 'int8', settings: {} }, { key: 'int4:block=128,asymmetric', id: 'int4', settings: { block: 128, asymmetric: true } }],
     },
   });
+});
+
+test.each<[string[], object]>([
+  [['--protocol', 'gptq'], { name: 'gptq' }], [['--context', '256'], { name: 'llama.cpp', context: 256 }],
+  [['--protocol', 'huggingface', '--context', '128', '--stride', '64'], { name: 'huggingface', context: 128, stride: 64 }],
+])('%j chooses a protocol', (argv, protocol) => {
+  expect(readArguments(['compare', 'm.onnx', ...argv])).toMatchObject({ arguments: { protocol } });
 });
 
 test.each<[string[]]>([[[]], [['--help']], [['compare', '-h']]])('%j asks for help', (argv) => { expect(readArguments(argv).kind).toBe('help'); });
@@ -16,6 +23,7 @@ test.each<[string[]]>([[[]], [['--help']], [['compare', '-h']]])('%j asks for he
 test.each<[string[], string]>([
   [['compare'], 'usage'], [['convert', 'm.onnx'], 'usage'], [['compare', 'a.onnx', 'b.onnx'], 'usage'], [['compare', 'm.onnx', '--nonsense'], 'usage'],
   [['compare', 'm.onnx', '--tokens', '0'], 'usage'], [['compare', 'm.onnx', '--threads', 'many'], 'usage'],
+  [['compare', 'm.onnx', '--protocol', 'c4'], 'usage'], [['compare', 'm.onnx', '--context', '0'], 'usage'], [['compare', 'm.onnx', '--stride', 'x'], 'usage'],
   [['compare', 'm.onnx', '--level', 'int3'], 'level-unknown'], [['compare', 'm.onnx', '--level', 'int4:block=33'], 'level-invalid'],
 ])('%j is refused', (argv, code) => {
   const parsed = readArguments(argv);

@@ -1,7 +1,7 @@
 /** What the command line says, checked before anything runs. */
 import { parseArgs } from 'node:util';
 import { engineError } from '../errors.ts';
-import type { EngineError, LevelRequest } from '../protocol.ts';
+import type { EngineError, LevelRequest, ProtocolName, ProtocolRequest } from '../protocol.ts';
 import { formatLevel, parseLevel } from '../schemes/level.ts';
 
 export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
@@ -16,10 +16,19 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
   --out DIR                write the model of every level there
   --json FILE              write the report there; - for standard output
   --tokens N               measure on the first N tokens only
+  --protocol NAME          how perplexity is measured (default: llama.cpp)
+                             llama.cpp    second half of windows of 512 tokens
+                             gptq         all of disjoint windows of 2048
+                             huggingface  what is new in a sliding window of 1024
+                             lm-eval      every token, by word; windows of 2048
+  --context N              tokens in a window, instead of the protocol's own
+  --stride N               huggingface: tokens from one window to the next (default: 512)
   --threads N              threads for measuring (default: all cores, at most 8)
   --quiet                  no progress on standard error
 
-Exit status: 0 done, 1 something asked for could not be done, 2 wrong arguments.`;
+Ctrl-C while measuring finishes with what has been measured; a second one aborts.
+
+Exit status: 0 done, 1 something asked for could not be done, 2 wrong arguments, 130 aborted.`;
 
 export interface Arguments {
   model: string;
@@ -30,6 +39,8 @@ export interface Arguments {
   out: string | null;
   json: string | null;
   tokens: number | null;
+  /** Null for the default. */
+  protocol: ProtocolRequest | null;
   threads: number | null;
   quiet: boolean;
 }
@@ -44,6 +55,7 @@ export function readArguments(argv: readonly string[]): Parsed {
       options: {
         'tokenizer': { type: 'string' }, 'tokenizer-config': { type: 'string' }, 'text': { type: 'string' },
         'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'json': { type: 'string' },
+        'protocol': { type: 'string' }, 'context': { type: 'string' }, 'stride': { type: 'string' },
         'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
       },
     });
@@ -67,15 +79,24 @@ export function readArguments(argv: readonly string[]): Parsed {
   const threads = positive(values.threads);
   if (tokens === undefined) return wrong('--tokens takes a number above 0.');
   if (threads === undefined) return wrong('--threads takes a number above 0.');
+  const context = positive(values.context);
+  if (context === undefined) return wrong('--context takes a number above 0.');
+  const stride = positive(values.stride);
+  if (stride === undefined) return wrong('--stride takes a number above 0.');
+  const name = PROTOCOLS.find((known) => known === (values.protocol ?? 'llama.cpp'));
+  if (name === undefined) return wrong(`There is no protocol "${values.protocol ?? ''}"; there are ${PROTOCOLS.join(', ')}.`);
+  const protocol = { name, ...(context !== null && { context }), ...(stride !== null && { stride }) };
   return {
     kind: 'compare',
     arguments: {
-      model, levels, tokens, threads,
+      model, levels, tokens, threads, protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined) ? null : protocol,
       tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null,
       out: values.out ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
     },
   };
 }
+
+const PROTOCOLS: readonly ProtocolName[] = ['llama.cpp', 'gptq', 'huggingface', 'lm-eval'];
 
 /** Null when absent, undefined when it is no positive whole number. */
 function positive(text: string | undefined): number | null | undefined {

@@ -31,15 +31,37 @@ async function main(argv: readonly string[]): Promise<number> {
     complain(parsed.error);
     return 2;
   }
-  const stop = new AbortController();
-  process.once('SIGINT', () => { stop.abort(); });
-  const result = await settle(() => run(parsed.arguments, stop.signal));
+  const interrupt = onInterrupt();
+  const result = await settle(() => run(parsed.arguments, interrupt));
   if (result.ok) return result.value;
   complain(result.error);
   return result.error.code === 'cancelled' ? 130 : 1;
 }
 
-async function run(given: Arguments, signal: AbortSignal): Promise<number> {
+interface Interrupt {
+  stop: AbortSignal;
+  finish: AbortSignal;
+  /** From here on there is something to finish with. */
+  measuring(): void;
+}
+
+/** The first interrupt while measuring finishes early; any other aborts. */
+function onInterrupt(): Interrupt {
+  const stop = new AbortController();
+  const finish = new AbortController();
+  let measuring = false;
+  process.on('SIGINT', () => {
+    if (!measuring || finish.signal.aborted) {
+      stop.abort();
+      return;
+    }
+    finish.abort();
+    process.stderr.write('\nFinishing with what has been measured; press Ctrl-C again to abort.\n');
+  });
+  return { stop: stop.signal, finish: finish.signal, measuring: () => { measuring = true; } };
+}
+
+async function run(given: Arguments, interrupt: Interrupt): Promise<number> {
   const model = await openFile(given.model);
   const files = [model];
   const problems: EngineError[] = [];
@@ -56,6 +78,7 @@ async function run(given: Arguments, signal: AbortSignal): Promise<number> {
   const progress = given.quiet ? null : printProgress(process.stderr);
   const onEvent = (event: EngineEvent) => {
     if (event.type === 'warning') problems.push(event.error);
+    if (event.type === 'progress' && event.stage === 'measure') interrupt.measuring();
     progress?.show(event);
   };
   const temporary = given.out === null ? await mkdtemp(join(tmpdir(), 'nibble-')) : null;
@@ -63,12 +86,12 @@ async function run(given: Arguments, signal: AbortSignal): Promise<number> {
   let report: Report;
   try {
     await mkdir(folder, { recursive: true }).catch((thrown: unknown) => fail('write-failed', `The folder ${folder} cannot be made.`, 'Choose another --out folder.', String(thrown)));
-    report = await compare({ files, levels: given.levels, maxTokens: given.tokens }, {
+    report = await compare({ files, levels: given.levels, maxTokens: given.tokens, ...(given.protocol && { protocol: given.protocol }) }, {
       kernel: () => createWasmKernel(),
       sink: (name, source) => fileSink(join(folder, name), source, given.model),
       evaluator: createNodeEvaluator(),
       threads: given.threads ?? Math.min(8, availableParallelism()),
-    }, onEvent, signal);
+    }, onEvent, interrupt.stop, interrupt.finish);
   } finally {
     progress?.end();
     if (temporary !== null) await rm(temporary, { recursive: true, force: true });
@@ -78,6 +101,7 @@ async function run(given: Arguments, signal: AbortSignal): Promise<number> {
     await writeFile(given.json, json).catch((thrown: unknown) => fail('write-failed', `${given.json ?? ''} cannot be written.`, 'Check that its folder exists and may be written to.', String(thrown)));
   }
   process.stdout.write(given.json === '-' ? json : reportTable(report));
+  if (report.protocol?.stoppedEarly) for (const note of report.notes.filter((text) => text.startsWith('Stopped early'))) process.stderr.write(`${note}\n`);
   problems.forEach(complain);
   return problems.some((problem) => asked(problem, given)) ? 1 : 0;
 }
