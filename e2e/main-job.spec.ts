@@ -35,6 +35,19 @@ async function trySample(page: Page) {
   await page.keyboard.press('Home');
 }
 
+/** Records what the page says of a comparison under way; what comes back tells all it said, in order. */
+async function statesOnShow(page: Page): Promise<() => Promise<string[]>> {
+  const record = await page.evaluateHandle(() => {
+    const said: string[] = [];
+    new MutationObserver(() => {
+      const state = document.querySelector('section[aria-busy=true] > p')?.textContent;
+      if (state && state !== said.at(-1)) said.push(state);
+    }).observe(document.body, { subtree: true, childList: true, characterData: true });
+    return said;
+  });
+  return () => record.jsonValue();
+}
+
 test.describe('the sample model', () => {
   let folder: string;
   const expected = new Map<string, string>();
@@ -95,6 +108,64 @@ test.describe('the sample model', () => {
     await compareButton(page).click();
     await expect(exportButton(page)).toBeEnabled({ timeout: 240_000 });
   });
+});
+
+test('stopping while measuring keeps the figures, and says of how much text they are', async ({ page }) => {
+  test.setTimeout(300_000);
+  await trySample(page);
+  await page.keyboard.press('End');
+  const states = await statesOnShow(page);
+  await compareButton(page).click();
+  const stop = page.getByRole('button', { name: 'Stop here, keep the figures' });
+  await expect(stop).toBeDisabled();
+  await expect(page.getByText(/Perplexity so far/).first()).toBeVisible({ timeout: 120_000 });
+  await stop.click();
+  await expect(exportButton(page)).toBeEnabled({ timeout: 60_000 });
+  await expect(stop).toHaveCount(0);
+  // While the runtime loads the files there is nothing left to say of the writing of them.
+  const said = await states();
+  const loading = said.findIndex((state) => /^Loading 3 models \(25\.7\sMB\) to measure them$/.test(state));
+  expect(loading, said.join('\n')).toBeGreaterThan(-1);
+  expect(said[loading + 1]).toMatch(/^(About .* left in this stage|Working out how long this takes)$/);
+
+  await expect(page.getByText(/Stopped early, after \d+ of 240 windows/).first()).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'KL divergence from fp16' })).toBeVisible();
+  await expect(page.getByText(/int4 is 2\.1× smaller than fp16\. Perplexity [\d.]+ → [\d.]+/).first()).toBeVisible();
+  const download = await bytesOfDownload(page, 'Download int4');
+  expect(download.bytes.length).toBeGreaterThan(1_000_000);
+  const report = JSON.parse((await bytesOfDownload(page, 'Export JSON')).bytes.toString()) as Report;
+  expect(report.protocol).toMatchObject({ stoppedEarly: true, plannedChunks: 240 });
+  expect(report.protocol?.chunks).toBeGreaterThan(0);
+  expect(report.protocol?.chunks).toBeLessThan(240);
+  expect(report.levels.map(({ perplexity }) => perplexity !== null)).toEqual([true, true, true]);
+  await expect(page.getByText(`Stopped early, after ${report.protocol?.chunks} of 240 windows`).first()).toBeVisible();
+});
+
+test('a protocol is chosen, tags every number, and does not pass for another', async ({ page }) => {
+  await page.goto('/');
+  await page.getByLabel('Choose files').setInputFiles(LANGUAGE_MODEL);
+  await expect(compareButton(page)).toBeEnabled();
+  const protocol = page.getByRole('combobox', { name: 'Protocol' });
+  await protocol.selectOption('lm-eval');
+  await compareButton(page).click();
+  await expect(exportButton(page)).toBeEnabled({ timeout: 60_000 });
+  const report = JSON.parse((await bytesOfDownload(page, 'Export JSON')).bytes.toString()) as Report;
+  expect(report.protocol).toMatchObject({ name: 'lm-eval', unit: 'word' });
+  const tag = `lm-eval, windows of ${report.protocol?.context.toLocaleString('en')}`;
+  await expect(page.getByRole('region', { name: 'Table of figures' }).getByText(tag)).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Word perplexity' })).toBeVisible();
+  await expect(page.getByText(/Measured as lm-eval does, by word: /).first()).toBeVisible();
+
+  await page.getByText('All statistics', { exact: true }).click();
+  const statistics = page.getByRole('region', { name: 'All statistics' });
+  await expect(statistics.getByText(tag)).toBeVisible();
+  for (const row of ['Word perplexity', 'Bits per byte', 'Correlation with fp16', '99.9th percentile', 'Same top token', 'Root mean square, percentage points']) {
+    await expect(statistics.getByRole('row', { name: row }).last().getByRole('cell').last()).toHaveText(/\d/);
+  }
+
+  await protocol.selectOption('gptq');
+  await expect(page.getByText(/The results below were measured by the protocol lm-eval/)).toBeVisible();
+  await expect(statistics.getByText(tag)).toBeVisible();
 });
 
 test('files chosen: a model, its tokenizer and a text are compared', async ({ page }) => {

@@ -26,5 +26,6 @@ test('the page in its states', async ({ page }) => {
   await expect(page.getByRole('button', { name: 'Cancel' })).toBeVisible();
   await shoot('3-running');
   await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 500_000 });
+  await page.getByText('All statistics', { exact: true }).click();
   await shoot('4-done');
 });

@@ -125,6 +125,24 @@ describe('compare', () => {
   });
 });
 
+test('finished early, the report is of what was measured, and says so', async () => {
+  const finish = new AbortController();
+  const long = new File([TEXT.repeat(10)], 'text.txt');
+  const report = await compare({ files: [modelFile, tokenizerFile, long], levels: [INT8], maxTokens: null }, surroundings(), (event) => {
+    if (event.type === 'progress' && event.stage === 'measure') finish.abort();
+  }, new AbortController().signal, finish.signal);
+  expect(report.protocol).toMatchObject({ stoppedEarly: true, plannedChunks: Math.floor(TEXT.length * 10 / 512) });
+  expect(report.protocol?.chunks).toBeLessThan(report.protocol?.plannedChunks ?? 0);
+  expect(report.notes.join()).toMatch(/Stopped early/);
+  expect(report.levels.every(({ perplexity }) => perplexity !== null)).toBe(true);
+});
+
+test('the protocol asked for is the one measured by', async () => {
+  const { report } = await run({ levels: [INT8], protocol: { name: 'gptq', context: 256 } });
+  if (!report.ok) throw new Error(report.error.message);
+  expect(report.value.protocol).toMatchObject({ name: 'gptq', context: 256, tokens: Math.floor(TEXT.length / 256) * 255 });
+});
+
 test.each([['model.onnx', 'model_q4.onnx'], ['model_fp16.onnx', 'model_q4.onnx'], ['onnx/decoder.ONNX', 'decoder_q4.onnx'], ['_fp16.onnx', 'model_q4.onnx']])('%s at int4 is called %s', (from, to) => {
   expect(fileName(from, '_q4')).toBe(to);
 });

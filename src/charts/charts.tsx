@@ -2,6 +2,7 @@
 import type { ReactNode } from 'react';
 import { formatBytes, formatBytesTick, formatEstimate, formatShare } from '../format/numbers.ts';
 import layout from '../layout.module.css';
+import type { Provenance } from '../protocols/protocols.ts';
 import type { Figure } from '../store/run.ts';
 import { Hint, Term } from '../terms/term.tsx';
 import classes from './charts.module.css';
@@ -12,20 +13,21 @@ interface Props {
   figures: Figure[];
   cacheBytes: number | null;
   measuring: boolean;
-  protocol: string | null;
+  provenance: Provenance | null;
   contextControl: ReactNode;
 }
 
-export function Charts({ figures, cacheBytes, measuring, protocol, contextControl }: Props) {
+export function Charts({ figures, cacheBytes, measuring, provenance, contextControl }: Props) {
   const bars = (of: (figure: Figure) => Omit<Bar, 'uid' | 'slot' | 'id' | 'detail'> | null): Bar[] => figures.map((figure) => ({
     uid: figure.level.uid, slot: figure.level.slot, id: figure.level.id, detail: figure.name.slice(figure.level.id.length + 1),
     ...(of(figure) ?? { value: null, text: '' }),
   }));
+  const byWord = figures.some(({ unit }) => unit === 'word');
   const share = cacheBytes ?? 0;
   return (
     <div className={classes.grid}>
       {measuring && (
-        <Card wide title="Bytes against drift" about={<>Down and to the left is better. The dashed line joins the <Term id="frontier">frontier</Term>.</>} protocol={protocol}>
+        <Card wide title="Bytes against drift" about={<>Down and to the left is better. The dashed line joins the <Term id="frontier">frontier</Term>.</>} provenance={provenance}>
           <Frontier figures={figures} />
         </Card>
       )}
@@ -46,20 +48,20 @@ export function Charts({ figures, cacheBytes, measuring, protocol, contextContro
       </Card>
       {measuring && (
         <>
-          <Card title={<Term id="perplexity">Perplexity</Term>} about="Lower is better; the axis does not start at zero. Whiskers: one standard error of each level alone. The change between levels is known far better." protocol={protocol}>
+          <Card title={byWord ? <Term id="wordPerplexity">Word perplexity</Term> : <Term id="perplexity">Perplexity</Term>} about="Lower is better; the axis does not start at zero. Whiskers: one standard error of each level alone. The change between levels is known far better." provenance={provenance}>
             <LevelBars
-              name="Perplexity" tick={String} dots
+              name={byWord ? 'Word perplexity' : 'Perplexity'} tick={String} dots
               bars={bars(({ perplexity }) => perplexity ? { value: perplexity.value, error: perplexity.error, text: formatEstimate(perplexity) } : null)}
             />
           </Card>
-          <Card title={<Term id="kld">KL divergence from fp16</Term>} about="Nats per token, mean and one standard error; 0 is identical." protocol={protocol}>
+          <Card title={<Term id="kld">KL divergence from fp16</Term>} about="Nats per token, mean and one standard error; 0 is identical." provenance={provenance}>
             <LevelBars
               name="KL divergence from fp16, nats per token" tick={String}
               bars={bars(({ baseline, drift }) => baseline ? { value: 0, text: 'the yardstick' }
                 : drift ? { value: drift.kld.mean, error: drift.kld.error, text: formatEstimate({ value: drift.kld.mean, error: drift.kld.error }) } : null)}
             />
           </Card>
-          <Card title={<Term id="sameTop">Same top token</Term>} about="Share of tokens; the axis does not start at zero." protocol={protocol} wide>
+          <Card title={<Term id="sameTop">Same top token</Term>} about="Share of tokens; the axis does not start at zero." provenance={provenance} wide>
             <LevelBars
               name="Same top token as fp16" tick={(value) => `${Number((value * 100).toPrecision(4))}\u00a0%`} dots limit={1}
               bars={bars(({ baseline, drift }) => baseline ? { value: 1, text: 'the yardstick' }
@@ -72,15 +74,15 @@ export function Charts({ figures, cacheBytes, measuring, protocol, contextContro
   );
 }
 
-interface CardProps { title: ReactNode; about: ReactNode; protocol?: string | null; control?: ReactNode; wide?: boolean; children: ReactNode }
+interface CardProps { title: ReactNode; about: ReactNode; provenance?: Provenance | null; control?: ReactNode; wide?: boolean; children: ReactNode }
 
-function Card({ title, about, protocol, control, wide = false, children }: CardProps) {
+function Card({ title, about, provenance, control, wide = false, children }: CardProps) {
   return (
     <figure className={`${layout.panel} ${classes.card}`} data-wide={wide || undefined}>
       <figcaption>
         <div className={classes.cardHead}>
           <h3>{title}</h3>
-          {control ?? (protocol && <Hint text={protocol} className={classes.how}>how measured</Hint>)}
+          {control ?? (provenance && <Hint text={provenance.sentence} className={classes.how}>{provenance.tag}</Hint>)}
         </div>
         <p>{about}</p>
       </figcaption>

@@ -23,6 +23,7 @@ function fleet(compare: (report: (event: EngineEvent) => void) => Promise<Result
       capabilities: () => { calls.push('capabilities'); return Promise.resolve({ backend: 'wasm', webgpu: { available: false, reason: 'none' }, isolated: true, threads: 2 }); },
       open: () => new Promise(() => undefined),
       compare: () => { calls.push('compare'); return compare((event) => { emit(event); }); },
+      finish: () => { calls.push('finish'); return Promise.resolve(); },
       cancel: () => { calls.push('cancel'); cancel(); return Promise.resolve(); },
     } as unknown as Parameters<Parameters<RemoteWorker<Engine>['call']>[0]>[0];
     return {
@@ -92,9 +93,36 @@ describe('engine client', () => {
     expect(seen).toEqual(['measured']);
   });
 
+  it('finishing early asks once and keeps the result', async () => {
+    let stop: (result: Result<Report>) => void = () => undefined;
+    const workers = fleet(() => new Promise((resolve) => { stop = resolve; }));
+    const client = createEngineClient(workers.start);
+    const comparing = client.compare(job, () => undefined);
+    await client.finish();
+    const report = { schema: 'nibble.report/1' } as Report;
+    stop({ ok: true, value: report });
+    expect(await comparing).toEqual({ ok: true, value: report });
+    await client.finish();
+    expect(workers.calls).toEqual(['compare', 'finish']);
+  });
+
+  it('finishing a comparison that is being cancelled leaves it cancelled', async () => {
+    const workers = fleet(() => new Promise(() => undefined));
+    const client = createEngineClient(workers.start);
+    const comparing = client.compare(job, () => undefined);
+    const cancelling = client.cancel();
+    await client.finish();
+    await vi.advanceTimersByTimeAsync(CANCEL_PATIENCE_MS);
+    await cancelling;
+    expect(await comparing).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+    expect(workers.calls).not.toContain('finish');
+  });
+
   it('does nothing when nothing runs', async () => {
     const workers = fleet(() => Promise.resolve(cancelled));
-    await createEngineClient(workers.start).cancel();
+    const client = createEngineClient(workers.start);
+    await client.cancel();
+    await client.finish();
     expect(workers.started()).toBe(0);
   });
 });

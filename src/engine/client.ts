@@ -13,6 +13,8 @@ export interface EngineClient {
   compare(job: Job, onEvent: (event: EngineEvent) => void): Promise<Result<Report>>;
   /** Settles once the comparison under way has settled, at the latest after `CANCEL_PATIENCE_MS`. */
   cancel(): Promise<void>;
+  /** Asks the comparison under way to end its measurement and keep what it has; `compare` settles with that. */
+  finish(): Promise<void>;
   /** Ends the worker; the next call starts another. */
   restart(): void;
 }
@@ -91,6 +93,11 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       if (first !== 'late') return;
       restart();
       await task.done;
+    },
+    async finish() {
+      if (!comparing || comparing.cancelled) return;
+      // A worker that dies of it is told of by `compare`.
+      await settle(async () => { await alive().call((api) => api.finish()); return { ok: true, value: null }; });
     },
     restart,
   };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
-  decimalsFor, formatBytes, formatBytesTick, formatChange, formatCount, formatDuration, formatEstimate, formatLargeCount, formatProgress,
-  formatShape, formatShare, formatSmaller, formatValue,
+  decimalsFor, formatBytes, formatBytesTick, formatChange, formatCount, formatDuration, formatEstimate, formatLargeCount, formatPlain, formatPoints, formatProgress,
+  formatShape, formatShare, formatShareOf, formatSmaller, formatValue,
 } from './numbers.ts';
 
 /** Non-breaking spaces read as spaces. */
@@ -62,7 +62,15 @@ describe('the rest', () => {
     expect(formatShape([])).toBe('scalar');
     expect([0.4, 8.2, 59.6, 80, 7500].map(formatDuration).map(plain)).toEqual(['under 1 s', '8 s', '1 min', '1 min 20 s', '2 h 5 min']);
   });
+  it('writes numbers without an error to four digits, the small ones with a power of ten', () => {
+    expect([0, 1, 0.98765432, 4.30664, 12345.6, -0.02514, 0.000031234, -3.1e-7, 9.999e-4, NaN].map(formatPlain).map(plain)).toEqual(
+      ['0', '1.000', '0.9877', '4.307', '12,346', '−0.02514', '3.12 × 10⁻⁵', '−3.10 × 10⁻⁷', '1.00 × 10⁻³', 'not a number']);
+  });
+  it('writes differences of probabilities in percentage points, with a sign unless they round to nothing', () => {
+    expect([0.01204, -0.3, 0, 1e-7, -1e-7].map(formatPoints)).toEqual(['+1.204', '−30.000', '0.000', '0.000', '0.000']);
+  });
   it('never says 100 % before the end', () => {
+    expect([[12, 240], [9999, 10_000], [3, 3], [0, 0]].map(([part = 0, whole = 0]) => plain(formatShareOf(part, whole)))).toEqual(['5.0 %', '99.9 %', '100.0 %', '0.0 %']);
     expect([0, 0.5, 0.999, 1, 2].map(formatProgress).map(plain)).toEqual(['0 %', '50 %', '99 %', '100 %', '100 %']);
   });
 });

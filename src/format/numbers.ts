@@ -141,6 +141,37 @@ export function formatProgress(fraction: number): string {
   return `${clamped < 1 ? Math.min(99, Math.round(clamped * 100)) : 100}${NBSP}%`;
 }
 
+/** `5.0 %`, of a part that is smaller than its whole: never 100 before it is. */
+export function formatShareOf(part: number, whole: number): string {
+  const percent = whole > 0 ? (100 * part) / whole : 0;
+  return `${fixed(part < whole ? Math.min(99.9, percent) : percent, 1)}${NBSP}%`;
+}
+
+/** A number that comes without an error, to four significant digits: `0.02514`, `−3.1 × 10⁻⁵`. */
+export function formatPlain(value: number): string {
+  if (!Number.isFinite(value)) return 'not a number';
+  const size = Math.abs(value);
+  if (size === 0) return '0';
+  if (size < SMALL) {
+    const [digits = '', power = '0'] = value.toExponential(2).split('e');
+    return `${digits.replace('-', MINUS)}${NBSP}×${NBSP}10${superscript(Number(power))}`;
+  }
+  return fixed(value, Math.min(6, Math.max(0, 3 - Math.floor(Math.log10(size)))));
+}
+
+/** Correlations worth telling apart lie close to 1: `0.999983`. */
+export function formatCorrelation(value: number): string {
+  return Number.isFinite(value) ? fixed(value, 6) : 'not a number';
+}
+
+/** A difference of probabilities in percentage points, with its sign: `+1.204`. */
+export function formatPoints(difference: number): string {
+  if (!Number.isFinite(difference)) return 'not a number';
+  const points = fixed(100 * difference, 3);
+  if (!/[1-9]/.test(points)) return points.replace(MINUS, '');
+  return difference > 0 ? `+${points}` : points;
+}
+
 /** `4,096 × 384` */
 export function formatShape(shape: readonly number[]): string {
   return shape.length === 0 ? 'scalar' : shape.map(formatCount).join(' × ');

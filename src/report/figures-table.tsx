@@ -3,20 +3,26 @@ import type { ReactNode } from 'react';
 import { Mark } from '../charts/mark.tsx';
 import { formatBytes, formatChange, formatCount, formatEstimate, formatShare, formatSmaller } from '../format/numbers.ts';
 import layout from '../layout.module.css';
+import type { Provenance } from '../protocols/protocols.ts';
 import type { Figure } from '../store/run.ts';
 import { Hint, Term } from '../terms/term.tsx';
+import { NONE } from './none.tsx';
 import classes from './results.module.css';
 
-const NONE = <span className={layout.muted} aria-label="not measured">–</span>;
+interface Props { figures: Figure[]; cacheBytes: number | null; context: number; provenance: Provenance | null }
 
-interface Props { figures: Figure[]; cacheBytes: number | null; context: number; protocol: string | null }
-
-export function FiguresTable({ figures, cacheBytes, context, protocol }: Props) {
+export function FiguresTable({ figures, cacheBytes, context, provenance }: Props) {
   const baseline = figures.find((figure) => figure.baseline);
-  const measured = (children: ReactNode) => protocol ? <Hint text={protocol}>{children}</Hint> : children;
+  const byWord = figures.some(({ unit }) => unit === 'word');
+  const measured = (children: ReactNode) => provenance ? <Hint text={provenance.sentence}>{children}</Hint> : children;
   return (
     <div className={layout.tableWrap} tabIndex={0} role="region" aria-label="Table of figures">
       <table className={layout.table}>
+        {provenance && (
+          <caption className={classes.caption}>
+            Measured by the <Term id="protocol">protocol</Term> <Hint text={provenance.sentence} className={classes.tag}>{provenance.tag}</Hint>.
+          </caption>
+        )}
         <thead>
           <tr>
             <th scope="col">Level</th>
@@ -24,7 +30,7 @@ export function FiguresTable({ figures, cacheBytes, context, protocol }: Props) 
             <th scope="col">Against fp16</th>
             <th scope="col">Weights</th>
             <th scope="col">Memory, predicted{cacheBytes !== null && <>, {formatCount(context)} tokens of <Term id="kvCache">KV cache</Term></>}</th>
-            <th scope="col"><Term id="perplexity">Perplexity</Term></th>
+            <th scope="col">{byWord ? <Term id="wordPerplexity">Word perplexity</Term> : <Term id="perplexity">Perplexity</Term>}</th>
             <th scope="col">Change</th>
             <th scope="col"><Term id="kld">KL divergence</Term>, nats</th>
             <th scope="col">its 99th percentile, nats</th>

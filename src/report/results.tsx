@@ -4,13 +4,13 @@ import { lazy, Suspense } from 'react';
 import { formatCount } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { Ledger } from '../ledger/ledger.tsx';
-import { isActive, type Figure, type Run } from '../store/run.ts';
+import { isActive, provenance, type Figure, type Run } from '../store/run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Term } from '../terms/term.tsx';
 import { FiguresTable } from './figures-table.tsx';
 import classes from './results.module.css';
 import { loadCharts } from './load-charts.ts';
-import { protocolSentence } from './sentences.ts';
+import { StatisticsTable } from './statistics-table.tsx';
 
 const Charts = lazy(async () => ({ default: (await loadCharts()).Charts }));
 
@@ -21,12 +21,12 @@ export function Results({ run, figures }: { run: Run; figures: Figure[] }) {
   const cacheBytes = run.model.cacheBytesPerToken === null ? null : run.model.cacheBytesPerToken * context;
   // What was broken off before any text was run has sizes only.
   const measuring = run.measuring && (isActive(run) || figures.some(({ perplexity }) => perplexity !== null));
-  const protocol = run.report?.protocol ? protocolSentence(run.report.protocol) : null;
+  const how = measuring ? provenance(run) : null;
   return (
     <div className={classes.results}>
       <Suspense fallback={<div className={classes.chartsPlace} />}>
         <Charts
-          figures={figures} cacheBytes={cacheBytes} measuring={measuring} protocol={protocol}
+          figures={figures} cacheBytes={cacheBytes} measuring={measuring} provenance={how}
           contextControl={run.model.cacheBytesPerToken === null ? <p className={classes.noCache}>This model keeps no cache.</p> : <ContextControl value={context} />}
         />
       </Suspense>
@@ -34,8 +34,9 @@ export function Results({ run, figures }: { run: Run; figures: Figure[] }) {
         <div className={layout.sectionHead}>
           <h3 id="table-heading" className={layout.heading}>The same in numbers</h3>
         </div>
-        <FiguresTable figures={figures} cacheBytes={cacheBytes} context={context} protocol={protocol} />
+        <FiguresTable figures={figures} cacheBytes={cacheBytes} context={context} provenance={how} />
       </section>
+      {how && <StatisticsTable figures={figures} provenance={how} />}
       {figures.some(({ ledger }) => ledger.length > 0) && <Ledger figures={figures} />}
     </div>
   );

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Drift } from '../../workers/protocol.ts';
 import type { Figure } from '../store/run.ts';
-import { agreementSentence, perplexitySentence, protocolSentence, sizeSentence } from './sentences.ts';
+import { agreementSentence, perplexitySentence, sizeSentence } from './sentences.ts';
 
 const plain = (text: string | null) => text?.replaceAll('\u00a0', ' ');
 const drift = (change: number, error: number): Drift => ({
@@ -12,7 +12,7 @@ const drift = (change: number, error: number): Drift => ({
 });
 const figure = (change: Partial<Figure>): Figure => ({
   level: { uid: 'u', id: 'int4', settings: {}, created: 0, slot: 2 }, name: 'int4', baseline: false, bytes: 340_000, weightBytes: 300_000,
-  perplexity: { value: 10.36, error: 0.13 }, drift: drift(0.216, 0.0033), final: true, file: 'model_q4.onnx', blob: null, ledger: [], ...change,
+  perplexity: { value: 10.36, error: 0.13 }, unit: 'token', drift: drift(0.216, 0.0033), final: true, file: 'model_q4.onnx', blob: null, ledger: [], ...change,
 });
 const baseline = figure({ name: 'fp16', baseline: true, bytes: 1_156_000, perplexity: { value: 8.5202, error: 0.1039 }, drift: null });
 
@@ -42,9 +42,7 @@ describe('a sentence a level', () => {
   it('reads well when nothing changed in size', () => {
     expect(sizeSentence(figure({ bytes: 1_156_000 }), baseline)).toBe('int4 is the same size as fp16.');
   });
-  it('gives the protocol in full', () => {
-    expect(protocolSentence({
-      name: 'llama.cpp', context: 512, tokens: 8160, chunks: 32, textTokens: 122991, textBytes: 1, provider: 'wasm', threads: 2, text: 'held-out.txt',
-    })).toContain('32 windows of 512 tokens from held-out.txt, the second half of each scored, 8,160 tokens in all; run by onnxruntime-web, WASM on 2 threads.');
+  it('does not call perplexity by word perplexity', () => {
+    expect(plain(perplexitySentence(figure({ unit: 'word' }), baseline))).toBe('Word perplexity 8.52 → 10.36 (+21.6 % ± 0.4).');
   });
 });

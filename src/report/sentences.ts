@@ -1,7 +1,9 @@
 /** What a result says in words. */
-import type { Protocol } from '../../workers/protocol.ts';
-import { formatChange, formatCount, formatEstimate, formatShare, formatSmaller, formatValue, plural } from '../format/numbers.ts';
+import { formatChange, formatEstimate, formatShare, formatSmaller, formatValue } from '../format/numbers.ts';
 import type { Figure } from '../store/run.ts';
+
+/** Perplexity by word is another quantity than perplexity by token, and many times as large. */
+export const perplexityName = (unit: Figure['unit']): string => unit === 'word' ? 'Word perplexity' : 'Perplexity';
 
 /** `int4 is 3.4× smaller than fp16.`; for the baseline, that it is the yardstick. */
 export function sizeSentence(figure: Figure, baseline: Figure | undefined): string | null {
@@ -16,22 +18,15 @@ export function sizeSentence(figure: Figure, baseline: Figure | undefined): stri
 export function perplexitySentence(figure: Figure, baseline: Figure | undefined): string | null {
   if (!figure.perplexity) return null;
   const sofar = figure.final ? '' : ' so far';
-  if (figure.baseline || !baseline?.perplexity || !figure.drift) return `Perplexity${sofar} ${formatEstimate(figure.perplexity)}.`;
+  const name = perplexityName(figure.unit);
+  if (figure.baseline || !baseline?.perplexity || !figure.drift) return `${name}${sofar} ${formatEstimate(figure.perplexity)}.`;
   // The text's own error moves both alike; how far they lie apart is known to the paired error, and so are the decimals.
   const error = figure.perplexity.value * figure.drift.lnRatio.error;
   const [before, after] = [baseline.perplexity, figure.perplexity].map(({ value }) => formatValue({ value, error }));
-  return `Perplexity${sofar} ${before} → ${after} (${formatChange(figure.drift.lnRatio)}).`;
+  return `${name}${sofar} ${before} → ${after} (${formatChange(figure.drift.lnRatio)}).`;
 }
 
 /** `The most likely next token stays the same for 91.25 % ± 0.11 of tokens.` */
 export function agreementSentence(figure: Figure): string | null {
   return figure.drift ? `The most likely next token is the same for ${formatShare(figure.drift.sameTop)} of tokens.` : null;
-}
-
-/** How a number was measured, for its hover. */
-export function protocolSentence(protocol: Protocol): string {
-  const provider = protocol.provider === 'wasm' ? `WASM on ${plural(protocol.threads, 'thread')}` : 'WebGPU';
-  return `Measured as llama.cpp does: ${plural(protocol.chunks, 'window')} of ${formatCount(protocol.context)} tokens from ${protocol.text}, `
-    + `the second half of each scored, ${formatCount(protocol.tokens)} tokens in all; run by onnxruntime-web, ${provider}. `
-    + '± is one standard error.';
 }

@@ -1,15 +1,19 @@
 /** What the tab's title and a screen reader are told about a run. */
 import type { Stage } from '../../workers/protocol.ts';
 import { formatProgress } from '../format/numbers.ts';
+import { stoppedSentence } from '../protocols/protocols.ts';
 import { perplexitySentence, sizeSentence } from '../report/sentences.ts';
-import { overall } from '../store/live.ts';
+import { loadingToMeasure, overall } from '../store/live.ts';
 import { figuresOf, isActive, type Run } from '../store/run.ts';
 
 const DOING: Record<Stage, string> = { open: 'Opening', quantize: 'Quantizing', measure: 'Measuring' };
 
+const doing = ({ live, measuring }: Run): string =>
+  measuring && loadingToMeasure(live) ? 'Loading models to measure' : DOING[live.stage ?? 'open'];
+
 export function title(run: Run | null): string {
   if (!run) return 'Nibble';
-  if (isActive(run)) return `${formatProgress(overall(run.live, run.measuring))} ${DOING[run.live.stage ?? 'open'].toLowerCase()} · Nibble`;
+  if (isActive(run)) return `${formatProgress(overall(run.live, run.measuring))} ${doing(run).toLowerCase()} · Nibble`;
   return run.status === 'done' ? `${run.model.name} compared · Nibble` : 'Nibble';
 }
 
@@ -17,7 +21,8 @@ export function title(run: Run | null): string {
 export function announcement(run: Run | null): string {
   if (!run) return '';
   switch (run.status) {
-    case 'running': return DOING[run.live.stage ?? 'open'];
+    case 'running': return doing(run);
+    case 'finishing': return 'Stopping, with what was measured';
     case 'cancelling': return 'Cancelling';
     case 'cancelled': return 'Comparison cancelled';
     case 'failed': return 'Comparison failed';
@@ -26,7 +31,8 @@ export function announcement(run: Run | null): string {
       const baseline = figures.find((figure) => figure.baseline);
       const levels = figures.filter((figure) => !figure.baseline)
         .flatMap((figure) => [sizeSentence(figure, baseline), perplexitySentence(figure, baseline)]);
-      return ['Comparison done.', ...levels.filter((sentence) => sentence !== null)].join(' ');
+      const { protocol } = run.report ?? {};
+      return ['Comparison done.', protocol ? stoppedSentence(protocol) : null, ...levels].filter((sentence) => sentence !== null).join(' ');
     }
   }
 }

@@ -7,15 +7,16 @@ import layout from '../layout.module.css';
 import { agreementSentence, perplexitySentence, sizeSentence } from '../report/sentences.ts';
 import { save } from '../report/save.ts';
 import { describeSettings, settingWords } from '../store/levels.ts';
+import type { Provenance } from '../protocols/protocols.ts';
 import type { Row } from '../store/live.ts';
 import { isActive, staleness, type Figure, type Run } from '../store/run.ts';
 import { useWorkbench } from '../store/use-workbench.ts';
 import { Hint } from '../terms/term.tsx';
 import classes from './run.module.css';
 
-interface Props { run: Run; figure: Figure; baseline: Figure | undefined; protocol: string | null }
+interface Props { run: Run; figure: Figure; baseline: Figure | undefined; provenance: Provenance | null }
 
-export function LevelRow({ run, figure, baseline, protocol }: Props) {
+export function LevelRow({ run, figure, baseline, provenance }: Props) {
   const row = run.live.rows.get(figure.level.uid);
   const active = isActive(run);
   const measure = run.live.latest?.stage === 'measure' ? run.live.done.measure : 0;
@@ -31,20 +32,20 @@ export function LevelRow({ run, figure, baseline, protocol }: Props) {
           <span className={classes.rowSettings}>{settingWords(figure.level).join(', ')}</span>
         </span>
       </div>
-      <Words figure={figure} baseline={baseline} row={row} active={active} protocol={protocol} />
+      <Words figure={figure} baseline={baseline} row={row} active={active} provenance={provenance} />
       <Take figure={figure} />
       <span className={classes.rowTrack} data-idle={!active || undefined} aria-hidden="true"><span className={classes.fill} style={{ '--done': done }} /></span>
     </li>
   );
 }
 
-function Words({ figure, baseline, row, active, protocol }: { figure: Figure; baseline: Figure | undefined; row: Row | undefined; active: boolean; protocol: string | null }) {
+function Words({ figure, baseline, row, active, provenance }: { figure: Figure; baseline: Figure | undefined; row: Row | undefined; active: boolean; provenance: Provenance | null }) {
   const levels = useWorkbench((state) => state.levels);
   const size = sizeSentence(figure, baseline);
   const perplexity = perplexitySentence(figure, baseline);
   const agreement = agreementSentence(figure);
   const age = active ? 'current' : staleness(figure.level, levels);
-  const hover = protocol ?? 'Still being measured, as llama.cpp does. ± is one standard error.';
+  const hover = provenance?.sentence ?? '';
   if (active && !row?.written && row?.progress) return <div className={classes.words}><Passing row={row} /></div>;
   if (size === null) return <div className={classes.words}><p className={classes.aside}>{active ? 'Waiting' : 'Not finished'}</p></div>;
   return (

@@ -1,19 +1,19 @@
 /** A comparison, from its first byte to its last figure: the same rows all the way, so that nothing jumps. */
 import { VisuallyHidden } from '@mantine/core';
 import type { Stage } from '../../workers/protocol.ts';
-import { formatDuration, formatProgress, plural } from '../format/numbers.ts';
+import { formatBytes, formatDuration, formatProgress, formatShareOf, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { ExportButton } from '../report/export-button.tsx';
 import { Results } from '../report/results.tsx';
-import { protocolSentence } from '../report/sentences.ts';
-import { figuresOf, hasFindings, isActive, type Run } from '../store/run.ts';
+import { loadingToMeasure } from '../store/live.ts';
+import { figuresOf, hasFindings, isActive, provenance, type Run } from '../store/run.ts';
 import { LevelRow } from './level-row.tsx';
 import classes from './run.module.css';
 
 export function RunSection({ run }: { run: Run }) {
   const figures = figuresOf(run);
   const baseline = figures.find((figure) => figure.baseline);
-  const protocol = run.report?.protocol ?? null;
+  const how = provenance(run);
   const remarks = remarksOn(run);
   return (
     <section aria-labelledby="run-heading" aria-busy={isActive(run)}>
@@ -24,7 +24,7 @@ export function RunSection({ run }: { run: Run }) {
       <Strip run={run} />
       <ul className={`${layout.panel} ${classes.rows}`}>
         {figures.map((figure) => (
-          <LevelRow key={figure.level.uid} run={run} figure={figure} baseline={baseline} protocol={protocol ? protocolSentence(protocol) : null} />
+          <LevelRow key={figure.level.uid} run={run} figure={figure} baseline={baseline} provenance={how} />
         ))}
       </ul>
       <p className={classes.status}>{status(run)}</p>
@@ -43,7 +43,8 @@ function remarksOn({ report, live }: Run): string[] {
 
 function heading(run: Run): string {
   switch (run.status) {
-    case 'running': return `Comparing ${run.model.name}`;
+    case 'running':
+    case 'finishing': return `Comparing ${run.model.name}`;
     case 'cancelling': return 'Cancelling';
     case 'cancelled': return 'Cancelled: what was found until then';
     case 'failed': return 'Broken off: what was found until then';
@@ -53,31 +54,44 @@ function heading(run: Run): string {
 
 function status(run: Run): string {
   if (isActive(run)) {
+    if (run.status === 'finishing') return 'Stopping after the window in hand';
+    if (isLoading(run)) return loading(run);
     const left = run.live.latest?.secondsLeft;
     if (left == null) return 'Working out how long this takes';
     return left < 1 ? 'Less than a second left in this stage' : `About ${formatDuration(left)} left in this stage`;
   }
   const took = run.endedAt === null ? '' : ` in ${formatDuration((run.endedAt - run.startedAt) / 1000)}`;
   const backend = run.report ? ` Weights quantized on ${run.report.backend === 'webgpu' ? 'WebGPU' : run.report.backend === 'wasm' ? 'WASM' : 'the reference kernels'}.` : '';
-  const protocol = run.report?.protocol ? ` ${protocolSentence(run.report.protocol)}` : '';
+  const how = provenance(run);
+  const protocol = how ? ` ${how.sentence}` : '';
   return run.status === 'done' ? `${plural(run.levels.length, 'level')} compared${took}.${backend}${protocol}` : '';
+}
+
+const isLoading = (run: Run): boolean => run.measuring && isActive(run) && loadingToMeasure(run.live);
+
+function loading({ live }: Run): string {
+  const files = [...live.rows.values()].flatMap(({ written }) => written ? [written.bytes] : []);
+  return `Loading ${plural(files.length, 'model')} (${formatBytes(files.reduce((sum, bytes) => sum + bytes, 0))}) to measure ${files.length === 1 ? 'it' : 'them'}`;
 }
 
 function Strip({ run }: { run: Run }) {
   const { live, levels } = run;
   const written = [...live.rows.values()].filter((row) => row.written).length;
   const over = run.status === 'done';
+  const loads = isLoading(run);
+  const { protocol } = run.report ?? {};
+  const stopped = protocol?.stoppedEarly && protocol.plannedChunks ? { share: protocol.chunks / protocol.plannedChunks, text: `stopped, ${formatShareOf(protocol.chunks, protocol.plannedChunks)}` } : null;
   const reached = (stage: Stage) => live.stage === stage && !over;
   const stages = [
     { name: 'Open', done: live.done.open, now: reached('open') || (live.stage === null && !over), figure: null },
-    { name: 'Quantize', done: live.done.quantize, now: reached('quantize'), figure: null },
-    { name: 'Write', done: written / Math.max(1, levels.length), now: reached('quantize'), figure: `${written} of ${levels.length}` },
-    ...(run.measuring ? [{ name: 'Measure', done: live.done.measure, now: reached('measure'), figure: null }] : []),
+    { name: 'Quantize', done: live.done.quantize, now: reached('quantize') && !loads, figure: null },
+    { name: 'Write', done: written / Math.max(1, levels.length), now: reached('quantize') && !loads, figure: `${written} of ${levels.length}` },
+    ...(run.measuring ? [{ name: 'Measure', done: stopped?.share ?? (over ? 1 : live.done.measure), now: reached('measure') || loads || stopped !== null, figure: stopped?.text ?? (loads ? 'loading' : null) }] : []),
   ];
   return (
     <ol className={classes.strip} aria-label="Stages">
       {stages.map(({ name, done, now, figure }) => {
-        const fraction = over ? 1 : done;
+        const fraction = over && name !== 'Measure' ? 1 : done;
         return (
           <li key={name} className={classes.stage} data-state={fraction >= 1 ? 'done' : now ? 'now' : 'ahead'}>
             <span className={classes.stageHead}>

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Protocol } from '../../workers/protocol.ts';
+import { PROTOCOL_NAMES } from '../protocols/protocols.ts';
 import { costOf, DEFAULT_TOKENS, learn, stops, tokensRun, WINDOW } from './amount.ts';
 
 const machine = { levels: 3, parameters: 5_800_000, threads: 2 };
@@ -40,12 +41,51 @@ describe('text amount', () => {
     expect(learn(protocol, { value: 56.668, error: 0.6465 }, 3, { seconds: 0, stretch: null })).toBeNull();
   });
 
+  it('learns the same from a part as from the whole', () => {
+    const whole: Protocol = {
+      name: 'llama.cpp', context: 512, tokens: 61_200, chunks: 240, plannedChunks: 240, textTokens: 122_991, textBytes: 500_000,
+      provider: 'wasm', threads: 2, text: 'held-out.txt',
+    };
+    const part: Protocol = { ...whole, tokens: 15_300, chunks: 60, stoppedEarly: true };
+    const all = learn(whole, { value: 50, error: 0.5 }, 3, { seconds: 120, stretch: { share: 0.9, seconds: 90 } });
+    const quarter = learn(part, { value: 50, error: 1 }, 3, { seconds: 45, stretch: { share: 0.2, seconds: 20 } });
+    expect(quarter?.secondsPerToken).toBeCloseTo(all?.secondsPerToken ?? 0, 12);
+    expect(quarter?.secondsPerLevel).toBeCloseTo(all?.secondsPerLevel ?? 0, 12);
+    expect(quarter?.spread).toBeCloseTo(all?.spread ?? 0, 12);
+  });
+
+  it('follows each protocol: its windows, what it scores and how much it runs', () => {
+    expect(tokensRun(5000, 122_991, 'gptq')).toBe(4096);
+    expect(tokensRun(null, 122_991, 'gptq')).toBe(60 * 2048);
+    expect(tokensRun(512, 122_991, 'gptq')).toBe(2048);
+    expect(tokensRun(1600, 122_991, 'huggingface')).toBe(1536);
+    expect(tokensRun(null, 122_991, 'huggingface')).toBe(122_991);
+    expect(tokensRun(null, 122_991, 'lm-eval')).toBe(122_991);
+    expect(costOf(4096, machine, null, 'gptq').scored).toBe(2 * 2047);
+    expect(costOf(2048, machine, null, 'huggingface').scored).toBe(2047);
+    expect(costOf(2048, machine, null, 'huggingface').seconds / costOf(2048, machine, null, 'lm-eval').seconds).toBeCloseTo(1.5, 12);
+  });
+
+  it('expects the larger error of perplexity by word, and takes it out again when learning', () => {
+    const byToken = costOf(4096, { ...machine, bytesPerToken: 2.9 }, null, 'huggingface');
+    const byWord = costOf(4095, { ...machine, bytesPerToken: 2.9 }, null, 'lm-eval');
+    expect(byWord.relativeError / byToken.relativeError).toBeCloseTo(2, 12);
+    const measured = learn({
+      name: 'lm-eval', context: 2048, unit: 'word', tokens: 10_000, words: 5000, chunks: 5, textTokens: 10_000, textBytes: 29_000,
+      provider: 'wasm', threads: 2, text: 't',
+    }, { value: 1000, error: 60 }, 3, { seconds: 10, stretch: null });
+    expect(measured?.spread).toBeCloseTo(3, 12);
+  });
+
   it('offers ascending stops that end with the whole text', () => {
     for (const available of [100, 600, 2000, 20_000, 122_991, 5_000_000]) {
-      const list = stops(available);
-      expect(list.at(-1)).toBe(tokensRun(null, available));
-      expect([...list].sort((a, b) => a - b)).toEqual(list);
-      expect(new Set(list).size).toBe(list.length);
+      for (const protocol of PROTOCOL_NAMES) {
+        const list = stops(available, protocol);
+        expect(list.at(-1)).toBe(tokensRun(null, available, protocol));
+        expect([...list].sort((a, b) => a - b)).toEqual(list);
+        expect(new Set(list).size).toBe(list.length);
+        for (const amount of list) expect(tokensRun(amount, available, protocol)).toBe(amount);
+      }
     }
     expect(stops(122_991)).toContain(DEFAULT_TOKENS);
   });

@@ -1,14 +1,13 @@
-/**
- * How much text to measure on: what a number of tokens costs in time and buys in error.
- * Windows of 512 tokens score 255 each (llama.cpp's protocol).
- */
-import type { Protocol } from '../../workers/protocol.ts';
+/** How much text to measure on: what a number of tokens costs in time and buys in error, by the protocol's windows. */
+import type { Protocol, ProtocolName } from '../../workers/protocol.ts';
+import { DEFAULT_PROTOCOL, PROTOCOLS } from '../protocols/protocols.ts';
 
 export const WINDOW = 512;
-const SCORED_PER_WINDOW = 255;
 
-/** Where the slider stands at first: 32 windows. */
+/** Where the slider stands at first: 32 windows of llama.cpp's. */
 export const DEFAULT_TOKENS = 32 * WINDOW;
+/** Less says little; a window of the protocol's is taken where that is more. */
+const FEWEST_TOKENS = 2 * WINDOW;
 
 /**
  * Before the first run. Standard deviation of a token's log loss, in nats: language models on prose lie between 2.2
@@ -16,6 +15,8 @@ export const DEFAULT_TOKENS = 32 * WINDOW;
  */
 const ASSUMED_SPREAD = 3;
 const ASSUMED_PARAMETER_TOKENS_PER_THREAD = 8e9;
+/** Of English prose, the space included. */
+const ASSUMED_BYTES_PER_WORD = 5.8;
 
 /** What a finished run taught about this model on this machine. */
 export interface Measurement {
@@ -27,6 +28,14 @@ export interface Measurement {
   spread: number;
 }
 
+export interface Machine {
+  levels: number;
+  parameters: number;
+  threads: number;
+  /** Bytes of UTF-8 a token stands for; matters where perplexity is by word. */
+  bytesPerToken?: number;
+}
+
 export interface Cost {
   seconds: number;
   /** One standard error of the perplexity, as a share of it. */
@@ -35,23 +44,29 @@ export interface Cost {
   basis: 'assumed' | 'measured';
 }
 
-/** Tokens that would be run when `requested` (null for all) of `available` are asked for: whole windows. */
-export function tokensRun(requested: number | null, available: number): number {
+/** Tokens that would be run when `requested` (null for all) of `available` are asked for: as many as whole windows hold. */
+export function tokensRun(requested: number | null, available: number, protocol: ProtocolName = DEFAULT_PROTOCOL): number {
+  const { window, step, takesRest } = PROTOCOLS[protocol];
   const wanted = Math.min(requested ?? available, available);
-  return wanted < WINDOW ? wanted : Math.floor(wanted / WINDOW) * WINDOW;
+  if (wanted < window) return Math.min(window, available);
+  return takesRest && wanted === available ? available : Math.floor(wanted / step) * step;
 }
 
 export function costOf(
   tokens: number,
-  machine: { levels: number; parameters: number; threads: number },
+  machine: Machine,
   measured: Measurement | null,
+  protocol: ProtocolName = DEFAULT_PROTOCOL,
 ): Cost {
-  const scored = tokens < WINDOW ? Math.max(1, Math.floor(tokens / 2)) : Math.floor(tokens / WINDOW) * SCORED_PER_WINDOW;
+  const { run, scored: scoredOf, unit } = PROTOCOLS[protocol];
+  const scored = scoredOf(tokens);
   const secondsPerToken = measured?.secondsPerToken
     ?? machine.parameters / (ASSUMED_PARAMETER_TOKENS_PER_THREAD * Math.max(1, machine.threads));
+  // A word's log loss is the sum of its tokens', and so is the error.
+  const tokensPerUnit = unit === 'word' && machine.bytesPerToken ? Math.max(1, ASSUMED_BYTES_PER_WORD / machine.bytesPerToken) : 1;
   return {
-    seconds: machine.levels * (tokens * secondsPerToken + (measured?.secondsPerLevel ?? 0)),
-    relativeError: (measured?.spread ?? ASSUMED_SPREAD) / Math.sqrt(scored),
+    seconds: machine.levels * (run(tokens) * secondsPerToken + (measured?.secondsPerLevel ?? 0)),
+    relativeError: ((measured?.spread ?? ASSUMED_SPREAD) * tokensPerUnit) / Math.sqrt(scored),
     scored,
     basis: measured ? 'measured' : 'assumed',
   };
@@ -65,22 +80,25 @@ export function learn(protocol: Protocol, baseline: { value: number; error: numb
   const tokens = protocol.chunks * protocol.context;
   if (!(tokens > 0) || !(seconds > 0) || !(baseline.error > 0) || !(baseline.value > 0)) return null;
   const paced = stretch !== null && stretch.share > 0 && stretch.seconds > 0;
-  const forText = paced ? Math.min(seconds, stretch.seconds / stretch.share) : seconds;
+  // Shares are of what was planned, of which a run that was stopped did a part.
+  const ran = protocol.plannedChunks ? protocol.chunks / protocol.plannedChunks : 1;
+  const forText = paced ? Math.min(seconds, (ran * stretch.seconds) / stretch.share) : seconds;
   return {
     secondsPerToken: forText / (tokens * levels),
     secondsPerLevel: (seconds - forText) / levels,
-    spread: (baseline.error / baseline.value) * Math.sqrt(protocol.tokens),
+    spread: (baseline.error / baseline.value) * Math.sqrt(protocol.tokens) * (protocol.words ? protocol.words / protocol.tokens : 1),
   };
 }
 
-/** Amounts the slider stops at: windows doubling from two, and the whole text at the end. Ascending. */
-export function stops(available: number): number[] {
-  const whole = tokensRun(null, available);
+/** Amounts the slider stops at: doubling, with one between, and the whole text at the end. Ascending. */
+export function stops(available: number, protocol: ProtocolName = DEFAULT_PROTOCOL): number[] {
+  const { window, step } = PROTOCOLS[protocol];
+  const whole = tokensRun(null, available, protocol);
   const list: number[] = [];
-  for (let tokens = 2 * WINDOW; tokens < whole; tokens *= 2) {
+  for (let tokens = Math.max(window, FEWEST_TOKENS); tokens < whole; tokens *= 2) {
     list.push(tokens);
     const between = (tokens * 3) / 2;
-    if (between < whole && between % WINDOW === 0 && tokens >= 4 * WINDOW) list.push(between);
+    if (between < whole && between % step === 0 && tokens >= 2 * FEWEST_TOKENS) list.push(between);
   }
   return [...list, whole];
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Progress } from '../../workers/protocol.ts';
-import { applyEvent, overall, startLive, type Live } from './live.ts';
+import { applyEvent, loadingToMeasure, overall, startLive, type Live } from './live.ts';
 
 const progress = (change: Partial<Progress>): Progress =>
   ({ type: 'progress', stage: 'quantize', level: 'a', done: 0, total: 100, unit: 'bytes', tensor: null, secondsLeft: null, ...change });
@@ -46,6 +46,20 @@ describe('events become rows', () => {
       [{ type: 'measured', level: '__proto__', tokens: 1, perplexity: { value: 1, error: 0 }, drift: null, final: true }, 0]);
     expect([...live.rows.keys()]).toEqual(['a']);
     expect(({} as { measured?: unknown }).measured).toBeUndefined();
+  });
+
+  it('knows the time between the last file and the first text, when models are loaded', () => {
+    const written = (level: string) => ({ type: 'written', level, file: 'f', blob: new Blob(), bytes: 1, weightBytes: 1 } as const);
+    const half = run(startLive(['a', 'b']), [progress({ done: 100, secondsLeft: 0 }), 0], [written('a'), 0]);
+    expect(loadingToMeasure(startLive(['a', 'b']))).toBe(false);
+    expect(loadingToMeasure(half)).toBe(false);
+    const all = run(half, [progress({ level: 'b', done: 100, secondsLeft: 0 }), 1], [written('b'), 1]);
+    expect(loadingToMeasure(all)).toBe(true);
+    expect(loadingToMeasure(run(all, [progress({ stage: 'measure', level: null, done: 1 }), 2]))).toBe(false);
+    // A level that cannot be made comes with a warning and never with a file.
+    const error = { code: 'nothing-to-quantize', message: 'm', action: 'a', details: '' } as const;
+    expect(loadingToMeasure(applyEvent(half, { type: 'warning', error }, 1))).toBe(true);
+    expect(loadingToMeasure(run(half, [{ type: 'warning', error }, 1], [progress({ level: 'b', done: 5 }), 1]))).toBe(false);
   });
 
   it('collects warnings', () => {

@@ -103,6 +103,16 @@ function withRow(live: Live, level: string, change: Partial<Row>, done: Live['do
   return { ...live, done, rows: new Map(live.rows).set(level, { ...row, ...change }) };
 }
 
+/**
+ * Whether files are written and the runtime is loading them to measure, of which it says nothing: from the last file
+ * to the first word on text. A level that cannot be made has a warning instead of a file.
+ */
+export function loadingToMeasure({ rows, stage, warnings }: Live): boolean {
+  if (stage !== 'quantize') return false;
+  const missing = [...rows.values()].filter(({ written }) => written === null);
+  return missing.length < rows.size && missing.length <= warnings.length && missing.every(({ progress }) => progress === null);
+}
+
 /** Share of the whole run that is done, 0…1. */
 export function overall(live: Live, measuring: boolean): number {
   const stages = measuring ? ORDER : ORDER.slice(0, 2);

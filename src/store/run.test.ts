@@ -8,7 +8,7 @@ const level = (uid: string, settings: Level['settings']): Level => ({ uid, id: '
 const line = (bytes: number, settings: LevelReport['settings']): LevelReport =>
   ({ id: 'int4', level: 'int4', baseline: false, settings, file: 'f', bytes, weightBytes: bytes, perplexity: null, drift: null, ledger: [] });
 const run = (levels: Level[], lines: LevelReport[]): Run => ({
-  id: 'r', startedAt: 0, endedAt: 1, status: 'done', levels, model: { name: 'm', cacheBytesPerToken: null, baseline: 'as-is' }, measuring: false,
+  id: 'r', startedAt: 0, endedAt: 1, status: 'done', levels, model: { name: 'm', cacheBytesPerToken: null, baseline: 'as-is' }, measuring: false, protocol: 'llama.cpp',
   live: startLive(levels.map(({ uid }) => uid)), error: null,
   report: { schema: 'nibble.report/1', model: { name: 'm', sha256: '', bytes: 1, parameters: 1, cacheBytesPerToken: null }, protocol: null, backend: 'wasm', levels: lines, notes: [] } satisfies Report,
 });

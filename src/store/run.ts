@@ -1,5 +1,6 @@
 /** A comparison: the levels as they were when it started, and what came of it. */
-import type { Drift, EngineError, Estimate, LedgerLine, LevelReport, ModelSummary, Report } from '../../workers/protocol.ts';
+import type { Drift, EngineError, LedgerLine, LevelReport, ModelSummary, Perplexity, ProtocolName, Report } from '../../workers/protocol.ts';
+import { PROTOCOLS, provenanceOf, unfinishedProvenance, type Provenance } from '../protocols/protocols.ts';
 import { levelName, normalize, sameLevel, type Level } from './levels.ts';
 import type { Live } from './live.ts';
 
@@ -7,12 +8,15 @@ export interface Run {
   id: string;
   startedAt: number;
   endedAt: number | null;
-  status: 'running' | 'cancelling' | 'done' | 'cancelled' | 'failed';
+  /** `finishing`: told to stop measuring and to keep what it has. */
+  status: 'running' | 'finishing' | 'cancelling' | 'done' | 'cancelled' | 'failed';
   /** Snapshot: editing a level afterwards does not reach it. */
   levels: readonly Level[];
   model: Pick<ModelSummary, 'name' | 'cacheBytesPerToken' | 'baseline'>;
   /** Whether text is run through the models, or only sizes are compared. */
   measuring: boolean;
+  /** What it was asked to measure by. */
+  protocol: ProtocolName;
   live: Live;
   report: Report | null;
   error: EngineError | null;
@@ -25,7 +29,9 @@ export interface Figure {
   baseline: boolean;
   bytes: number | null;
   weightBytes: number | null;
-  perplexity: Estimate | null;
+  perplexity: Perplexity | null;
+  /** What perplexity is the inverse mean probability of. */
+  unit: 'token' | 'word';
   drift: Drift | null;
   /** False while the figures still move. */
   final: boolean;
@@ -63,6 +69,7 @@ export function figuresOf(run: Run): Figure[] {
       bytes: line?.bytes ?? row?.written?.bytes ?? null,
       weightBytes: line?.weightBytes ?? row?.written?.weightBytes ?? null,
       perplexity: line?.perplexity ?? row?.measured?.perplexity ?? null,
+      unit: run.report?.protocol?.unit ?? PROTOCOLS[run.protocol].unit,
       drift: line?.drift ?? row?.measured?.drift ?? null,
       final: line !== undefined || row?.measured?.final === true,
       file: line?.file ?? row?.written?.file ?? null,
@@ -79,7 +86,13 @@ export function staleness(level: Level, now: readonly Level[]): 'current' | 'cha
   return sameLevel(present, level) ? 'current' : 'changed';
 }
 
-export const isActive = (run: Run | null): boolean => run?.status === 'running' || run?.status === 'cancelling';
+export const isActive = (run: Run | null): boolean => run?.status === 'running' || run?.status === 'finishing' || run?.status === 'cancelling';
+
+/** How a run's figures are or were measured; null when there are none. */
+export function provenance(run: Run): Provenance | null {
+  if (run.report) return run.report.protocol ? provenanceOf(run.report.protocol) : null;
+  return run.measuring ? unfinishedProvenance(run.protocol, isActive(run)) : null;
+}
 
 /** Whether a run that did not finish has anything to show. */
 export const hasFindings = (run: Run): boolean =>

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, Opened, OpenedFile, Report, Result } from '../../workers/protocol.ts';
 import type { EngineClient } from '../engine/client.ts';
-import { figuresOf, staleness } from './run.ts';
+import { figuresOf, provenance, staleness } from './run.ts';
 import { createWorkbench } from './workbench.ts';
 
 const error = (code: EngineError['code'], message: string = code): EngineError => ({ code, message, action: 'Do something.', details: '' });
@@ -41,6 +41,7 @@ function setUp() {
   const comparisons: Comparison[] = [];
   const plans: string[][] = [];
   const opened: string[][] = [];
+  let finished = 0;
   const engine: EngineClient = {
     capabilities: () => Promise.resolve({ ok: false, error: error('internal') }),
     open: (files) => { opened.push(files.map(({ name }) => name)); return Promise.resolve({ ok: true, value: describeFiles(files) }); },
@@ -50,6 +51,7 @@ function setUp() {
     },
     compare: (job, send) => new Promise((resolve) => { comparisons.push({ job, send, settle: resolve }); }),
     cancel: () => { comparisons.at(-1)?.settle({ ok: false, error: error('cancelled') }); return Promise.resolve(); },
+    finish: () => { finished++; return Promise.resolve(); },
     restart: () => undefined,
   };
   let count = 0;
@@ -63,7 +65,7 @@ function setUp() {
     if (!comparison) throw new Error('nothing is being compared');
     return comparison;
   };
-  return { store, comparisons, plans, opened, last };
+  return { store, comparisons, plans, opened, last, finished: () => finished };
 }
 
 const file = (name: string) => new File(['12345678'], name);
@@ -238,6 +240,50 @@ describe('a comparison', () => {
     store.getState().setMaxTokens(null);
     void store.getState().compare();
     expect(comparisons.map(({ job }) => job.maxTokens)).toEqual([16_384, null]);
+  });
+
+  it('stopped while measuring is done with what it has, and may still be cancelled', async () => {
+    const { store, last, finished } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+    const comparing = store.getState().compare();
+    await store.getState().finish();
+    expect(store.getState().run?.status).toBe('running');
+    last().send({ type: 'progress', stage: 'measure', level: null, done: 1, total: 10, unit: 'tokens', tensor: null, secondsLeft: null });
+    await vi.advanceTimersByTimeAsync(100);
+    await store.getState().finish();
+    await store.getState().finish();
+    expect(store.getState().run?.status).toBe('finishing');
+    expect(finished()).toBe(1);
+    last().settle({ ok: true, value: reportOf(last().job) });
+    await comparing;
+    expect(store.getState().run?.status).toBe('done');
+
+    void store.getState().compare();
+    last().send({ type: 'progress', stage: 'measure', level: null, done: 1, total: 10, unit: 'tokens', tensor: null, secondsLeft: null });
+    await vi.advanceTimersByTimeAsync(100);
+    await store.getState().finish();
+    await store.getState().cancel();
+    await flush();
+    expect(store.getState().run?.status).toBe('done');
+    expect(finished()).toBe(2);
+  });
+
+  it('measures by the protocol chosen, and its results keep theirs', async () => {
+    const { store, last } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+    store.getState().setProtocol('gptq');
+    store.getState().setMaxTokens(5000);
+    const comparing = store.getState().compare();
+    expect(last().job).toMatchObject({ protocol: { name: 'gptq' }, maxTokens: 4096 });
+    store.getState().setProtocol('lm-eval');
+    const { run } = store.getState();
+    expect(run && provenance(run)?.tag).toBe('gptq');
+    expect(run && figuresOf(run)[0]?.unit).toBe('token');
+    const report = reportOf(last().job);
+    last().settle({ ok: true, value: { ...report, protocol: report.protocol && { ...report.protocol, name: 'gptq', context: 2048 } } });
+    await comparing;
+    const ended = store.getState().run;
+    expect(ended && provenance(ended)?.tag).toBe('gptq, windows of 2,048');
   });
 
   it('cancelled before anything was found leaves the page as it was', async () => {

@@ -3,8 +3,9 @@
  * client and holds handles and numbers, never weights.
  */
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import type { Capabilities, EngineError, EngineEvent, LevelId, LevelPlan, LevelSettings, Opened, Result } from '../../workers/protocol.ts';
+import type { Capabilities, EngineError, EngineEvent, LevelId, LevelPlan, LevelSettings, Opened, ProtocolName, Result } from '../../workers/protocol.ts';
 import type { EngineClient } from '../engine/client.ts';
+import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
 import { DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
 import { createBatch } from './batch.ts';
 import { gatherUnknown, merge, modelChoices, pair, usable, type Choice, type Kept } from './files.ts';
@@ -34,6 +35,8 @@ export interface WorkbenchState {
   planProblem: EngineError | null;
   /** Tokens asked for; null for the whole text. */
   maxTokens: number | null;
+  /** How the next run measures perplexity. */
+  protocol: ProtocolName;
   /** Tokens of context the key/value cache is predicted for. */
   context: number;
   /** The run on show: the one under way, else the last with findings. */
@@ -51,8 +54,11 @@ export interface WorkbenchState {
   editLevel(uid: string, settings: LevelSettings): void;
   removeLevel(uid: string): void;
   setMaxTokens(tokens: number | null): void;
+  setProtocol(protocol: ProtocolName): void;
   setContext(tokens: number): void;
   compare(): Promise<void>;
+  /** Ends the measurement under way and keeps its figures. */
+  finish(): Promise<void>;
   cancel(): Promise<void>;
 }
 
@@ -197,6 +203,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       plans: new Map(),
       planProblem: null,
       maxTokens: DEFAULT_TOKENS,
+      protocol: DEFAULT_PROTOCOL,
       context: DEFAULT_CONTEXT,
       run: null,
       measurement: null,
@@ -245,27 +252,30 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       editLevel(uid, settings) { changeLevels((levels) => editLevel(levels, uid, settings)); },
       removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
       setMaxTokens(maxTokens) { set({ maxTokens }); },
+      setProtocol(protocol) { set({ protocol }); },
       setContext(context) { set({ context }); },
 
       async compare() {
-        const { run: before, opened, files, levels } = get();
+        const { run: before, opened, files, levels, maxTokens, protocol } = get();
         if (!opened?.model || isActive(before)) return;
         const { name, cacheBytesPerToken, baseline } = opened.model;
         const text = tokensInText(opened);
         const run: Run = {
           id: origin.uid(), startedAt: origin.now(), endedAt: null, status: 'running', levels: [...levels],
-          model: { name, cacheBytesPerToken, baseline }, measuring: canMeasure(opened),
+          model: { name, cacheBytesPerToken, baseline }, measuring: canMeasure(opened), protocol,
           live: startLive(levels.map(({ uid }) => uid)), report: null, error: null,
         };
         set({ run, notices: [] });
-        const { maxTokens } = get();
         const events = createBatch<{ event: EngineEvent; at: number }>(SHOW_EVERY_MS, (items) => {
           set((state) => state.run?.id === run.id
             ? { run: { ...state.run, live: items.reduce((live, { event, at }) => applyEvent(live, event, at), state.run.live) } }
             : {});
         });
         const result = await engine.compare(
-          { files: files.map(({ file }) => file), levels: toRequests(levels), maxTokens: maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens) },
+          {
+            files: files.map(({ file }) => file), levels: toRequests(levels), protocol: { name: protocol },
+            maxTokens: maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens, protocol),
+          },
           (event) => { events.add({ event, at: origin.now() }); },
         );
         events.flush();
@@ -295,9 +305,16 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
         if (waiting.length > 0) await get().addFiles(waiting);
       },
 
+      async finish() {
+        const { run } = get();
+        if (run?.status !== 'running' || run.live.stage !== 'measure') return;
+        set({ run: { ...run, status: 'finishing' } });
+        await engine.finish();
+      },
+
       async cancel() {
         const { run } = get();
-        if (run?.status !== 'running') return;
+        if (run?.status !== 'running' && run?.status !== 'finishing') return;
         set({ run: { ...run, status: 'cancelling' } });
         await engine.cancel();
       },

@@ -41,6 +41,20 @@ describe('measuring in a worker', () => {
     expect(await evaluator.evaluate(job(1100), () => undefined)).toMatchObject({ ok: true });
   });
 
+  it('is finished early with what it has', async () => {
+    const finish = new AbortController();
+    const result = await createEvaluator().evaluate(job(LONG), (event) => { if (event.type === 'progress') finish.abort(); }, undefined, finish.signal);
+    if (!result.ok) throw new Error(`${result.error.message} ${result.error.details}`);
+    expect(result.value.protocol).toMatchObject({ stoppedEarly: true, plannedChunks: 4000 });
+    expect(result.value.protocol.chunks).toBeLessThan(4000);
+    expect(result.value.levels.every(({ perplexity }) => perplexity !== null)).toBe(true);
+  });
+
+  it('is finished after one window when asked before it began', async () => {
+    const result = await createEvaluator().evaluate(job(1100), () => undefined, undefined, AbortSignal.abort());
+    expect(result.ok && result.value.protocol).toMatchObject({ chunks: 1, plannedChunks: 2, stoppedEarly: true });
+  });
+
   it('is cancelled while it starts, and before', async () => {
     const stop = new AbortController();
     const starting = createEvaluator().evaluate(job(LONG), () => undefined, stop.signal);

@@ -22,10 +22,10 @@ const job = (parts: Partial<EvaluationJob> & { tokens?: number; bos?: boolean } 
   };
 };
 
-async function run(job: EvaluationJob, runtime: EvaluationRuntime = wasmRuntime(ort, job.threads), signal?: AbortSignal):
+async function run(job: EvaluationJob, runtime: EvaluationRuntime = wasmRuntime(ort, job.threads), signal?: AbortSignal, finish?: AbortSignal):
 Promise<{ result: Result<EvaluationOutcome>; events: EvaluationEvent[] }> {
   const events: EvaluationEvent[] = [];
-  return { result: await evaluate(runtime, job, (event) => { events.push(event); }, signal), events };
+  return { result: await evaluate(runtime, job, (event) => { events.push(event); }, signal, finish), events };
 }
 
 async function outcomeOf(job: EvaluationJob, runtime?: EvaluationRuntime): Promise<EvaluationOutcome> {
@@ -364,6 +364,90 @@ describe('memory', () => {
 
   it('for nothing is an error', async () => {
     expect((await run(job(), fakeRuntime({ room: 0 }))).result).toMatchObject({ ok: false, error: { code: 'out-of-memory' } });
+  });
+});
+
+describe('finishing early', () => {
+  const levels = [1, 2, 3, 4].map((size) => ({ key: `level ${size}`, model: new Blob(['x'.repeat(size)]) }));
+
+  it('gives the figures of the windows run so far, as a run over those alone does, and says so', async () => {
+    const finish = new AbortController();
+    let runs = 0;
+    // Five models a window: the fourteenth run is in the third window.
+    const runtime = fakeRuntime({ onRun: () => { if (++runs === 14) finish.abort(); } });
+    const { result, events } = await run(job({ levels, tokens: 5120 }), runtime, undefined, finish.signal);
+    const alone = await outcomeOf(job({ levels, tokens: 5120, maxTokens: 1536 }), fakeRuntime());
+    if (!result.ok) throw new Error(result.error.message);
+    expect(runs).toBe(15);
+    expect(result.value.levels).toEqual(alone.levels);
+    expect(result.value.protocol).toEqual({ ...alone.protocol, plannedChunks: 10, stoppedEarly: true });
+    expect(alone.protocol).toMatchObject({ chunks: 3, plannedChunks: 3, stoppedEarly: false, tokens: 765 });
+    expect(result.value.notes).toEqual([expect.stringMatching(/Stopped early: 3 of 10 windows were run, the first 30\.0 %/)]);
+    expect(events.filter((event) => event.type === 'measured' && event.final).map((event) => event.type === 'measured' && event.tokens)).toEqual([765, 765, 765, 765, 765]);
+    expect(runtime.open_).toBe(0);
+  });
+
+  it('runs one window when asked before the first', async () => {
+    const finish = new AbortController();
+    finish.abort();
+    const { result } = await run(job({ tokens: 5120 }), fakeRuntime(), undefined, finish.signal);
+    expect(result.ok && result.value.protocol).toMatchObject({ chunks: 1, stoppedEarly: true });
+  });
+
+  it('in the last window changes nothing', async () => {
+    const finish = new AbortController();
+    let runs = 0;
+    const { result } = await run(job(), fakeRuntime({ onRun: () => { if (++runs === 6) finish.abort(); } }), undefined, finish.signal);
+    expect(finish.signal.aborted).toBe(true);
+    expect(result.ok && result.value.protocol.stoppedEarly).toBe(false);
+  });
+
+  it('leaves levels of a pass that was not finished without figures: theirs would be of other windows', async () => {
+    const finish = new AbortController();
+    let runs = 0;
+    // Room for three: two passes of two levels over three windows, nine runs each.
+    const runtime = fakeRuntime({ room: 3, onRun: () => { if (++runs === 13) finish.abort(); } });
+    const { result } = await run(job({ levels }), runtime, undefined, finish.signal);
+    if (!result.ok) throw new Error(result.error.message);
+    expect(result.value.protocol).toMatchObject({ chunks: 3, stoppedEarly: false });
+    const whole = await outcomeOf(job({ levels }), fakeRuntime());
+    expect(result.value.levels.slice(0, 3)).toEqual(whole.levels.slice(0, 3));
+    expect(result.value.levels.slice(3)).toMatchObject([{ perplexity: null, problem: { code: 'cancelled' } }, { perplexity: null, problem: { code: 'cancelled' } }]);
+  });
+
+  it('in the first of several passes does without the others', async () => {
+    const finish = new AbortController();
+    let runs = 0;
+    const runtime = fakeRuntime({ room: 3, onRun: () => { if (++runs === 2) finish.abort(); } });
+    const { result } = await run(job({ levels }), runtime, undefined, finish.signal);
+    expect(runs).toBe(3);
+    expect(result.ok && result.value.protocol).toMatchObject({ chunks: 1, stoppedEarly: true });
+    expect(result.ok && result.value.levels.map(({ perplexity }) => perplexity !== null)).toEqual([true, true, true, false, false]);
+  });
+
+  it('can still be cancelled', async () => {
+    const finish = new AbortController();
+    const stop = new AbortController();
+    let runs = 0;
+    const runtime = fakeRuntime({ onRun: () => { finish.abort(); if (++runs === 2) stop.abort(); } });
+    const { result } = await run(job({ levels }), runtime, stop.signal, finish.signal);
+    expect(result).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+  });
+});
+
+describe('bits per byte', () => {
+  it('are of the bytes the scored tokens stand for', async () => {
+    const [base] = (await outcomeOf(job())).levels;
+    // Each token of the test's tokenizer is a character of two bytes.
+    expect(base?.perplexity?.bitsPerByte?.value).toBeCloseTo(Math.log2(base?.perplexity?.value ?? NaN) / 2, 10);
+    expect((await outcomeOf(job())).protocol.scoredBytes).toBe(3 * 255 * 2);
+  });
+
+  it('are not given where the tokenizer drops part of the text', async () => {
+    const text = tinyText(VOCABULARY, 1600).replace(/./gu, (character, at: number) => (at % 20 === 0 ? `${character}\u4e00` : character));
+    const outcome = await outcomeOf(job({ text }));
+    expect(outcome.protocol.scoredBytes).toBeNull();
+    expect(outcome.levels[0]?.perplexity).not.toHaveProperty('bitsPerByte');
   });
 });
 

@@ -6,7 +6,7 @@
 import type { Drift, EngineError, Measured, Perplexity, Progress, Protocol, ProtocolRequest, Result } from '../protocol.ts';
 import { estimateSecondsLeft } from '../time-left.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
-import { tokenizeText, type TokenizedText } from './perplexity.ts';
+import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
 import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
 import type { EvaluationRuntime, LanguageModel } from './session.ts';
@@ -215,7 +215,11 @@ async function measureTogether(task: Task, levels: EvaluationModel[], share: Sha
   try {
     const baseline = await openModel(task.job.baseline);
     if (!baseline.ok) return baseline;
-    const windows = task.plan(shortest(task.longest, baseline.value.longest));
+    const stated = shortest(task.longest, baseline.value.longest);
+    let windows = task.plan(stated);
+    if (!windows.ok) return windows;
+    const found = await longestRun(baseline.value, windows.value);
+    if (found !== null) windows = task.plan(shortest(stated, found));
     if (!windows.ok) return windows;
     const mismatch = tokensBeyond(windows.value, baseline.value.vocabulary);
     if (mismatch) return mismatch;
@@ -231,6 +235,27 @@ async function measureTogether(task: Task, levels: EvaluationModel[], share: Sha
   } finally {
     for (const model of open) await model.release();
   }
+}
+
+/**
+ * Tokens the model can run at once where that is fewer than the windows have and nothing says so, as with a table of
+ * positions that ends. Windows of the usual size are not tried out; null when windows run, or nothing does.
+ */
+async function longestRun(model: LanguageModel, windows: WindowPlan): Promise<number | null> {
+  const { ids } = windowOf(windows, 0);
+  if (ids.length <= DEFAULT_CONTEXT) return null;
+  const runs = async (length: number) => {
+    const logits = await model.logits(ids.slice(0, length), 0, 1);
+    return logits.ok || logits.error.code !== 'session-failed';
+  };
+  if (await runs(ids.length) || !await runs(SMALLEST_CONTEXT)) return null;
+  let most = SMALLEST_CONTEXT;
+  for (let tooMany = ids.length; tooMany - most > 1;) {
+    const middle = (most + tooMany) >> 1;
+    if (await runs(middle)) most = middle;
+    else tooMany = middle;
+  }
+  return most;
 }
 
 interface LevelRun {

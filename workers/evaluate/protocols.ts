@@ -58,6 +58,7 @@ const DEFAULT_CONTEXTS: Record<ProtocolName, number> = {
   // What lm-evaluation-harness takes for a model that names no limit.
   'lm-eval': 2048,
 };
+/** At most; half of a smaller window, so that windows go on overlapping. */
 const DEFAULT_STRIDE = 512;
 
 /**
@@ -91,7 +92,7 @@ export function planProtocol(request: ProtocolRequest, text: TokenizedText, toke
       return { ok: true, value: { ...plan, context, spans: atMost(disjointSpans(length, context), maxTokens) } };
     }
     case 'huggingface': {
-      const stride = Math.min(request.stride ?? DEFAULT_STRIDE, context);
+      const stride = Math.min(request.stride ?? Math.min(DEFAULT_STRIDE, context >> 1), context);
       return { ok: true, value: { ...plan, context, stride, spans: atMost(slidingSpans(length, context, stride), maxTokens) } };
     }
     case 'lm-eval': {

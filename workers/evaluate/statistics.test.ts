@@ -78,6 +78,16 @@ describe('scorer', () => {
     expect(kld[1]).toBe(kld[0]);
   });
 
+  it('scores windows of fewer positions too, and forgets those of the last', () => {
+    const scorer = createScorer(3, 2);
+    scorer.baseline(logitsOf([0.5, 0.5], [0.5, 0.5], [0.5, 0.5]), Int32Array.of(0, 0, 0));
+    expect(scorer.baseline(logitsOf([0.25, 0.75]), Int32Array.of(1)).nll).toHaveLength(1);
+    const { nll, top, kld } = scorer.compare(logitsOf([0.25, 0.75]));
+    expect([...kld]).toEqual([0]);
+    expect(nll[0]).toBeCloseTo(-Math.log(0.75), 7);
+    expect([...top]).toEqual([1]);
+  });
+
   it('finds no divergence of a model against itself, and none below zero of any', () => {
     fc.assert(fc.property(windowOf(2), ({ rows, vocabulary, targets, logits }) => {
       const scorer = createScorer(rows, vocabulary);
@@ -134,6 +144,34 @@ describe('perplexity', () => {
   });
 });
 
+describe('figures by text', () => {
+  const tally = tallyPerplexity();
+  tally.add(Float64Array.of(Math.LN2, 2 * Math.LN2, 3 * Math.LN2));
+  const error = standardError([Math.LN2, 2 * Math.LN2, 3 * Math.LN2]);
+
+  it('are bits by byte: six bits for twelve bytes', () => {
+    const { value, bitsPerByte, bytePerplexity } = tally.estimate({ bytes: 12, words: null });
+    expect(value).toBeCloseTo(4, 12);
+    expect(bitsPerByte?.value).toBeCloseTo(0.5, 12);
+    expect(bitsPerByte?.error).toBeCloseTo(error * 3 / 12 / Math.LN2, 12);
+    expect(bytePerplexity).toBeUndefined();
+  });
+
+  it('are by word: six bits for two words and four bytes', () => {
+    const { value, error: wordError, bitsPerByte, bytePerplexity } = tally.estimate({ bytes: 4, words: 2 });
+    expect(value).toBeCloseTo(8, 12);
+    expect(wordError).toBeCloseTo(8 * error * 3 / 2, 12);
+    expect(bitsPerByte?.value).toBeCloseTo(1.5, 12);
+    expect(bytePerplexity?.value).toBeCloseTo(2 ** 1.5, 12);
+    expect(bytePerplexity?.error).toBeCloseTo(2 ** 1.5 * error * 3 / 4, 12);
+  });
+
+  it('leave out what is not known', () => {
+    expect(Object.keys(tally.estimate())).toEqual(['value', 'error']);
+    expect(Object.keys(tally.estimate({ bytes: 0, words: null }))).toEqual(['value', 'error']);
+  });
+});
+
 describe('percentiles', () => {
   it('go straight between neighbours', () => {
     const at = percentiles(Float64Array.of(1, 2, 4, 8));
@@ -158,6 +196,10 @@ describe('drift', () => {
     expect(drift.lnRatio.value).toBeCloseTo(0, 15);
     // differences ln2, 0, −ln2: variance ⅔ ln²2, over 2
     expect(drift.lnRatio.error).toBeCloseTo(ln2 * Math.sqrt(1 / 3), 12);
+    expect(drift.ratio?.value).toBeCloseTo(1, 12);
+    expect(drift.ratio?.error).toBeCloseTo(drift.lnRatio.error, 12);
+    // Three tokens, two words.
+    expect(tally.drift(2).lnRatio.error).toBeCloseTo(ln2 * Math.sqrt(1 / 3) * 3 / 2, 12);
     // cov = ln²2 (5/3 − 16/9) = −1/9, var = ln²2 (2 − 16/9) = 2/9
     expect(drift.correlation).toBeCloseTo(-0.5, 12);
     expect(drift.kld.mean).toBeCloseTo(0.4 / 3, 12);
@@ -183,7 +225,7 @@ describe('drift', () => {
       const tally = tallyDrift();
       tally.add(scorer.baseline(logits[0]!, targets), scorer.compare(logits[0]!));
       const drift = tally.drift();
-      expect(Math.exp(drift.lnRatio.value)).toBe(1);
+      expect(drift.ratio).toEqual({ value: 1, error: 0 });
       expect(drift.lnRatio.error).toBe(0);
       expect(drift.correlation).toBeCloseTo(1, 6);
       expect(drift.kld.max).toBe(0);

@@ -99,6 +99,40 @@ describe('the longest sequence', () => {
   });
 });
 
+describe('bytes of tokens', () => {
+  const lengthsOf = async (json: string) => [...(await opened(json, null)).byteLengths() ?? []];
+
+  it('add up to the text in the sample model\'s byte-level vocabulary', async () => {
+    const tokenizer = await opened(await sample('tokenizer.json'), await sample('tokenizer_config.json'));
+    const text = 'Some years ago—never mind how long précisément 🐋, having little or no money';
+    const lengths = tokenizer.byteLengths();
+    expect([...tokenizer.encode(text)].reduce((sum, id) => sum + (lengths?.[id] ?? NaN), 0)).toBe(Buffer.byteLength(text));
+  });
+
+  it('are those of the characters elsewhere, with ▁ for a space and bytes for themselves', async () => {
+    const vocab = { '<unk>': 0, '<s>': 1, '</s>': 2, '▁the': 3, 'é': 4, '<0xE2>': 5, '🐋': 6 };
+    expect(await lengthsOf(file({ model: { type: 'BPE', vocab, merges: [], byte_fallback: true } }))).toEqual([5, 3, 4, 4, 2, 1, 4]);
+  });
+
+  it('of an added token are those of what it says', async () => {
+    const tokens = file({ model: { type: 'BPE', vocab: { 'Ġa': 0 }, merges: [] }, decoder: { type: 'Sequence', decoders: [BYTE_LEVEL] }, added_tokens: [{ id: 1, content: '<é>', special: true }] });
+    expect(await lengthsOf(tokens)).toEqual([2, 4]);
+  });
+
+  it('cannot be told where words lose the space between them', async () => {
+    const words = { type: 'WordLevel', vocab: { the: 0, whale: 1, '[UNK]': 2 }, unk_token: '[UNK]' };
+    expect((await opened(file({ model: words, added_tokens: [] }), null)).byteLengths()).toBeNull();
+  });
+});
+
+describe('EOS', () => {
+  it('is what the configuration names', async () => {
+    expect((await opened(file(), JSON.stringify({ eos_token: '</s>' }))).eosId).toBe(2);
+    expect((await opened(file(), JSON.stringify({ eos_token: '<nowhere>' }))).eosId).toBeNull();
+    expect((await opened(file(), null)).eosId).toBeNull();
+  });
+});
+
 describe('what is not a tokenizer', () => {
   it.each<{ what: string; json: string; config: string | null }>([
     { what: 'a file cut off', json: file().slice(0, 100), config: null },

@@ -35,20 +35,28 @@ const float32 = weights(k * n);
 const stored = { float32: new Uint8Array(float32.buffer), float16: new Uint8Array(toFloat16Array(float32).buffer) };
 const kernel = await createWasmKernel();
 
+/** `time` and `copy` in milliseconds. */
+function print(name, time, copy) {
+  console.log(`${name.padEnd(42)} ${(k * n / time / 1e6).toFixed(2)} G parameters/s, ${(time / copy).toFixed(1)} × a copy`);
+}
+
 console.log(`${k}×${n}, one thread`);
 for (const [type, data] of Object.entries(stored)) {
   const target = new Uint8Array(data.length);
   const copy = await fastest(() => target.set(data));
   console.log(`${type} copy: ${(data.length / copy / 1e6).toFixed(1)} GB/s`);
   for (const layout of ['kn', 'nk']) {
-    for (const bits of [4, 8]) {
+    for (const bits of [2, 4, 8]) {
       for (const block of [32, 128]) {
         for (const symmetric of [true, false]) {
           const time = await fastest(() => kernel.quantize({ data, type, layout, k, n }, { bits, block, symmetric }));
-          const name = `${type} ${layout} int${bits} block ${block} ${symmetric ? 'symmetric' : 'asymmetric'}`;
-          console.log(`${name.padEnd(42)} ${(k * n / time / 1e6).toFixed(2)} G parameters/s, ${(time / copy).toFixed(1)} × a copy`);
+          print(`${type} ${layout} int${bits} block ${block} ${symmetric ? 'symmetric' : 'asymmetric'}`, time, copy);
         }
       }
     }
+  }
+  for (const [where, [outer, channels, inner]] of Object.entries({ 'per tensor': [1, 1, k * n], 'axis first': [1, k, n], 'axis last': [k, n, 1] })) {
+    const time = await fastest(() => kernel.quantizeLinear({ data, type, outer, channels, inner }, { type: 'int8', symmetric: true }));
+    print(`${type} int8 ${where}`, time, copy);
   }
 }

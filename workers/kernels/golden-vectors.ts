@@ -1,4 +1,4 @@
-/** onnxruntime 1.30's own MatMulNBits quantizer on small matrices: what `golden/onnxruntime-1.30.json` holds. */
+/** onnxruntime 1.30's own quantizers on small matrices: what `golden/onnxruntime-1.30.json` holds. */
 import golden from './golden/onnxruntime-1.30.json';
 import type { BlockSize } from '../protocol.ts';
 
@@ -33,3 +33,33 @@ export const goldenVectors: GoldenVector[] = golden.matmulnbits.map((vector) => 
   scales: decode(vector.scales),
   zeroPoints: decode(vector.zp),
 }));
+
+export interface LinearVector {
+  name: string;
+  type: 'int8' | 'uint8';
+  symmetric: boolean;
+  /** float32, little-endian. */
+  weights: Uint8Array;
+  outer: number;
+  channels: number;
+  inner: number;
+  codes: Uint8Array;
+  scales: Uint8Array;
+  zeroPoints: Uint8Array;
+}
+
+export const linearVectors: LinearVector[] = golden.int8_weights.map(({ type, sym, axis, kind, shape, W, q, scales, zp }) => {
+  const product = (dimensions: number[]) => dimensions.reduce((so, by) => so * by, 1);
+  return {
+    name: `${type} ${sym ? 'symmetric' : 'asymmetric'} ${axis === null ? 'per tensor' : `axis ${axis}`} ${shape.join('×')} ${kind}`,
+    type: type as 'int8' | 'uint8',
+    symmetric: sym,
+    weights: decode(W),
+    outer: axis === null ? 1 : product(shape.slice(0, axis)),
+    channels: axis === null ? 1 : shape[axis]!,
+    inner: product(axis === null ? shape : shape.slice(axis + 1)),
+    codes: decode(q),
+    scales: decode(scales),
+    zeroPoints: Uint8Array.from(zp),
+  };
+});

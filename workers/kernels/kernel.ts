@@ -1,18 +1,19 @@
 /**
  * The one interface every quantization backend implements: `reference` (readable, obviously right),
  * `wasm` (AssemblyScript SIMD) and `webgpu` (WGSL). All three give the same bytes for the same input,
- * and the bytes onnxruntime 1.30's MatMulNBits quantizer gives.
+ * and the bytes onnxruntime 1.30's quantizers give: MatMulNBits' for blocks, QuantizeLinear's for whole channels.
  *
  * What the scales tell: a block that holds a NaN or an infinity gets the scale NaN (0x7fc00000, or 0x7e00 in float16),
  * codes 0 and zero point 0, in all three. By the formula, an asymmetric float32 block whose max − min overflows gets an
  * infinite scale and codes 0. So weights that cannot be quantized show as scales that are not finite.
  * Where the reciprocal of a scale overflows (float32 blocks below 2^-120 or so), 0·∞ counts as code 0.
+ * It is the same with channels, but for one whose max − min overflows: its codes are its zero point.
  */
 import type { Backend, BlockSize } from '../protocol.ts';
 
 /** Round-to-nearest over blocks of `block` consecutive elements of K. */
 export interface BlockScheme {
-  bits: 4 | 8;
+  bits: 2 | 4 | 8;
   block: BlockSize;
   symmetric: boolean;
 }
@@ -38,9 +39,39 @@ export interface QuantizedMatrix {
   zeroPoints: Uint8Array | null;
 }
 
+/** One scale for each channel, over the whole range of an 8-bit type. */
+export interface LinearScheme {
+  type: 'int8' | 'uint8';
+  symmetric: boolean;
+}
+
+/** A weight tensor as it lies in the model file, with its axis of channels: [outer, channels, inner], little-endian. */
+export interface WeightTensor {
+  /** outer·channels·inner elements; may be unaligned, and is not modified. */
+  data: Uint8Array;
+  type: 'float32' | 'float16';
+  /** The product of the dimensions before the axis. */
+  outer: number;
+  /** 1 for one scale over the whole tensor. */
+  channels: number;
+  /** The product of the dimensions after the axis. */
+  inner: number;
+}
+
+export interface LinearTensor {
+  /** [outer, channels, inner] int8 or uint8. */
+  codes: Uint8Array;
+  /** [channels] float32, little-endian, for weights of either type. A channel without elements has the scale 1. */
+  scales: Uint8Array;
+  /** [channels] int8 or uint8. */
+  zeroPoints: Uint8Array;
+}
+
 export interface Kernel {
   readonly backend: Backend;
   /** Rejects with an `AbortError` when the signal fires between pieces of work. */
   quantize(matrix: WeightMatrix, scheme: BlockScheme, signal?: AbortSignal): Promise<QuantizedMatrix>;
+  /** The same for one scale a channel. */
+  quantizeLinear(tensor: WeightTensor, scheme: LinearScheme, signal?: AbortSignal): Promise<LinearTensor>;
   dispose(): void;
 }

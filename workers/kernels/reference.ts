@@ -1,10 +1,12 @@
 /**
- * Round-to-nearest blockwise quantization, written to be read: what the fast kernels are checked against.
- * The formula is that of onnxruntime 1.30's MatMulNBits quantizer; every step is one float32 operation.
+ * Round-to-nearest quantization, written to be read: what the fast kernels are checked against.
+ * For blocks the formula is that of onnxruntime 1.30's MatMulNBits quantizer, every step one float32 operation; for
+ * channels that of its QuantizeLinear weights, whose scale and zero point `linear.ts` computes.
  */
 import { fromFloat16Bits, toFloat16Bits } from '../onnx/float16.ts';
-import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from './kernel.ts';
+import type { BlockScheme, Kernel, LinearScheme, LinearTensor, QuantizedMatrix, WeightMatrix, WeightTensor } from './kernel.ts';
 import { emptyResult, layoutOf, NOT_FINITE } from './layout.ts';
+import { emptyLinear, gridOf, roundHalfEven, storeGrid } from './linear.ts';
 import { createPace } from './pace.ts';
 
 const { fround } = Math;
@@ -26,6 +28,10 @@ export function createReferenceKernel({ sliceMs = 8 }: { sliceMs?: number } = {}
       if (disposed) throw new Error('The kernel was disposed');
       return quantizeMatrix(matrix, scheme, createPace(signal, sliceMs));
     },
+    async quantizeLinear(tensor, scheme, signal) {
+      if (disposed) throw new Error('The kernel was disposed');
+      return quantizeTensor(tensor, scheme, createPace(signal, sliceMs));
+    },
     dispose() {
       disposed = true;
     },
@@ -38,12 +44,9 @@ async function quantizeMatrix(matrix: WeightMatrix, scheme: BlockScheme, pace: (
   const layout = layoutOf(matrix, scheme);
   const { codes, scales, zeroPoints } = emptyResult(n, layout, symmetric);
 
-  const weights = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const scaleView = new DataView(scales.buffer);
-  const weight = (row: number, column: number) => {
-    const index = order === 'kn' ? row * n + column : column * k + row;
-    return type === 'float16' ? fromFloat16Bits(weights.getUint16(index * 2, true)) : weights.getFloat32(index * 4, true);
-  };
+  const weightAt = reader(data, type);
+  const weight = (row: number, column: number) => weightAt(order === 'kn' ? row * n + column : column * k + row);
 
   for (let column = 0; column < n; column++) {
     await pace();
@@ -62,8 +65,47 @@ async function quantizeMatrix(matrix: WeightMatrix, scheme: BlockScheme, pace: (
   return { codes, scales, zeroPoints };
 }
 
-/** The elements of one block, at least one. `bits` may be 2, 4 or 8. */
-export function quantizeBlock(values: readonly number[], bits: number, symmetric: boolean, type: 'float32' | 'float16'): QuantizedBlock {
+/** The weight at an index, as a number. */
+function reader(data: Uint8Array, type: WeightMatrix['type']): (index: number) => number {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  return type === 'float16' ? (index) => fromFloat16Bits(view.getUint16(index * 2, true)) : (index) => view.getFloat32(index * 4, true);
+}
+
+/** Elements done before the thread may be given away. */
+const PIECE = 1024;
+
+async function quantizeTensor(tensor: WeightTensor, scheme: LinearScheme, pace: () => Promise<void>): Promise<LinearTensor> {
+  const { data, type, channels, inner } = tensor;
+  const result = emptyLinear(tensor);
+  const elements = result.codes.length;
+  const weight = reader(data, type);
+  const channelOf = (index: number) => Math.floor(index / inner) % channels;
+
+  // The range of a channel includes 0; `Math.min` and `Math.max` keep a NaN.
+  const lows = new Array<number>(channels).fill(0);
+  const highs = new Array<number>(channels).fill(0);
+  for (let index = 0; index < elements; index++) {
+    if (index % PIECE === 0) await pace();
+    const channel = channelOf(index);
+    lows[channel] = Math.min(lows[channel]!, weight(index));
+    highs[channel] = Math.max(highs[channel]!, weight(index));
+  }
+
+  const grids = lows.map((low, channel) => gridOf(low, highs[channel]!, scheme));
+  grids.forEach((grid, channel) => storeGrid(result, channel, grid));
+  const [lowest, highest] = scheme.type === 'uint8' ? [0, 255] : [-128, 127];
+  for (let index = 0; index < elements; index++) {
+    if (index % PIECE === 0) await pace();
+    const { scale, zeroPoint } = grids[channelOf(index)]!;
+    if (Number.isNaN(scale)) continue;
+    const steps = roundHalfEven(fround(weight(index) / scale));
+    result.codes[index] = Math.max(lowest, Math.min(steps + zeroPoint, highest));
+  }
+  return result;
+}
+
+/** The elements of one block, at least one. */
+export function quantizeBlock(values: readonly number[], bits: BlockScheme['bits'], symmetric: boolean, type: 'float32' | 'float16'): QuantizedBlock {
   if (!values.every(Number.isFinite)) return { scaleBits: NOT_FINITE[type], zeroPoint: 0, codes: values.map(() => 0) };
   const middle = 2 ** (bits - 1);
   const largest = 2 ** bits - 1;

@@ -12,6 +12,7 @@ function failing(name: string, after: number): Kernel {
   return {
     backend: 'webgpu', dispose: () => undefined,
     quantize: (...args) => (calls++ < after ? reference.quantize(...args) : Promise.reject(Object.assign(new Error('gone'), { name }))),
+    quantizeLinear: (...args) => (calls++ < after ? reference.quantizeLinear(...args) : Promise.reject(Object.assign(new Error('gone'), { name }))),
   };
 }
 
@@ -23,6 +24,17 @@ test('a lost device hands the tensor in hand over, says so once, and the bytes a
   expect(kernel.backend).toBe('webgpu');
   expect(await Promise.all([kernel.quantize(MATRIX, SCHEME), kernel.quantize(MATRIX, SCHEME)])).toEqual([expected, expected]);
   expect(kernel.backend).toBe('wasm');
+  expect(reasons).toEqual(['gone']);
+});
+
+test('channels are handed over as blocks are', async () => {
+  const tensor = { data: MATRIX.data, type: 'float32', outer: 1, channels: 4, inner: 16 } as const;
+  const scheme = { type: 'uint8', symmetric: false } as const;
+  const reasons: string[] = [];
+  const kernel = withFallback(failing(DEVICE_LOST, 0), () => Promise.resolve(createReferenceKernel()), ({ message }) => { reasons.push(message); });
+  expect(await kernel.quantizeLinear(tensor, scheme)).toEqual(await createReferenceKernel().quantizeLinear(tensor, scheme));
+  expect(await kernel.quantize(MATRIX, SCHEME)).toEqual(await createReferenceKernel().quantize(MATRIX, SCHEME));
+  expect(kernel.backend).toBe('reference');
   expect(reasons).toEqual(['gone']);
 });
 

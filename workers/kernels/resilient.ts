@@ -8,21 +8,25 @@ export const DEVICE_LOST = 'DeviceLost';
 export function withFallback(kernel: Kernel, fallback: () => Promise<Kernel>, onFallback: (reason: Error) => void): Kernel {
   let current = kernel;
   let replacing: Promise<Kernel> | null = null;
+
+  const resiliently = async <T>(work: (by: Kernel) => Promise<T>): Promise<T> => {
+    try {
+      return await work(current);
+    } catch (thrown) {
+      if (!(thrown instanceof Error) || thrown.name !== DEVICE_LOST) throw thrown;
+      if (!replacing) {
+        onFallback(thrown);
+        replacing = fallback();
+      }
+      current = await replacing;
+      return work(current);
+    }
+  };
+
   return {
     get backend() { return current.backend; },
-    async quantize(matrix, scheme, signal) {
-      try {
-        return await current.quantize(matrix, scheme, signal);
-      } catch (thrown) {
-        if (!(thrown instanceof Error) || thrown.name !== DEVICE_LOST) throw thrown;
-        if (!replacing) {
-          onFallback(thrown);
-          replacing = fallback();
-        }
-        current = await replacing;
-        return current.quantize(matrix, scheme, signal);
-      }
-    },
+    quantize: (...args) => resiliently((by) => by.quantize(...args)),
+    quantizeLinear: (...args) => resiliently((by) => by.quantizeLinear(...args)),
     dispose: () => { current.dispose(); },
   };
 }

@@ -6,17 +6,13 @@ import type { BlockSize } from '../protocol.ts';
 import { goldenVectors } from './golden-vectors.ts';
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from './kernel.ts';
 import { createReferenceKernel } from './reference.ts';
+import { linearSuite } from './test-linear-suite.ts';
+import { NO_ROOM, random, type TestLimits } from './test-weights.ts';
 
-/** What tests ask of a backend beyond its defaults; one that has no such limit ignores it. */
-export interface TestLimits {
-  tileBytes?: number;
-  outputBytes?: number;
-  sliceMs?: number;
-}
-
+const BITS = [2, 4, 8] as const;
 const BLOCKS: BlockSize[] = [16, 32, 64, 128, 256];
-/** Too small for anything, so that every block of eight channels becomes a tile of its own, two of them a group. */
-const smallest: TestLimits = { tileBytes: 1, outputBytes: 1, sliceMs: 0 };
+/** So that every block of eight channels becomes a tile of its own, a few of them a group. */
+const smallest = NO_ROOM;
 
 export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => Promise<Kernel>): void {
   const reference = createReferenceKernel({ sliceMs: Infinity });
@@ -34,10 +30,9 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
   describe(`${name} kernel`, () => {
     describe('gives the bytes of onnxruntime 1.30', () => {
-      for (const vector of goldenVectors.filter(({ bits }) => bits !== 2)) {
+      for (const vector of goldenVectors) {
         it(vector.name, async () => {
-          const { type, k, n, block, symmetric } = vector;
-          const bits = vector.bits as 4 | 8;
+          const { type, k, n, bits, block, symmetric } = vector;
           const scheme = { bits, block, symmetric };
           const expected = {
             codes: withoutPadding(vector.codes, n, Math.ceil(k / block) * block, k, bits),
@@ -53,7 +48,7 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
     describe('gives the bytes of the reference', () => {
       for (const type of ['float32', 'float16'] as const) {
-        for (const bits of [4, 8] as const) {
+        for (const bits of BITS) {
           for (const symmetric of [true, false]) {
             it(`for every kind of weights and block: ${type} int${bits} ${symmetric ? 'symmetric' : 'asymmetric'}`, async () => {
               let seed = 1;
@@ -74,7 +69,7 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
         let seed = 1;
         for (const [k, n] of SHAPES) {
           for (const layout of ['kn', 'nk'] as const) {
-            const scheme: BlockScheme = { bits: seed % 2 ? 4 : 8, block: BLOCKS[seed % 5]!, symmetric: seed % 3 === 0 };
+            const scheme: BlockScheme = { bits: BITS[seed % 3]!, block: BLOCKS[seed % 5]!, symmetric: seed % 7 < 3 };
             const matrix = matrixOf('normal', seed % 4 < 2 ? 'float32' : 'float16', k, n, scheme, seed++);
             await expectAsReference(layout === 'kn' ? matrix : transpose(matrix), scheme);
           }
@@ -112,7 +107,7 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
     it('marks a block with a NaN or an infinity, and only that block', async () => {
       for (const type of ['float32', 'float16'] as const) {
-        for (const bits of [4, 8] as const) {
+        for (const bits of BITS) {
           for (const symmetric of [true, false]) {
             for (const value of [NaN, Infinity, -Infinity]) {
               const scheme: BlockScheme = { bits, block: 16, symmetric };
@@ -137,7 +132,7 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
       let seed = 1;
       for (const [k, n] of [[130, 17], [33, 8]] as const) {
         for (const type of ['float32', 'float16'] as const) {
-          for (const bits of [4, 8] as const) {
+          for (const bits of BITS) {
             for (const symmetric of [true, false]) {
               const scheme: BlockScheme = { bits, block: BLOCKS[seed % 3]!, symmetric };
               const matrix = matrixOf('normal', type, k, n, scheme, seed++);
@@ -152,7 +147,7 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
     it('quantizes a matrix of several tiles', async () => {
       const medium = await makeKernel({ tileBytes: 40_000, outputBytes: 30_000 });
-      for (const [type, bits, block, symmetric] of [['float32', 4, 32, true], ['float16', 8, 64, false], ['float16', 4, 128, false]] as const) {
+      for (const [type, bits, block, symmetric] of [['float32', 4, 32, true], ['float16', 8, 64, false], ['float16', 4, 128, false], ['float32', 2, 64, false]] as const) {
         const matrix = matrixOf('normal', type, 700, 301, { bits, block, symmetric }, bits);
         await expectAsReference(matrix, { bits, block, symmetric }, medium);
         await expectAsReference(transpose(matrix), { bits, block, symmetric }, medium);
@@ -162,7 +157,7 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
     it('keeps calls made at once apart', async () => {
       const schemes: BlockScheme[] = [
-        { bits: 4, block: 32, symmetric: true }, { bits: 8, block: 16, symmetric: false }, { bits: 4, block: 64, symmetric: false },
+        { bits: 4, block: 32, symmetric: true }, { bits: 8, block: 16, symmetric: false }, { bits: 2, block: 64, symmetric: false },
       ];
       const small = await makeKernel(smallest);
       await Promise.all(schemes.map((scheme, i) => expectAsReference(matrixOf('normal', 'float32', 96, 30 + i, scheme, i + 1), scheme, small)));
@@ -200,6 +195,8 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
       await expect(gone.quantize(matrixOf('normal', 'float32', 16, 1, scheme, 1), scheme)).rejects.toThrow('disposed');
     });
   });
+
+  linearSuite(name, makeKernel);
 }
 
 /** [K, N]: nothing at all (last), ragged and whole blocks, less than one block, odd and even, one, and around vector and workgroup widths. */
@@ -211,7 +208,7 @@ const KINDS = ['normal', 'ties', 'edges', 'zeros', 'constant', 'subnormal', 'tin
 type Kind = (typeof KINDS)[number];
 
 const anyScheme: fc.Arbitrary<BlockScheme> = fc.record({
-  bits: fc.constantFrom(4, 8), block: fc.constantFrom(...BLOCKS), symmetric: fc.boolean(),
+  bits: fc.constantFrom(...BITS), block: fc.constantFrom(...BLOCKS), symmetric: fc.boolean(),
 });
 
 const anyCase = fc.record({
@@ -236,17 +233,6 @@ const anyCase = fc.record({
     return { matrix: { data: bytes.subarray(offset), type, layout, k, n } satisfies WeightMatrix, scheme };
   });
 });
-
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A [K, N] matrix of a kind of weights. */
 function matrixOf(kind: Kind, type: 'float32' | 'float16', k: number, n: number, { bits, symmetric }: BlockScheme, seed: number): WeightMatrix {

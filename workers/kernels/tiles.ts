@@ -16,7 +16,7 @@ export interface TileLimits {
 export interface TileSize {
   /** Output channels of a group and of a tile: a multiple of 8. */
   columns: number;
-  /** Steps of K of a group: a multiple of two blocks, since their 4-bit zero points share a byte. */
+  /** Steps of K of a group: a multiple of as many blocks as share a byte of zero points, and of at least two. */
   span: number;
   /** Steps of K of a tile: a multiple of the block. */
   rows: number;
@@ -33,18 +33,19 @@ export interface Tile {
 /** Longer runs of a line than this are not copied any faster. */
 const RUN_BYTES = 32768;
 
-/** The largest within the limits, but at least two blocks of eight channels. */
+/** The largest within the limits, but at least one such number of blocks of eight channels. */
 export function tileSize({ layout: order, k, n }: WeightMatrix, { bits, block }: BlockScheme, { elementBytes }: Layout, limits: TileLimits): TileSize {
   const weights = Math.floor(limits.tileBytes / elementBytes);
   const codes = Math.floor((limits.outputBytes * 8) / bits);
+  const unit = Math.max(2, 8 / bits) * block;
   if (order === 'nk') {
-    const span = fit(2 * block, k, Math.min(weights, codes) / 8);
+    const span = fit(unit, k, Math.min(weights, codes) / 8);
     const columns = fit(8, n, Math.min(weights, codes) / span);
     return { columns, span, rows: span };
   }
   const shares = Math.ceil((n * elementBytes) / RUN_BYTES);
-  const columns = fit(8, n, Math.min(Math.ceil(n / shares / 8) * 8, weights / block, codes / (2 * block)));
-  const span = fit(2 * block, k, codes / columns);
+  const columns = fit(8, n, Math.min(Math.ceil(n / shares / 8) * 8, weights / block, codes / unit));
+  const span = fit(unit, k, codes / columns);
   return { columns, span, rows: fit(block, span, weights / columns) };
 }
 

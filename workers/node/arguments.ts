@@ -22,7 +22,8 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
                              huggingface  what is new in a sliding window of 1024
                              lm-eval      every token, by word; windows of 2048
   --context N              tokens in a window, instead of the protocol's own
-  --stride N               huggingface: tokens from one window to the next (default: 512)
+  --stride N               huggingface: tokens from one window to the next (default: 512,
+                           at most half a window)
   --threads N              threads for measuring (default: all cores, at most 8)
   --quiet                  no progress on standard error
 

@@ -1,5 +1,5 @@
 /** The command as people and scripts run it: exit codes, standard output, standard error, files. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,6 +68,23 @@ describe('compare', () => {
     expect(status).toBe(0);
     expect(stdout).toMatch(/Only sizes were compared/);
   });
+});
+
+test('Ctrl-C while measuring reports what has been measured', async () => {
+  writeFileSync(join(folder, 'long.txt'), 'The whiteness of the whale. '.repeat(60_000));
+  const child = spawn(process.execPath, [join(root, '.ci', 'nibble.mjs'), 'compare', 'tiny.onnx', '--tokenizer', 'tokenizer.json', '--text', 'long.txt', '--level', 'int8', '--threads', '1', '--json', 'partial.json'], { cwd: folder });
+  let stderr = '';
+  child.stdout.resume();
+  child.stderr.on('data', (data: Buffer) => {
+    if (!stderr.includes('Measuring') && `${stderr}${data.toString()}`.includes('Measuring')) child.kill('SIGINT');
+    stderr += data.toString();
+  });
+  const status = await new Promise<number | null>((resolve) => { child.once('close', resolve); });
+  expect(stderr).toMatch(/Finished early: \d+ of 3281 windows/);
+  expect(status).toBe(0);
+  const report = JSON.parse(readFileSync(join(folder, 'partial.json'), 'utf8')) as Report;
+  expect(report.protocol).toMatchObject({ stoppedEarly: true, plannedChunks: 3281 });
+  expect(report.notes.join()).toMatch(/Stopped early/);
 });
 
 test('--help prints the usage', () => { expect(nibble('--help')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Usage: /) as string }); });

@@ -11,6 +11,7 @@ import type { EngineError, EngineEvent, Report } from '../protocol.ts';
 import { readArguments, USAGE, type Arguments } from './arguments.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { fileSink } from './file-sink.ts';
+import { listenForInterrupts, type Interrupts } from './interrupts.ts';
 import { printProgress } from './progress.ts';
 import { reportTable } from './table.ts';
 
@@ -31,37 +32,14 @@ async function main(argv: readonly string[]): Promise<number> {
     complain(parsed.error);
     return 2;
   }
-  const interrupt = onInterrupt();
+  const interrupt = listenForInterrupts(process, process.stderr);
   const result = await settle(() => run(parsed.arguments, interrupt));
   if (result.ok) return result.value;
   complain(result.error);
   return result.error.code === 'cancelled' ? 130 : 1;
 }
 
-interface Interrupt {
-  stop: AbortSignal;
-  finish: AbortSignal;
-  /** From here on there is something to finish with. */
-  measuring(): void;
-}
-
-/** The first interrupt while measuring finishes early; any other aborts. */
-function onInterrupt(): Interrupt {
-  const stop = new AbortController();
-  const finish = new AbortController();
-  let measuring = false;
-  process.on('SIGINT', () => {
-    if (!measuring || finish.signal.aborted) {
-      stop.abort();
-      return;
-    }
-    finish.abort();
-    process.stderr.write('\nFinishing with what has been measured; press Ctrl-C again to abort.\n');
-  });
-  return { stop: stop.signal, finish: finish.signal, measuring: () => { measuring = true; } };
-}
-
-async function run(given: Arguments, interrupt: Interrupt): Promise<number> {
+async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   const model = await openFile(given.model);
   const files = [model];
   const problems: EngineError[] = [];
@@ -101,7 +79,8 @@ async function run(given: Arguments, interrupt: Interrupt): Promise<number> {
     await writeFile(given.json, json).catch((thrown: unknown) => fail('write-failed', `${given.json ?? ''} cannot be written.`, 'Check that its folder exists and may be written to.', String(thrown)));
   }
   process.stdout.write(given.json === '-' ? json : reportTable(report));
-  if (report.protocol?.stoppedEarly) for (const note of report.notes.filter((text) => text.startsWith('Stopped early'))) process.stderr.write(`${note}\n`);
+  const { protocol } = report;
+  if (protocol?.stoppedEarly) process.stderr.write(`Finished early: ${protocol.chunks} of ${protocol.plannedChunks ?? '?'} windows were run; the report is of those and says so.\n`);
   problems.forEach(complain);
   return problems.some((problem) => asked(problem, given)) ? 1 : 0;
 }

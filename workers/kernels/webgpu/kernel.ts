@@ -3,7 +3,11 @@ import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kern
 import { emptyResult, layoutOf } from '../layout.ts';
 import { createQueue, throwIfAborted } from '../pace.ts';
 import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type Tile, type TileLimits } from '../tiles.ts';
-import shader from './quantize.wgsl?raw';
+import { align, createContext, TILE_BYTES, type Context } from './context.ts';
+import floatShader from './float.wgsl?raw';
+import { quantizeTensor } from './linear.ts';
+import linearShader from './linear.wgsl?raw';
+import quantizeShader from './quantize.wgsl?raw';
 import { computesRightly } from './self-check.ts';
 
 export type WebGpuKernel =
@@ -12,14 +16,8 @@ export type WebGpuKernel =
 
 /** Invocations of a workgroup, as quantize.wgsl has them: output channels × blocks. */
 const WORKGROUP = { columns: 16, blocks: 4 };
-/** Uploads in flight: one is filled while the other is being used. */
-const UPLOADS = 2;
-/** Fields of the shader's `Tile`, 4 bytes each, padded to 16. */
-const TILE_BYTES = 32;
 /** Keeps every dispatch within 65 535 workgroups a dimension, and short enough for a watchdog. */
 const MOST_TILE_BYTES = 16 << 20;
-
-const LOSS_ANNOUNCED_MS = 500;
 
 const defaults: TileLimits = { tileBytes: 8 << 20, outputBytes: 32 << 20 };
 
@@ -34,14 +32,16 @@ export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> 
   const name = adapterName(adapter.info);
   try {
     const device = await adapter.requestDevice();
-    const module = device.createShaderModule({ code: shader });
-    const { messages } = await module.getCompilationInfo();
-    const error = messages.find(({ type }) => type === 'error');
-    if (error) {
-      device.destroy();
-      return { ok: false, reason: `${name} does not accept the quantization shader: line ${error.lineNum}, ${error.message}` };
+    const modules = { blocks: compile(device, quantizeShader), channels: compile(device, linearShader) };
+    for (const module of Object.values(modules)) {
+      const { messages } = await module.getCompilationInfo();
+      const error = messages.find(({ type }) => type === 'error');
+      if (error) {
+        device.destroy();
+        return { ok: false, reason: `${name} does not accept the quantization shader: line ${error.lineNum}, ${error.message}` };
+      }
     }
-    const kernel = createKernel(device, module, { ...defaults, ...options });
+    const kernel = createKernel(device, modules, { ...defaults, ...options });
     if (!await computesRightly(kernel)) {
       kernel.dispose();
       return { ok: false, reason: `${name} computes the quantization shader wrongly.` };
@@ -52,18 +52,28 @@ export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> 
   }
 }
 
+interface Modules {
+  blocks: GPUShaderModule;
+  channels: GPUShaderModule;
+}
+
+/** Line numbers of errors count from the beginning of float.wgsl. */
+function compile(device: GPUDevice, shader: string): GPUShaderModule {
+  return device.createShaderModule({ code: floatShader + shader });
+}
+
 function adapterName({ vendor, architecture, device, description }: GPUAdapterInfo): string {
   const parts = description ? [description] : [vendor, architecture, device];
   return parts.filter(Boolean).join(' ') || 'unnamed GPU';
 }
 
-function createKernel(device: GPUDevice, module: GPUShaderModule, options: TileLimits): Kernel {
+function createKernel(device: GPUDevice, modules: Modules, options: TileLimits): Kernel {
   const limits = {
     tileBytes: Math.min(options.tileBytes, MOST_TILE_BYTES, device.limits.maxStorageBufferBindingSize),
     // Codes, scales and zero points are read back through one buffer.
     outputBytes: Math.min(options.outputBytes, device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize / 4),
   };
-  const gpu = createContext(device, module);
+  const gpu = createContext(device);
   const inTurn = createQueue();
   let disposed = false;
   return {
@@ -71,7 +81,13 @@ function createKernel(device: GPUDevice, module: GPUShaderModule, options: TileL
     quantize(matrix, scheme, signal) {
       return inTurn(() => {
         if (disposed) throw new Error('The kernel was disposed');
-        return quantizeMatrix(gpu, limits, matrix, scheme, signal);
+        return quantizeMatrix(gpu, modules.blocks, limits, matrix, scheme, signal);
+      });
+    },
+    quantizeLinear(tensor, scheme, signal) {
+      return inTurn(() => {
+        if (disposed) throw new Error('The kernel was disposed');
+        return quantizeTensor(gpu, modules.channels, limits, tensor, scheme, signal);
       });
     },
     dispose() {
@@ -81,96 +97,11 @@ function createKernel(device: GPUDevice, module: GPUShaderModule, options: TileL
   };
 }
 
-type BufferName = 'tile' | 'weights' | 'codes' | 'scales' | 'zeroPoints' | 'result' | `upload${number}`;
-
-/** A device with what is made once and kept: pipelines by their constants, buffers by their use. */
-interface Context {
-  device: GPUDevice;
-  bindings: GPUBindGroupLayout;
-  pipeline(matrix: WeightMatrix, scheme: BlockScheme): Promise<GPUComputePipeline>;
-  /** The buffer of that name, made larger if need be. */
-  buffer(name: BufferName, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer;
-  /** Rejects with `DeviceLost` when the device is lost, before or during the work. */
-  orLost<T>(work: Promise<T>): Promise<T>;
-  /** Runs GPU calls; `settle` rejects if the device refused one since, and lets go of the buffers. */
-  checked<T>(calls: () => T): T;
-  settle(): Promise<void>;
-}
-
-function createContext(device: GPUDevice, module: GPUShaderModule): Context {
-  const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => (
-    { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } }
-  );
-  const bindings = device.createBindGroupLayout({
-    entries: [
-      storage(0, 'uniform'), storage(1, 'read-only-storage'), storage(2, 'storage'), storage(3, 'storage'), storage(4, 'storage'),
-    ],
-  });
-  const layout = device.createPipelineLayout({ bindGroupLayouts: [bindings] });
-  const pipelines = new Map<string, Promise<GPUComputePipeline>>();
-  const buffers = new Map<BufferName, GPUBuffer>();
-  let refusals: Promise<GPUError | null>[] = [];
-
-  const lost = device.lost.then(({ message }) => {
-    throw Object.assign(new Error(`The GPU device was lost. ${message}`.trim()), { name: 'DeviceLost' });
-  });
-  lost.catch(() => undefined);
-
-  return {
-    device,
-    bindings,
-    pipeline({ type, layout: order }, { bits, block, symmetric }) {
-      const constants = { bits, block, symmetric: Number(symmetric), half: Number(type === 'float16'), transposed: Number(order === 'nk') };
-      const key = JSON.stringify(constants);
-      let pipeline = pipelines.get(key);
-      if (!pipeline) {
-        pipeline = device.createComputePipelineAsync({ layout, compute: { module, entryPoint: 'quantize', constants } });
-        pipelines.set(key, pipeline);
-      }
-      return pipeline;
-    },
-    buffer(name, bytes, usage) {
-      const kept = buffers.get(name);
-      if (kept && kept.size >= bytes) return kept;
-      kept?.destroy();
-      const buffer = device.createBuffer({ label: name, size: align(bytes, 16), usage });
-      buffers.set(name, buffer);
-      return buffer;
-    },
-    async orLost(work) {
-      try {
-        return await Promise.race([work, lost]);
-      } catch (error) {
-        // Work in flight fails some time before the loss is announced.
-        await Promise.race([lost, new Promise((resolve) => setTimeout(resolve, LOSS_ANNOUNCED_MS))]);
-        throw error;
-      }
-    },
-    checked(calls) {
-      device.pushErrorScope('out-of-memory');
-      device.pushErrorScope('validation');
-      const value = calls();
-      refusals.push(device.popErrorScope(), device.popErrorScope());
-      return value;
-    },
-    async settle() {
-      const errors = await Promise.all(refusals);
-      refusals = [];
-      const error = errors.find((found) => found !== null);
-      if (!error) return;
-      for (const buffer of buffers.values()) buffer.destroy();
-      buffers.clear();
-      const name = error instanceof GPUOutOfMemoryError ? 'OutOfMemory' : 'GpuError';
-      throw Object.assign(new Error(error.message || 'The GPU has not enough memory'), { name });
-    },
-  };
-}
-
 async function quantizeMatrix(
-  gpu: Context, limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, signal: AbortSignal | undefined,
+  gpu: Context, module: GPUShaderModule, limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, signal: AbortSignal | undefined,
 ): Promise<QuantizedMatrix> {
   const { device } = gpu;
-  const { symmetric } = scheme;
+  const { bits, block, symmetric } = scheme;
   const layout = layoutOf(matrix, scheme);
   const result = emptyResult(matrix.n, layout, symmetric);
   if (matrix.k * matrix.n === 0) return result;
@@ -187,8 +118,10 @@ async function quantizeMatrix(
   };
 
   throwIfAborted(signal);
-  const pipeline = await gpu.orLost(gpu.pipeline(matrix, scheme));
-  const { COPY_SRC, COPY_DST, STORAGE, UNIFORM, MAP_READ, MAP_WRITE } = GPUBufferUsage;
+  const pipeline = await gpu.orLost(gpu.pipeline(module, 'quantize', {
+    bits, block, symmetric: Number(symmetric), half: Number(matrix.type === 'float16'), transposed: Number(matrix.layout === 'nk'),
+  }));
+  const { COPY_SRC, COPY_DST, STORAGE, UNIFORM, MAP_READ } = GPUBufferUsage;
   const { tile, weights, codes, scales, zeroPoints, readBack, uploads } = gpu.checked(() => ({
     tile: gpu.buffer('tile', TILE_BYTES, UNIFORM | COPY_DST),
     weights: gpu.buffer('weights', tileBytes, STORAGE | COPY_DST),
@@ -196,13 +129,10 @@ async function quantizeMatrix(
     scales: gpu.buffer('scales', parts.scales, STORAGE | COPY_SRC | COPY_DST),
     zeroPoints: gpu.buffer('zeroPoints', parts.zeroPoints, STORAGE | COPY_SRC | COPY_DST),
     readBack: gpu.buffer('result', parts.codes + parts.scales + parts.zeroPoints, MAP_READ | COPY_DST),
-    uploads: Array.from({ length: UPLOADS }, (_, i) => gpu.buffer(`upload${i}`, tileBytes, MAP_WRITE | COPY_SRC)),
+    uploads: gpu.uploads(tileBytes),
   }));
   await gpu.orLost(gpu.settle());
-  const bindGroup = device.createBindGroup({
-    layout: gpu.bindings,
-    entries: [tile, weights, codes, scales, zeroPoints].map((buffer, binding) => ({ binding, resource: { buffer } })),
-  });
+  const bindGroup = gpu.bind([tile, weights, codes, scales, zeroPoints]);
 
   const run = (upload: GPUBuffer, group: Tile, part: Tile, stride: number, lines: number) => {
     const encoder = device.createCommandEncoder();
@@ -211,8 +141,8 @@ async function quantizeMatrix(
       encoder.clearBuffer(zeroPoints);
     }
     encoder.copyBufferToBuffer(upload, 0, weights, 0, lines * stride);
-    const blocks = Math.ceil(group.rows / scheme.block);
-    const first = (part.row - group.row) / scheme.block;
+    const blocks = Math.ceil(group.rows / block);
+    const first = (part.row - group.row) / block;
     const zeroPointBits = channelBytes(group.rows, scheme, layout).zeroPoints * 8;
     device.queue.writeBuffer(tile, 0, Uint32Array.of(part.rows, part.columns, stride / layout.elementBytes, blocks, first, zeroPointBits));
     const pass = encoder.beginComputePass();
@@ -220,20 +150,17 @@ async function quantizeMatrix(
     pass.setBindGroup(0, bindGroup);
     pass.dispatchWorkgroups(
       Math.ceil(part.columns / WORKGROUP.columns),
-      Math.ceil(part.rows / (scheme.block * WORKGROUP.blocks)),
+      Math.ceil(part.rows / (block * WORKGROUP.blocks)),
     );
     pass.end();
     device.queue.submit([encoder.finish()]);
   };
 
-  let turn = 0;
   for (const group of groupsOf(matrix, size)) {
     for (const part of tilesOf(group, size)) {
       const { lines, elements } = linesOf(matrix.layout, part);
       const stride = align(elements * layout.elementBytes, 4);
-      const upload = uploads[turn++ % UPLOADS]!;
-      // Still mapped when an abort came between mapping and use.
-      if (upload.mapState !== 'mapped') await gpu.orLost(upload.mapAsync(GPUMapMode.WRITE));
+      const upload = await uploads();
       throwIfAborted(signal);
       copyTile(matrix, layout, part, new Uint8Array(upload.getMappedRange()), stride);
       upload.unmap();
@@ -258,8 +185,4 @@ async function quantizeMatrix(
     throwIfAborted(signal);
   }
   return result;
-}
-
-function align(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit;
 }

@@ -1,9 +1,7 @@
 // Blockwise round-to-nearest quantization of a tile of weights, one invocation a block.
 //
-// WGSL lets a device round either way, divide with 2.5 ULP of error, fuse a multiplication into an addition and flush
-// subnormals. So weights are float32 bit patterns here, and the operations of the formula are done on their exponents
-// and significands, rounded to nearest even as IEEE 754 says. Floating-point arithmetic only gives an estimate of each
-// code, which is taken where no error of its own could have changed it.
+// The operations of the formula are those of float.wgsl, which goes in front. Floating-point arithmetic only gives an
+// estimate of each code, which is taken where no error of its own could have changed it.
 
 override bits: u32;
 override block: u32;
@@ -32,93 +30,9 @@ struct Tile {
 @group(0) @binding(3) var<storage, read_write> scales: array<atomic<u32>>;
 @group(0) @binding(4) var<storage, read_write> zero_points: array<atomic<u32>>;
 
-const SIGN = 0x80000000u;
-const INFINITY = 0x7f800000u;
 const ONE = 0x3f800000u;
-// 2^100.
-const LARGE = 0x71800000u;
 
 // Functions take and give float32 bits without a sign, unless they say otherwise.
-
-// The magnitude significand · 2^(exponent − 23): the significand has 24 bits, or is 0.
-struct Magnitude {
-  exponent: i32,
-  significand: u32,
-}
-
-fn unpack(float: u32) -> Magnitude {
-  let biased = (float >> 23) & 0xff;
-  let fraction = float & 0x7fffff;
-  if (biased != 0) {
-    return Magnitude(i32(biased) - 127, fraction | 0x800000);
-  }
-  if (fraction == 0) {
-    return Magnitude(0, 0);
-  }
-  let shift = countLeadingZeros(fraction) - 8;
-  return Magnitude(-126 - i32(shift), fraction << shift);
-}
-
-// The float32 nearest to wide · 2^(exponent − 30). `wide` has 31 bits; `more` says that something below its last bit was
-// cut off.
-fn pack(exponent: i32, wide: u32, more: bool) -> u32 {
-  if (exponent > 127) {
-    return INFINITY;
-  }
-  if (exponent < -150) {
-    return 0;
-  }
-  let subnormal = exponent < -126;
-  let cut = select(7u, u32(-119 - exponent), subnormal);
-  let kept = wide >> cut;
-  let rest = wide & ((1u << cut) - 1);
-  let tie = 1u << (cut - 1);
-  let up = rest > tie || (rest == tie && (more || (kept & 1) == 1));
-  // A normal's leading bit, and a carry, add 1 to the exponent field.
-  return (select(u32(exponent + 126), 0, subnormal) << 23) + kept + select(0u, 1u, up);
-}
-
-fn add(x: u32, y: u32) -> u32 {
-  if (x == 0 || y == 0) {
-    return x | y;
-  }
-  let large = unpack(max(x, y));
-  let small = unpack(min(x, y));
-  let distance = min(u32(large.exponent - small.exponent), 31);
-  let addend = small.significand << 6;
-  let aligned = addend >> distance;
-  let more = (aligned << distance) != addend;
-  let sum = (large.significand << 6) + aligned;
-  if (sum < 0x40000000) {
-    return pack(large.exponent, sum << 1, more);
-  }
-  return pack(large.exponent + 1, sum, more);
-}
-
-// The divisor is finite and above 0.
-fn divide(x: u32, y: u32) -> u32 {
-  let dividend = unpack(x);
-  let divisor = unpack(y);
-  if (dividend.significand == 0) {
-    return 0;
-  }
-  var exponent = dividend.exponent - divisor.exponent;
-  var rest = dividend.significand;
-  if (rest < divisor.significand) {
-    rest <<= 1;
-    exponent -= 1;
-  }
-  // The leading 1, then 30 bits, six at a time.
-  var quotient = 1u;
-  rest -= divisor.significand;
-  for (var i = 0; i < 5; i++) {
-    rest <<= 6;
-    let digits = rest / divisor.significand;
-    quotient = (quotient << 6) | digits;
-    rest -= digits * divisor.significand;
-  }
-  return pack(exponent, quotient, rest != 0);
-}
 
 // Divided by a power of two.
 fn shrink(x: u32, power: i32) -> u32 {
@@ -139,15 +53,6 @@ fn round_half_away(x: u32, largest: u32) -> u32 {
   return min((doubled + 1) >> 1, largest);
 }
 
-fn half_to_float(float16: u32) -> u32 {
-  let magnitude = float16 & 0x7fff;
-  // Another bias of the exponent; infinities and NaNs keep the highest exponent.
-  let normal = (magnitude << 13) + select(0x38000000u, 0x70000000u, magnitude >= 0x7c00);
-  // An integer below 2^10, as a float32 exactly, and that times 2^-24.
-  let subnormal = select(bitcast<u32>(f32(magnitude)) - (24u << 23), 0, magnitude == 0);
-  return ((float16 & 0x8000) << 16) | select(normal, subnormal, magnitude < 0x400);
-}
-
 // Below 65520.
 fn float_to_half(float: u32) -> u32 {
   if (float >= 0x38800000) {
@@ -164,8 +69,8 @@ fn float_to_half(float: u32) -> u32 {
   return kept + select(0u, 1u, rest > tie || (rest == tie && (kept & 1) == 1));
 }
 
-// weight·reciprocal + zero_point, off by less than 2^-12 whatever the device does: the product is below 512, and a
-// subnormal weight taken as 0 stands for less than 2^-26 unless the reciprocal is `LARGE`.
+// weight·reciprocal + zero_point, off by less than 2^-12 whatever the device does, for a reciprocal of 0 or from `NORMAL` to
+// `LARGE`: the product is below 512, and a subnormal weight taken as 0 stands for less than 2^-26.
 fn estimate(weight: u32, reciprocal: u32, zero_point: u32) -> f32 {
   return bitcast<f32>(weight) * bitcast<f32>(reciprocal) + f32(zero_point);
 }
@@ -320,7 +225,8 @@ fn quantize(@builtin(global_invocation_id) id: vec3u) {
     reciprocal = divide(ONE, scale);
   }
   reciprocal |= sign;
-  let large = (reciprocal & ~SIGN) >= LARGE;
+  let factor = reciprocal & ~SIGN;
+  let estimable = factor == 0 || (factor >= NORMAL && factor < LARGE);
   let per_word = 32 / bits;
   // 32 elements at a time: estimates of all, then the doubtful ones again.
   for (var start = 0u; start < block; start += 32) {
@@ -332,7 +238,7 @@ fn quantize(@builtin(global_invocation_id) id: vec3u) {
         let value = estimate(weight_at(top + i, column), reciprocal, zero_point);
         let nearest = floor(value + 0.5);
         word |= (u32(clamp(nearest, 0, f32(largest))) & largest) << (bits * (i % per_word));
-        let sure = !large && abs(value - nearest) < 0.5 - 1.0 / 1024;
+        let sure = estimable && abs(value - nearest) < 0.5 - 1.0 / 1024;
         doubtful |= select(1u, 0u, sure) << (i - start);
       }
       codes[at * words + w] = word;
@@ -347,7 +253,7 @@ fn quantize(@builtin(global_invocation_id) id: vec3u) {
   }
 }
 
-// 15 or 255 as a float32.
+// 3, 15 or 255 as a float32.
 fn unsigned_float(value: u32) -> u32 {
-  return select(0x437f0000u, 0x41700000u, value == 15);
+  return select(select(0x437f0000u, 0x41700000u, value == 15), 0x40400000u, value == 3);
 }

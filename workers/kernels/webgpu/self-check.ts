@@ -1,22 +1,35 @@
 /** Drivers miscompile shaders now and then: what a GPU makes of a few difficult blocks is checked before it is trusted. */
 import { toFloat16Array } from '../../onnx/float16.ts';
-import type { BlockScheme, Kernel, WeightMatrix } from '../kernel.ts';
+import type { BlockScheme, Kernel, LinearScheme, LinearTensor, QuantizedMatrix, WeightMatrix, WeightTensor } from '../kernel.ts';
 import { createReferenceKernel } from '../reference.ts';
 
-/** Whether the kernel makes the bytes the reference makes: both element types, widths, layouts and kinds of zero point. */
+/** Whether the kernel makes the bytes the reference makes: both element types, layouts and kinds of zero point, all widths, channels together and apart. */
 export async function computesRightly(kernel: Kernel): Promise<boolean> {
   const reference = createReferenceKernel();
-  const cases: [WeightMatrix, BlockScheme][] = [
+  const blocks: [WeightMatrix, BlockScheme][] = [
     [sample('float16', 'kn'), { bits: 4, block: 32, symmetric: true }],
     [sample('float32', 'nk'), { bits: 8, block: 32, symmetric: false }],
+    [sample('float32', 'kn'), { bits: 2, block: 16, symmetric: true }],
   ];
-  for (const [matrix, scheme] of cases) {
-    const [made, expected] = await Promise.all([kernel.quantize(matrix, scheme), reference.quantize(matrix, scheme)]);
-    for (const part of ['codes', 'scales', 'zeroPoints'] as const) {
-      if (expected[part]?.some((byte, i) => byte !== made[part]?.[i])) return false;
-    }
+  for (const [matrix, scheme] of blocks) {
+    if (!same(await kernel.quantize(matrix, scheme), await reference.quantize(matrix, scheme))) return false;
+  }
+  const channels: [WeightTensor, LinearScheme][] = [
+    [byChannel(sample('float16', 'kn')), { type: 'int8', symmetric: true }],
+    [byChannel(sample('float32', 'nk')), { type: 'uint8', symmetric: false }],
+  ];
+  for (const [tensor, scheme] of channels) {
+    if (!same(await kernel.quantizeLinear(tensor, scheme), await reference.quantizeLinear(tensor, scheme))) return false;
   }
   return true;
+}
+
+function same(made: QuantizedMatrix | LinearTensor, expected: QuantizedMatrix | LinearTensor): boolean {
+  return (['codes', 'scales', 'zeroPoints'] as const).every((part) => expected[part]?.every((byte, i) => byte === made[part]?.[i]) ?? true);
+}
+
+function byChannel({ data, type, layout, k, n }: WeightMatrix): WeightTensor {
+  return layout === 'kn' ? { data, type, outer: k, channels: n, inner: 1 } : { data, type, outer: 1, channels: n, inner: k };
 }
 
 /** Columns of ordinary weights, halves between two codes, subnormals, zeros, one outlier, and weights far from 0. */

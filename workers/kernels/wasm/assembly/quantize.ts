@@ -9,6 +9,8 @@
  * All arithmetic is IEEE float32, one rounding an operation, as in `reference.ts`.
  */
 
+import { widen } from './half';
+
 /** Float32 [256][8]: one block of eight channels. */
 const VALUES: usize = memory.data(256 * 32, 16);
 /** Uint32 [64][8]: packed codes of one block of eight channels. */
@@ -36,7 +38,7 @@ export function heapBase(): usize {
  */
 export function quantizeTile(
   source: usize, stride: usize, rows: i32, columns: i32,
-  block: i32, wide: bool, symmetric: bool, half: bool, transposed: bool,
+  block: i32, bits: i32, symmetric: bool, half: bool, transposed: bool,
   codes: usize, codesStride: usize, scales: usize, zeroPoints: usize, blocks: i32, first: i32,
 ): void {
   // Neighbouring channels are done together, as many as keep a block's lines in the first-level cache.
@@ -47,7 +49,7 @@ export function quantizeTile(
       const count = min(block, rows - row);
       for (let column = left; column < right; column += 8) {
         quantizeBlock(
-          source, stride, row, column, count, block, wide, symmetric, half, transposed,
+          source, stride, row, column, count, block, bits, symmetric, half, transposed,
           codes, codesStride, scales, zeroPoints, blocks, b,
         );
       }
@@ -58,7 +60,7 @@ export function quantizeTile(
 @inline
 function quantizeBlock(
   source: usize, stride: usize, row: i32, column: i32, count: i32,
-  block: i32, wide: bool, symmetric: bool, half: bool, transposed: bool,
+  block: i32, bits: i32, symmetric: bool, half: bool, transposed: bool,
   codes: usize, codesStride: usize, scales: usize, zeroPoints: usize, blocks: i32, b: i32,
 ): void {
   let from: usize = VALUES;
@@ -76,23 +78,29 @@ function quantizeBlock(
     from = first;
     step = stride;
   }
-  const blockBytes: i32 = wide ? block : block >> 1;
+  const blockBytes = (block * bits) >> 3;
   const at = <usize>(column * blocks + b);
-  prepare(from, step, count, wide, symmetric, half, scales + at * size, zeroPoints + at, <usize>blocks);
-  if (wide) encode8(from, step, count, block);
-  else encode4(from, step, count, block);
+  prepare(from, step, count, bits, symmetric, half, scales + at * size, zeroPoints + at, <usize>blocks);
+  if (bits == 8) encode8(from, step, count, block);
+  else if (bits == 4) encode4(from, step, count, block);
+  else encode2(from, step, count, block);
   scatter(codes + <usize>column * codesStride + <usize>(b * blockBytes), codesStride, blockBytes >> 2);
 }
 
-/** Packs rows of 4-bit values, one a byte, two to a byte: low first, each row padded to a whole byte. */
-export function packNibbles(source: usize, target: usize, rows: i32, length: usize): void {
+/** Packs rows of values of 2 or 4 bits, one a byte, several to a byte: first in the low bits, each row padded to a whole byte. */
+export function packBits(source: usize, target: usize, rows: i32, length: i32, bits: i32): void {
   for (let row = 0; row < rows; row++) {
-    for (let i: usize = 0; i < length; i += 2) {
-      const low = load<u8>(source + i);
-      const high = i + 1 < length ? load<u8>(source + i + 1) : 0;
-      store<u8>(target++, low | (high << 4));
+    let byte = 0;
+    let used = 0;
+    for (let i = 0; i < length; i++) {
+      byte |= <i32>load<u8>(source++) << used;
+      used += bits;
+      if (used == 8 || i + 1 == length) {
+        store<u8>(target++, byte);
+        byte = 0;
+        used = 0;
+      }
     }
-    source += length;
   }
 }
 
@@ -141,49 +149,12 @@ function gatherTransposed16(source: usize, stride: usize, count: i32): void {
   }
 }
 
-/**
- * Eight float16 to two times four float32, exact; infinities and NaNs come out as ±65536 and beyond.
- * A subnormal is read as if its exponent were the smallest normal one, then 2^-14 is taken off: no float32 subnormal
- * appears, which some processors multiply slowly.
- */
-@inline
-function widen(halves: v128, low: usize, high: usize): void {
-  const zero = i16x8.splat(0);
-  const magnitude = v128.and(halves, i16x8.splat(0x7fff));
-  const subnormal = i16x8.lt_s(magnitude, i16x8.splat(0x0400));
-  const top = i16x8.add(
-    i16x8.add(i16x8.shr_u(magnitude, 3), i16x8.splat(0x3800)),
-    v128.and(subnormal, i16x8.splat(0x0080)),
-  );
-  const bottom = i16x8.shl(magnitude, 13);
-  const surplus = v128.and(subnormal, i16x8.splat(0x3880));
-  const sign = v128.and(halves, i16x8.splat(<i16>0x8000));
-  v128.store(low, v128.or(
-    f32x4.sub(interleaveLow(bottom, top), interleaveLow(zero, surplus)),
-    interleaveLow(zero, sign),
-  ));
-  v128.store(high, v128.or(
-    f32x4.sub(interleaveHigh(bottom, top), interleaveHigh(zero, surplus)),
-    interleaveHigh(zero, sign),
-  ));
-}
-
-@inline
-function interleaveLow(a: v128, b: v128): v128 {
-  return v128.shuffle<u16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-}
-
-@inline
-function interleaveHigh(a: v128, b: v128): v128 {
-  return v128.shuffle<u16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-}
-
 // Range, scale, zero point
 
 /** Stores eight channels' scales and zero points, `blocks` elements apart, and what `encode` needs of them. */
 function prepare(
   from: usize, step: usize, count: i32,
-  wide: bool, symmetric: bool, half: bool,
+  bits: i32, symmetric: bool, half: bool,
   scales: usize, zeroPoints: usize, blocks: usize,
 ): void {
   let min0 = v128.load(from);
@@ -224,25 +195,26 @@ function prepare(
     odd0 = f32x4.ne(odd0, zero);
     odd1 = f32x4.ne(odd1, zero);
   }
-  prepareFour(min0, max0, odd0, wide, symmetric, half, scales, zeroPoints, blocks, 0);
+  prepareFour(min0, max0, odd0, bits, symmetric, half, scales, zeroPoints, blocks, 0);
   const next = blocks * 4;
-  prepareFour(min1, max1, odd1, wide, symmetric, half, scales + next * (half ? 2 : 4), zeroPoints + next, blocks, 16);
+  prepareFour(min1, max1, odd1, bits, symmetric, half, scales + next * (half ? 2 : 4), zeroPoints + next, blocks, 16);
 }
 
 /** The same for four of them, whose `RECIPROCALS` and `ZERO_POINTS` are at `offset`. */
 function prepareFour(
   min: v128, max: v128, notFinite: v128,
-  wide: bool, symmetric: bool, half: bool,
+  bits: i32, symmetric: bool, half: bool,
   scales: usize, zeroPoints: usize, blocks: usize, offset: usize,
 ): void {
   const zero = f32x4.splat(0);
-  const largest = f32x4.splat(wide ? 255 : 15);
+  const middle = <f32>(1 << (bits - 1));
+  const largest = f32x4.splat(2 * middle - 1);
   let scale: v128;
   let zeroPoint: v128;
   if (symmetric) {
     const extreme = v128.bitselect(max, min, f32x4.gt(f32x4.abs(max), f32x4.abs(min)));
-    scale = f32x4.mul(extreme, f32x4.splat(wide ? -1.0 / 128.0 : -1.0 / 8.0));
-    zeroPoint = f32x4.splat(wide ? 128 : 8);
+    scale = f32x4.mul(extreme, f32x4.splat(-1 / middle));
+    zeroPoint = f32x4.splat(middle);
   } else {
     const low = f32x4.pmin(zero, min);
     const high = f32x4.pmax(zero, max);
@@ -358,6 +330,10 @@ function encode(from: usize, step: usize, count: i32, block: i32, bits: i32, per
   }
 }
 
+function encode2(from: usize, step: usize, count: i32, block: i32): void {
+  encode(from, step, count, block, 2, 16, 3, <i32>0xe7000000);
+}
+
 function encode4(from: usize, step: usize, count: i32, block: i32): void {
   encode(from, step, count, block, 4, 8, 15, <i32>0xfb000000);
 }
@@ -366,12 +342,18 @@ function encode8(from: usize, step: usize, count: i32, block: i32): void {
   encode(from, step, count, block, 8, 4, 255, 0x4b000000);
 }
 
-/** From [words][8 channels] to channels `stride` bytes apart. `words` is 2 or a multiple of 4. */
+/** From [words][8 channels] to channels `stride` bytes apart. `words` is 1, 2 or a multiple of 4. */
 function scatter(target: usize, stride: usize, words: i32): void {
   for (let side: usize = 0; side < 2; side++) {
     const source = WORDS + side * 16;
     const base = target + side * 4 * stride;
-    if (words == 2) {
+    if (words == 1) {
+      const a = v128.load(source);
+      v128.store_lane<u32>(base, a, 0);
+      v128.store_lane<u32>(base + stride, a, 1);
+      v128.store_lane<u32>(base + 2 * stride, a, 2);
+      v128.store_lane<u32>(base + 3 * stride, a, 3);
+    } else if (words == 2) {
       const a = v128.load(source);
       const b = v128.load(source, 32);
       const first = v128.shuffle<u32>(a, b, 0, 4, 1, 5);
