@@ -15,8 +15,8 @@ export async function computesRightly(kernel: Kernel): Promise<boolean> {
     if (!same(await kernel.quantize(matrix, scheme), await reference.quantize(matrix, scheme))) return false;
   }
   const channels: [WeightTensor, LinearScheme][] = [
-    [byChannel(sample('float16', 'kn')), { type: 'int8', symmetric: true }],
-    [byChannel(sample('float32', 'nk')), { type: 'uint8', symmetric: false }],
+    [byChannel(sample('float16', 'kn')), { type: 'uint8', symmetric: false }],
+    [byChannel(sample('float32', 'nk')), { type: 'int8', symmetric: false }],
   ];
   for (const [tensor, scheme] of channels) {
     if (!same(await kernel.quantizeLinear(tensor, scheme), await reference.quantizeLinear(tensor, scheme))) return false;
@@ -32,13 +32,14 @@ function byChannel({ data, type, layout, k, n }: WeightMatrix): WeightTensor {
   return layout === 'kn' ? { data, type, outer: k, channels: n, inner: 1 } : { data, type, outer: 1, channels: n, inner: k };
 }
 
-/** Columns of ordinary weights, halves between two codes, subnormals, zeros, one outlier, and weights far from 0. */
+/** Columns of ordinary weights, halves between two codes of a block and of a channel, subnormals, zeros, one outlier, and weights far from 0. */
 function sample(type: 'float32' | 'float16', layout: 'kn' | 'nk'): WeightMatrix {
   const [k, n] = [77, 18];
   const smallest = type === 'float16' ? 2 ** -24 : 2 ** -149;
   const kinds: ((i: number) => number)[] = [
     (i) => Math.sin(i * 1.7) * 0.02,
     (i) => ((i * 7) % 33) / 4 - 4,
+    (i) => [127, -128][i % 5] ?? ((i * 37) % 253 - 126) / 2,
     (i) => ((i * 29) % 61 - 30) * smallest,
     () => -0,
     (i) => (i === 40 ? 50 : Math.cos(i * 2.3) * 0.01),

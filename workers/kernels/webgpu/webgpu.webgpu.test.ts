@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { BlockScheme } from '../kernel.ts';
+import type { BlockScheme, LinearScheme } from '../kernel.ts';
 import { chooseKernel } from '../select.ts';
 import { kernelSuite } from '../suite.ts';
 import type { TestLimits } from '../test-weights.ts';
@@ -12,6 +12,8 @@ async function kernelOf(limits?: TestLimits, gpu = navigator.gpu) {
 }
 
 const scheme: BlockScheme = { bits: 4, block: 32, symmetric: true };
+const linear: LinearScheme = { type: 'int8', symmetric: true };
+const tensor = (inner: number) => ({ data: new Uint8Array(inner * 12), type: 'float32' as const, outer: 1, channels: 3, inner });
 const zeros = (k: number, n: number) => ({ data: new Uint8Array(k * n * 4), type: 'float32' as const, layout: 'kn' as const, k, n });
 
 describe('WebGPU in this browser', () => {
@@ -55,6 +57,9 @@ describe('a driver that gets the shader wrong', () => {
   it('is found out before it quantizes anything', async () => {
     // Halves rounded down instead of up.
     expect(await tampered('fraction >= SIGN - slack', 'fraction > SIGN')).toEqual({ ok: false, reason: expect.stringMatching(/wrongly/) });
+    // Halves rounded up instead of to even.
+    expect(await tampered('(whole & 1) == 1', 'true')).toEqual({ ok: false, reason: expect.stringMatching(/wrongly/) });
+    expect(await tampered('atomicMax(&ranges', 'atomicMin(&ranges')).toEqual({ ok: false, reason: expect.stringMatching(/wrongly/) });
   });
 
   it('is named when it does not compile it', async () => {
@@ -69,6 +74,7 @@ describe('a lost device', () => {
     await kernel.quantize(zeros(64, 64), scheme);
     device.destroy();
     await expect(kernel.quantize(zeros(64, 64), scheme)).rejects.toMatchObject({ name: 'DeviceLost' });
+    await expect(kernel.quantizeLinear(tensor(64), linear)).rejects.toMatchObject({ name: 'DeviceLost' });
   });
 
   it('makes a call in flight reject with DeviceLost', async () => {
@@ -76,6 +82,15 @@ describe('a lost device', () => {
     const kernel = await kernelOf({ tileBytes: 1, outputBytes: 1 }, gpu);
     await kernel.quantize(zeros(32, 8), scheme);
     const inFlight = kernel.quantize(zeros(4096, 256), scheme);
+    setTimeout(() => device.destroy(), 20);
+    await expect(inFlight).rejects.toMatchObject({ name: 'DeviceLost' });
+  });
+
+  it('makes a call for channels in flight reject with DeviceLost', async () => {
+    const { gpu, device } = await openGpu();
+    const kernel = await kernelOf({ tileBytes: 1, outputBytes: 1 }, gpu);
+    await kernel.quantizeLinear(tensor(8), linear);
+    const inFlight = kernel.quantizeLinear(tensor(4096), linear);
     setTimeout(() => device.destroy(), 20);
     await expect(inFlight).rejects.toMatchObject({ name: 'DeviceLost' });
   });
