@@ -11,12 +11,11 @@ export interface SortedFiles {
   model: File | null;
   tokenizer: { file: File; json: string } | null;
   tokenizerConfig: string | null;
-  modelConfig: string | null;
   text: File | null;
 }
 
 export async function sortFiles(files: readonly File[]): Promise<SortedFiles> {
-  const sorted: SortedFiles = { files: [], model: null, tokenizer: null, tokenizerConfig: null, modelConfig: null, text: null };
+  const sorted: SortedFiles = { files: [], model: null, tokenizer: null, tokenizerConfig: null, text: null };
   for (const file of files) {
     const opened = await identify(file);
     sorted.files.push({ name: file.name, bytes: file.size, kind: opened.kind, ...(opened.problem ? { problem: opened.problem } : {}) });
@@ -25,9 +24,8 @@ export async function sortFiles(files: readonly File[]): Promise<SortedFiles> {
       case 'onnx': sorted.model = file; break;
       case 'tokenizer': sorted.tokenizer = { file, json: opened.json }; break;
       case 'tokenizer-config': sorted.tokenizerConfig = opened.json; break;
-      case 'model-config': sorted.modelConfig = opened.json; break;
       case 'text': if (!sorted.text || textRank(file.name) >= textRank(sorted.text.name)) sorted.text = file; break;
-      case 'external-data': case 'unknown': break;
+      case 'model-config': case 'external-data': case 'unknown': break;
     }
   }
   for (const file of sorted.files) {

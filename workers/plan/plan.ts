@@ -294,7 +294,7 @@ function whyNothing({ model, weights }: PlanInput, whyKept: ReadonlyMap<Tensor, 
   const quantized = [...new Set(model.graph.nodes.map(({ type }) => type).filter((type) => QUANTIZED_OPERATORS.has(type)))];
   return quantized.length > 0
     ? engineError('already-quantized', `${model.source.name} is quantized already (it uses ${quantized.join(', ')}).`, 'Drop the float16 or float32 model it was made from.')
-    : engineError('nothing-to-quantize', `${model.source.name} has no weight these levels can quantize: no MatMul with a constant 2-D float16 or float32 matrix.`, 'Drop a transformer or another model built on MatMul.');
+    : engineError('nothing-to-quantize', `${model.source.name} has no weight these levels can quantize: no MatMul whose second input is a 2-D float16 or float32 initializer.`, 'Drop a transformer or another model built on MatMul; weights inside Constant, Gemm or Conv nodes are not covered yet.');
 }
 
 function describe({ bits, block, symmetric }: BlockedWeights): string {
