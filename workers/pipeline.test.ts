@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { byteTokenizer, matMulModel, randomValues, tinyLanguageModel } from '../models/build.ts';
+import { byteTokenizer, encode, graph, matMulModel, model, node, randomValues, tensor, tinyLanguageModel, value } from '../models/build.ts';
 import { settle } from './errors.ts';
 import type { Evaluator } from './evaluate/evaluate.ts';
 import { createNodeEvaluator } from './evaluate/evaluator.node.ts';
@@ -49,6 +49,16 @@ describe('open', () => {
   });
 });
 
+/** A decoder that also takes the hidden states of an encoder. */
+function crossAttention(): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({
+    node: [node('Gather', ['e', 'input_ids'], ['x']), node('Add', ['x', 'encoder_hidden_states'], ['s']), node('MatMul', ['s', 'w'], ['logits'])],
+    initializer: [tensor('e', 'float32', [256, 64], randomValues(1, 256 * 64)), tensor('w', 'float32', [64, 256], randomValues(2, 64 * 256))],
+    input: [value('input_ids', 'int64', ['batch', 'sequence']), value('encoder_hidden_states', 'float32', ['batch', 'sequence', 64])],
+    output: [value('logits', 'float32', ['batch', 'sequence', 256])],
+  })));
+}
+
 describe('compare', () => {
   test('goes from files to a report, by way of events', async () => {
     const { report, events } = await run({});
@@ -94,6 +104,7 @@ describe('compare', () => {
     ['no tokenizer', [modelFile, textFile], 'no-tokenizer'],
     ['no text', [modelFile, tokenizerFile], 'no-text'],
     ['a model that is no language model', [new File([matMulModel(randomValues(1, 4096), 64, 64)], 'm.onnx'), tokenizerFile, textFile], 'not-a-language-model'],
+    ['a decoder that asks for what a text does not give', [new File([crossAttention()], 'd.onnx'), tokenizerFile, textFile], 'inputs-unknown'],
     ['a text that is too short', [modelFile, tokenizerFile, new File(['short'], 'text.txt')], 'text-too-short'],
     ['a tokenizer that does not fit', [new File([tinyLanguageModel({ vocabulary: 100, width: 64, hidden: 96, type: 'float32', tied: true })], 's.onnx'), tokenizerFile, textFile], 'tokenizer-mismatch'],
   ])('%s: sizes are compared all the same', async (_, files, code) => {

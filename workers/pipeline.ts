@@ -14,7 +14,7 @@ import { writePieces, type Sink } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
 import type {
-  Drift, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, Opened, Perplexity, Protocol, Report,
+  Drift, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, ModelSummary, Opened, Perplexity, Protocol, Report,
 } from './protocol.ts';
 import { formatLevel } from './schemes/level.ts';
 import { SCHEMES } from './schemes/registry.ts';
@@ -92,7 +92,7 @@ export async function compare(
   const levels = planLevels(job, input, hash.beyondFloat16, file.name, onEvent);
   const kernel = await surroundings.kernel();
   await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
-  const { protocol, notes } = await measure(levels, job, sorted, model.languageModel, surroundings, onEvent, signal, finish);
+  const { protocol, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
 
   return {
     schema: 'nibble.report/1',
@@ -176,10 +176,10 @@ async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource
 }
 
 async function measure(
-  levels: LevelInHand[], job: Job, sorted: SortedFiles, languageModel: { vocabulary: number | null } | null,
+  levels: LevelInHand[], job: Job, sorted: SortedFiles, model: ModelSummary,
   surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish: AbortSignal | undefined,
 ): Promise<{ protocol: Protocol | null; notes: string[] }> {
-  const missing = whyNotMeasured(sorted, languageModel);
+  const missing = whyNotMeasured(sorted, model);
   const [baseline, ...others] = levels;
   if (missing || !baseline?.blob || !sorted.tokenizer || !sorted.text) {
     if (missing) onEvent({ type: 'warning', error: missing });
@@ -220,8 +220,8 @@ async function measure(
   return { protocol: result.value.protocol, notes };
 }
 
-function whyNotMeasured(sorted: SortedFiles, languageModel: { vocabulary: number | null } | null): EngineError | null {
-  if (!languageModel) return engineError('not-a-language-model', 'This model does not take token ids and give logits, so there is no perplexity to measure.', 'Compare its sizes, or drop a text-generation model.');
+function whyNotMeasured(sorted: SortedFiles, { languageModelProblem }: ModelSummary): EngineError | null {
+  if (languageModelProblem) return languageModelProblem;
   if (!sorted.tokenizer) return engineError('no-tokenizer', 'There is no tokenizer, so perplexity was not measured.', 'Add the tokenizer.json that came with the model.');
   if (!sorted.text) return engineError('no-text', 'There is no text, so perplexity was not measured.', 'Add a text file to measure on.');
   return null;

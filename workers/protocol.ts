@@ -76,6 +76,8 @@ export interface ModelSummary {
   layers: LayerBytes[];
   /** Whether it has token ids in and logits out, so that perplexity can be measured. */
   languageModel: { vocabulary: number | null } | null;
+  /** Why it is not a language model, when it is not. */
+  languageModelProblem?: EngineError;
   /** Bytes of key/value cache one token of context takes (batch 1); null where the graph keeps no cache. */
   cacheBytesPerToken: number | null;
   /** How the fp16 baseline comes about. */

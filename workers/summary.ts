@@ -76,10 +76,10 @@ function layers(initializers: readonly Tensor[]): LayerBytes[] {
   return [...found.values()];
 }
 
-function describeLanguageModel({ model, index, weights }: PlanInput): Pick<ModelSummary, 'languageModel' | 'cacheBytesPerToken'> {
+function describeLanguageModel({ model, index, weights }: PlanInput): Pick<ModelSummary, 'languageModel' | 'languageModelProblem' | 'cacheBytesPerToken'> {
   const inputs = model.graph.inputs.filter(({ proto }) => !index.initializers.has(proto.name)).map(({ proto }) => signatureOf(proto));
   const signature = recogniseSignature(inputs, model.graph.outputs.map(({ proto }) => signatureOf(proto)));
-  if (!signature.ok) return { languageModel: null, cacheBytesPerToken: null };
+  if (!signature.ok) return { languageModel: null, languageModelProblem: signature.error, cacheBytesPerToken: null };
   const head = weights.matMuls.find(({ nodes }) => nodes.some((use) => use.head));
   // An empty cache has one dimension of 0, which grows by one with every token.
   const caches = signature.value.feeds.filter(({ dims }) => dims.includes(0));

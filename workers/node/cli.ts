@@ -19,7 +19,7 @@ import { reportTable } from './table.ts';
 const asked = (warning: EngineError, { tokenizer, text }: Arguments): boolean =>
   warning.code === 'no-tokenizer' ? text !== null && tokenizer !== null
     : warning.code === 'no-text' ? text !== null
-      : warning.code === 'not-a-language-model' ? tokenizer !== null && text !== null
+      : warning.code === 'not-a-language-model' || warning.code === 'inputs-unknown' ? tokenizer !== null && text !== null
         : true;
 
 async function main(argv: readonly string[]): Promise<number> {
