@@ -32,6 +32,9 @@ export interface LevelRequest {
   settings: LevelSettings;
 }
 
+/** Execution providers of onnxruntime-web that models are run on. */
+export type Provider = 'wasm' | 'webgpu';
+
 export type Backend = 'webgpu' | 'wasm' | 'reference';
 
 /** What this machine offers, as a result rather than a silence. */
@@ -130,6 +133,20 @@ export interface Job {
   maxTokens: number | null;
   /** How perplexity is measured; absent means as llama.cpp does. */
   protocol?: ProtocolRequest;
+  /** What is measured beside quantization drift; nothing when absent. */
+  extras?: Extras;
+}
+
+/** Measurements that take time of their own. Each is a bounded sample, and says how large. */
+export interface Extras {
+  /** The fp16 baseline against float32, over the first windows. */
+  noiseFloor?: boolean;
+  /** Each file on WebGPU against the same file on WASM, where there is an adapter. */
+  runtimeDrift?: boolean;
+  /** The text coloured by change of loss, and the worst tokens. */
+  words?: boolean;
+  /** Load time, tokens per second and memory, each level and provider in a worker of its own. */
+  speed?: boolean;
 }
 
 /**
@@ -175,6 +192,137 @@ export interface Drift {
   deltaP: { mean: number; rms: Estimate; p1: number; p5: number; median: number; p95: number; p99: number };
 }
 
+/** How far two runs over the same tokens are apart: `of` against `against`. */
+export interface Distance {
+  tokens: number;
+  kld: Estimate & { max: number };
+  sameTop: Estimate;
+  lnRatio: Estimate;
+}
+
+/** The fp16 baseline against the model in float32: what rounding to fp16 costs, below which no drift means anything. */
+export interface NoiseFloor extends Distance {
+  /** What float32 was: the file before its weights were rounded, or an fp16 file widened to float32 arithmetic. */
+  reference: 'original' | 'widened';
+}
+
+/** The same file on two providers, over the same tokens or inputs. */
+export interface RuntimeDrift {
+  provider: Provider;
+  against: Provider;
+  /** Language models; null for others. */
+  distance: Distance | null;
+  /** Other models: of each output; null for language models. */
+  outputs: OutputDrift[] | null;
+  /** Runtime drift is larger than this level's quantization drift (the baseline: than that of the closest level). */
+  exceeds: boolean;
+  /** Where the providers part, looked for when `exceeds`; null when not, or not found. */
+  partsAt: Divergence | null;
+  /** Whether the file was run in float32 for want of f16 on the adapter. */
+  widened: boolean;
+  /** Why it could not be measured; everything else is then empty. */
+  problem: EngineError | null;
+}
+
+/** The first node whose inputs agree between two providers and whose output does not. */
+export interface Divergence {
+  /** Name of the node, or of its first output where it has none. */
+  node: string;
+  operator: string;
+  tensor: string;
+  /** RMS of the difference over RMS of the value, of the output and of the most different input. */
+  difference: number;
+  inputDifference: number;
+}
+
+/** One output of a level against the baseline's, over all samples. */
+export interface OutputDrift {
+  output: string;
+  shape: number[];
+  cosine: number;
+  /** Signal-to-quantization-noise ratio, dB; null where nothing differs. */
+  sqnr: number | null;
+  maxError: number;
+  /** RMS of the baseline's values, to read `maxError` by. */
+  rms: number;
+  /** Of outputs that look like class scores. */
+  top1: Estimate | null;
+  top5: Estimate | null;
+}
+
+/** What a model that is not a language model was run on. */
+export interface InputsUsed {
+  /** `random` numbers, seeded and shaped from the graph, or the files dropped. */
+  kind: 'random' | 'files';
+  seed: number | null;
+  samples: number;
+  inputs: { name: string; type: string; shape: number[]; from: string }[];
+  provider: Provider;
+  threads: number;
+}
+
+/** Median of several runs, and their extremes. */
+export interface Spread { median: number; low: number; high: number; runs: number }
+
+/** Of one level on one provider; warm-up is left out of all. */
+export interface Speed {
+  provider: Provider;
+  threads: number;
+  /** Seconds from bytes in memory to a session that can run. */
+  load: Spread | null;
+  /** Tokens per second with many tokens at once, without and with logits of one position only. */
+  prefill: { tokens: number; tokensPerSecond: Spread } | null;
+  /** Tokens per second one after the other; `cached` when the graph keeps a key/value cache. */
+  decode: { tokens: number; tokensPerSecond: Spread; cached: boolean } | null;
+  /** Seconds for one run, of models that are not language models. */
+  run: Spread | null;
+  memory: MeasuredMemory | null;
+  /** Nodes of the optimized graph that another provider than this one runs; null where the runtime does not tell. */
+  fallback: { nodes: number; of: number } | null;
+  /** Whether the file was run in float32 for want of f16 on the adapter. */
+  widened: boolean;
+  problem: EngineError | null;
+}
+
+/** Bytes, observed while the level was alone in a worker. */
+export interface MeasuredMemory {
+  /** Live GPU buffers after loading, and at most; null on WASM. */
+  gpu: { steady: number; peak: number } | null;
+  /** High-water mark of the WebAssembly heap. */
+  heap: number;
+  /** What was predicted for the GPU (WebGPU) or the heap (WASM). */
+  predicted: number;
+}
+
+/** Where the drift is: passages of the text, token by token, and the tokens that lose most. */
+export interface DriftInWords {
+  passages: Passage[];
+  worst: WorstToken[];
+}
+
+/** Consecutive tokens of the text as run in one window. */
+export interface Passage {
+  /** The text of each token; joined they are the passage. */
+  tokens: string[];
+  /** Tokens before this one are context and have no figures. */
+  scoredFrom: number;
+  /** −ln p of each scored token at the baseline, nats. */
+  baseline: number[];
+  /** Change of −ln p against the baseline. */
+  levels: { level: string; change: number[] }[];
+}
+
+export interface Guess { token: string; probability: number }
+
+export interface WorstToken {
+  /** Some text before the token. */
+  before: string;
+  token: string;
+  /** Probability of the token and what would have been said instead, by the baseline and by each level. */
+  baseline: { probability: number; guess: Guess };
+  levels: { level: string; probability: number; change: number; guess: Guess }[];
+}
+
 /** Which protocol every perplexity and drift of a report was measured by. */
 export interface Protocol {
   name: ProtocolName;
@@ -200,7 +348,7 @@ export interface Protocol {
   textTokens: number;
   /** Bytes of UTF-8 in the whole text. */
   textBytes: number;
-  provider: 'wasm' | 'webgpu';
+  provider: Provider;
   threads: number;
   text: string;
 }
@@ -218,6 +366,10 @@ export interface LevelReport {
   weightBytes: number;
   perplexity: Perplexity | null;
   drift: Drift | null;
+  /** Of models that are not language models, against the baseline; null for it and for language models. */
+  outputs?: OutputDrift[] | null;
+  runtimeDrift?: RuntimeDrift | null;
+  speed?: Speed[];
   ledger: LedgerLine[];
 }
 
@@ -228,11 +380,18 @@ export interface Report {
   protocol: Protocol | null;
   backend: Backend;
   levels: LevelReport[];
+  noiseFloor?: NoiseFloor | null;
+  words?: DriftInWords | null;
+  /** Of models that are not language models. */
+  inputs?: InputsUsed | null;
+  /** Nodes whose output goes beyond 65,504 in float32 and would overflow in fp16. */
+  overflow?: { node: string; operator: string; tensor: string; largest: number }[] | null;
   /** Sentences a reader must know: what was not measured and why. */
   notes: string[];
 }
 
-export type Stage = 'open' | 'quantize' | 'measure';
+/** `check` is what follows the figures: runtime drift, speed, memory. */
+export type Stage = 'open' | 'quantize' | 'measure' | 'check';
 
 export interface Progress {
   type: 'progress';
@@ -241,7 +400,7 @@ export interface Progress {
   level: string | null;
   done: number;
   total: number;
-  unit: 'bytes' | 'tokens';
+  unit: 'bytes' | 'tokens' | 'runs';
   /** Name of the tensor in hand. */
   tensor: string | null;
   /** Null until there is enough to tell. */
@@ -271,6 +430,33 @@ export interface Measured {
 export interface Warning { type: 'warning'; error: EngineError }
 
 export type EngineEvent = Progress | Written | Measured | Warning;
+
+/** Continues a prompt with several models, one after the other. */
+export interface GenerationJob {
+  models: { key: string; model: Blob }[];
+  /** Dropped files, of which tokenizer and its configuration are used. */
+  files: File[];
+  prompt: string;
+  maxTokens: number;
+  /** The most likely token each time; or drawn by a seeded generator, with the logits divided by `temperature`, from the `topK` most likely. */
+  sampling: { kind: 'greedy' } | { kind: 'seeded'; seed: number; temperature: number; topK: number };
+  provider: Provider;
+}
+
+/** More text of one model's continuation. */
+export interface Generated {
+  type: 'generated';
+  key: string;
+  /** The whole continuation so far, without the prompt. */
+  text: string;
+  tokens: number;
+  /** Of the tokens after the first; null until there are some. */
+  tokensPerSecond: number | null;
+  /** Whether a key/value cache was used. */
+  cached: boolean;
+  final: boolean;
+  problem: EngineError | null;
+}
 
 /** Every way things can go wrong. */
 export type EngineErrorCode =

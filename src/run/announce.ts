@@ -6,7 +6,7 @@ import { perplexitySentence, sizeSentence } from '../report/sentences.ts';
 import { loadingToMeasure, overall } from '../store/live.ts';
 import { figuresOf, isActive, type Run } from '../store/run.ts';
 
-const DOING: Record<Stage, string> = { open: 'Opening', quantize: 'Quantizing', measure: 'Measuring' };
+const DOING: Record<Stage, string> = { open: 'Opening', quantize: 'Quantizing', measure: 'Measuring', check: 'Checking' };
 
 const doing = ({ live, measuring }: Run): string =>
   measuring && loadingToMeasure(live) ? 'Loading models to measure' : DOING[live.stage ?? 'open'];

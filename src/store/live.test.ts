@@ -33,7 +33,7 @@ describe('events become rows', () => {
 
   it('measures all levels at once when no level is named', () => {
     const live = run(startLive(['a', 'b']), [progress({ stage: 'measure', level: null, unit: 'tokens', done: 25 }), 7]);
-    expect(live.done).toEqual({ open: 1, quantize: 1, measure: 0.25 });
+    expect(live.done).toEqual({ open: 1, quantize: 1, measure: 0.25, check: 0 });
     expect(live.measuring).toEqual({ from: 0.25, since: 7, to: 0.25, until: 7 });
     const later = run(live, [progress({ stage: 'measure', level: null, unit: 'tokens', done: 75 }), 107]);
     expect(later.measuring).toEqual({ from: 0.25, since: 7, to: 0.75, until: 107 });

@@ -25,9 +25,9 @@ export interface Live {
 }
 
 const EMPTY_ROW: Row = { progress: null, perSecond: null, written: null, measured: null };
-const ORDER: readonly Stage[] = ['open', 'quantize', 'measure'];
+const ORDER: readonly Stage[] = ['open', 'quantize', 'measure', 'check'];
 /** Weight of each stage in the progress of the whole, by the time it usually takes. */
-const SHARE: Record<Stage, number> = { open: 0.03, quantize: 0.27, measure: 0.7 };
+const SHARE: Record<Stage, number> = { open: 0.03, quantize: 0.27, measure: 0.7, check: 0 };
 /** Less than this says nothing about speed. */
 const PACE_AFTER_MS = 250;
 
@@ -35,7 +35,7 @@ export function startLive(keys: readonly string[]): Live {
   return {
     rows: new Map(keys.map((key) => [key, EMPTY_ROW])),
     stage: null,
-    done: { open: 0, quantize: 0, measure: 0 },
+    done: { open: 0, quantize: 0, measure: 0, check: 0 },
     latest: null,
     warnings: [],
     measuring: null,

@@ -15,12 +15,13 @@ import { build } from 'vite';
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const outDir = here('../../build/bench/');
 // Bundled as it ships: unbundled, every call between modules looks its function up, and the statistics' inner loops pay for it.
-const input = { evaluate: here('evaluate.ts'), inputs: here('inputs.ts'), session: here('session.ts'), tokenizer: here('tokenizer.ts'), support: here('../test-support.ts') };
+const input = { evaluate: here('evaluate.ts'), inputs: here('inputs.ts'), session: here('graph-session.ts'), model: here('language-model.ts'), tokenizer: here('tokenizer.ts'), support: here('../test-support.ts') };
 await build({ configFile: false, logLevel: 'error', build: { ssr: true, outDir, emptyOutDir: true, copyPublicDir: false, target: 'node20', rolldownOptions: { input, output: { entryFileNames: '[name].mjs' } } } });
 const load = (name) => import(pathToFileURL(join(outDir, `${name}.mjs`)).href);
 const { evaluate } = await load('evaluate');
 const { feedData, recogniseSignature } = await load('inputs');
 const { wasmRuntime } = await load('session');
+const { languageModels } = await load('model');
 const { openTokenizer } = await load('tokenizer');
 const { quantize } = await load('support');
 
@@ -75,7 +76,7 @@ async function bare() {
 
 /** The same with everything that is done for a window, from one start of the baseline to the next. */
 async function measured(compute) {
-  const runtime = wasmRuntime(ort, threads, compute);
+  const runtime = languageModels(wasmRuntime(ort, threads), compute);
   const starts = [];
   let open = 0;
   const timed = {

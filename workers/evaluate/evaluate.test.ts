@@ -7,7 +7,8 @@ import { quantize } from '../test-support.ts';
 import { failure } from './errors.ts';
 import { evaluate, type EvaluationEvent, type EvaluationJob, type EvaluationOutcome } from './evaluate.ts';
 import { createNodeEvaluator } from './evaluator.node.ts';
-import { wasmRuntime, type EvaluationRuntime, type LanguageModel } from './session.ts';
+import { wasmRuntime } from './graph-session.ts';
+import { languageModels, type EvaluationRuntime, type LanguageModel } from './language-model.ts';
 import { generator, tinyModel, tinyText, tinyTokenizer } from './test-models.ts';
 
 const VOCABULARY = 50;
@@ -22,7 +23,7 @@ const job = (parts: Partial<EvaluationJob> & { tokens?: number; bos?: boolean } 
   };
 };
 
-async function run(job: EvaluationJob, runtime: EvaluationRuntime = wasmRuntime(ort, job.threads), signal?: AbortSignal, finish?: AbortSignal):
+async function run(job: EvaluationJob, runtime: EvaluationRuntime = languageModels(wasmRuntime(ort, job.threads)), signal?: AbortSignal, finish?: AbortSignal):
 Promise<{ result: Result<EvaluationOutcome>; events: EvaluationEvent[] }> {
   const events: EvaluationEvent[] = [];
   return { result: await evaluate(runtime, job, (event) => { events.push(event); }, signal, finish), events };
@@ -294,7 +295,7 @@ function fakeRuntime({ room = Infinity, runMs = 0, onRun, failAtRun = Infinity }
   const runtime: CountingRuntime = {
     mostOpen: 0,
     open_: 0,
-    threads: () => 1,
+    provider: 'wasm', threads: () => 1,
     async open(model): Promise<Result<LanguageModel>> {
       if (runtime.open_ >= room && failAtRun === Infinity) return failure('out-of-memory', 'full', 'make room');
       runtime.open_++;

@@ -9,7 +9,7 @@ import { cancelled, failure, type Failure } from './errors.ts';
 import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
 import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
-import type { EvaluationRuntime, LanguageModel } from './session.ts';
+import type { EvaluationRuntime, LanguageModel } from './language-model.ts';
 import { createScorer, tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from './statistics.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 
@@ -104,7 +104,7 @@ export async function evaluate(
         tokens: tokensScored(windows, windowsRun), ...(scored.words !== null && { words: scored.words }), scoredBytes: scored.bytes,
         chunks: windowsRun, plannedChunks: planned, stoppedEarly: windowsRun < planned,
         textTokens: text.tokens.length, textBytes,
-        provider: 'wasm', threads: runtime.threads(), text: job.textName,
+        provider: runtime.provider, threads: runtime.threads(), text: job.textName,
       },
       levels,
       notes,

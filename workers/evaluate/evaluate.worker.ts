@@ -3,7 +3,8 @@ import type { Result } from '../protocol.ts';
 import { expose, reporting } from '../remote.ts';
 import { evaluate, type EvaluationEvent, type EvaluationJob, type EvaluationOutcome } from './evaluate.ts';
 import { ort } from './runtime.ts';
-import { wasmRuntime } from './session.ts';
+import { wasmRuntime } from './graph-session.ts';
+import { languageModels } from './language-model.ts';
 
 /** What the worker answers to. */
 export interface EvaluationWorker {
@@ -17,7 +18,7 @@ const finish = new AbortController();
 
 const worker: EvaluationWorker = {
   evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, (report) =>
-    evaluate(wasmRuntime(ort, job.threads), job, report, undefined, finish.signal)),
+    evaluate(languageModels(wasmRuntime(ort, job.threads)), job, report, undefined, finish.signal)),
   finish() { finish.abort(); },
 };
 

@@ -4,7 +4,7 @@ import type { ProtocolName, ProtocolRequest } from '../protocol.ts';
 import { failure } from './errors.ts';
 import { evaluate, type EvaluationOutcome } from './evaluate.ts';
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
-import type { EvaluationRuntime } from './session.ts';
+import type { EvaluationRuntime } from './language-model.ts';
 
 /** Tokens a, b, space and BOS. */
 const VOCABULARY = 4;
@@ -25,7 +25,7 @@ const TEXT = `${'ab '.repeat(23)}a`;
 function runtime(longest: number | null = null, ran: Int32Array[] = []): EvaluationRuntime {
   const follower = (id: number) => (id === BOS ? 0 : (id + 1) % 3);
   return {
-    threads: () => 1,
+    provider: 'wasm', threads: () => 1,
     async open(model) {
       const guesses = model.size > 1;
       return {

@@ -7,13 +7,14 @@ import type { NodeProto, ValueInfoProto } from 'onnx-buf';
 import { quantize, scanBytes } from '../test-support.ts';
 import { evaluate, type EvaluationJob } from './evaluate.ts';
 import { sliceBeforeHead } from './scored-positions.ts';
-import { wasmRuntime, type LanguageModel } from './session.ts';
+import { wasmRuntime } from './graph-session.ts';
+import { languageModels, type LanguageModel } from './language-model.ts';
 import { tinyModel } from './test-models.ts';
 
 const blobOf = (bytes: Uint8Array) => new Blob([bytes as Uint8Array<ArrayBuffer>]);
 
 const opened = async (model: Blob): Promise<LanguageModel> => {
-  const result = await wasmRuntime(ort, 1).open(model);
+  const result = await languageModels(wasmRuntime(ort, 1)).open(model);
   if (!result.ok) throw new Error(`${result.error.message} ${result.error.details}`);
   return result.value;
 };
@@ -87,7 +88,7 @@ describe('statistics', () => {
       text: 'It was a clear steel-blue day. The firmaments of air and sea were hardly separable in that all-pervading azure. '.repeat(60),
       textName: 'text', maxTokens: 1024, threads: 1,
     };
-    const [asked, all] = [await evaluate(wasmRuntime(ort, 1, 'asked'), job, () => undefined), await evaluate(wasmRuntime(ort, 1, 'all'), job, () => undefined)];
+    const [asked, all] = [await evaluate(languageModels(wasmRuntime(ort, 1), 'asked'), job, () => undefined), await evaluate(languageModels(wasmRuntime(ort, 1), 'all'), job, () => undefined)];
     expect(asked.ok && asked.value.protocol.chunks).toBe(2);
     expect(asked).toEqual(all);
   }, 120_000);

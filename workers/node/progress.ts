@@ -31,9 +31,9 @@ export function printProgress(stream: NodeJS.WriteStream): { show(event: EngineE
   };
 }
 
-const VERBS: Record<Progress['stage'], string> = { open: 'Reading', quantize: 'Writing', measure: 'Measuring' };
+const VERBS: Record<Progress['stage'], string> = { open: 'Reading', quantize: 'Writing', measure: 'Measuring', check: 'Checking' };
 
 function describe({ stage, level, done, total, unit, tensor, secondsLeft }: Progress): string {
-  const amount = unit === 'bytes' ? `${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : `${done} of ${total} tokens`;
+  const amount = unit === 'bytes' ? `${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : `${done} of ${total} ${unit}`;
   return [VERBS[stage], level, amount, secondsLeft === null ? null : `${Math.ceil(secondsLeft)} s left`, tensor].filter((part) => part !== null).join('  ');
 }

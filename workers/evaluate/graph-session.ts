@@ -1,0 +1,119 @@
+/**
+ * A graph opened in onnxruntime-web, language model or not: tensors in, tensors out. Sessions, the runtime's tensors and
+ * what it throws end here.
+ */
+import type * as Ort from 'onnxruntime-web';
+import type { Provider, Result } from '../protocol.ts';
+import { failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
+import type { ValueInfo } from './inputs.ts';
+
+/** The part of onnxruntime-web used here; which build it is, is the caller's business. */
+export type OnnxRuntime = Pick<typeof Ort, 'InferenceSession' | 'Tensor' | 'env'>;
+
+export type TensorValues =
+  | Float32Array | Float64Array | BigInt64Array | BigUint64Array
+  | Int32Array | Uint32Array | Int16Array | Uint16Array | Int8Array | Uint8Array;
+
+/** A tensor in the page's memory. `type` is onnxruntime's name; fp16 is a Uint16Array of its bits, bool and 4 bits a Uint8Array. */
+export interface HostTensor {
+  type: string;
+  dims: readonly number[];
+  data: TensorValues;
+}
+
+export interface GraphSession {
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  /**
+   * @param fetch Outputs to compute; all when absent. What is not asked for is never copied out of the heap.
+   * Errors: `session-failed`, `out-of-memory`.
+   */
+  run(feeds: Readonly<Record<string, HostTensor>>, fetch?: readonly string[]): Promise<Result<Record<string, HostTensor>>>;
+  release(): Promise<void>;
+}
+
+/** One execution provider. */
+export interface GraphRuntime {
+  provider: Provider;
+  /** Errors: `session-failed`, `out-of-memory`. */
+  open(model: Blob): Promise<Result<GraphSession>>;
+  /** Threads in use, known once a model has been opened. */
+  threads(): number;
+}
+
+const OPTIONS: Ort.InferenceSession.SessionOptions = {
+  // What onnxruntime does by default everywhere, so that figures compare with other runs of it.
+  graphOptimizationLevel: 'all',
+  // An arena would hold each session's peak between runs; sessions that take turns can share the heap. No slower.
+  enableCpuMemArena: false,
+  logSeverityLevel: 3,
+};
+
+/** onnxruntime-web on its WASM provider, with `threads` threads where the page is isolated, else one. */
+export function wasmRuntime(ort: OnnxRuntime, threads: number): GraphRuntime {
+  ort.env.wasm.numThreads = threads;
+  ort.env.wasm.proxy = false;
+  return {
+    provider: 'wasm',
+    open: (model) => openGraph(ort, model, { ...OPTIONS, executionProviders: ['wasm'] }),
+    // The runtime lowers the number when it finds that it cannot have threads.
+    threads: () => ort.env.wasm.numThreads ?? 1,
+  };
+}
+
+async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.InferenceSession.SessionOptions): Promise<Result<GraphSession>> {
+  let session: Ort.InferenceSession;
+  try {
+    session = await ort.InferenceSession.create(new Uint8Array(await model.arrayBuffer()), options);
+  } catch (thrown) {
+    return sessionFailure('open', thrown);
+  }
+  return {
+    ok: true,
+    value: {
+      inputs: session.inputMetadata,
+      outputs: session.outputMetadata,
+      async run(feeds, fetch) {
+        try {
+          const tensors = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, toRuntime(ort, value)]));
+          const outputs = await (fetch ? session.run(tensors, fetch) : session.run(tensors));
+          return { ok: true, value: Object.fromEntries(Object.entries(outputs).map(([name, value]) => [name, toHost(value)])) };
+        } catch (thrown) {
+          return sessionFailure('run', thrown);
+        }
+      },
+      release: () => release(session),
+    },
+  };
+}
+
+/** onnxruntime-web insists on a Float16Array wherever the runtime has one; TypeScript's library has none yet. */
+const { Float16Array: HalfArray } = globalThis as { Float16Array?: new (buffer: ArrayBufferLike, byteOffset: number, length: number) => Uint16Array };
+
+function toRuntime(ort: OnnxRuntime, { type, dims, data }: HostTensor): Ort.Tensor {
+  const values = type === 'float16' && HalfArray ? new HalfArray(data.buffer, data.byteOffset, data.length) : data;
+  return new ort.Tensor(type as Ort.Tensor.Type, values as Ort.Tensor.DataType, dims);
+}
+
+function toHost({ type, dims, data }: Ort.Tensor): HostTensor {
+  if (!ArrayBuffer.isView(data)) throw new TypeError(`an output of type ${type}`);
+  // fp16 comes as a Uint16Array, or as a Float16Array where the runtime has one: the same bits.
+  const values = type === 'float16' ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2) : data;
+  return { type, dims, data: values };
+}
+
+function sessionFailure(doing: 'open' | 'run', thrown: unknown): Failure {
+  if (isOutOfMemory(thrown)) return outOfMemory(doing === 'open' ? 'Opening the model' : 'Running the model', thrown);
+  return doing === 'open'
+    ? failure('session-failed', 'onnxruntime-web could not open the model.', 'Check that the model runs elsewhere; the details say what it objects to.', thrown)
+    : failure('session-failed', 'onnxruntime-web could not run the model.', 'Check that the model runs elsewhere; the details say what it objects to.', thrown);
+}
+
+/** A session whose runtime has already failed may fail again here; there is nothing left to free then. */
+async function release(session: Ort.InferenceSession): Promise<void> {
+  try {
+    await session.release();
+  } catch {
+    // Its memory goes with the worker.
+  }
+}
