@@ -4,6 +4,7 @@ import { createEvaluator } from './evaluate/client.ts';
 import { chooseKernel } from './kernels/select.ts';
 import { withFallback } from './kernels/resilient.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
+import { createMakePool } from './make-pool.ts';
 import { blobSink } from './onnx/write.ts';
 import { compare, open, plan } from './pipeline.ts';
 import type { Engine } from './protocol.ts';
@@ -33,6 +34,7 @@ const engine: Engine = {
     const signals = { stop: new AbortController(), finish: new AbortController() };
     running = signals;
     const send = throttleProgress(report);
+    const pool = createMakePool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)));
     try {
       return await settle(() => compare(job, {
         kernel: async () => withFallback((await chosen()).kernel, createWasmKernel, (reason) => {
@@ -40,11 +42,13 @@ const engine: Engine = {
           send({ type: 'warning', error: engineError('device-lost', 'The GPU went away while quantizing; the rest was done on the CPU.', 'Nothing is lost. If it happens often, update the graphics driver.', reason.message) });
         }),
         sink: (_, source) => Promise.resolve(blobSink(source)),
+        pool,
         evaluator,
         threads,
       }, send, signals.stop.signal, signals.finish.signal));
     } finally {
       running = null;
+      pool.dispose();
     }
   }),
   cancel() {

@@ -9,6 +9,8 @@ import { sortFiles, type SortedFiles } from './files.ts';
 import { sha256 } from './hash.ts';
 import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
+import { makeAhead } from './make-ahead.ts';
+import type { MakePool } from './make-pool.ts';
 import { scanModel } from './onnx/scan.ts';
 import { writePieces, type Sink } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
@@ -17,6 +19,7 @@ import type {
   Drift, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, ModelSummary, Opened, Perplexity, Protocol, Report,
 } from './protocol.ts';
 import { formatLevel } from './schemes/level.ts';
+import type { Recipe } from './plan/recipe.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { blobSource, type ByteSource } from './source.ts';
 import { summarize } from './summary.ts';
@@ -25,6 +28,8 @@ import { estimateSecondsLeft } from './time-left.ts';
 /** What the surroundings provide: a tab or Node. */
 export interface Surroundings {
   kernel(): Promise<Kernel>;
+  /** Kernel workers that take over from a WASM kernel, where there are threads. */
+  pool?: MakePool;
   /** Where the file of a level goes. */
   sink(fileName: string, source: File): Promise<Sink>;
   evaluator: Evaluator;
@@ -92,6 +97,7 @@ export async function compare(
   const levels = planLevels(job, input, hash.beyondFloat16, file.name, onEvent);
   const kernel = await surroundings.kernel();
   await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
+  surroundings.pool?.dispose();
   const { protocol, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
 
   return {
@@ -157,13 +163,21 @@ function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<strin
   return levels;
 }
 
+/** Recipes made at once on a GPU: one computes while the next is read. */
+const GPU_LANES = 2;
+const BYTES_UNDER_WAY = 128 * 2 ** 20;
+
 async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
   for (const level of levels) {
     const secondsLeft = estimateSecondsLeft();
     const sink = await surroundings.sink(level.file, file);
+    const recipes = new Set(level.plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
+    const { pool } = surroundings;
+    const makeOne = (recipe: Recipe, stop: AbortSignal) =>
+      (pool && kernel.backend === 'wasm' ? pool.make(recipe, file, stop) : make(recipe, source, kernel, stop));
     level.blob = await writePieces({
       pieces: level.plan.pieces,
-      make: (recipe) => make(recipe, source, kernel, signal),
+      make: makeAhead([...recipes], ({ tensor }) => tensor.bytes, makeOne, { count: pool?.threads ?? GPU_LANES, bytes: BYTES_UNDER_WAY }),
       nameOf: (recipe) => recipe.tensor.name,
       sink,
       onProgress: ({ done, total, tensor }) => {

@@ -77,6 +77,9 @@ export function expose(api: object): void {
   Comlink.expose(api);
 }
 
+/** Worker side: marks buffers of a reply to be moved instead of copied. */
+export const transfer: <T>(reply: T, buffers: ArrayBuffer[]) => T = Comlink.transfer;
+
 /** Worker side: runs `work`, sending what it reports through `port`. */
 export async function reporting<E, R>(port: MessagePort, work: (report: (event: E) => void) => Promise<R>): Promise<R> {
   try {

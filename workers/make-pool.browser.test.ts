@@ -1,0 +1,77 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { randomValues, tinyLanguageModel, type TinyLanguageModel } from '../models/build.ts';
+import { createReferenceKernel } from './kernels/reference.ts';
+import { make } from './make.ts';
+import { createMakePool, type MakePool } from './make-pool.ts';
+import { scanModel } from './onnx/scan.ts';
+import { planLevel, preparePlan } from './plan/plan.ts';
+import type { Recipe } from './plan/recipe.ts';
+import { SCHEMES } from './schemes/registry.ts';
+import { blobSource } from './source.ts';
+
+const SHAPE: TinyLanguageModel = { vocabulary: 512, width: 64, hidden: 96, tied: false, type: 'float32', opset: 17 };
+const { signal } = new AbortController();
+const file = new File([tinyLanguageModel(SHAPE)], 'tiny.onnx');
+const source = blobSource(file.name, file);
+
+async function recipes(): Promise<Recipe[]> {
+  const { pieces } = planLevel(preparePlan(await scanModel(source)), SCHEMES.int4, { asymmetric: true }, new Set());
+  return [...new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])))];
+}
+
+const pools: MakePool[] = [];
+const pool = (threads: number, start?: () => Worker): MakePool => {
+  const made = createMakePool(threads, start);
+  pools.push(made);
+  return made;
+};
+afterEach(() => { for (const made of pools.splice(0)) made.dispose(); });
+
+const realWorker = () => new Worker(new URL('./make.worker.ts', import.meta.url), { type: 'module' });
+const dyingWorker = () => new Worker(URL.createObjectURL(new Blob(['onmessage = () => { throw new Error("killed"); }'])));
+
+describe('kernel workers', () => {
+  it('make the same bytes as the reference, more recipes than threads at once', async () => {
+    const all = await recipes();
+    expect(all.length).toBeGreaterThan(2);
+    const workers = pool(2);
+    const made = await Promise.all(all.map((recipe) => workers.make(recipe, file, signal)));
+    for (const [index, recipe] of all.entries()) expect(made[index]).toEqual(await make(recipe, source, createReferenceKernel(), signal));
+  });
+
+  it('go on with another worker when one dies', async () => {
+    const [recipe] = await recipes();
+    let started = 0;
+    const made = await pool(1, () => (started++ === 0 ? dyingWorker() : realWorker())).make(recipe!, file, signal);
+    expect(started).toBe(2);
+    expect(made).toEqual(await make(recipe!, source, createReferenceKernel(), signal));
+  });
+
+  it('give up on a recipe that brings down two, and are there for the next', async () => {
+    const [recipe] = await recipes();
+    let started = 0;
+    const workers = pool(1, () => (started++ < 2 ? dyingWorker() : realWorker()));
+    await expect(workers.make(recipe!, file, signal)).rejects.toMatchObject({ engineError: { code: 'worker-crashed' } });
+    expect((await workers.make(recipe!, file, signal)).size).toBeGreaterThan(0);
+  });
+
+  it('stop at once when told to, and start again', async () => {
+    const all = await recipes();
+    const stop = new AbortController();
+    const workers = pool(1);
+    const making = all.map((recipe) => workers.make(recipe, file, stop.signal));
+    stop.abort();
+    for (const call of making) await expect(call).rejects.toMatchObject({ name: 'AbortError' });
+    expect((await workers.make(all[0]!, file, signal)).size).toBeGreaterThan(0);
+  });
+
+  it('hand on what is wrong with a weight', async () => {
+    const broken = randomValues(1, 64 * 96);
+    broken[5] = Number.NaN;
+    const name = 'layers.0.up.weight';
+    const bad = new File([tinyLanguageModel(SHAPE, new Map([[name, broken]]))], 'bad.onnx');
+    const tensor = (await scanModel(blobSource(bad.name, bad))).graph.initializers.find((candidate) => candidate.name === name)!;
+    const recipe: Recipe = { kind: 'quantize', tensor, layout: 'kn', k: 64, n: 96, scheme: { bits: 4, block: 32, symmetric: true }, type: 1, rounded: false };
+    await expect(pool(1).make(recipe, bad, signal)).rejects.toMatchObject({ engineError: { code: 'weights-not-finite' } });
+  });
+});

@@ -1,0 +1,86 @@
+/**
+ * Kernel workers: each carries out one recipe at a time on the WASM kernel, and reads its weights from the dropped file
+ * itself, so that reading, too, happens on all of them. A worker that dies is replaced and its recipe done again, once.
+ */
+import { failure as thrownError, fail } from './errors.ts';
+import type { MakeWorker } from './make.worker.ts';
+import type { Recipe } from './plan/recipe.ts';
+import { connect, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
+
+export interface MakePool {
+  readonly threads: number;
+  /**
+   * All parts of the recipe by name, see `make`. More calls than threads wait for their turn. When the signal fires the
+   * worker is ended and another started when it is needed.
+   * Errors: those of `make`; `worker-crashed` when a recipe brings down two workers.
+   */
+  make(recipe: Recipe, source: File, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>>;
+  dispose(): void;
+}
+
+type Lane = { worker: RemoteWorker<MakeWorker> | null };
+
+const startWorker = (): Worker => new Worker(new URL('./make.worker.ts', import.meta.url), { type: 'module', name: 'quantize' });
+
+/** @param start Makes a worker; another one in tests. */
+export function createMakePool(threads: number, start: () => Worker = startWorker): MakePool {
+  const idle: Lane[] = Array.from({ length: threads }, () => ({ worker: null }));
+  const waiting: ((lane: Lane) => void)[] = [];
+
+  const take = (): Promise<Lane> => {
+    const lane = idle.pop();
+    return lane ? Promise.resolve(lane) : new Promise((resolve) => { waiting.push(resolve); });
+  };
+  const giveBack = (lane: Lane) => {
+    const next = waiting.shift();
+    if (next) next(lane);
+    else idle.push(lane);
+  };
+
+  const makeIn = async (lane: Lane, recipe: Recipe, source: File, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>> => {
+    const end = () => {
+      lane.worker?.terminate();
+      lane.worker = null;
+    };
+    signal.addEventListener('abort', end);
+    try {
+      for (let attempt = 1; ; attempt++) {
+        signal.throwIfAborted();
+        lane.worker ??= connect<MakeWorker>(start());
+        try {
+          const made = await lane.worker.call<Awaited<ReturnType<MakeWorker['make']>>>((api) => api.make(recipe, source.name, source));
+          if (made.ok) return made.value;
+          throw thrownError(made.error);
+        } catch (thrown) {
+          signal.throwIfAborted();
+          if (!(thrown instanceof Error) || thrown.name !== WORKER_CRASHED) throw thrown;
+          end();
+          if (attempt === 2) {
+            fail('worker-crashed', `The part of the engine that quantizes stopped twice at ${recipe.tensor.name}; most often the tab is out of memory.`,
+              'Close other tabs and try again; levels written so far are still here.', thrown.message);
+          }
+        }
+      }
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
+  };
+
+  return {
+    threads,
+    async make(recipe, source, signal) {
+      const lane = await take();
+      try {
+        return await makeIn(lane, recipe, source, signal);
+      } finally {
+        giveBack(lane);
+      }
+    },
+    dispose() {
+      for (const lane of idle) {
+        lane.worker?.terminate();
+        lane.worker = null;
+      }
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/** Entry of a kernel worker: carries out recipes on the WASM kernel. It reads the weights itself, by range, from the dropped file. */
+import { toEngineError } from './errors.ts';
+import type { Kernel } from './kernels/kernel.ts';
+import { createWasmKernel } from './kernels/wasm/kernel.ts';
+import { make } from './make.ts';
+import type { Recipe } from './plan/recipe.ts';
+import type { Result } from './protocol.ts';
+import { expose, transfer } from './remote.ts';
+import { blobSource } from './source.ts';
+
+export interface MakeWorker {
+  make(recipe: Recipe, name: string, source: Blob): Promise<Result<Map<string, Uint8Array>>>;
+}
+
+let kernel: Promise<Kernel> | null = null;
+/** Ending the worker is how a recipe is cancelled. */
+const { signal } = new AbortController();
+
+const worker: MakeWorker = {
+  async make(recipe, name, source) {
+    try {
+      const parts = new Map(await make(recipe, blobSource(name, source), await (kernel ??= createWasmKernel()), signal));
+      return transfer({ ok: true, value: parts }, [...new Set([...parts.values()].map(({ buffer }) => buffer as ArrayBuffer))]);
+    } catch (thrown) {
+      return { ok: false, error: toEngineError(thrown) };
+    }
+  },
+};
+
+expose(worker);
