@@ -143,7 +143,7 @@ export function largeModelExternal(shape: LargeModelShape, location: string): { 
 
 function blockOf(type: FloatType): Uint8Array<ArrayBuffer> {
   const values = randomValues(7, CHUNK / (type === 'float16' ? 2 : 4), 0.03);
-  return new Uint8Array(type === 'float16' ? toFloat16Array(values).buffer : values.buffer as ArrayBuffer) as Uint8Array<ArrayBuffer>;
+  return new Uint8Array(type === 'float16' ? toFloat16Array(values).buffer : values.buffer as ArrayBuffer);
 }
 
 /** `length` bytes of the block over and over, from a place of its own for each tensor. */

@@ -6,7 +6,7 @@ import { engineError, fail, failure, toEngineError } from './errors.ts';
 import type { Evaluator } from './evaluate/evaluate.ts';
 import { openTokenizer } from './evaluate/tokenizer.ts';
 import { sortFiles, type SortedFiles } from './files.ts';
-import { sha256 } from './hash.ts';
+import { hashContent, type ContentHash } from './hash.ts';
 import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
 import { makeAhead } from './make-ahead.ts';
@@ -16,7 +16,7 @@ import { writePieces, type Sink } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
 import type {
-  Drift, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, ModelSummary, Opened, Perplexity, Protocol, Report,
+  Drift, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, ModelSummary, Opened, Perplexity, Protocol, Report, Stage,
 } from './protocol.ts';
 import { formatLevel } from './schemes/level.ts';
 import type { Recipe } from './plan/recipe.ts';
@@ -88,6 +88,7 @@ interface LevelInHand {
 export async function compare(
   job: Job, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish?: AbortSignal,
 ): Promise<Report> {
+  const { seconds, stage } = stageClock();
   const sorted = await sortFiles(job.files);
   const file = sorted.model ?? noModel(sorted);
   const { source, input } = await openModel(file);
@@ -96,17 +97,35 @@ export async function compare(
 
   const levels = planLevels(job, input, hash.beyondFloat16, file.name, onEvent);
   const kernel = await surroundings.kernel();
+  stage('open');
   await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
   surroundings.pool?.dispose();
+  stage('quantize');
   const { protocol, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
+  stage('measure');
 
   return {
     schema: 'nibble.report/1',
-    model: { name: file.name, sha256: hash.sha256, bytes: file.size, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
+    model: { name: file.name, sha256: hash.sha256, fingerprint: hash.fingerprint, bytes: file.size, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
     protocol,
     backend: kernel.backend,
     levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
+    seconds,
     notes,
+  };
+}
+
+/** Times stages that follow one another: `stage` ends one and begins the next. */
+function stageClock(): { seconds: Partial<Record<Stage, number>>; stage: (ended: Stage) => void } {
+  const seconds: Partial<Record<Stage, number>> = {};
+  let began = performance.now();
+  return {
+    seconds,
+    stage(ended) {
+      const now = performance.now();
+      seconds[ended] = (now - began) / 1000;
+      began = now;
+    },
   };
 }
 
@@ -123,7 +142,7 @@ async function openModel(file: File): Promise<{ source: ByteSource; input: PlanI
 }
 
 /** One pass over the file before anything is written: its hash, and which weights fp16 cannot hold. */
-async function readThrough(source: ByteSource, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<{ sha256: string; beyondFloat16: Set<string> }> {
+async function readThrough(source: ByteSource, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<ContentHash & { beyondFloat16: Set<string> }> {
   const toCheck = roundedTensors(input);
   const total = source.size + toCheck.reduce((sum, { bytes }) => sum + bytes, 0);
   const secondsLeft = estimateSecondsLeft();
@@ -132,8 +151,8 @@ async function readThrough(source: ByteSource, input: PlanInput, onEvent: (event
     done += bytes;
     onEvent({ type: 'progress', stage: 'open', level: null, done, total, unit: 'bytes', tensor: null, secondsLeft: secondsLeft(done, total) });
   };
-  const digest = await sha256(source, onBytes, signal);
-  return { sha256: digest, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes) };
+  const hash = await hashContent(source, onBytes, signal);
+  return { ...hash, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes) };
 }
 
 function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<string>, modelName: string, onEvent: (event: EngineEvent) => void): LevelInHand[] {

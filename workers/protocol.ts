@@ -375,7 +375,8 @@ export interface LevelReport {
 
 export interface Report {
   schema: 'nibble.report/1';
-  model: { name: string; sha256: string; bytes: number; parameters: number; cacheBytesPerToken: number | null };
+  /** `fingerprint` identifies the content (hash.ts); `sha256` is null for files too large to be read at once. */
+  model: { name: string; sha256: string | null; fingerprint?: string; bytes: number; parameters: number; cacheBytesPerToken: number | null };
   /** Null when perplexity was not measured; `notes` says why. */
   protocol: Protocol | null;
   backend: Backend;
@@ -386,6 +387,8 @@ export interface Report {
   inputs?: InputsUsed | null;
   /** Nodes whose output goes beyond 65,504 in float32 and would overflow in fp16. */
   overflow?: { node: string; operator: string; tensor: string; largest: number }[] | null;
+  /** Seconds each stage took; `quantize` for all levels together. */
+  seconds?: Partial<Record<Stage, number>>;
   /** Sentences a reader must know: what was not measured and why. */
   notes: string[];
 }

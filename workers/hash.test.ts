@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { FINGERPRINT_SLAB, hashContent, PLAIN_HASH_LIMIT } from './hash.ts';
+import { bytesSource, type ByteSource } from './source.ts';
+
+const { signal } = new AbortController();
+const sha256 = (...parts: Uint8Array[]) => parts.reduce((hash, part) => hash.update(part), createHash('sha256'));
+
+describe('content hash', () => {
+  it.each([0, 1, FINGERPRINT_SLAB, FINGERPRINT_SLAB * 5 + 3])('of %i bytes is that of its slabs in order, beside the plain one', async (size) => {
+    const bytes = Uint8Array.from({ length: size }, (_, index) => (index * 7 + (index >> 13)) & 255);
+    let seen = 0;
+    const { fingerprint, sha256: plain } = await hashContent(bytesSource('file', bytes), (count) => { seen += count; }, signal);
+    const slabs = Array.from({ length: Math.ceil(size / FINGERPRINT_SLAB) }, (_, index) => sha256(bytes.subarray(index * FINGERPRINT_SLAB, (index + 1) * FINGERPRINT_SLAB)).digest());
+    expect(fingerprint).toBe(sha256(...slabs).digest('hex'));
+    expect(plain).toBe(sha256(bytes).digest('hex'));
+    expect(seen).toBe(size);
+  });
+
+  it('has no plain one for files that are not held in memory', async () => {
+    const zeros = new Uint8Array(FINGERPRINT_SLAB);
+    const large: ByteSource = { name: 'large', size: PLAIN_HASH_LIMIT + 1, read: (_, length) => Promise.resolve(zeros.subarray(0, length)) };
+    expect((await hashContent(large, () => undefined, signal)).sha256).toBeNull();
+  });
+
+  it('stops when told to', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    await expect(hashContent(bytesSource('file', new Uint8Array(9)), () => undefined, stop.signal)).rejects.toThrow();
+  });
+});
