@@ -6,7 +6,7 @@ const TESTING = `${TEST}|${TEST_SUPPORT}`;
 /** Runs in Node only: the command line, tools and tests. */
 const NODE_ONLY = `^(workers/node/|models/|e2e/|\\.ci/|vite\\.config\\.ts$)|\\.mjs$|${TESTING}`;
 /** Where the page, the workers, the programs and the tests begin. */
-const ENTRY = `^src/main\\.tsx$|\\.worker\\.ts$|^workers/node/cli\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
+const ENTRY = `^src/main\\.tsx$|^src/theme-css\\.ts$|^src/offline/service-worker\\.ts$|\\.worker\\.ts$|^workers/node/cli\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
 
 const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 
@@ -44,7 +44,7 @@ export default {
     forbid('no-undeclared-packages', 'Every package imported is in package.json.',
       { path: '.' }, { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] }),
     forbid('no-unresolvable', 'Every import leads somewhere.',
-      { path: '.' }, { couldNotResolve: true, pathNot: '^onnxruntime-web/ort-wasm-simd-threaded\\.(mjs|wasm)\\?url$' }),
+      { path: '.' }, { couldNotResolve: true, pathNot: '^onnxruntime-web/ort-wasm-simd-threaded\\.(mjs|wasm)\\?url$|^virtual:theme\\.css$' }),
     forbid('nothing-unused', 'What no page, worker, program or test reaches is dead.',
       { path: ENTRY }, { path: '^(src|workers|models|e2e|\\.ci)/', pathNot: `${ENTRY}|\\.d\\.m?ts$`, reachable: false }),
   ],

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { playwright } from '@vitest/browser-playwright';
-import { type Plugin } from 'vite';
+import { runnerImport, type Plugin } from 'vite';
+import { VitePWA } from 'vite-plugin-pwa';
 import { defineConfig } from 'vitest/config';
 import { chromiumFlags, findChromium } from './.ci/chromium.mjs';
 import { sampleModel } from './models/sample/vite-plugin.ts';
@@ -17,7 +18,7 @@ const contentSecurityPolicy = [
   "default-src 'self'",
   "script-src 'self' 'wasm-unsafe-eval' blob:",
   "worker-src 'self' blob:",
-  "style-src 'self' 'unsafe-inline'",
+  "style-src 'self'",
   "img-src 'self' data: blob:",
   "font-src 'self' data:",
   "connect-src 'self' data: blob:",
@@ -39,6 +40,28 @@ const oneOnnxruntime: Plugin = {
   },
 };
 
+/** `virtual:theme.css`: Mantine's variables for this theme, see src/theme-css.ts. */
+const themeStyles: Plugin = {
+  name: 'nibble:theme-styles',
+  resolveId: (source) => (source === 'virtual:theme.css' ? `\0${source}` : null),
+  async load(id) {
+    if (id !== '\0virtual:theme.css') return null;
+    this.addWatchFile(fileURLToPath(new URL('src/theme.ts', import.meta.url)));
+    const { module: { themeCss } } = await runnerImport<{ themeCss: () => string }>(fileURLToPath(new URL('src/theme-css.ts', import.meta.url)), { configFile: false, logLevel: 'error' });
+    return themeCss();
+  },
+};
+
+/** The page and its scripts are there offline from the first visit; WebAssembly and the sample model once they were used. */
+const offline = VitePWA({
+  strategies: 'injectManifest',
+  srcDir: 'src/offline',
+  filename: 'service-worker.ts',
+  injectRegister: false,
+  manifest: false,
+  injectManifest: { globPatterns: ['**/*.{html,js,mjs,css,svg}'], globIgnores: ['sample/**'] },
+});
+
 const chromium = findChromium();
 const executable = chromium ? { executablePath: chromium } : {};
 
@@ -51,7 +74,7 @@ const inChromium = (flags: string[]) => ({
 });
 
 export default defineConfig(({ isSsrBuild }) => ({
-  plugins: [react(), oneOnnxruntime, sampleModel()],
+  plugins: [react(), themeStyles, oneOnnxruntime, sampleModel(), ...(isSsrBuild ? [] : [offline])],
   worker: { format: 'es', plugins: () => [oneOnnxruntime], rolldownOptions: { checks: { bundlerTimings: false } } },
   server: { headers: isolation },
   preview: { headers: { ...isolation, 'Content-Security-Policy': contentSecurityPolicy } },

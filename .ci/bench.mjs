@@ -18,7 +18,7 @@ if (!process.env.NIBBLE_BENCH && existsSync(`${CHROMIUM}/libvulkan.so.1`)) {
 
 const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' }, side: { type: 'string', default: '4096' }, layers: { type: 'string', default: '12' } } });
 const { benchKernels, describeRow } = await import('../workers/kernels/bench.mjs');
-const { benchFiles, describeFile } = await import('../e2e/bench-files.mjs');
+const { benchFiles, describeFile } = await import('./bench-files.mjs');
 const print = (describe) => (row) => { console.log(describe(row)); };
 
 const rows = [];

@@ -1,10 +1,22 @@
 /** Which lane a test runs in: Playwright's `test` with the project's `webgpu` option as a fixture. */
-import { test as base } from '@playwright/test';
+import { expect, test as base } from '@playwright/test';
 
 export interface Lane {
   /** Whether this Chromium was started with a WebGPU adapter (the software one). */
   webgpu: boolean;
 }
 
-export const test = base.extend<Lane>({ webgpu: [false, { option: true }] });
-export { expect } from '@playwright/test';
+/** Every test fails that makes the page do what its content policy forbids, or asks another origin for something. */
+export const test = base.extend<Lane & { closed: undefined }>({
+  webgpu: [false, { option: true }],
+  closed: [async ({ context, baseURL }, use) => {
+    const forbidden: string[] = [];
+    context.on('console', (message) => { if (/content security policy/i.test(message.text())) forbidden.push(message.text()); });
+    context.on('request', (request) => {
+      if (/^https?:/.test(request.url()) && !request.url().startsWith(`${baseURL ?? ''}/`)) forbidden.push(request.url());
+    });
+    await use(undefined);
+    expect(forbidden).toEqual([]);
+  }, { auto: true }],
+});
+export { expect };

@@ -10,7 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { preview, runnerImport } from 'vite';
-import { chromiumFlags, requireChromium } from '../.ci/chromium.mjs';
+import { chromiumFlags, requireChromium } from './chromium.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const SAMPLE_EVERY_MS = 20;
