@@ -6,10 +6,10 @@
 /// <reference lib="webworker" />
 import { cleanupOutdatedCaches, matchPrecache, precache } from 'workbox-precaching';
 
-declare const self: ServiceWorkerGlobalScope & { __WB_MANIFEST: { url: string; revision: string | null }[] };
+declare const self: ServiceWorkerGlobalScope;
 
 /** Put here by the build. */
-const MANIFEST = self.__WB_MANIFEST;
+const MANIFEST = self.__WB_MANIFEST as { url: string; revision: string | null }[];
 const KEPT_PREFIX = 'nibble-used-';
 /** One for each build: the page's own revision names it. */
 const KEPT = `${KEPT_PREFIX}${MANIFEST.find(({ url }) => url === 'index.html')?.revision ?? ''}`;
