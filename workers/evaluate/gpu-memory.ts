@@ -8,13 +8,13 @@ export interface GpuMemory {
   resetPeak(): void;
 }
 
-interface Holding { size: number; held: boolean }
+interface Holding { size: number; /** Those of the device that are not given back. */ among: Set<Holding> }
 
 let watched: GpuMemory | undefined;
 
 /**
  * Watches every device of this thread; to be called before onnxruntime-web makes its own. A buffer counts until it is
- * destroyed, its device is destroyed, or it is collected as garbage. Without WebGPU there are no bytes.
+ * destroyed or collected as garbage, or its device is lost, as a destroyed one is. Without WebGPU there are no bytes.
  */
 export function watchGpuMemory(): GpuMemory {
   watched ??= watch();
@@ -28,22 +28,35 @@ function watch(): GpuMemory {
   if (!('GPUDevice' in globalThis)) return memory;
 
   const ofBuffer = new WeakMap<GPUBuffer, Holding>();
-  const ofDevice = new WeakMap<GPUDevice, Set<Holding>>();
+  /** Null once the device is lost: what is made on it then takes nothing. */
+  const ofDevice = new WeakMap<GPUDevice, Set<Holding> | null>();
   const letGo = (holding: Holding) => {
-    if (holding.held) live -= holding.size;
-    holding.held = false;
+    if (holding.among.delete(holding)) live -= holding.size;
   };
   const collected = new FinalizationRegistry(letGo);
-  const { createBuffer, destroy: destroyDevice } = GPUDevice.prototype;
-  const { destroy: destroyBuffer } = GPUBuffer.prototype;
+  const { createBuffer } = GPUDevice.prototype;
+  const { destroy } = GPUBuffer.prototype;
+
+  const holdingsOf = (device: GPUDevice): Set<Holding> | null => {
+    let holdings = ofDevice.get(device);
+    if (holdings === undefined) {
+      ofDevice.set(device, holdings = new Set());
+      void device.lost.then(() => {
+        ofDevice.get(device)?.forEach(letGo);
+        ofDevice.set(device, null);
+      });
+    }
+    return holdings;
+  };
 
   GPUDevice.prototype.createBuffer = function (descriptor) {
     const buffer = createBuffer.call(this, descriptor);
-    const holding = { size: buffer.size, held: true };
+    const holdings = holdingsOf(this);
+    if (!holdings) return buffer;
+    const holding = { size: buffer.size, among: holdings };
+    holdings.add(holding);
     ofBuffer.set(buffer, holding);
     collected.register(buffer, holding);
-    const holdings = ofDevice.get(this) ?? new Set();
-    ofDevice.set(this, holdings.add(holding));
     live += holding.size;
     peak = Math.max(peak, live);
     return buffer;
@@ -51,11 +64,7 @@ function watch(): GpuMemory {
   GPUBuffer.prototype.destroy = function () {
     const holding = ofBuffer.get(this);
     if (holding) letGo(holding);
-    destroyBuffer.call(this);
-  };
-  GPUDevice.prototype.destroy = function () {
-    ofDevice.get(this)?.forEach(letGo);
-    destroyDevice.call(this);
+    destroy.call(this);
   };
   return memory;
 }

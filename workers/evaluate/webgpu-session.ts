@@ -9,7 +9,7 @@ import { widenModel } from '../onnx/widen.ts';
 import type { Result } from '../protocol.ts';
 import { failure, type Failure } from './errors.ts';
 import {
-  openGraph, SESSION_OPTIONS, setThreads, threadsOf, wasmRuntime, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
+  openGraph, SESSION_OPTIONS, setThreads, wasmRuntime, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
 } from './graph-session.ts';
 import { hear, readPlacement } from './placement.ts';
 
@@ -22,34 +22,54 @@ export interface WebGpuBuild {
 
 /** A run in flight fails some time before the loss of its device is announced. */
 const LOSS_ANNOUNCED_MS = 500;
+const VERBOSE = 0 as const;
+/** As onnxruntime calls it in its log. */
+const PROVIDER = 'WebGpuExecutionProvider';
 
 /**
  * Both providers of `ort`, a build with WebGPU. Calls made at once are done one after the other, whichever provider they
- * are for: the build can have but one call suspended.
+ * are for: the build can have but one call suspended. One that was suspended when the device was lost stays so, and
+ * blocks the build: from then on every call, for either provider, is answered with `device-lost` without asking it.
  */
 export function webgpuBuild(ort: OnnxRuntime, threads: number, adapter: AdapterFacts): WebGpuBuild {
   setThreads(ort, threads);
-  const inTurn = createQueue();
-  const wasm = wasmRuntime(ort, threads);
+  const queued = createQueue();
+  const plain = wasmRuntime(ort, threads);
+  let watched = false;
+  let lost: Failure | undefined;
   let announce!: (failure: Failure) => void;
   const loss = new Promise<Failure>((resolve) => { announce = resolve; });
-  let device: GPUDevice | undefined;
 
-  const orLost = async <T>(work: Promise<Result<T>>): Promise<Result<T>> => {
-    const result = await Promise.race([work, loss]);
-    return result.ok ? result : Promise.race([loss, new Promise<Result<T>>((resolve) => setTimeout(resolve, LOSS_ANNOUNCED_MS, result))]);
-  };
   const watchDevice = async () => {
-    if (device) return;
-    device = await ort.env.webgpu.device as GPUDevice;
-    void device.lost.then(({ message }) => { announce(deviceLost(message)); });
+    if (watched) return;
+    watched = true;
+    const device = await ort.env.webgpu.device;
+    void device.lost.then(({ message }) => {
+      lost = deviceLost(message);
+      announce(lost);
+    });
   };
+  const inTurn = <T>(work: () => Promise<Result<T>>): Promise<Result<T>> => queued(async () => {
+    if (lost) return lost;
+    const result = await Promise.race([work(), loss]);
+    return result.ok ? result : Promise.race([loss, later(result, LOSS_ANNOUNCED_MS)]);
+  });
+  const takingTurns = (session: GraphSession): GraphSession => ({
+    ...session,
+    run: (feeds, fetch) => inTurn(() => session.run(feeds, fetch)),
+    async release() {
+      await inTurn(async () => {
+        await session.release();
+        return { ok: true, value: undefined };
+      });
+    },
+  });
 
   return {
     webgpu: {
       provider: 'webgpu',
       adapter,
-      threads: () => threadsOf(ort),
+      threads: plain.threads,
       async open(model, { placement = false }: OpenOptions = {}) {
         let wide: Blob | null;
         try {
@@ -57,42 +77,28 @@ export function webgpuBuild(ort: OnnxRuntime, threads: number, adapter: AdapterF
         } catch (thrown) {
           return { ok: false, error: toEngineError(thrown) };
         }
-        const open = () => openGraph(ort, wide ?? model, {
-          ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: 0 as const } : {}),
+        const options = { ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}) };
+        return inTurn(async () => {
+          const { value: opened, lines } = await hear(() => openGraph(ort, wide ?? model, options));
+          if (!opened.ok) return opened;
+          await watchDevice();
+          const session = { ...opened.value, widened: wide !== null, placement: placement ? readPlacement(lines, PROVIDER) : null };
+          return { ok: true, value: takingTurns(session) };
         });
-        const { value: opened, lines } = await inTurn(() => hear(() => orLost(open())));
-        if (!opened.ok) return opened;
-        await watchDevice();
-        const session = opened.value;
-        return {
-          ok: true,
-          value: {
-            inputs: session.inputs,
-            outputs: session.outputs,
-            widened: wide !== null,
-            placement: placement ? readPlacement(lines, 'WebGpuExecutionProvider') : null,
-            run: (feeds, fetch) => inTurn(() => orLost(session.run(feeds, fetch))),
-            release: () => inTurn(() => Promise.race([session.release(), loss.then(() => undefined)])),
-          },
-        };
       },
     },
     wasm: {
-      ...wasm,
+      ...plain,
       async open(model) {
-        const opened = await inTurn(() => wasm.open(model));
-        return opened.ok ? { ok: true, value: takingTurns(opened.value, inTurn) } : opened;
+        const opened = await inTurn(() => plain.open(model));
+        return opened.ok ? { ok: true, value: takingTurns(opened.value) } : opened;
       },
     },
   };
 }
 
-function takingTurns(session: GraphSession, inTurn: ReturnType<typeof createQueue>): GraphSession {
-  return {
-    ...session,
-    run: (feeds, fetch) => inTurn(() => session.run(feeds, fetch)),
-    release: () => inTurn(() => session.release()),
-  };
+function later<T>(value: T, milliseconds: number): Promise<T> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds, value));
 }
 
 function deviceLost(message: string): Failure {
