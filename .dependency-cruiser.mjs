@@ -44,7 +44,7 @@ export default {
     forbid('no-undeclared-packages', 'Every package imported is in package.json.',
       { path: '.' }, { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] }),
     forbid('no-unresolvable', 'Every import leads somewhere.',
-      { path: '.' }, { couldNotResolve: true, pathNot: '^onnxruntime-web/ort-wasm-simd-threaded\\.(mjs|wasm)\\?url$|^virtual:theme\\.css$' }),
+      { path: '.' }, { couldNotResolve: true, pathNot: '^onnxruntime-web/ort-wasm-simd-threaded(\\.asyncify)?\\.(mjs|wasm)\\?url$|^virtual:theme\\.css$' }),
     forbid('nothing-unused', 'What no page, worker, program or test reaches is dead.',
       { path: ENTRY }, { path: '^(src|workers|models|e2e|\\.ci)/', pathNot: `${ENTRY}|\\.d\\.m?ts$`, reachable: false }),
   ],

@@ -24,19 +24,22 @@ const contentSecurityPolicy = [
   "connect-src 'self' data: blob:",
 ].join('; ');
 
+/** The one module that is given onnxruntime with WebGPU. */
+const webgpuRuntime = fileURLToPath(new URL('workers/evaluate/runtime-webgpu.ts', import.meta.url));
+
 /**
- * One onnxruntime in the page: transformers.js asks for the WebGPU entry and the engine for the plain one, and each
- * entry brings megabytes of WebAssembly of its own. This one takes its WebAssembly from `env.wasm.wasmPaths`.
- * Node code is left alone: onnxruntime-web has an entry of its own for it.
+ * One onnxruntime in the page, and one more for running models on WebGPU: transformers.js asks for the WebGPU entry too,
+ * to which it is not let, and each entry brings megabytes of WebAssembly of its own. These two take theirs from
+ * `env.wasm.wasmPaths`. Node code is left alone: onnxruntime-web has an entry of its own for it.
  */
 const oneOnnxruntime: Plugin = {
   name: 'nibble:one-onnxruntime',
   enforce: 'pre',
   applyToEnvironment: (environment) => environment.config.consumer === 'client',
-  resolveId(source) {
-    return /^onnxruntime-web(\/(wasm|webgpu|all))?$/.test(source)
-      ? fileURLToPath(new URL('node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', import.meta.url))
-      : null;
+  resolveId(source, importer) {
+    if (!/^onnxruntime-web(\/(wasm|webgpu|all))?$/.test(source)) return null;
+    const entry = importer && importer.replace(/\?.*/, '') === webgpuRuntime.replaceAll('\\', '/') ? 'ort.webgpu.min.mjs' : 'ort.wasm.min.mjs';
+    return fileURLToPath(new URL(`node_modules/onnxruntime-web/dist/${entry}`, import.meta.url));
   },
 };
 

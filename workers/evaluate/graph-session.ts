@@ -3,6 +3,7 @@
  * what it throws end here.
  */
 import type * as Ort from 'onnxruntime-web';
+import type { AdapterFacts } from '../kernels/webgpu/adapter.ts';
 import type { Provider, Result } from '../protocol.ts';
 import { failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
 import type { ValueInfo } from './inputs.ts';
@@ -24,6 +25,10 @@ export interface HostTensor {
 export interface GraphSession {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  /** The model's float16 was widened to float32, because the adapter has none; inputs and outputs too. */
+  readonly widened: boolean;
+  /** Nodes of the optimized graph that another provider runs than was asked for; null where that was not asked for or cannot be told. */
+  readonly placement: Placement | null;
   /**
    * @param fetch Outputs to compute; all when absent. What is not asked for is never copied out of the heap.
    * Errors: `session-failed`, `out-of-memory`.
@@ -32,16 +37,26 @@ export interface GraphSession {
   release(): Promise<void>;
 }
 
+/** Of all the nodes in a graph, those that fell back to another provider. */
+export interface Placement { nodes: number; of: number }
+
+export interface OpenOptions {
+  /** Find out `placement`. The session then logs each step it takes, which makes its runs slow: not one to time. */
+  placement?: boolean;
+}
+
 /** One execution provider. */
 export interface GraphRuntime {
   provider: Provider;
-  /** Errors: `session-failed`, `out-of-memory`. */
-  open(model: Blob): Promise<Result<GraphSession>>;
+  /** On WebGPU: what it runs on. */
+  adapter?: AdapterFacts;
+  /** Errors: `session-failed`, `out-of-memory`; on WebGPU also `device-lost`, after which nothing can be opened any more. */
+  open(model: Blob, options?: OpenOptions): Promise<Result<GraphSession>>;
   /** Threads in use, known once a model has been opened. */
   threads(): number;
 }
 
-const OPTIONS: Ort.InferenceSession.SessionOptions = {
+export const SESSION_OPTIONS: Ort.InferenceSession.SessionOptions = {
   // What onnxruntime does by default everywhere, so that figures compare with other runs of it.
   graphOptimizationLevel: 'all',
   // An arena would hold each session's peak between runs; sessions that take turns can share the heap. No slower.
@@ -51,17 +66,26 @@ const OPTIONS: Ort.InferenceSession.SessionOptions = {
 
 /** onnxruntime-web on its WASM provider, with `threads` threads where the page is isolated, else one. */
 export function wasmRuntime(ort: OnnxRuntime, threads: number): GraphRuntime {
-  ort.env.wasm.numThreads = threads;
-  ort.env.wasm.proxy = false;
+  setThreads(ort, threads);
   return {
     provider: 'wasm',
-    open: (model) => openGraph(ort, model, { ...OPTIONS, executionProviders: ['wasm'] }),
-    // The runtime lowers the number when it finds that it cannot have threads.
-    threads: () => ort.env.wasm.numThreads ?? 1,
+    open: (model) => openGraph(ort, model, { ...SESSION_OPTIONS, executionProviders: ['wasm'] }),
+    threads: () => threadsOf(ort),
   };
 }
 
-async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.InferenceSession.SessionOptions): Promise<Result<GraphSession>> {
+export function setThreads(ort: OnnxRuntime, threads: number): void {
+  ort.env.wasm.numThreads = threads;
+  ort.env.wasm.proxy = false;
+}
+
+/** The runtime lowers the number when it finds that it cannot have threads. */
+export function threadsOf(ort: OnnxRuntime): number {
+  return ort.env.wasm.numThreads ?? 1;
+}
+
+/** Errors: `session-failed`, `out-of-memory`. */
+export async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.InferenceSession.SessionOptions): Promise<Result<GraphSession>> {
   let session: Ort.InferenceSession;
   try {
     session = await ort.InferenceSession.create(new Uint8Array(await model.arrayBuffer()), options);
@@ -73,6 +97,8 @@ async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.InferenceSe
     value: {
       inputs: session.inputMetadata,
       outputs: session.outputMetadata,
+      widened: false,
+      placement: null,
       async run(feeds, fetch) {
         try {
           const tensors = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, toRuntime(ort, value)]));

@@ -3,6 +3,7 @@ import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kern
 import { emptyResult, layoutOf } from '../layout.ts';
 import { createQueue, throwIfAborted } from '../pace.ts';
 import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type Tile, type TileLimits } from '../tiles.ts';
+import { findAdapter, type AdapterFacts } from './adapter.ts';
 import { align, createContext, TILE_BYTES, type Context } from './context.ts';
 import floatShader from './float.wgsl?raw';
 import { quantizeTensor } from './linear.ts';
@@ -11,7 +12,7 @@ import quantizeShader from './quantize.wgsl?raw';
 import { computesRightly } from './self-check.ts';
 
 export type WebGpuKernel =
-  | { ok: true; kernel: Kernel; adapter: { name: string; f16: boolean } }
+  | { ok: true; kernel: Kernel; adapter: AdapterFacts }
   | { ok: false; reason: string };
 
 /** Invocations of a workgroup, as quantize.wgsl has them: output channels × blocks. */
@@ -27,9 +28,10 @@ const defaults: TileLimits = { tileBytes: 8 << 20, outputBytes: 32 << 20 };
  * When the device goes away the kernel's calls reject with an error named `DeviceLost`.
  */
 export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> = {}): Promise<WebGpuKernel> {
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
-  if (!adapter) return { ok: false, reason: 'This browser has WebGPU, but found no GPU adapter to run it on.' };
-  const name = adapterName(adapter.info);
+  const found = await findAdapter(gpu);
+  if (!found.ok) return found;
+  const { adapter, facts } = found;
+  const { name } = facts;
   try {
     const device = await adapter.requestDevice();
     const modules = { blocks: compile(device, quantizeShader), channels: compile(device, linearShader) };
@@ -46,7 +48,7 @@ export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> 
       kernel.dispose();
       return { ok: false, reason: `${name} computes the quantization shader wrongly.` };
     }
-    return { ok: true, kernel, adapter: { name, f16: adapter.features.has('shader-f16') } };
+    return { ok: true, kernel, adapter: facts };
   } catch (error) {
     return { ok: false, reason: `${name} gave no device: ${error instanceof Error ? error.message : String(error)}` };
   }
@@ -60,11 +62,6 @@ interface Modules {
 /** Line numbers of errors count from the beginning of float.wgsl. */
 function compile(device: GPUDevice, shader: string): GPUShaderModule {
   return device.createShaderModule({ code: floatShader + shader });
-}
-
-function adapterName({ vendor, architecture, device, description }: GPUAdapterInfo): string {
-  const parts = description ? [description] : [vendor, architecture, device];
-  return parts.filter(Boolean).join(' ') || 'unnamed GPU';
 }
 
 function createKernel(device: GPUDevice, modules: Modules, options: TileLimits): Kernel {

@@ -1,0 +1,107 @@
+/**
+ * Graphs on onnxruntime-web's WebGPU provider; what it cannot run it leaves to the CPU provider by itself. Models are
+ * widened where the adapter has no float16, and a lost device is an answer instead of a run that never ends.
+ */
+import { toEngineError } from '../errors.ts';
+import type { AdapterFacts } from '../kernels/webgpu/adapter.ts';
+import { createQueue } from '../kernels/pace.ts';
+import { widenModel } from '../onnx/widen.ts';
+import type { Result } from '../protocol.ts';
+import { failure, type Failure } from './errors.ts';
+import {
+  openGraph, SESSION_OPTIONS, setThreads, wasmRuntime, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
+} from './graph-session.ts';
+import { hear, readPlacement } from './placement.ts';
+
+/** The providers of one WebGPU build of onnxruntime-web. */
+export interface WebGpuBuild {
+  webgpu: GraphRuntime;
+  /** The same build's WASM provider, to run a file on both side by side; somewhat slower than the plain build's. */
+  wasm: GraphRuntime;
+}
+
+/** A run in flight fails some time before the loss of its device is announced. */
+const LOSS_ANNOUNCED_MS = 500;
+const VERBOSE = 0 as const;
+/** As onnxruntime calls it in its log. */
+const PROVIDER = 'WebGpuExecutionProvider';
+
+/**
+ * Both providers of `ort`, a build with WebGPU. Calls made at once are done one after the other, whichever provider they
+ * are for: the build can have but one call suspended. One that was suspended when the device was lost stays so, and
+ * blocks the build: from then on every call, for either provider, is answered with `device-lost` without asking it.
+ */
+export function webgpuBuild(ort: OnnxRuntime, threads: number, adapter: AdapterFacts): WebGpuBuild {
+  setThreads(ort, threads);
+  const queued = createQueue();
+  const plain = wasmRuntime(ort, threads);
+  let watched = false;
+  let lost: Failure | undefined;
+  let announce!: (failure: Failure) => void;
+  const loss = new Promise<Failure>((resolve) => { announce = resolve; });
+
+  const watchDevice = async () => {
+    if (watched) return;
+    watched = true;
+    const device = await ort.env.webgpu.device;
+    void device.lost.then(({ message }) => {
+      lost = deviceLost(message);
+      announce(lost);
+    });
+  };
+  const inTurn = <T>(work: () => Promise<Result<T>>): Promise<Result<T>> => queued(async () => {
+    if (lost) return lost;
+    const result = await Promise.race([work(), loss]);
+    return result.ok ? result : Promise.race([loss, later(result, LOSS_ANNOUNCED_MS)]);
+  });
+  const takingTurns = (session: GraphSession): GraphSession => ({
+    ...session,
+    run: (feeds, fetch) => inTurn(() => session.run(feeds, fetch)),
+    async release() {
+      await inTurn(async () => {
+        await session.release();
+        return { ok: true, value: undefined };
+      });
+    },
+  });
+
+  return {
+    webgpu: {
+      provider: 'webgpu',
+      adapter,
+      threads: plain.threads,
+      async open(model, { placement = false }: OpenOptions = {}) {
+        let wide: Blob | null;
+        try {
+          wide = adapter.f16 ? null : await widenModel(model);
+        } catch (thrown) {
+          return { ok: false, error: toEngineError(thrown) };
+        }
+        const options = { ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}) };
+        return inTurn(async () => {
+          const { value: opened, lines } = await hear(() => openGraph(ort, wide ?? model, options));
+          if (!opened.ok) return opened;
+          await watchDevice();
+          const session = { ...opened.value, widened: wide !== null, placement: placement ? readPlacement(lines, PROVIDER) : null };
+          return { ok: true, value: takingTurns(session) };
+        });
+      },
+    },
+    wasm: {
+      ...plain,
+      async open(model) {
+        const opened = await inTurn(() => plain.open(model));
+        return opened.ok ? { ok: true, value: takingTurns(opened.value) } : opened;
+      },
+    },
+  };
+}
+
+function later<T>(value: T, milliseconds: number): Promise<T> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds, value));
+}
+
+function deviceLost(message: string): Failure {
+  return failure('device-lost', 'The GPU went away while a model was running on it.',
+    'Start again; if it happens often, measure a smaller model or update the graphics driver.', message);
+}

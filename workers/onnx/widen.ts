@@ -1,0 +1,152 @@
+/**
+ * A float16 model rewritten in float32, for adapters that compute no float16 and for the noise floor; only ever to be
+ * evaluated. Every float16 in the file is widened: tensors wherever they stand (initializers, constants, fill values,
+ * scales), types of inputs, outputs and values, and attributes that name a type, in the graph, in bodies of control flow
+ * and in functions. The message tree is walked by offsets; field numbers are those of onnx.proto.
+ */
+import { fromBinary } from '@bufbuild/protobuf';
+import { TensorProtoSchema } from 'onnx-buf';
+import { asUint16 } from '../bytes.ts';
+import { fail } from '../errors.ts';
+import { blobSource, type ByteSource } from '../source.ts';
+import { FLOAT16, FLOAT32 } from './element-types.ts';
+import { fromFloat16Array } from './float16.ts';
+import type { Span } from './scan.ts';
+import { splice, type Edit, type Piece } from './splice.ts';
+import { createReader, encodeHeader, encodeVarint, type Field, type Reader } from './wire.ts';
+import { blobSink, writePieces } from './write.ts';
+
+/** Halves to widen: bytes [offset, offset + length) of the source. */
+interface Halves { offset: number; length: number }
+
+/** How a field is read on: as a message of a kind, or as the number of an element type. */
+type Kind = 'graph' | 'node' | 'attribute' | 'tensor' | 'sparse' | 'value' | 'type' | 'sequence' | 'map' | 'tensorType' | 'function' | 'elementType';
+
+const MODEL: Readonly<Record<number, Kind>> = { 7: 'graph', 25: 'function' };
+const NESTED: Readonly<Record<Exclude<Kind, 'tensor' | 'elementType'>, Readonly<Record<number, Kind>>>> = {
+  graph: { 1: 'node', 5: 'tensor', 11: 'value', 12: 'value', 13: 'value', 15: 'sparse' },
+  node: { 5: 'attribute' },
+  attribute: { 5: 'tensor', 6: 'graph', 10: 'tensor', 11: 'graph', 14: 'type', 15: 'type', 22: 'sparse', 23: 'sparse' },
+  sparse: { 1: 'tensor' },
+  value: { 2: 'type' },
+  type: { 1: 'tensorType', 4: 'sequence', 5: 'map', 8: 'tensorType', 9: 'sequence' },
+  // An optional's element has the same field number as a sequence's.
+  sequence: { 1: 'type' },
+  map: { 2: 'type' },
+  tensorType: { 1: 'elementType' },
+  function: { 7: 'node', 11: 'attribute', 12: 'value' },
+};
+const ATTRIBUTE = { name: 1, int: 3 };
+const TENSOR = { type: 2, int32Data: 5, rawData: 9, dataLocation: 14 };
+const EXTERNAL = 1n;
+
+/** Attributes whose integer is an element type (onnx Operators.md: Cast, EyeLike, DequantizeLinear, HannWindow, LayerNormalization, Attention …). */
+const TYPE_ATTRIBUTES = new Set(['to', 'dtype', 'output_dtype', 'output_datatype', 'stash_type', 'softmax_precision']);
+
+/** Halves widened at once, so that memory does not follow the largest tensor. */
+const CHUNK_BYTES = 8 << 20;
+
+/**
+ * The model with float32 in place of float16; null when it holds none. The result refers to the bytes of `model`, beside
+ * its widened tensors.
+ * Fails with `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` when float16 weights lie in another file.
+ */
+export async function widenModel(model: Blob, chunkBytes = CHUNK_BYTES): Promise<Blob | null> {
+  const source = blobSource('The model', model);
+  const edits = await editsOf(source, chunkBytes);
+  if (edits.length === 0) return null;
+  return writePieces<Halves>({
+    pieces: splice(source.size, edits),
+    make: async ({ offset, length }) => new Map([['values', float32Bytes(asUint16(await source.read(offset, length)))]]),
+    nameOf: ({ offset }) => `float16 at byte ${offset}`,
+    sink: blobSink(model),
+    onProgress: () => undefined,
+    signal: new AbortController().signal,
+  });
+}
+
+async function editsOf(source: ByteSource, chunkBytes: number): Promise<Edit<Halves>[]> {
+  const reader = createReader(source);
+  const edits: Edit<Halves>[] = [];
+
+  const retype = (field: Field, within: Span[]) => {
+    if (field.wireType !== 0 || field.value !== BigInt(FLOAT16)) return;
+    edits.push({ start: field.body, end: field.end, within, pieces: [{ kind: 'bytes', bytes: encodeVarint(FLOAT32) }] });
+  };
+
+  const walk = async (kinds: Readonly<Record<number, Kind>>, start: number, end: number, within: Span[]): Promise<void> => {
+    for await (const field of reader.fields(start, end)) {
+      const kind = kinds[field.number];
+      if (!kind) continue;
+      if (kind === 'elementType') retype(field, within);
+      else if (field.wireType === 2) await visit(kind, field, [...within, spanOf(field)]);
+    }
+  };
+
+  const visit = async (kind: Exclude<Kind, 'elementType'>, message: Field, within: Span[]): Promise<void> => {
+    if (kind === 'tensor') {
+      edits.push(...await widenTensor(reader, message, within, chunkBytes));
+      return;
+    }
+    if (kind === 'attribute' && TYPE_ATTRIBUTES.has(await attributeName(reader, message))) {
+      for await (const field of reader.fields(message.body, message.end)) if (field.number === ATTRIBUTE.int) retype(field, within);
+    }
+    await walk(NESTED[kind], message.body, message.end, within);
+  };
+
+  await walk(MODEL, 0, source.size, []);
+  return edits;
+}
+
+async function widenTensor(reader: Reader, tensor: Field, within: Span[], chunkBytes: number): Promise<Edit<Halves>[]> {
+  let type: Field | undefined;
+  let raw: Field | undefined;
+  let external = false;
+  const typed: Field[] = [];
+  for await (const field of reader.fields(tensor.body, tensor.end)) {
+    if (field.number === TENSOR.type) type = field;
+    else if (field.number === TENSOR.rawData) raw = field;
+    else if (field.number === TENSOR.int32Data) typed.push(field);
+    else if (field.number === TENSOR.dataLocation) external = field.value === EXTERNAL;
+  }
+  if (type?.value !== BigInt(FLOAT16)) return [];
+  if (external) externalData();
+  const edits: Edit<Halves>[] = [{ start: type.body, end: type.end, within, pieces: [{ kind: 'bytes', bytes: encodeVarint(FLOAT32) }] }];
+  if (raw) {
+    const length = raw.end - raw.body;
+    const pieces: Piece<Halves>[] = [{ kind: 'bytes', bytes: encodeHeader(TENSOR.rawData, length * 2) }];
+    for (let at = 0; at < length; at += chunkBytes) {
+      const part = Math.min(chunkBytes, length - at);
+      pieces.push({ kind: 'made', recipe: { offset: raw.body + at, length: part }, part: 'values', length: part * 2 });
+    }
+    edits.push({ start: raw.start, end: raw.end, within, pieces });
+  } else if (typed.length > 0) {
+    // The bits of a half in each int32, as small constants have them: packed, unpacked or both.
+    const { int32Data } = fromBinary(TensorProtoSchema, await reader.bytes(tensor.body, tensor.end));
+    const bytes = float32Bytes(Uint16Array.from(int32Data));
+    typed.forEach(({ start, end }, index) => {
+      const pieces: Piece<Halves>[] = index > 0 ? [] : [{ kind: 'bytes', bytes: encodeHeader(TENSOR.rawData, bytes.length) }, { kind: 'bytes', bytes }];
+      edits.push({ start, end, within, pieces });
+    });
+  }
+  return edits;
+}
+
+async function attributeName(reader: Reader, attribute: Field): Promise<string> {
+  for await (const field of reader.fields(attribute.body, attribute.end)) {
+    if (field.number === ATTRIBUTE.name && field.wireType === 2) return new TextDecoder().decode(await reader.bytes(field.body, field.end));
+  }
+  return '';
+}
+
+function float32Bytes(halves: Uint16Array): Uint8Array {
+  return new Uint8Array(fromFloat16Array(halves).buffer);
+}
+
+function spanOf({ start, body, end, number }: Field): Span {
+  return { start, body, end, number };
+}
+
+function externalData(): never {
+  fail('onnx-external-data', 'The model keeps float16 weights in another file, which cannot be widened to float32.', 'Save it as one file.');
+}
