@@ -62,7 +62,7 @@ export async function searchDivergence(values: ReadonlyMap<string, Value>, outpu
     const all = ancestors(values, target);
     const withConstants = values.get(target)?.constant === true;
     const list = [...values.values()].filter(({ name, constant }) => all.has(name) && !explained.has(name) && (withConstants || !constant)).map(({ name }) => name);
-    while (true) {
+    for (;;) {
       const observable = list.filter((tensor) => tensor === target || seen.get(tensor) !== null);
       const differs = (tensor: string) => tensor === target || relative(tensor) > threshold;
       const first = observable.findIndex((tensor) => seen.has(tensor) && differs(tensor));

@@ -40,6 +40,9 @@ const ROUNDINGS = 4;
 export async function firstDivergence(job: DivergenceJob): Promise<Result<Divergence | null>> {
   const scanned = await settle(() => scanModel(blobSource('model', job.model)));
   if (!scanned.ok) return scanned;
+  if (!scanned.value.graph.outputs.some(({ proto }) => proto.name === job.output)) {
+    return failure('internal', `The model has no output "${job.output}" to compare.`, 'Report this.');
+  }
   const values = dataflow(scanned.value.graph);
   const eyes = observer(job, scanned.value);
 
@@ -123,7 +126,7 @@ function observer({ model, feeds, left, right, output, signal }: DivergenceJob, 
       const found = await compare([]);
       if (!found.ok) return found;
       const difference = found.value.get(output);
-      if (!difference) return failure('internal', `The model has no output "${output}" to compare.`, 'Report this.');
+      if (!difference) return failure('session-failed', `The output "${output}" holds no numbers to compare.`, 'Choose another export of the model.');
       seen.set(output, difference);
       return { ok: true, value: difference };
     },

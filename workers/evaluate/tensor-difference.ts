@@ -10,7 +10,7 @@ export interface Difference {
   relative: number;
   /** RMS of the difference, in the tensor's own unit. */
   error: number;
-  /** RMS of the values. */
+  /** RMS of the values, those that mask left out. */
   rms: number;
   type: string;
 }
@@ -50,7 +50,8 @@ function floatDifference(a: Float32Array | Float64Array, b: Float32Array | Float
   }
   const all = differenceOf({ a: masked.a + others.a, b: masked.b + others.b, squares: masked.squares + others.squares, count: masked.count + others.count });
   const unmasked = differenceOf(others);
-  return { ...(unmasked.relative > all.relative ? unmasked : all), type };
+  const further = unmasked.relative > all.relative ? unmasked : all;
+  return { ...further, rms: others.count > 0 ? unmasked.rms : all.rms, type };
 }
 
 interface Sums { a: number; b: number; squares: number; count: number }

@@ -76,7 +76,7 @@ export function tinyTransformer({ vocabulary, type = 'float32', mask = -10000, g
       weights('qkv.weight', [WIDTH, 3 * WIDTH], 1), weights('out.weight', [WIDTH, WIDTH], 0.5),
       weights('gate.weight', [WIDTH, 2 * WIDTH], 0.5), weights('up.weight', [WIDTH, 2 * WIDTH], 0.5), weights('down.weight', [2 * WIDTH, WIDTH], 0.5),
       weights('head.weight', [vocabulary, WIDTH], 1),
-      scalar('two', 2), scalar('epsilon', 1e-3), scalar('scale', 0.5), scalar('masked', mask), scalar('kept', 0), scalar('gain', gain),
+      scalar('two', 2), scalar('epsilon', 0.1), scalar('scale', 0.5), scalar('masked', mask), scalar('kept', 0), scalar('gain', gain),
       int64('zero', [], [0]), int64('one', [], [1]), int64('last', [1], [-1]),
       int64('heads', [4], [1, -1, HEADS, WIDTH / HEADS]), int64('joined', [3], [1, -1, WIDTH]),
     ],
