@@ -15,7 +15,8 @@ export interface Difference {
   type: string;
 }
 
-const FURTHEST = 2;
+/** The difference of tensors that have nothing in common. */
+export const FURTHEST = 2;
 
 /**
  * Attention masks are added to scores as −10,000, −65,504, the lowest float or −∞. Beside them a difference of scores
