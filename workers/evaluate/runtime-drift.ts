@@ -11,11 +11,10 @@ import { tallyDistance } from './distance.ts';
 import { cancelled, failure } from './errors.ts';
 import { firstDivergence } from './first-divergence.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
-import { recogniseSignature, signatureOf } from './inputs.ts';
 import { languageModels, type LanguageModel } from './language-model.ts';
 import type { Window } from './protocols.ts';
 import { FURTHEST, tensorDifference } from './tensor-difference.ts';
-import { tokenFeeds } from './token-feeds.ts';
+import { signatureOfGraph, tokenFeeds } from './token-feeds.ts';
 
 export interface Comparison {
   /** The file, in float32 already where the adapter has no float16: both providers run these bytes. */
@@ -159,10 +158,7 @@ export function affordable(lengths: readonly number[], fewest: number, tokens: n
 async function partingOfTokens({ model, windows, runtime, against, signal }: RuntimeDriftJob): Promise<Result<Divergence | null>> {
   const scanned = await settle(() => scanModel(blobSource('model', model)));
   if (!scanned.ok) return scanned;
-  const { inputs, outputs, initializers } = scanned.value.graph;
-  const constants = new Set(initializers.map(({ name }) => name));
-  const signature = recogniseSignature(
-    inputs.filter(({ proto }) => !constants.has(proto.name)).map(({ proto }) => signatureOf(proto)), outputs.map(({ proto }) => signatureOf(proto)));
+  const signature = signatureOfGraph(scanned.value.graph);
   if (!signature.ok) return signature;
   const [window] = windows;
   if (!window) return NOWHERE;
