@@ -15,7 +15,7 @@ const wasm = () => wasmRuntime(ort, 1);
 const windows = Array.from({ length: 6 }, (_, window) => ({ ids: Int32Array.from({ length: 64 }, (_, index) => (index * 7 + window * 5) % VOCABULARY) }));
 
 const job = (parts: Partial<RuntimeDriftJob> = {}): RuntimeDriftJob =>
-  ({ model: tinyTransformer({ vocabulary: VOCABULARY }), widened: false, runtime: wasm(), against: wasm(), windows, quantization: 1e-3, ...parts });
+  ({ model: tinyTransformer({ vocabulary: VOCABULARY }), runtime: wasm(), against: wasm(), windows, quantization: 1e-3, ...parts });
 
 async function driftOf(result: Promise<Result<RuntimeDrift>>): Promise<RuntimeDrift> {
   const settled = await result;
@@ -32,8 +32,8 @@ describe('runtime drift of a language model', () => {
   });
 
   it('exceeds quantization drift when a node is computed wrongly, and the node is named', async () => {
-    const drift = await driftOf(runtimeDrift(job({ runtime: withFault(wasm(), { tensor: 'up', factor: 1.2 }), widened: true })));
-    expect(drift).toMatchObject({ exceeds: true, widened: true, problem: null, partsAt: { node: 'up/MatMul', operator: 'MatMul', tensor: 'up' } });
+    const drift = await driftOf(runtimeDrift(job({ runtime: withFault(wasm(), { tensor: 'up', factor: 1.2 }) })));
+    expect(drift).toMatchObject({ exceeds: true, problem: null, partsAt: { node: 'up/MatMul', operator: 'MatMul', tensor: 'up' } });
     expect(drift.distance?.kld.value).toBeGreaterThan(1e-3);
     expect(drift.distance?.tokens).toBe(4 * 63);
   });
@@ -172,7 +172,7 @@ describe('runtime drift of other models', () => {
     input: [value('image', 'float32', [1, 3, 8, 8])], output: [value('scores', 'float32', [1, 5]), value('best', 'int64', [1])],
   })))]);
   const samples = [3, 4].map((seed): Record<string, HostTensor> => ({ image: { type: 'float32', dims: [1, 3, 8, 8], data: randomValues(seed, 192) } }));
-  const outputs = { model: image, widened: false, against: wasm(), samples, tally, quantization: new Map([['scores', 25]]) };
+  const outputs = { model: image, against: wasm(), samples, tally, quantization: new Map([['scores', 25]]) };
 
   it('is told by output, and exceeds nothing where both compute the same', async () => {
     const drift = await driftOf(outputRuntimeDrift({ ...outputs, runtime: wasm() }));

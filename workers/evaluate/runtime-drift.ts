@@ -6,6 +6,7 @@
 import type { Distance, Divergence, EngineError, OutputDrift, Result, RuntimeDrift } from '../protocol.ts';
 import { settle } from '../errors.ts';
 import { scanModel } from '../onnx/scan.ts';
+import { widenModel } from '../onnx/widen.ts';
 import { blobSource } from '../source.ts';
 import { tallyDistance } from './distance.ts';
 import { cancelled, failure } from './errors.ts';
@@ -13,13 +14,11 @@ import { firstDivergence } from './first-divergence.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
 import { languageModels, type LanguageModel } from './language-model.ts';
 import type { Window } from './protocols.ts';
-import { FURTHEST, tensorDifference } from './tensor-difference.ts';
+import { floatValues, FURTHEST, tensorDifference } from './tensor-difference.ts';
 import { signatureOfGraph, tokenFeeds } from './token-feeds.ts';
 
 export interface Comparison {
-  /** The file, in float32 already where the adapter has no float16: both providers run these bytes. */
   model: Blob;
-  widened: boolean;
   /** The provider in question, and the one it is held against. */
   runtime: GraphRuntime;
   against: GraphRuntime;
@@ -67,7 +66,10 @@ export function exceeds({ kld }: Distance, quantization: number): boolean {
  * provider only exceed everything; `distance` is then of the windows without them, or null.
  * Fails only with `cancelled`; everything else that goes wrong is the `problem`.
  */
-export async function runtimeDrift(job: RuntimeDriftJob): Promise<Result<RuntimeDrift>> {
+export async function runtimeDrift(asked: RuntimeDriftJob): Promise<Result<RuntimeDrift>> {
+  const widened = await widenedJob(asked);
+  if (!widened.ok) return unmeasured({ ...asked, widened: false }, widened);
+  const job = widened.value;
   const compared = await compareLogits(job);
   if (!compared.ok) return unmeasured(job, compared);
   const { distance, notFinite } = compared.value;
@@ -173,7 +175,7 @@ async function partingOfTokens({ model, windows, runtime, against, signal }: Run
 }
 
 export interface OutputRuntimeDriftJob extends Comparison {
-  /** Inputs of each sample. */
+  /** Inputs of each sample, of the types the model states; float16 ones are widened with the model. */
   samples: readonly Readonly<Record<string, HostTensor>>[];
   /** Makes the tally that compares one output over the samples. */
   tally: (output: string) => OutputTally;
@@ -195,7 +197,10 @@ export function quantizationOfOutputs(own: readonly OutputDrift[] | null, others
 }
 
 /** Any graph: its outputs on the same inputs. Errors as of `runtimeDrift`. */
-export async function outputRuntimeDrift(job: OutputRuntimeDriftJob): Promise<Result<RuntimeDrift>> {
+export async function outputRuntimeDrift(asked: OutputRuntimeDriftJob): Promise<Result<RuntimeDrift>> {
+  const widened = await widenedJob(asked);
+  if (!widened.ok) return unmeasured({ ...asked, widened: false }, widened);
+  const job = { ...widened.value, samples: widened.value.widened ? asked.samples.map(widenFeeds) : asked.samples };
   const compared = await compareOutputs(job);
   if (!compared.ok) return unmeasured(job, compared);
   const { outputs, apart } = compared.value;
@@ -247,11 +252,27 @@ async function compareOutputs({ model, runtime, against, samples, tally, signal 
   return { ok: true, value: { outputs: [...tallies.values()].flatMap((output) => output.drift() ?? []), apart } };
 }
 
-function about({ runtime, against, widened }: Comparison): RuntimeDrift {
+/** Where the adapter has no float16 a provider would widen the file by itself: both are given the same wide one instead. */
+async function widenedJob<Job extends Comparison>(job: Job): Promise<Result<Job & Widened>> {
+  if ([job.runtime, job.against].every(({ adapter }) => adapter?.f16 !== false)) return { ok: true, value: { ...job, widened: false } };
+  const wide = await settle(() => widenModel(job.model));
+  return wide.ok ? { ok: true, value: { ...job, model: wide.value ?? job.model, widened: wide.value !== null } } : wide;
+}
+
+interface Widened { widened: boolean }
+
+function widenFeeds(feeds: Readonly<Record<string, HostTensor>>): Record<string, HostTensor> {
+  return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => {
+    const values = tensor.type === 'float16' ? floatValues(tensor) : null;
+    return [name, values ? { ...tensor, type: 'float32', data: values } : tensor];
+  }));
+}
+
+function about({ runtime, against, widened }: Comparison & Widened): RuntimeDrift {
   return { provider: runtime.provider, against: against.provider, distance: null, outputs: null, exceeds: false, partsAt: null, widened, problem: null };
 }
 
 /** A cancelled measurement is cancelled; another that failed says why. */
-function unmeasured(job: Comparison, { error }: { ok: false; error: EngineError }): Result<RuntimeDrift> {
+function unmeasured(job: Comparison & Widened, { error }: { ok: false; error: EngineError }): Result<RuntimeDrift> {
   return error.code === 'cancelled' ? { ok: false, error } : { ok: true, value: { ...about(job), problem: error } };
 }
