@@ -41,6 +41,7 @@ expect(firstBytes <= FIRST_LOAD_LIMIT, `The first load is ${firstBytes} bytes gz
 expect(runtimes.length === 1 && /ort-wasm-simd-threaded[-.][^.]*\.?wasm$/.test(runtimes[0]),
   `Expected one ort-wasm-simd-threaded.wasm, found ${runtimes.join(', ') || 'none'}.`);
 expect(!files.some((file) => /\.(jsep|asyncify|jspi)/.test(file)), 'A variant of onnxruntime that nothing uses is in the build.');
+expect(!scripts.some((file) => text(file).includes('(planted fault)')), 'The planted fault, which is for tests of runtime drift, is in the build.');
 for (const [name, mark] of [['recharts', 'recharts-'], ['transformers.js', 'PreTrainedTokenizer'], ['onnxruntime', 'InferenceSession']]) {
   const holders = scripts.filter((file) => text(file).includes(mark));
   expect(holders.length > 0, `${name} is nowhere in the build.`);

@@ -3,13 +3,14 @@
  * the baseline once and then through every level, and is forgotten. Where the heap does not hold all sessions at
  * once, the levels are taken in smaller groups and the baseline runs again for each.
  */
-import type { Drift, EngineError, Measured, Perplexity, Progress, Protocol, ProtocolRequest, Result } from '../protocol.ts';
+import type { Drift, EngineError, Measured, NoiseFloor, Perplexity, Progress, Protocol, ProtocolRequest, Result } from '../protocol.ts';
 import { estimateSecondsLeft } from '../time-left.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
 import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
 import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
 import type { EvaluationRuntime, LanguageModel } from './language-model.ts';
+import { noiseMeter, type NoiseMeter, type Reference } from './noise-floor.ts';
 import { createScorer, tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from './statistics.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 
@@ -32,6 +33,8 @@ export interface EvaluationJob {
   threads: number;
   /** As llama.cpp does when absent. */
   protocol?: ProtocolRequest;
+  /** The baseline in float32, for the noise floor. */
+  reference?: Reference;
 }
 
 /** Running figures come at most every `MEASURED_EVERY_MS` for all levels, progress every `PROGRESS_EVERY_MS`. */
@@ -50,6 +53,8 @@ export interface EvaluationOutcome {
   protocol: Protocol;
   /** The baseline first, then the levels in the order of the job. */
   levels: MeasuredLevel[];
+  /** Null without a reference, and when it could not be measured; a note says why. */
+  noiseFloor: NoiseFloor | null;
   /** Sentences a reader must know. */
   notes: string[];
 }
@@ -87,7 +92,8 @@ export async function evaluate(
   if (!enough.ok) return enough;
 
   const textBytes = new TextEncoder().encode(job.text).length;
-  const task: Task = { runtime, job, plan, text: textMeter(job.text, textBytes, text, tokenizer.value), longest: tokenizer.value.maxLength, onEvent, signal, finish };
+  const noise = job.reference ? noiseMeter(runtime, job.reference) : null;
+  const task: Task = { runtime, job, noise, plan, text: textMeter(job.text, textBytes, text, tokenizer.value), longest: tokenizer.value.maxLength, onEvent, signal, finish };
   const measured = await measure(task, job.levels, { from: 0, to: 1 });
   if (!measured.ok) return measured;
 
@@ -96,6 +102,8 @@ export async function evaluate(
   const notes = [...windows.notes];
   if (passes > 1) notes.push(`There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`);
   if (windowsRun < planned) notes.push(stoppedNote(windows, windowsRun));
+  const { noiseFloor, problem } = noise?.result() ?? { noiseFloor: null, problem: null };
+  if (problem) notes.push(`The noise floor was not measured: ${problem.message}`);
   return {
     ok: true,
     value: {
@@ -107,6 +115,7 @@ export async function evaluate(
         provider: runtime.provider, threads: runtime.threads(), text: job.textName,
       },
       levels,
+      noiseFloor,
       notes,
     },
   };
@@ -148,6 +157,7 @@ function textMeter(text: string, textBytes: number, { tokens, bos }: TokenizedTe
 interface Task {
   runtime: EvaluationRuntime;
   job: EvaluationJob;
+  noise: NoiseMeter | null;
   plan: (longest: number | null) => Result<WindowPlan>;
   text: TextMeter;
   /** Tokens the tokenizer's configuration allows at once; null when it does not say. */
@@ -173,7 +183,9 @@ interface Measurement {
 async function measure(task: Task, levels: EvaluationModel[], share: Share): Promise<Result<Measurement>> {
   const together = await measureTogether(task, levels, share);
   const [only] = levels;
-  if (together.ok || together.error.code !== 'out-of-memory' || !only) return together;
+  if (together.ok || together.error.code !== 'out-of-memory') return together;
+  if (task.noise?.giveWay()) return measure(task, levels, share);
+  if (!only) return together;
 
   if (levels.length === 1) {
     const baseline = await measure(task, [], share);
@@ -231,8 +243,10 @@ async function measureTogether(task: Task, levels: EvaluationModel[], share: Sha
       if (!opened.ok && opened.error.code === 'out-of-memory') return opened;
       runs.push({ key: level.key, perplexity: tallyPerplexity(), drift: tallyDrift(), state: stateOf(opened, baseline.value) });
     }
+    await task.noise?.open();
     return await runWindows(task, baseline.value, runs, windows.value, share);
   } finally {
+    await task.noise?.close();
     for (const model of open) await model.release();
   }
 }
@@ -304,6 +318,7 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
     const baseScores = scorer.baseline(logits.value, targets);
     if (!allFinite(baseScores.nll)) return about(task.job.baseline.key, notFinite('The baseline').error);
     perplexity.add(baseScores.nll);
+    await task.noise?.window(index, { ids, first, targets }, logits.value);
     progress.ran(index, 1);
 
     for (const [place, run] of runs.entries()) {

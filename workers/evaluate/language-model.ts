@@ -3,8 +3,9 @@ import { fromFloat16Array } from '../onnx/float16.ts';
 import type { Provider, Result } from '../protocol.ts';
 import { failure } from './errors.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
-import { feedData, recogniseSignature, type Signature } from './inputs.ts';
+import { recogniseSignature, type Signature } from './inputs.ts';
 import { sliceBeforeHead, type SlicedModel } from './scored-positions.ts';
+import { tokenFeeds } from './token-feeds.ts';
 
 export interface LanguageModel {
   /** Entries of the logits. */
@@ -128,8 +129,7 @@ function runner(session: GraphSession, signature: Signature, range: Range): (ids
   const { name } = signature.logits;
   const int64 = (value: number): HostTensor => ({ type: 'int64', dims: [1], data: BigInt64Array.of(BigInt(value)) });
   return async (ids, first, rows) => {
-    const window = signature.window ?? ids.length;
-    const feeds: Record<string, HostTensor> = Object.fromEntries(signature.feeds.map((feed) => [feed.name, { type: feed.type, ...feedData(feed, ids, window) }]));
+    const feeds = tokenFeeds(signature, ids);
     if (range) Object.assign(feeds, { [range.first]: int64(first), [range.end]: int64(first + rows) });
     // Only the logits are asked for: the cache the graph also makes is never copied out of the heap.
     const outputs = await session.run(feeds, [name]);

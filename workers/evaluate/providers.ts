@@ -45,6 +45,8 @@ async function loadWebGpuBuild(threads: number): Promise<Result<WebGpuBuild>> {
   }
   listenToLog();
   try {
+    // A build to test with, see planted-fault.ts; in any other nothing of it is left.
+    if (import.meta.env.MODE === 'planted-fault') (await import('./planted-fault.ts')).plantFault();
     const { ort } = await import('./runtime-webgpu.ts');
     return { ok: true, value: webgpuBuild(ort, threads, found.facts) };
   } catch (thrown) {

@@ -1,0 +1,21 @@
+/** For tests: a worker that measures runtime drift, with a fault planted in a kind of kernel or without. */
+import type { Result, RuntimeDrift } from '../protocol.ts';
+import { expose } from '../remote.ts';
+import { plantFault } from './planted-fault.ts';
+import { openBothProviders } from './providers.ts';
+import { runtimeDrift } from './runtime-drift.ts';
+
+export interface RuntimeDriftFixture {
+  /** @param kernel The kind of kernel that is wrong from the beginning. */
+  drift(model: Blob, ids: Int32Array, quantization: number, kernel: string | null): Promise<Result<RuntimeDrift>>;
+}
+
+const fixture: RuntimeDriftFixture = {
+  async drift(model, ids, quantization, kernel) {
+    if (kernel) plantFault(kernel);
+    const both = await openBothProviders(2);
+    return both.ok ? runtimeDrift({ model, runtime: both.value.webgpu, against: both.value.wasm, windows: [{ ids }], quantization, seconds: 0 }) : both;
+  },
+};
+
+expose(fixture);
