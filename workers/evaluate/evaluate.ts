@@ -11,8 +11,9 @@ import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } f
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
 import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
 import type { EvaluationRuntime, LanguageModel } from './language-model.ts';
-import { createScorer, tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from './statistics.ts';
+import { tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from './statistics.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
+import { createWasmScorer } from './wasm/scorer.ts';
 
 export interface EvaluationModel {
   /** The caller's name for it; comes back in events and in the outcome. */
@@ -289,7 +290,7 @@ function stateOf(opened: Result<LanguageModel>, baseline: LanguageModel): LevelR
 async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[], windows: WindowPlan, share: Share): Promise<Result<Measurement>> {
   const { text, onEvent, signal } = task;
   const planned = windows.spans.length;
-  const scorer = createScorer(Math.max(...windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
+  const scorer = await createWasmScorer(Math.max(...windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
   const perplexity = tallyPerplexity();
   const words = task.job.words ? collectWords() : null;
   const progress = progressReporter(onEvent, windows, 1 + runs.length, share);
