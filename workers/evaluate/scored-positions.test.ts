@@ -74,11 +74,14 @@ describe('the sliced graph', () => {
       expect(opens).toBe(1);
       const result = await language.value.logits(ids, 96, 95);
       await language.value.release();
-      return result;
+      if (!result.ok) throw new Error(result.error.details);
+      return result.value;
     };
     const whole = await logits(blobOf(bytes), 'all');
-    expect(whole.ok && whole.value).toHaveLength(95 * 4096);
-    expect(await logits(blobOf(bytes), 'asked')).toEqual(whole);
+    const asked = await logits(blobOf(bytes), 'asked');
+    expect(asked).toHaveLength(95 * 4096);
+    // Counted: so many numbers take minutes to print.
+    expect(asked.filter((value, index) => value !== whole[index])).toHaveLength(0);
   }, 60_000);
 
   it('differs from the model by the slice and by nothing else', async () => {
