@@ -39,7 +39,7 @@ export default {
     forbid('no-cycles', 'Modules that need each other are one module.',
       { path: '.' }, { circular: true }),
     forbid('no-dev-dependencies', 'What ships is in dependencies.',
-      { path: '^(src|workers)/', pathNot: `${TESTING}|\\.mjs$|^workers/kernels/wasm/assembly/` },
+      { path: '^(src|workers)/', pathNot: `${TESTING}|\\.mjs$|/assembly/` },
       { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only', 'npm'] }),
     forbid('no-undeclared-packages', 'Every package imported is in package.json.',
       { path: '.' }, { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] }),
@@ -50,7 +50,7 @@ export default {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^workers/kernels/wasm/assembly/|/build/|^dist/' },
+    exclude: { path: '/assembly/|/build/|^dist/' },
     tsPreCompilationDeps: 'specify',
     tsConfig: { fileName: 'tsconfig.base.json' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'browser', 'default', 'types'] },

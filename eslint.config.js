@@ -6,7 +6,7 @@ const typescript = ['**/*.ts', '**/*.tsx'];
 
 export default defineConfig(
   // AssemblyScript is read by its own compiler: its operators and types are not TypeScript's.
-  globalIgnores(['**/build/', 'dist/', 'test-results/', 'workers/kernels/wasm/assembly/']),
+  globalIgnores(['**/build/', 'dist/', 'test-results/', '**/assembly/']),
   {
     linterOptions: { reportUnusedDisableDirectives: 'error', noInlineConfig: true },
     rules: {

@@ -148,6 +148,16 @@ test('finished early, the report is of what was measured, and says so', async ()
   expect(report.levels.every(({ perplexity }) => perplexity !== null)).toBe(true);
 });
 
+test('words are in the report when they are asked for', async () => {
+  const { report } = await run({ maxTokens: 512, extras: { words: true } });
+  if (!report.ok) throw new Error(report.error.message);
+  expect(report.value.words?.passages[0]?.levels.map(({ level }) => level)).toEqual(['int8', 'int4:block=16']);
+  expect(report.value.words?.passages[0]?.tokens.join('')).toBe(TEXT.slice(0, 512));
+  expect(report.value.words?.worst.length).toBeGreaterThan(11);
+  const without = await run({ maxTokens: 512 });
+  expect(without.report.ok && 'words' in without.report.value).toBe(false);
+});
+
 test('the protocol asked for is the one measured by', async () => {
   const { report } = await run({ levels: [INT8], protocol: { name: 'gptq', context: 256 } });
   if (!report.ok) throw new Error(report.error.message);

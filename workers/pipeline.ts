@@ -16,7 +16,8 @@ import { writePieces, type Sink } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
 import type {
-  Drift, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, ModelSummary, Opened, Perplexity, Protocol, Report, Stage,
+  Drift, DriftInWords, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, ModelSummary, Opened, Perplexity, Protocol,
+  Report, Stage,
 } from './protocol.ts';
 import { formatLevel } from './schemes/level.ts';
 import type { Recipe } from './plan/recipe.ts';
@@ -101,7 +102,7 @@ export async function compare(
   await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
   surroundings.pool?.dispose();
   stage('quantize');
-  const { protocol, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
+  const { protocol, words, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
   stage('measure');
 
   return {
@@ -111,6 +112,7 @@ export async function compare(
     backend: kernel.backend,
     levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
     seconds,
+    ...(words && { words }),
     notes,
   };
 }
@@ -211,12 +213,12 @@ async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource
 async function measure(
   levels: LevelInHand[], job: Job, sorted: SortedFiles, model: ModelSummary,
   surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish: AbortSignal | undefined,
-): Promise<{ protocol: Protocol | null; notes: string[] }> {
+): Promise<{ protocol: Protocol | null; words: DriftInWords | null; notes: string[] }> {
   const missing = whyNotMeasured(sorted, model);
   const [baseline, ...others] = levels;
   if (missing || !baseline?.blob || !sorted.tokenizer || !sorted.text) {
     if (missing) onEvent({ type: 'warning', error: missing });
-    return { protocol: null, notes: missing ? [`${missing.message} Only sizes were compared.`] : [] };
+    return { protocol: null, words: null, notes: missing ? [`${missing.message} Only sizes were compared.`] : [] };
   }
   const byKey = new Map(levels.map((level) => [formatLevel(level), level]));
   const result = await surroundings.evaluator.evaluate({
@@ -229,6 +231,7 @@ async function measure(
     maxTokens: job.maxTokens,
     threads: surroundings.threads,
     ...(job.protocol && { protocol: job.protocol }),
+    ...(job.extras?.words && { words: true }),
   }, (event) => {
     const keys = event.level === null ? [null] : byKey.get(event.level)?.keys ?? [];
     for (const key of keys) {
@@ -240,7 +243,7 @@ async function measure(
   if (!result.ok) {
     if (result.error.code === 'cancelled') throw failure(result.error);
     onEvent({ type: 'warning', error: result.error });
-    return { protocol: null, notes: [`${result.error.message} ${result.error.action} Only sizes were compared.`] };
+    return { protocol: null, words: null, notes: [`${result.error.message} ${result.error.action} Only sizes were compared.`] };
   }
   const notes = [...result.value.notes];
   for (const { key, perplexity, drift, problem } of result.value.levels) {
@@ -250,7 +253,7 @@ async function measure(
     onEvent({ type: 'warning', error: problem });
     notes.push(`${key}: ${problem.message}`);
   }
-  return { protocol: result.value.protocol, notes };
+  return { protocol: result.value.protocol, words: result.value.words, notes };
 }
 
 function whyNotMeasured(sorted: SortedFiles, { languageModelProblem }: ModelSummary): EngineError | null {

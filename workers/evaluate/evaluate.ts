@@ -3,16 +3,18 @@
  * the baseline once and then through every level, and is forgotten. Where the heap does not hold all sessions at
  * once, the levels are taken in smaller groups and the baseline runs again for each.
  */
-import type { Drift, EngineError, Measured, NoiseFloor, Perplexity, Progress, Protocol, ProtocolRequest, Result } from '../protocol.ts';
+import type { Drift, DriftInWords, EngineError, Measured, NoiseFloor, Perplexity, Progress, Protocol, ProtocolRequest, Result } from '../protocol.ts';
 import { estimateSecondsLeft } from '../time-left.ts';
+import { collectWords, inWords, type CollectedWords } from './drift-in-words.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
 import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
 import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
 import type { EvaluationRuntime, LanguageModel } from './language-model.ts';
 import { noiseMeter, type NoiseMeter, type Reference } from './noise-floor.ts';
-import { createScorer, tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from './statistics.ts';
+import { tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from './statistics.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
+import { createWasmScorer } from './wasm/scorer.ts';
 
 export interface EvaluationModel {
   /** The caller's name for it; comes back in events and in the outcome. */
@@ -35,6 +37,8 @@ export interface EvaluationJob {
   protocol?: ProtocolRequest;
   /** The baseline in float32, for the noise floor. */
   reference?: Reference;
+  /** Whether to tell where the drift is, in words. */
+  words?: boolean;
 }
 
 /** Running figures come at most every `MEASURED_EVERY_MS` for all levels, progress every `PROGRESS_EVERY_MS`. */
@@ -55,6 +59,8 @@ export interface EvaluationOutcome {
   levels: MeasuredLevel[];
   /** Null without a reference, and when it could not be measured; a note says why. */
   noiseFloor: NoiseFloor | null;
+  /** Null unless asked for. */
+  words: DriftInWords | null;
   /** Sentences a reader must know. */
   notes: string[];
 }
@@ -97,10 +103,11 @@ export async function evaluate(
   const measured = await measure(task, job.levels, { from: 0, to: 1 });
   if (!measured.ok) return measured;
 
-  const { windows, windowsRun, scored, passes, levels } = measured.value;
+  const { windows, windowsRun, scored, passes, levels, words } = measured.value;
   const planned = windows.spans.length;
   const notes = [...windows.notes];
   if (passes > 1) notes.push(`There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`);
+  if (job.words && passes > 1) notes.push('Of each of the worst tokens only the levels measured in the same pass are shown.');
   if (windowsRun < planned) notes.push(stoppedNote(windows, windowsRun));
   const { noiseFloor, problem } = noise?.result() ?? { noiseFloor: null, problem: null };
   if (problem) notes.push(`The noise floor was not measured: ${problem.message}`);
@@ -116,6 +123,7 @@ export async function evaluate(
       },
       levels,
       noiseFloor,
+      words: job.words ? inWords(words, tokenizer.value, job.text) : null,
       notes,
     },
   };
@@ -177,6 +185,8 @@ interface Measurement {
   passes: number;
   /** The baseline first. */
   levels: MeasuredLevel[];
+  /** Of each pass over these windows, where asked for. */
+  words: CollectedWords[];
 }
 
 /** Measures all levels in one pass, or in halves where memory does not suffice for that. */
@@ -200,13 +210,15 @@ async function measure(task: Task, levels: EvaluationModel[], share: Share): Pro
   const second = task.finish?.aborted ? null : await measure(task, levels.slice(half), { from: middle, to: share.to });
   if (second?.ok === false) return second;
   // Stopped on the way, a later pass has fewer windows than the first: its figures would not compare.
-  const others = second?.value.windowsRun === first.value.windowsRun ? second.value.levels.slice(1) : levels.slice(half).map(notReached);
+  const same = second?.value.windowsRun === first.value.windowsRun ? second.value : null;
+  const others = same ? same.levels.slice(1) : levels.slice(half).map(notReached);
   return {
     ok: true,
     value: {
       ...first.value,
       passes: first.value.passes + (second?.value.passes ?? 0),
       levels: [...first.value.levels, ...others],
+      words: [...first.value.words, ...same?.words ?? []],
     },
   };
 }
@@ -292,8 +304,9 @@ function stateOf(opened: Result<LanguageModel>, baseline: LanguageModel): LevelR
 async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[], windows: WindowPlan, share: Share): Promise<Result<Measurement>> {
   const { text, onEvent, signal } = task;
   const planned = windows.spans.length;
-  const scorer = createScorer(Math.max(...windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
+  const scorer = await createWasmScorer(Math.max(...windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
   const perplexity = tallyPerplexity();
+  const words = task.job.words ? collectWords() : null;
   const progress = progressReporter(onEvent, windows, 1 + runs.length, share);
   const figuresDue = every(MEASURED_EVERY_MS);
   const turnDue = every(TURN_EVERY_MS);
@@ -312,13 +325,15 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
 
   for (let index = 0; index < planned && !(index > 0 && task.finish?.aborted); index++) {
     if (signal?.aborted) return cancelled();
-    const { ids, first, targets } = windowOf(windows, index);
+    const window = windowOf(windows, index);
+    const { ids, first, targets } = window;
     const logits = await baseline.logits(ids, first, targets.length);
     if (!logits.ok) return about(task.job.baseline.key, logits.error);
     const baseScores = scorer.baseline(logits.value, targets);
     if (!allFinite(baseScores.nll)) return about(task.job.baseline.key, notFinite('The baseline').error);
     perplexity.add(baseScores.nll);
     await task.noise?.window(index, { ids, first, targets }, logits.value);
+    words?.baseline(window, logits.value, baseScores);
     progress.ran(index, 1);
 
     for (const [place, run] of runs.entries()) {
@@ -331,6 +346,7 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
           if (allFinite(scores.nll) && allFinite(scores.kld)) {
             run.perplexity.add(scores.nll);
             run.drift.add(baseScores, scores);
+            words?.level(run.key, level.value, scores);
           } else {
             run.state = { problem: notFinite('The level').error };
           }
@@ -340,6 +356,7 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
       }
       progress.ran(index, 2 + place);
     }
+    words?.windowDone();
     windowsRun++;
     bytes += text.bytes?.(targets) ?? 0;
     if (figuresDue() && windowsRun < planned) figures(false);
@@ -354,7 +371,7 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
       ? { key: run.key, perplexity: null, drift: null, problem: run.state.problem }
       : { key: run.key, perplexity: run.perplexity.estimate(scored), drift: run.drift.drift(scored.words), problem: null })),
   ];
-  return { ok: true, value: { windows, windowsRun, scored, passes: 1, levels } };
+  return { ok: true, value: { windows, windowsRun, scored, passes: 1, levels, words: words ? [words.collected(runs.flatMap(({ key, state }) => ('model' in state ? [key] : [])))] : [] } };
 }
 
 interface ProgressReporter {

@@ -4,7 +4,7 @@ import type { Provider, Result } from '../protocol.ts';
 import { failure } from './errors.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
 import { recogniseSignature, type Signature } from './inputs.ts';
-import { sliceBeforeHead, type SlicedModel } from './scored-positions.ts';
+import { sliceToScored, type SlicedModel } from './scored-positions.ts';
 import { tokenFeeds } from './token-feeds.ts';
 
 export interface LanguageModel {
@@ -46,8 +46,8 @@ const TRIAL_LENGTH = 8;
  * Errors: `not-a-language-model`, `inputs-unknown`, `session-failed`, `out-of-memory`.
  */
 async function openLanguageModel(runtime: GraphRuntime, model: Blob, compute: 'asked' | 'all'): Promise<Result<LanguageModel>> {
-  const sliced = compute === 'asked' ? await sliceBeforeHead(model) : null;
-  if (sliced) {
+  const ways = compute === 'asked' ? await sliceToScored(model) : [];
+  for (const sliced of ways) {
     const opened = await openGraph(runtime, sliced.model, sliced);
     if (opened.ok || opened.error.code === 'out-of-memory') return opened;
     // Whatever is wrong, with the slice or with the model, shows on the model as it is.

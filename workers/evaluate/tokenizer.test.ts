@@ -45,6 +45,23 @@ describe('the sample model\'s tokenizer', () => {
   });
 });
 
+describe('texts of tokens', () => {
+  it('joined are the text in the sample model\'s vocabulary', async () => {
+    const tokenizer = await opened(await sample('tokenizer.json'), await sample('tokenizer_config.json'));
+    const text = 'Some years ago—never mind how long précisément 🐋, having little\nor no money 水';
+    const ids = tokenizer.encode(text);
+    expect(tokenizer.pieces(ids)).toHaveLength(ids.length);
+    expect(tokenizer.pieces(ids).join('')).toBe(text);
+    expect(tokenizer.pieces(ids).slice(0, 3)).toEqual(['S', 'ome', ' years']);
+  });
+
+  it('are names of added tokens, and numbers of ids nothing uses', async () => {
+    const tokenizer = await opened(file(), null);
+    expect(tokenizer.pieces([1, 5, 2, 99])).toEqual(['<s>', 'ab', '</s>', '[99]']);
+    expect([tokenizer.piece(0), tokenizer.piece(99)]).toEqual(['<unk>', '[99]']);
+  });
+});
+
 describe('encoding', () => {
   it('puts nothing around the text, whatever the post-processor adds', async () => {
     expect((await opened(file({ post_processor: TEMPLATE }), null)).encode('ab')).toEqual(Int32Array.of(5));

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Result } from '../protocol.ts';
 import { failure } from './errors.ts';
+import { bytesOfPiece, nameOf, textsOf, type TokenSpelling } from './token-text.ts';
 
 export interface Tokenizer {
   /** Entries of the vocabulary, added tokens included. */
@@ -21,6 +22,10 @@ export interface Tokenizer {
   eosId: number | null;
   /** Bytes of UTF-8 each token stands for, by id; null where that depends on its neighbours or is not kept (WordPiece). */
   byteLengths(): Uint16Array | null;
+  /** The text of each token where they follow one another, as `textsOf` has it; added tokens by their names. */
+  pieces(ids: Iterable<number>): string[];
+  /** A token by itself; bytes that are no whole characters as `<0xE2>`, an id nothing uses as `[4096]`. */
+  piece(id: number): string;
 }
 
 const addedToken = z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().default(false) });
@@ -32,6 +37,8 @@ const tokenizerFile = z.looseObject({
     type: z.enum(['BPE', 'WordPiece', 'Unigram', 'WordLevel']).nullish(),
     unk_token: z.string().nullish(),
     byte_fallback: z.boolean().nullish(),
+    continuing_subword_prefix: z.string().nullish(),
+    end_of_word_suffix: z.string().nullish(),
   }),
   added_tokens: z.array(addedToken).default([]),
   normalizer: z.looseObject({}).nullable().default(null),
@@ -73,6 +80,8 @@ export async function openTokenizer(json: string, config: string | null): Promis
     const tokenizer = new PreTrainedTokenizer(file.value, { ...settings.value, unk_token: unknownToken });
     const vocabulary = tokenizer.get_vocab();
     vocabulary.delete(undefined as never); // the library's name for ids nothing uses
+    const spelling = spellingOf(file.value);
+    const bytes = tokenBytes(vocabulary, spelling);
     const bos = startToken(file.value, settings.value, (token) => vocabulary.get(token) ?? null);
     return {
       ok: true,
@@ -80,7 +89,9 @@ export async function openTokenizer(json: string, config: string | null): Promis
         vocabulary: vocabulary.size,
         ...bos,
         eosId: settings.value.eos_token == null ? null : vocabulary.get(settings.value.eos_token) ?? null,
-        byteLengths: () => byteLengths(file.value, vocabulary),
+        byteLengths: () => byteLengths(vocabulary, spelling),
+        pieces: (ids) => textsOf(Array.from(ids, bytes)),
+        piece: (id) => nameOf(bytes(id)),
         maxLength: plausibleLength(settings.value.model_max_length),
         encode: (text) => {
           const ids: (number | undefined)[] = tokenizer.encode(text, { add_special_tokens: false });
@@ -109,26 +120,33 @@ function parse<T>(json: string, schema: z.ZodType<T>, name: string): Result<T> {
         `Take the ${name} that was published with the model.`, z.prettifyError(read.error));
 }
 
-/**
- * In a byte-level vocabulary each character stands for a byte; elsewhere `▁` for a space, `<0x41>` for a byte where
- * bytes are fallen back to, and everything else for itself. Added tokens stand for what they say.
- */
-function byteLengths(file: TokenizerFile, vocabulary: ReadonlyMap<string, number>): Uint16Array | null {
-  if (file.model.type === 'WordPiece' || file.model.type === 'WordLevel') return null;
-  const added = new Set(file.added_tokens.map(({ content }) => content));
-  const byteLevel = hasType(file.decoder, 'ByteLevel') || hasType(file.pre_tokenizer, 'ByteLevel');
-  const utf8 = new TextEncoder();
-  const lengthOf = (piece: string): number => {
-    if (!added.has(piece)) {
-      if (byteLevel) return piece.length;
-      if (file.model.byte_fallback && /^<0x[0-9A-F]{2}>$/i.test(piece)) return 1;
-    }
-    return utf8.encode(byteLevel ? piece : piece.replaceAll('▁', ' ')).length;
+function spellingOf({ model, added_tokens, decoder, pre_tokenizer }: TokenizerFile): TokenSpelling {
+  return {
+    model: model.type ?? null,
+    byteLevel: hasType(decoder, 'ByteLevel') || hasType(pre_tokenizer, 'ByteLevel'),
+    byteFallback: model.byte_fallback ?? false,
+    continuation: model.continuing_subword_prefix ?? '##',
+    wordEnd: model.end_of_word_suffix ?? '',
+    added: new Set(added_tokens.map(({ content }) => content)),
   };
+}
+
+/** Bytes by id; the vocabulary is turned round when they are first asked for. */
+function tokenBytes(vocabulary: ReadonlyMap<string, number>, spelling: TokenSpelling): (id: number) => Uint8Array {
+  let pieces: Map<number, string> | null = null;
+  return (id) => {
+    pieces ??= new Map(Array.from(vocabulary, ([piece, of]) => [of, piece]));
+    const piece = pieces.get(id);
+    return piece === undefined ? new TextEncoder().encode(`[${id}]`) : bytesOfPiece(piece, spelling);
+  };
+}
+
+function byteLengths(vocabulary: ReadonlyMap<string, number>, spelling: TokenSpelling): Uint16Array | null {
+  if (spelling.model === 'WordPiece' || spelling.model === 'WordLevel') return null;
   let size = 0;
   for (const id of vocabulary.values()) size = Math.max(size, id + 1);
   const lengths = new Uint16Array(size);
-  for (const [piece, id] of vocabulary) lengths[id] = lengthOf(piece);
+  for (const [piece, id] of vocabulary) lengths[id] = bytesOfPiece(piece, spelling).length;
   return lengths;
 }
 

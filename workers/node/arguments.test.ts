@@ -2,10 +2,10 @@ import { expect, test } from 'vitest';
 import { readArguments } from './arguments.ts';
 
 test('reads everything', () => {
-  expect(readArguments(['compare', 'm.onnx', '--tokenizer', 't.json', '--text', 'x.txt', '--level', 'int8', '--level', 'int4:block=128,asymmetric', '--out', 'o', '--json', '-', '--tokens', '512', '--threads', '1', '--quiet'])).toEqual({
+  expect(readArguments(['compare', 'm.onnx', '--tokenizer', 't.json', '--text', 'x.txt', '--level', 'int8', '--level', 'int4:block=128,asymmetric', '--out', 'o', '--json', '-', '--tokens', '512', '--threads', '1', '--words', '--quiet'])).toEqual({
     kind: 'compare',
     arguments: {
-      model: 'm.onnx', tokenizer: 't.json', tokenizerConfig: null, text: 'x.txt', out: 'o', json: '-', tokens: 512, protocol: null, threads: 1, quiet: true,
+      model: 'm.onnx', tokenizer: 't.json', tokenizerConfig: null, text: 'x.txt', out: 'o', json: '-', tokens: 512, protocol: null, extras: { words: true }, threads: 1, quiet: true,
       levels: [{ key: 'int8', id: 'int8', settings: {} }, { key: 'int4:block=128,asymmetric', id: 'int4', settings: { block: 128, asymmetric: true } }],
     },
   });
@@ -22,7 +22,7 @@ test.each<[string[]]>([[[]], [['--help']], [['compare', '-h']]])('%j asks for he
 
 test.each<[string[], string]>([
   [['compare'], 'usage'], [['convert', 'm.onnx'], 'usage'], [['compare', 'a.onnx', 'b.onnx'], 'usage'], [['compare', 'm.onnx', '--nonsense'], 'usage'],
-  [['compare', 'm.onnx', '--tokens', '0'], 'usage'], [['compare', 'm.onnx', '--threads', 'many'], 'usage'],
+  [['compare', 'm.onnx', '--words'], 'usage'], [['compare', 'm.onnx', '--tokens', '0'], 'usage'], [['compare', 'm.onnx', '--threads', 'many'], 'usage'],
   [['compare', 'm.onnx', '--protocol', 'c4'], 'usage'], [['compare', 'm.onnx', '--context', '0'], 'usage'], [['compare', 'm.onnx', '--stride', 'x'], 'usage'],
   [['compare', 'm.onnx', '--level', 'int3'], 'level-unknown'], [['compare', 'm.onnx', '--level', 'int4:block=33'], 'level-invalid'],
 ])('%j is refused', (argv, code) => {

@@ -1,7 +1,7 @@
 /** What the command line says, checked before anything runs. */
 import { parseArgs } from 'node:util';
 import { engineError } from '../errors.ts';
-import type { EngineError, LevelRequest, ProtocolName, ProtocolRequest } from '../protocol.ts';
+import type { EngineError, Extras, LevelRequest, ProtocolName, ProtocolRequest } from '../protocol.ts';
 import { formatLevel, parseLevel } from '../schemes/level.ts';
 
 export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
@@ -24,6 +24,8 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
   --context N              tokens in a window, instead of the protocol's own
   --stride N               huggingface: tokens from one window to the next (default: 512,
                            at most half a window)
+  --words                  where the drift is: the text's first tokens with each one's change of loss,
+                           and the tokens that lose most; goes into the report of --json
   --threads N              threads for measuring (default: all cores, at most 8)
   --quiet                  no progress on standard error
 
@@ -42,6 +44,8 @@ export interface Arguments {
   tokens: number | null;
   /** Null for the default. */
   protocol: ProtocolRequest | null;
+  /** What is measured beside quantization drift. */
+  extras: Extras;
   threads: number | null;
   quiet: boolean;
 }
@@ -57,7 +61,7 @@ export function readArguments(argv: readonly string[]): Parsed {
         'tokenizer': { type: 'string' }, 'tokenizer-config': { type: 'string' }, 'text': { type: 'string' },
         'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'json': { type: 'string' },
         'protocol': { type: 'string' }, 'context': { type: 'string' }, 'stride': { type: 'string' },
-        'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
+        'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'words': { type: 'boolean' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
       },
     });
   } catch (thrown) {
@@ -80,6 +84,7 @@ export function readArguments(argv: readonly string[]): Parsed {
   const threads = positive(values.threads);
   if (tokens === undefined) return wrong('--tokens takes a number above 0.');
   if (threads === undefined) return wrong('--threads takes a number above 0.');
+  if (values.words && values.json === undefined) return wrong('--words goes into the report, and there is no --json to write it to.');
   const context = positive(values.context);
   if (context === undefined) return wrong('--context takes a number above 0.');
   const stride = positive(values.stride);
@@ -91,6 +96,7 @@ export function readArguments(argv: readonly string[]): Parsed {
     kind: 'compare',
     arguments: {
       model, levels, tokens, threads, protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined) ? null : protocol,
+      extras: { ...(values.words && { words: true }) },
       tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null,
       out: values.out ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
     },

@@ -64,7 +64,7 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   let report: Report;
   try {
     await mkdir(folder, { recursive: true }).catch((thrown: unknown) => fail('write-failed', `The folder ${folder} cannot be made.`, 'Choose another --out folder.', String(thrown)));
-    report = await compare({ files, levels: given.levels, maxTokens: given.tokens, ...(given.protocol && { protocol: given.protocol }) }, {
+    report = await compare({ files, levels: given.levels, maxTokens: given.tokens, ...(given.protocol && { protocol: given.protocol }), extras: given.extras }, {
       kernel: () => createWasmKernel(),
       sink: (name, source) => fileSink(join(folder, name), source, given.model),
       evaluator: createNodeEvaluator(),

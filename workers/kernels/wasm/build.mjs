@@ -1,20 +1,24 @@
-/** Compiles assembly/ to build/quantize.wasm unless that is newer than its sources and this script. */
+/** Compiles the modules' assembly/ to their build/ unless that is newer than its sources and this script. */
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 const changed = async (file) => (await stat(file).catch(() => null))?.mtimeMs ?? 0;
 
-/** Their exports are the module's. */
-const entries = ['quantize.ts', 'linear.ts'].map((name) => path(`assembly/${name}`));
-const target = path('build/quantize.wasm');
+/** The entries' exports are the module's. */
+const modules = [
+  { folder: './', entries: ['quantize.ts', 'linear.ts'], target: 'build/quantize.wasm' },
+  { folder: '../../evaluate/wasm/', entries: ['score.ts'], target: 'build/score.wasm' },
+];
 
-const sources = (await readdir(path('assembly'))).map((name) => path(`assembly/${name}`));
-if (Math.max(...await Promise.all([...sources, path('build.mjs')].map(changed))) >= (await changed(target))) {
+for (const { folder, entries, target: file } of modules) {
+  const path = (relative) => fileURLToPath(new URL(relative, new URL(folder, import.meta.url)));
+  const target = path(file);
+  const sources = (await readdir(path('assembly'))).map((name) => path(`assembly/${name}`));
+  if (Math.max(...await Promise.all([...sources, fileURLToPath(import.meta.url)].map(changed))) < (await changed(target))) continue;
   const { default: asc } = await import('assemblyscript/asc');
   await mkdir(path('build'), { recursive: true });
   const { error, stderr } = await asc.main([
-    ...entries, '--outFile', target,
+    ...entries.map((name) => path(`assembly/${name}`)), '--outFile', target,
     '--enable', 'simd', '--runtime', 'stub', '--use', 'abort=',
     '-O3', '--converge', '--noAssert',
   ]);

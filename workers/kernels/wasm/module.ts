@@ -1,4 +1,5 @@
 /** The compiled module: what it exports, and room in its memory. */
+import { instantiateInline } from '../../inline-wasm.ts';
 import moduleUrl from './build/quantize.wasm?url&inline';
 
 /** What the entry files of assembly/ export; addresses and sizes in bytes, counts in elements. */
@@ -29,14 +30,8 @@ export const CACHE_LINE = 64;
 const PAGE = 65536;
 
 /** Rejects with a `WebAssembly.CompileError` where the engine has no SIMD. */
-export async function instantiate(): Promise<Exports> {
-  const { instance } = await WebAssembly.instantiate(moduleBytes(), {});
-  return instance.exports as unknown as Exports;
-}
-
-/** The module travels inside the script, as a data: URL: no fetch that a content security policy could refuse. */
-function moduleBytes(): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(moduleUrl.slice(moduleUrl.indexOf(',') + 1)), (character) => character.charCodeAt(0));
+export function instantiate(): Promise<Exports> {
+  return instantiateInline<Exports>(moduleUrl);
 }
 
 /** Room for one call's work: addresses one after the other, each on a cache line. `bytes` is the memory, once all are reserved. */
