@@ -168,6 +168,11 @@ function findLogits(outputs: readonly ValueInfo[]): Signature['logits'] | null {
   return { name: found.name, type: found.type === 'float16' ? 'float16' : 'float32', vocabulary: typeof last === 'number' ? last : null };
 }
 
+/** How an input is filled whose name and type say what it is: ids, masks, positions, lengths, an empty cache; null for others. */
+export function knownFeed(input: ValueInfo): Feed | null {
+  return IDS.test(input.name.toLowerCase()) ? idsFeed(input) ?? otherFeed(input) : otherFeed(input);
+}
+
 function idsFeed(input: ValueInfo): Feed | null {
   return plainFeed(input, 'ids', INTEGER);
 }
