@@ -39,14 +39,16 @@ export const DEFAULT_SAMPLES = 8;
 const MOST_ELEMENTS = 2 ** 28;
 
 /**
- * All inputs of one sample.
+ * The inputs of one sample.
  * @param known Sizes of named dimensions that files have settled.
+ * @param wanted Which inputs to make; all when absent. Shapes are settled with the others in mind.
  * Errors: `inputs-unknown`, naming the input that cannot be made.
  */
-export function seededSample(inputs: readonly ValueInfo[], hints: InputHints, recipe: Recipe, sample: number, known?: KnownSizes): Result<Map<string, SeededInput>> {
+export function seededSample(inputs: readonly ValueInfo[], hints: InputHints, recipe: Recipe, sample: number, known?: KnownSizes, wanted?: ReadonlySet<string>): Result<Map<string, SeededInput>> {
   const { shapes } = resolveShapes(inputs, hints, recipe.free, known);
   const made = new Map<string, SeededInput>();
   for (const [place, input] of inputs.entries()) {
+    if (wanted && !wanted.has(input.name)) continue;
     const shape = shapes.get(input.name) ?? [];
     if (elements(shape) > MOST_ELEMENTS) return cannotMake(input, `a shape of [${shape.join(', ')}] is more than can be made up`);
     const one = fill(input, shape, shapes, hints, recipe, randomNumbers(recipe.seed, sample, place));
