@@ -16,7 +16,8 @@ import { writePieces, type Sink } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
 import type {
-  Drift, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, ModelSummary, Opened, Perplexity, Protocol, Report, Stage,
+  Drift, EngineError, EngineEvent, InputsUsed, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, ModelSummary, Opened, OutputDrift, Perplexity,
+  Progress, Protocol, Report, Result, Stage,
 } from './protocol.ts';
 import { formatLevel } from './schemes/level.ts';
 import type { Recipe } from './plan/recipe.ts';
@@ -82,6 +83,7 @@ interface LevelInHand {
   blob: Blob | null;
   perplexity: Perplexity | null;
   drift: Drift | null;
+  outputs: OutputDrift[] | null;
 }
 
 /** @param finish Ends the measurement early; the report is on what was measured until then. */
@@ -101,7 +103,7 @@ export async function compare(
   await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
   surroundings.pool?.dispose();
   stage('quantize');
-  const { protocol, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
+  const { protocol, inputs, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
   stage('measure');
 
   return {
@@ -111,6 +113,7 @@ export async function compare(
     backend: kernel.backend,
     levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
     seconds,
+    inputs,
     notes,
   };
 }
@@ -173,7 +176,7 @@ function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<strin
       continue;
     }
     bySpelling.set(spelling, {
-      keys: [key], id, settings, plan: planned, file: fileName(modelName, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null,
+      keys: [key], id, settings, plan: planned, file: fileName(modelName, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null, outputs: null,
     });
   }
   const levels = [...bySpelling.values()].sort((a, b) => Number(b.id === 'fp16') - Number(a.id === 'fp16'));
@@ -208,20 +211,55 @@ async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource
   }
 }
 
+/** What measuring found beside the figures of each level. */
+interface Measurement {
+  /** Null when perplexity was not measured. */
+  protocol: Protocol | null;
+  /** Null when output drift was not measured. */
+  inputs: InputsUsed | null;
+  notes: string[];
+}
+
+interface Measuring {
+  levels: LevelInHand[];
+  job: Job;
+  sorted: SortedFiles;
+  surroundings: Surroundings;
+  onEvent: (event: EngineEvent) => void;
+  signal: AbortSignal;
+  finish: AbortSignal | undefined;
+}
+
+/** Problems with a language model that another model does not have: its outputs can be compared all the same. */
+const NO_LANGUAGE_MODEL: readonly EngineError['code'][] = ['not-a-language-model', 'inputs-unknown'];
+
+/** Perplexity where there is a language model, a tokenizer and a text; output drift where one of them is missing. */
 async function measure(
   levels: LevelInHand[], job: Job, sorted: SortedFiles, model: ModelSummary,
   surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish: AbortSignal | undefined,
-): Promise<{ protocol: Protocol | null; notes: string[] }> {
+): Promise<Measurement> {
+  const measuring: Measuring = { levels, job, sorted, surroundings, onEvent, signal, finish };
   const missing = whyNotMeasured(sorted, model);
-  const [baseline, ...others] = levels;
-  if (missing || !baseline?.blob || !sorted.tokenizer || !sorted.text) {
-    if (missing) onEvent({ type: 'warning', error: missing });
-    return { protocol: null, notes: missing ? [`${missing.message} Only sizes were compared.`] : [] };
+  if (!missing) {
+    const measured = await measurePerplexity(measuring);
+    if (measured.ok) return measured.value;
+    onEvent({ type: 'warning', error: measured.error });
+    if (!NO_LANGUAGE_MODEL.includes(measured.error.code)) {
+      return { protocol: null, inputs: null, notes: [`${measured.error.message} ${measured.error.action} Only sizes were compared.`] };
+    }
+    return measureOutputs(measuring, measured.error);
   }
+  // A model of another kind is no mistake, unless everything for perplexity is there.
+  if (missing !== model.languageModelProblem || (sorted.tokenizer && sorted.text)) onEvent({ type: 'warning', error: missing });
+  return measureOutputs(measuring, missing);
+}
+
+async function measurePerplexity({ levels: [baseline, ...others], levels, job, sorted, surroundings, onEvent, signal, finish }: Measuring): Promise<Result<Measurement>> {
+  if (!baseline?.blob || !sorted.tokenizer || !sorted.text) return { ok: true, value: { protocol: null, inputs: null, notes: [] } };
   const byKey = new Map(levels.map((level) => [formatLevel(level), level]));
   const result = await surroundings.evaluator.evaluate({
     baseline: { key: formatLevel(baseline), model: baseline.blob },
-    levels: others.flatMap((level) => (level.blob ? [{ key: formatLevel(level), model: level.blob }] : [])),
+    levels: withModels(others),
     tokenizerJson: sorted.tokenizer.json,
     tokenizerConfig: sorted.tokenizerConfig,
     text: await sorted.text.text(),
@@ -239,10 +277,10 @@ async function measure(
   signal.throwIfAborted();
   if (!result.ok) {
     if (result.error.code === 'cancelled') throw failure(result.error);
-    onEvent({ type: 'warning', error: result.error });
-    return { protocol: null, notes: [`${result.error.message} ${result.error.action} Only sizes were compared.`] };
+    return result;
   }
   const notes = [...result.value.notes];
+  if (sorted.inputs.length > 0) notes.push(`${sorted.inputs.map(({ name }) => name).slice(0, 3).join(', ')}${sorted.inputs.length > 3 ? ' and more' : ''} had no use: a language model is measured on the text.`);
   for (const { key, perplexity, drift, problem } of result.value.levels) {
     const level = byKey.get(key);
     if (level) Object.assign(level, { perplexity, drift });
@@ -250,7 +288,41 @@ async function measure(
     onEvent({ type: 'warning', error: problem });
     notes.push(`${key}: ${problem.message}`);
   }
-  return { protocol: result.value.protocol, notes };
+  return { ok: true, value: { protocol: result.value.protocol, inputs: null, notes } };
+}
+
+/** @param reason Why perplexity was not measured. */
+async function measureOutputs({ levels: [baseline, ...others], levels, sorted, surroundings, onEvent, signal, finish }: Measuring, reason: EngineError): Promise<Measurement> {
+  const models = withModels(others);
+  if (!baseline?.blob || models.length === 0) return { protocol: null, inputs: null, notes: [`${reason.message} Only sizes were compared.`] };
+  const job = { baseline: { key: formatLevel(baseline), model: baseline.blob }, levels: models, files: sorted.inputs, threads: surroundings.threads };
+  const result = await surroundings.evaluator.compareOutputs(job, (event: Progress) => { onEvent(event); }, signal, finish);
+  signal.throwIfAborted();
+  if (!result.ok) {
+    if (result.error.code === 'cancelled') throw failure(result.error);
+    onEvent({ type: 'warning', error: result.error });
+    return { protocol: null, inputs: null, notes: [`${reason.message} ${result.error.message} ${result.error.action} Only sizes were compared.`] };
+  }
+  const { inputs } = result.value;
+  const notes = [`${reason.message} ${describeInputs(inputs)}`, ...result.value.notes];
+  for (const { key, outputs, problem } of result.value.levels) {
+    const level = levels.find((candidate) => formatLevel(candidate) === key);
+    if (level) level.outputs = outputs;
+    if (!problem) continue;
+    onEvent({ type: 'warning', error: problem });
+    notes.push(`${key}: ${problem.message}`);
+  }
+  return { protocol: null, inputs, notes };
+}
+
+function withModels(levels: readonly LevelInHand[]): { key: string; model: Blob }[] {
+  return levels.flatMap((level) => (level.blob ? [{ key: formatLevel(level), model: level.blob }] : []));
+}
+
+function describeInputs({ kind, samples, seed }: InputsUsed): string {
+  const count = `${samples} ${samples === 1 ? 'sample' : 'samples'}`;
+  return kind === 'files' ? `Outputs were compared instead, on ${count} from the files given.`
+    : `Outputs were compared instead, on ${count} of random inputs (seed ${seed ?? 0}), which real inputs may differ from.`;
 }
 
 function whyNotMeasured(sorted: SortedFiles, { languageModelProblem }: ModelSummary): EngineError | null {
@@ -260,12 +332,12 @@ function whyNotMeasured(sorted: SortedFiles, { languageModelProblem }: ModelSumm
   return null;
 }
 
-function levelReport({ id, settings, plan, file, perplexity, drift }: LevelInHand): LevelReport {
+function levelReport({ id, settings, plan, file, perplexity, drift, outputs }: LevelInHand): LevelReport {
   const { baseline, weights, head, tables, source } = SCHEMES[id].resolve(settings);
   return {
     id, level: formatLevel({ id, settings }), baseline,
     settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source } : {},
-    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, ledger: plan.ledger,
+    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, outputs, ledger: plan.ledger,
   };
 }
 

@@ -57,7 +57,7 @@ describe('samples', () => {
     ['a missing batch is added', ['batch', 2], [2], [1, [1, 2]]], ['what is no batch stays whole', ['rows', 2], [3, 2], [1, [3, 2]]],
   ])('%s', async (_, shape, dims, [samples, each]) => {
     const matched = await match([npy('x.npy', dims)], [input('x', 'float32', shape)]);
-    expect(matched).toMatchObject({ samples, inputs: { x: { tensors: Array.from({ length: samples }, () => [each, expect.anything()]) } } });
+    expect(matched).toMatchObject({ samples, inputs: { x: { tensors: Array.from({ length: samples }, (): unknown[] => [each, expect.anything()]) } } });
   });
 });
 

@@ -1,6 +1,6 @@
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { TensorProtoSchema } from 'onnx-buf';
+import { TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
 import { describe, expect, test } from 'vitest';
 import { matMulModel } from '../../../models/build.ts';
 import type { Result } from '../../protocol.ts';
@@ -73,7 +73,8 @@ describe('TensorProto', () => {
     ['raw bfloat16, widened', { dataType: 16, rawData: Uint8Array.of(0x80, 0x3f, 0, 0xc0) }, ['float32', Float32Array.of(1, -2)]],
   ])('%s', (_, init, expected) => {
     const bytes = proto({ name: 'x', dims: [2n], ...init });
-    expect(looksLikeTensor(bytes)).toBe(true);
+    expect(looksLikeTensor(bytes, bytes.length)).toBe(true);
+    expect(looksLikeTensor(bytes, bytes.length - 1)).toBe(false);
     const { tensor, tensorName } = unwrap(readTensorProto('input_0.pb', bytes));
     expect([tensor.type, tensor.data, tensor.dims, tensorName]).toEqual([...expected as unknown[], [2], 'x']);
   });
@@ -82,10 +83,13 @@ describe('TensorProto', () => {
     ['too few values', proto({ dims: [3n], dataType: 1, floatData: [1] }), /needs 3 values and holds 1/],
     ['a huge shape', proto({ dims: [2n ** 40n, 2n ** 40n], dataType: 1 }), /cannot be/], ['a negative shape', proto({ dims: [-1n], dataType: 1 }), /cannot be/],
     ['strings', proto({ dims: [1n], dataType: 8, stringData: [Uint8Array.of(65)] }), /elements of type string/],
-    ['external data', proto({ dims: [1n], dataType: 1, dataLocation: 1, externalData: [{ key: 'location', value: '../../etc/passwd' }] }), /values in another file/],
+    ['external data', proto({ dims: [1n], dataType: 1, dataLocation: TensorProto_DataLocation.EXTERNAL, externalData: [{ key: 'location', value: '../../etc/passwd' }] }), /values in another file/],
     ['out of range', proto({ dims: [1n], dataType: 2, int32Data: [300] }), /300, which is no uint8/], ['noise', Uint8Array.of(255, 255, 255), /is not a tensor/],
   ])('%s is refused', (_, bytes, message) => { expect(problem(readTensorProto('input_0.pb', bytes))).toMatch(message); });
-  test('a model is not taken for one', () => { expect(looksLikeTensor(matMulModel(Float32Array.of(1), 1, 1))).toBe(false); });
+  test('a model is not taken for one', () => {
+    const model = matMulModel(Float32Array.of(1), 1, 1);
+    expect(looksLikeTensor(model, model.length)).toBe(false);
+  });
 });
 
 describe('JSON', () => {
@@ -122,7 +126,7 @@ describe('conversion', () => {
 
 test('pixels: channels first and last, colour and grey, floats and bytes', () => {
   const rgba = Uint8Array.of(255, 0, 51, 255, 0, 255, 102, 0);
-  const at = (dims: number[], layout: 'NCHW' | 'NHWC', type = 'float32') => Array.from(imageTensor(rgba, { dims, layout, type }).data, (value) => Number(Number(value).toFixed(4)));
+  const at = (dims: number[], layout: 'NCHW' | 'NHWC', type = 'float32') => Array.from(imageTensor(rgba, { dims, layout, type }).data as Float32Array, (value) => Number(value.toFixed(4)));
   expect(at([1, 3, 1, 2], 'NCHW')).toEqual([1, 0, 0, 1, 0.2, 0.4]);
   expect(at([1, 1, 2, 3], 'NHWC')).toEqual([1, 0, 0.2, 0, 1, 0.4]);
   expect(at([1, 1, 2, 3], 'NHWC', 'uint8')).toEqual([255, 0, 51, 0, 255, 102]);

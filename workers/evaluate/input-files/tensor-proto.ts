@@ -12,22 +12,30 @@ const FIELDS: ReadonlyMap<number, readonly number[]> = new Map([
   [12, [2]], [13, [2]], [14, [0]], [16, [2]],
 ]);
 const DATA_TYPE = 2;
+const STRING = 8;
 
 /**
- * Whether a file begins as a TensorProto does: dimensions, then its element type, a number. In a model field 2 is the
- * producer's name. `head`: the first bytes, as many as there are up to a few hundred.
+ * Whether a file is laid out as a TensorProto: no field that is none of its own, none that runs past the end, and an
+ * element type, a number where a model has its producer's name.
+ * @param head The first bytes of the file, all of them when it is shorter. @param size Bytes of the whole file.
  */
-export function looksLikeTensor(head: Uint8Array): boolean {
+export function looksLikeTensor(head: Uint8Array, size: number): boolean {
+  let typeKnown = false;
   for (let at = 0; at < head.length;) {
     const tag = varint(head, at);
-    if (!tag || !FIELDS.get(Math.floor(tag.value / 8))?.includes(tag.value % 8)) return false;
+    if (!tag) break;
     const wireType = tag.value % 8;
+    if (!FIELDS.get(Math.floor(tag.value / 8))?.includes(wireType)) return false;
     const value = wireType === 0 || wireType === 2 ? varint(head, tag.next) : { value: 0, next: tag.next + (wireType === 1 ? 8 : 4) };
-    if (!value) return false;
-    if (tag.value === DATA_TYPE * 8) return elementType(value.value).bits > 0 || value.value === 8;
+    if (!value) break;
+    if (tag.value === DATA_TYPE * 8) {
+      typeKnown = elementType(value.value).bits > 0 || value.value === STRING;
+      if (!typeKnown) return false;
+    }
     at = wireType === 2 ? value.next + value.value : value.next;
+    if (at > size) return false;
   }
-  return false;
+  return typeKnown;
 }
 
 function varint(bytes: Uint8Array, at: number): { value: number; next: number } | null {
