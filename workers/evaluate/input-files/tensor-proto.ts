@@ -21,13 +21,15 @@ const STRING = 8;
  */
 export function looksLikeTensor(head: Uint8Array, size: number): boolean {
   let typeKnown = false;
+  // A tag and a number take at most twenty bytes: nearer to where the head ends, the rest may be beyond it.
+  const cut = (at: number) => size > head.length && head.length - at < 20;
   for (let at = 0; at < head.length;) {
     const tag = varint(head, at);
-    if (!tag) break;
+    if (!tag) return typeKnown && cut(at);
     const wireType = tag.value % 8;
     if (!FIELDS.get(Math.floor(tag.value / 8))?.includes(wireType)) return false;
     const value = wireType === 0 || wireType === 2 ? varint(head, tag.next) : { value: 0, next: tag.next + (wireType === 1 ? 8 : 4) };
-    if (!value) break;
+    if (!value) return typeKnown && cut(at);
     if (tag.value === DATA_TYPE * 8) {
       typeKnown = elementType(value.value).bits > 0 || value.value === STRING;
       if (!typeKnown) return false;
