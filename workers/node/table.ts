@@ -34,7 +34,8 @@ function outputLines(levels: Report['levels']): string[] {
 }
 
 function describeInputs({ kind, seed, samples, inputs, provider, threads }: InputsUsed): string {
-  const each = inputs.map(({ name, type, shape, from }) => `${name} ${type}[${shape.join(', ')}] (${from})`).join(', ');
+  // An empty cache says nothing, and a model has many.
+  const each = inputs.filter(({ shape }) => !shape.includes(0)).map(({ name, type, shape, from }) => `${name} ${type}[${shape.join(', ')}] (${from})`).join(', ');
   const what = kind === 'random' ? `random inputs, seed ${seed ?? 0}` : 'inputs from files';
   return `Against fp16 on ${samples} sample${samples === 1 ? '' : 's'} of ${what}: ${each}; ${provider} with ${threads} thread${threads === 1 ? '' : 's'}.`;
 }
