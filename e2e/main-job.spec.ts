@@ -193,13 +193,13 @@ for (const [place, x, y] of [['in the corner', 3, 3], ['in the middle', 0.5, 0.5
   });
 }
 
-test('without tokenizer and text the sizes are compared, and the page says what is missing', async ({ page }) => {
+test('without tokenizer and text the outputs are compared, and the page says what is missing', async ({ page }) => {
   await page.goto('/');
   await page.getByLabel('Choose files').setInputFiles([upload('tiny.onnx', TINY)]);
   await expect(compareButton(page)).toBeEnabled();
   await compareButton(page).click();
   await expect(page.getByRole('button', { name: 'Download int4', exact: true })).toBeEnabled({ timeout: 30_000 });
-  await expect(page.getByText(/Only sizes were compared/).first()).toBeVisible();
+  await expect(page.getByText(/There is no tokenizer, so perplexity was not measured/).first()).toBeVisible();
 });
 
 test.describe('bad input ends in a sentence, and the page lives on', () => {

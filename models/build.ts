@@ -140,3 +140,80 @@ export function byteTokenizer(): string {
     model: { type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false, vocab, merges: [] },
   });
 }
+
+export interface ImageModel {
+  /** Height and width the input states; free when null. The graph takes 32 × 32 only. */
+  size: 32 | null;
+  /** Samples at once; free when absent. */
+  batch?: number;
+}
+
+/**
+ * pixel_values [batch, 3, 32, 32] → scores [batch, 12]: a convolution, then two matrices as image models end in.
+ * Levels quantize the matrices; the convolution stays.
+ */
+export function imageModel({ size, batch }: ImageModel): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({
+    node: [
+      node('Conv', ['pixel_values', 'patch.weight'], ['patches'], { strides: [4, 4] }),
+      node('Relu', ['patches'], ['active']),
+      node('Flatten', ['active'], ['flat']),
+      node('MatMul', ['flat', 'hidden.weight'], ['h']),
+      node('Tanh', ['h'], ['t']),
+      node('MatMul', ['t', 'classifier.weight'], ['scores']),
+    ],
+    initializer: [
+      tensor('patch.weight', 'float32', [8, 3, 4, 4], randomValues(21, 8 * 3 * 16, 0.3)),
+      tensor('hidden.weight', 'float32', [512, 48], randomValues(22, 512 * 48, 0.2)),
+      tensor('classifier.weight', 'float32', [48, 12], randomValues(23, 48 * 12, 0.5)),
+    ],
+    input: [value('pixel_values', 'float32', [batch ?? 'batch', 3, size ?? 'height', size ?? 'width'])],
+    output: [value('scores', 'float32', [batch ?? 'batch', 12])],
+  })));
+}
+
+/** features [batch, 48] → embedding [batch, 32] and, by its largest of 16 scores, label int64 [batch]. */
+export function twoOutputModel(): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({
+    node: [
+      node('MatMul', ['features', 'up.weight'], ['u']),
+      node('Tanh', ['u'], ['t']),
+      node('MatMul', ['t', 'embedding.weight'], ['embedding']),
+      node('MatMul', ['embedding', 'labels.weight'], ['s']),
+      node('ArgMax', ['s'], ['label'], { axis: -1, keepdims: 0 }),
+    ],
+    initializer: [
+      tensor('up.weight', 'float32', [48, 64], randomValues(31, 48 * 64, 0.2)),
+      tensor('embedding.weight', 'float32', [64, 32], randomValues(32, 64 * 32, 0.2)),
+      tensor('labels.weight', 'float32', [32, 16], randomValues(33, 32 * 16, 0.5)),
+    ],
+    input: [value('features', 'float32', ['batch', 48])],
+    output: [value('embedding', 'float32', ['batch', 32]), value('label', 'int64', ['batch'])],
+  })));
+}
+
+/** input_ids, attention_mask, token_type_ids [batch, sequence] → last_hidden_state [batch, sequence, 32], as BERT's exports have them. */
+export function encoderModel(): Uint8Array<ArrayBuffer> {
+  const ids = (name: string) => value(name, 'int64', ['batch', 'sequence']);
+  return encode(model(graph({
+    node: [
+      node('Gather', ['words.weight', 'input_ids'], ['words']),
+      node('Gather', ['types.weight', 'token_type_ids'], ['types']),
+      node('Add', ['words', 'types'], ['embedded']),
+      node('Cast', ['attention_mask'], ['mask'], { to: CODES.float32 }),
+      node('Unsqueeze', ['mask', 'last'], ['column']),
+      node('Mul', ['embedded', 'column'], ['masked']),
+      node('ReduceMean', ['masked'], ['mean'], { axes: [1], keepdims: 1 }),
+      node('Add', ['masked', 'mean'], ['mixed']),
+      node('MatMul', ['mixed', 'out.weight'], ['last_hidden_state']),
+    ],
+    initializer: [
+      tensor('words.weight', 'float32', [60, 32], randomValues(41, 60 * 32)),
+      tensor('types.weight', 'float32', [2, 32], randomValues(42, 64)),
+      tensor('out.weight', 'float32', [32, 32], randomValues(43, 32 * 32, 0.3)),
+      tensor('last', 'int64', [1], [-1]),
+    ],
+    input: [ids('input_ids'), ids('attention_mask'), ids('token_type_ids')],
+    output: [value('last_hidden_state', 'float32', ['batch', 'sequence', 32])],
+  })));
+}

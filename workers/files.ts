@@ -3,19 +3,24 @@
  * perplexity) and tells what a person meant (a `.onnx` that holds something else deserves a sentence).
  */
 import { engineError } from './errors.ts';
+import { isImage } from './evaluate/input-files/image.ts';
+import { looksLikeInputs } from './evaluate/input-files/json-inputs.ts';
+import { isNpy } from './evaluate/input-files/npy.ts';
+import { looksLikeTensor } from './evaluate/input-files/tensor-proto.ts';
 import type { EngineError, FileKind, OpenedFile } from './protocol.ts';
 
-/** The newest file of each kind; a later drop replaces an earlier one. */
+/** The newest file of each kind, a later drop replaces an earlier one; of inputs all. */
 export interface SortedFiles {
   files: OpenedFile[];
   model: File | null;
   tokenizer: { file: File; json: string } | null;
   tokenizerConfig: string | null;
   text: File | null;
+  inputs: File[];
 }
 
 export async function sortFiles(files: readonly File[]): Promise<SortedFiles> {
-  const sorted: SortedFiles = { files: [], model: null, tokenizer: null, tokenizerConfig: null, text: null };
+  const sorted: SortedFiles = { files: [], model: null, tokenizer: null, tokenizerConfig: null, text: null, inputs: [] };
   for (const file of files) {
     const opened = await identify(file);
     sorted.files.push({ name: file.name, bytes: file.size, kind: opened.kind, ...(opened.problem ? { problem: opened.problem } : {}) });
@@ -25,6 +30,7 @@ export async function sortFiles(files: readonly File[]): Promise<SortedFiles> {
       case 'tokenizer': sorted.tokenizer = { file, json: opened.json }; break;
       case 'tokenizer-config': sorted.tokenizerConfig = opened.json; break;
       case 'text': if (!sorted.text || textRank(file.name) >= textRank(sorted.text.name)) sorted.text = file; break;
+      case 'input': sorted.inputs.push(file); break;
       case 'model-config': case 'external-data': case 'unknown': break;
     }
   }
@@ -65,15 +71,16 @@ async function identify(file: File): Promise<Identified> {
     } else if (meantAsModel) {
       return found('unknown', notOnnx(file.name, 'it holds JSON'));
     } else {
-      return found(kind, null, kind === 'unknown' ? '' : json);
+      return found(kind, null, kind === 'unknown' || kind === 'input' ? '' : json);
     }
   }
   if (text !== null) {
     if (meantAsModel) return found('unknown', notOnnx(file.name, /^\s*<(!doctype|html)/i.test(text) ? 'it holds a web page' : 'it holds text'));
     return found(textRank(file.name) > 0 ? 'text' : 'unknown');
   }
+  if (!meantAsModel && (isNpy(head) || isImage(head) || looksLikeTensor(head, file.size))) return found('input');
   if (looksLikeOnnx(head)) return found('onnx');
-  const format = knownFormat(head);
+  const format = knownFormat(file.name, head);
   if (meantAsModel) return found('unknown', notOnnx(file.name, format ? `it is ${format}` : 'its first bytes are something else'));
   if (format) return found('unknown', engineError('file-unknown', `${file.name} is ${format}; Nibble reads ONNX models.`, 'Export the model to ONNX, for example with Optimum, and drop that.'));
   if (/(\.onnx[._]data|\.data|\.bin|\.weights|\.pb)(_\d+)?$/i.test(file.name)) return found('external-data');
@@ -106,13 +113,14 @@ function jsonKind(json: string): FileKind | 'broken' {
   } catch {
     return 'broken';
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'unknown';
+  if (Array.isArray(value)) return looksLikeInputs(value) ? 'input' : 'unknown';
+  if (typeof value !== 'object' || value === null) return 'unknown';
   const has = (key: string) => Object.hasOwn(value, key);
   const model = Object.getOwnPropertyDescriptor(value, 'model')?.value as unknown;
   if (typeof model === 'object' && model !== null && (Object.hasOwn(model, 'vocab') || Object.hasOwn(model, 'merges'))) return 'tokenizer';
   if (has('tokenizer_class') || (has('model_max_length') && has('eos_token'))) return 'tokenizer-config';
   if (has('model_type') || has('architectures')) return 'model-config';
-  return 'unknown';
+  return looksLikeInputs(value) ? 'input' : 'unknown';
 }
 
 /** 0 for text that comes with models and is not meant to be evaluated on. */
@@ -149,9 +157,10 @@ function readVarint(bytes: Uint8Array, at: number): { value: number; next: numbe
   return null;
 }
 
-function knownFormat(head: Uint8Array): string | null {
+function knownFormat(name: string, head: Uint8Array): string | null {
   const ascii = (at: number, length: number) => String.fromCharCode(...head.subarray(at, at + length));
   if (ascii(0, 4) === 'GGUF') return 'a GGUF file';
+  if (ascii(0, 2) === 'PK' && /\.npz$/i.test(name)) return 'several arrays in one archive (save each with numpy.save)';
   if (ascii(0, 2) === 'PK') return 'a zip archive (PyTorch checkpoints are)';
   if (ascii(1, 3) === 'HDF') return 'an HDF5 file (Keras saves those)';
   if (head[0] === 0x1f && head[1] === 0x8b) return 'a gzip archive';

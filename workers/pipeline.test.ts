@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { byteTokenizer, encode, graph, matMulModel, model, node, randomValues, tensor, tinyLanguageModel, value } from '../models/build.ts';
+import { byteTokenizer, encode, graph, imageModel, matMulModel, model, node, randomValues, tensor, tinyLanguageModel, twoOutputModel, value } from '../models/build.ts';
 import { settle } from './errors.ts';
 import type { Evaluator } from './evaluate/evaluate.ts';
 import { createNodeEvaluator } from './evaluate/evaluator.node.ts';
@@ -59,6 +59,16 @@ function crossAttention(): Uint8Array<ArrayBuffer> {
   })));
 }
 
+/** Each position sees the mean of all, as in an encoder. */
+function maskedLanguageModel(): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({
+    node: [node('Gather', ['e', 'input_ids'], ['x']), node('ReduceMean', ['x'], ['m'], { axes: [1], keepdims: 1 }), node('Add', ['x', 'm'], ['s']), node('MatMul', ['s', 'w'], ['logits'])],
+    initializer: [tensor('e', 'float32', [256, 64], randomValues(1, 256 * 64)), tensor('w', 'float32', [64, 256], randomValues(2, 64 * 256))],
+    input: [value('input_ids', 'int64', ['batch', 'sequence'])],
+    output: [value('logits', 'float32', ['batch', 'sequence', 256])],
+  })));
+}
+
 describe('compare', () => {
   test('goes from files to a report, by way of events', async () => {
     const { report, events } = await run({});
@@ -101,19 +111,71 @@ describe('compare', () => {
   });
 
   test.each<[string, File[], string]>([
-    ['no tokenizer', [modelFile, textFile], 'no-tokenizer'],
-    ['no text', [modelFile, tokenizerFile], 'no-text'],
-    ['a model that is no language model', [new File([matMulModel(randomValues(1, 4096), 64, 64)], 'm.onnx'), tokenizerFile, textFile], 'not-a-language-model'],
-    ['a decoder that asks for what a text does not give', [new File([crossAttention()], 'd.onnx'), tokenizerFile, textFile], 'inputs-unknown'],
     ['a text that is too short', [modelFile, tokenizerFile, new File(['short'], 'text.txt')], 'text-too-short'],
     ['a tokenizer that does not fit', [new File([tinyLanguageModel({ vocabulary: 100, width: 64, hidden: 96, type: 'float32', tied: true })], 's.onnx'), tokenizerFile, textFile], 'tokenizer-mismatch'],
+    ['an input that does not fit', [new File([twoOutputModel()], 'two.onnx'), new File(['[[1, 2]]'], 'features.json')], 'input-invalid'],
   ])('%s: sizes are compared all the same', async (_, files, code) => {
     const { report, events } = await run({ files });
     if (!report.ok) throw new Error(report.error.message);
     expect(report.value.protocol).toBeNull();
-    expect(report.value.levels.map(({ bytes, perplexity }) => [bytes > 0, perplexity])).toEqual([[true, null], [true, null], [true, null]]);
+    expect(report.value.inputs).toBeNull();
+    expect(report.value.levels.map(({ bytes, perplexity, outputs }) => [bytes > 0, perplexity, outputs])).toEqual([[true, null, null], [true, null, null], [true, null, null]]);
     expect(events.flatMap((event) => (event.type === 'warning' ? event.error.code : []))).toEqual([code]);
-    expect(report.value.notes).toHaveLength(1);
+    expect(report.value.notes).toEqual([expect.stringMatching(/Only sizes were compared/)]);
+  });
+
+  test.each<[string, File[], string[]]>([
+    ['no tokenizer', [modelFile, textFile], ['no-tokenizer']],
+    ['no text', [modelFile, tokenizerFile], ['no-text']],
+    ['a model that is no language model', [new File([matMulModel(randomValues(1, 4096), 64, 64)], 'm.onnx')], []],
+    ['the same with tokenizer and text', [new File([matMulModel(randomValues(1, 4096), 64, 64)], 'm.onnx'), tokenizerFile, textFile], ['not-a-language-model']],
+    ['a decoder that asks for what a text does not give', [new File([crossAttention()], 'd.onnx'), tokenizerFile, textFile], ['inputs-unknown']],
+    ['an image model', [new File([imageModel({ size: 32 })], 'i.onnx')], []],
+  ])('%s: outputs are compared on random inputs, and that is said', async (_, files, codes) => {
+    const { report, events } = await run({ files });
+    if (!report.ok) throw new Error(report.error.message);
+    const { protocol, inputs, levels, notes } = report.value;
+    expect(protocol).toBeNull();
+    expect(inputs).toMatchObject({ kind: 'random', seed: 1, samples: 8, provider: 'wasm' });
+    const [fp16, int8, int4] = levels.map(({ outputs }) => outputs);
+    expect(fp16).toBeNull();
+    expect(int8?.[0]?.sqnr).toBeGreaterThan(20);
+    expect(int8?.[0]?.sqnr).toBeGreaterThan(int4?.[0]?.sqnr ?? Infinity);
+    expect(notes).toEqual([expect.stringMatching(/on 8 samples of random inputs \(seed 1\)/)]);
+    expect(events.flatMap((event) => (event.type === 'warning' ? event.error.code : []))).toEqual(codes);
+    expect(events.filter((event) => event.type === 'progress' && event.stage === 'measure').at(-1)).toMatchObject({ unit: 'runs', done: 24, total: 24 });
+  });
+
+  test('a language model is compared by its logits', async () => {
+    const { report } = await run({ files: [modelFile] });
+    expect(report.ok && report.value.levels[1]?.outputs).toEqual([expect.objectContaining({ output: 'logits', shape: [1, 16, 256], top1: expect.objectContaining({ value: expect.any(Number) }) })]);
+    expect(report.ok && report.value.inputs?.inputs).toEqual([{ name: 'input_ids', type: 'int64', shape: [1, 16], from: 'random whole numbers from 0 to 255' }]);
+  });
+
+  test('an encoder with logits for every token has no perplexity, and its outputs are compared', async () => {
+    const { report, events } = await run({ files: [new File([maskedLanguageModel()], 'mlm.onnx'), tokenizerFile, textFile], levels: [INT8] });
+    if (!report.ok) throw new Error(report.error.message);
+    expect(events.flatMap((event) => (event.type === 'warning' ? event.error.code : []))).toEqual(['not-a-language-model']);
+    expect(report.value.notes).toEqual([expect.stringMatching(/reads the whole text .* Outputs were compared instead/)]);
+    expect(report.value.levels[1]?.outputs?.[0]?.cosine).toBeGreaterThan(0.99);
+  });
+
+  test('dropped inputs are used, and told among the files', async () => {
+    const input = new File([JSON.stringify({ features: Array.from({ length: 3 }, (_, row) => Array.from(randomValues(row + 1, 48))) })], 'features.json');
+    const files = [new File([twoOutputModel()], 'two.onnx'), input];
+    expect((await open(files)).files.map(({ kind }) => kind)).toEqual(['onnx', 'input']);
+    const { report } = await run({ files });
+    if (!report.ok) throw new Error(report.error.message);
+    expect(report.value.inputs).toMatchObject({ kind: 'files', seed: null, samples: 3 });
+    expect(report.value.levels[2]?.outputs?.map(({ output }) => output)).toEqual(['embedding', 'label']);
+  });
+
+  test('finished early while outputs are compared', async () => {
+    const finish = new AbortController();
+    finish.abort();
+    const report = await compare({ files: [new File([twoOutputModel()], 'two.onnx')], levels: [INT8], maxTokens: null }, surroundings(), () => undefined, new AbortController().signal, finish.signal);
+    expect(report.inputs?.samples).toBe(1);
+    expect(report.notes.join()).toMatch(/Stopped early: 1 of 8 samples/);
   });
 
   test.each<[string, File[], string]>([

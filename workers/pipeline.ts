@@ -3,7 +3,6 @@
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
 import { engineError, fail, failure, toEngineError } from './errors.ts';
-import type { Evaluator } from './evaluate/evaluate.ts';
 import { openTokenizer } from './evaluate/tokenizer.ts';
 import { sortFiles, type SortedFiles } from './files.ts';
 import { hashContent, type ContentHash } from './hash.ts';
@@ -11,14 +10,12 @@ import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
 import { makeAhead } from './make-ahead.ts';
 import type { MakePool } from './make-pool.ts';
+import { measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
 import { scanModel } from './onnx/scan.ts';
 import { writePieces, type Sink } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
-import { planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
-import type {
-  Drift, DriftInWords, EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, LevelSettings, ModelSummary, Opened, Perplexity, Protocol,
-  Report, Stage,
-} from './protocol.ts';
+import { planLevel, preparePlan, roundedTensors, type PlanInput } from './plan/plan.ts';
+import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, Stage } from './protocol.ts';
 import { formatLevel } from './schemes/level.ts';
 import type { Recipe } from './plan/recipe.ts';
 import { SCHEMES } from './schemes/registry.ts';
@@ -27,15 +24,12 @@ import { summarize } from './summary.ts';
 import { estimateSecondsLeft } from './time-left.ts';
 
 /** What the surroundings provide: a tab or Node. */
-export interface Surroundings {
+export interface Surroundings extends MeasureSurroundings {
   kernel(): Promise<Kernel>;
   /** Kernel workers that take over from a WASM kernel, where there are threads. */
   pool?: MakePool;
   /** Where the file of a level goes. */
   sink(fileName: string, source: File): Promise<Sink>;
-  evaluator: Evaluator;
-  /** Threads for evaluation. */
-  threads: number;
 }
 
 /** Looks at dropped files without loading weights. */
@@ -73,18 +67,6 @@ export async function plan(files: readonly File[], levels: readonly LevelRequest
   });
 }
 
-interface LevelInHand {
-  /** Keys of the requests it answers; equal requests are done once. */
-  keys: string[];
-  id: LevelRequest['id'];
-  settings: LevelSettings;
-  plan: Plan;
-  file: string;
-  blob: Blob | null;
-  perplexity: Perplexity | null;
-  drift: Drift | null;
-}
-
 /** @param finish Ends the measurement early; the report is on what was measured until then. */
 export async function compare(
   job: Job, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish?: AbortSignal,
@@ -102,7 +84,7 @@ export async function compare(
   await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
   surroundings.pool?.dispose();
   stage('quantize');
-  const { protocol, words, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
+  const { protocol, words, inputs, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
   stage('measure');
 
   return {
@@ -113,6 +95,7 @@ export async function compare(
     levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
     seconds,
     ...(words && { words }),
+    inputs,
     notes,
   };
 }
@@ -175,7 +158,7 @@ function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<strin
       continue;
     }
     bySpelling.set(spelling, {
-      keys: [key], id, settings, plan: planned, file: fileName(modelName, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null,
+      keys: [key], id, settings, plan: planned, file: fileName(modelName, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null, outputs: null,
     });
   }
   const levels = [...bySpelling.values()].sort((a, b) => Number(b.id === 'fp16') - Number(a.id === 'fp16'));
@@ -210,65 +193,12 @@ async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource
   }
 }
 
-async function measure(
-  levels: LevelInHand[], job: Job, sorted: SortedFiles, model: ModelSummary,
-  surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish: AbortSignal | undefined,
-): Promise<{ protocol: Protocol | null; words: DriftInWords | null; notes: string[] }> {
-  const missing = whyNotMeasured(sorted, model);
-  const [baseline, ...others] = levels;
-  if (missing || !baseline?.blob || !sorted.tokenizer || !sorted.text) {
-    if (missing) onEvent({ type: 'warning', error: missing });
-    return { protocol: null, words: null, notes: missing ? [`${missing.message} Only sizes were compared.`] : [] };
-  }
-  const byKey = new Map(levels.map((level) => [formatLevel(level), level]));
-  const result = await surroundings.evaluator.evaluate({
-    baseline: { key: formatLevel(baseline), model: baseline.blob },
-    levels: others.flatMap((level) => (level.blob ? [{ key: formatLevel(level), model: level.blob }] : [])),
-    tokenizerJson: sorted.tokenizer.json,
-    tokenizerConfig: sorted.tokenizerConfig,
-    text: await sorted.text.text(),
-    textName: sorted.text.name,
-    maxTokens: job.maxTokens,
-    threads: surroundings.threads,
-    ...(job.protocol && { protocol: job.protocol }),
-    ...(job.extras?.words && { words: true }),
-  }, (event) => {
-    const keys = event.level === null ? [null] : byKey.get(event.level)?.keys ?? [];
-    for (const key of keys) {
-      if (event.type === 'progress') onEvent({ ...event, level: key });
-      else if (key !== null) onEvent({ ...event, level: key });
-    }
-  }, signal, finish);
-  signal.throwIfAborted();
-  if (!result.ok) {
-    if (result.error.code === 'cancelled') throw failure(result.error);
-    onEvent({ type: 'warning', error: result.error });
-    return { protocol: null, words: null, notes: [`${result.error.message} ${result.error.action} Only sizes were compared.`] };
-  }
-  const notes = [...result.value.notes];
-  for (const { key, perplexity, drift, problem } of result.value.levels) {
-    const level = byKey.get(key);
-    if (level) Object.assign(level, { perplexity, drift });
-    if (!problem) continue;
-    onEvent({ type: 'warning', error: problem });
-    notes.push(`${key}: ${problem.message}`);
-  }
-  return { protocol: result.value.protocol, words: result.value.words, notes };
-}
-
-function whyNotMeasured(sorted: SortedFiles, { languageModelProblem }: ModelSummary): EngineError | null {
-  if (languageModelProblem) return languageModelProblem;
-  if (!sorted.tokenizer) return engineError('no-tokenizer', 'There is no tokenizer, so perplexity was not measured.', 'Add the tokenizer.json that came with the model.');
-  if (!sorted.text) return engineError('no-text', 'There is no text, so perplexity was not measured.', 'Add a text file to measure on.');
-  return null;
-}
-
-function levelReport({ id, settings, plan, file, perplexity, drift }: LevelInHand): LevelReport {
+function levelReport({ id, settings, plan, file, perplexity, drift, outputs }: LevelInHand): LevelReport {
   const { baseline, weights, head, tables, source } = SCHEMES[id].resolve(settings);
   return {
     id, level: formatLevel({ id, settings }), baseline,
     settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source } : {},
-    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, ledger: plan.ledger,
+    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, outputs, ledger: plan.ledger,
   };
 }
 

@@ -50,6 +50,8 @@ export interface Capabilities {
 
 export type FileKind =
   | 'onnx' | 'tokenizer' | 'tokenizer-config' | 'model-config' | 'text'
+  /** An array, a tensor or an image to run a model on that is not a language model. */
+  | 'input'
   | 'external-data' | 'unknown';
 
 export interface OpenedFile {
@@ -245,9 +247,12 @@ export interface OutputDrift {
   maxError: number;
   /** RMS of the baseline's values, to read `maxError` by. */
   rms: number;
-  /** Of outputs that look like class scores. */
+  /** Of outputs that look like class scores: share of rows whose largest score is of the same class. */
   top1: Estimate | null;
+  /** Share of rows where the baseline's class is among the level's five largest; null with five classes or fewer. */
   top5: Estimate | null;
+  /** Of outputs of whole numbers or booleans, labels for instance: share of values that are the same. */
+  equal?: Estimate | null;
 }
 
 /** What a model that is not a language model was run on. */
@@ -366,7 +371,7 @@ export interface LevelReport {
   weightBytes: number;
   perplexity: Perplexity | null;
   drift: Drift | null;
-  /** Of models that are not language models, against the baseline; null for it and for language models. */
+  /** Of models whose perplexity was not measured, against the baseline; null for it and where perplexity was. */
   outputs?: OutputDrift[] | null;
   runtimeDrift?: RuntimeDrift | null;
   speed?: Speed[];
@@ -383,7 +388,7 @@ export interface Report {
   levels: LevelReport[];
   noiseFloor?: NoiseFloor | null;
   words?: DriftInWords | null;
-  /** Of models that are not language models. */
+  /** What output drift was measured on; null where it was not. */
   inputs?: InputsUsed | null;
   /** Nodes whose output goes beyond 65,504 in float32 and would overflow in fp16. */
   overflow?: { node: string; operator: string; tensor: string; largest: number }[] | null;
@@ -468,7 +473,7 @@ export type EngineErrorCode =
   | 'nothing-to-quantize' | 'already-quantized' | 'weights-not-finite'
   | 'level-unknown' | 'level-invalid' | 'usage'
   | 'no-tokenizer' | 'tokenizer-invalid' | 'tokenizer-mismatch'
-  | 'no-text' | 'text-too-short' | 'not-a-language-model' | 'inputs-unknown'
+  | 'no-text' | 'text-too-short' | 'not-a-language-model' | 'inputs-unknown' | 'input-invalid'
   | 'session-failed' | 'out-of-memory' | 'device-lost' | 'worker-crashed'
   | 'write-failed' | 'cancelled' | 'busy' | 'internal';
 

@@ -4,7 +4,7 @@ import type { EngineError, FileKind, Opened, OpenedFile } from '../../workers/pr
 /** Kinds of which there is one; a new one takes the place of the old. */
 const SINGLE: ReadonlySet<FileKind> = new Set(['onnx', 'tokenizer', 'tokenizer-config', 'model-config', 'text']);
 /** Parts of a model: another model does not inherit them, or its figures would be wrong without a word. */
-const OF_THE_MODEL: ReadonlySet<FileKind> = new Set(['onnx', 'tokenizer', 'tokenizer-config', 'model-config', 'external-data', 'unknown']);
+const OF_THE_MODEL: ReadonlySet<FileKind> = new Set(['onnx', 'tokenizer', 'tokenizer-config', 'model-config', 'input', 'external-data', 'unknown']);
 
 export interface Kept { file: File; kind: FileKind }
 

@@ -3,8 +3,9 @@
  * shrinks, and a run of the runtime cannot be interrupted, so ending the worker is how memory is given back and how
  * a measurement is cancelled.
  */
-import type { Result } from '../protocol.ts';
-import { connect, WORKER_CRASHED } from '../remote.ts';
+import type { Progress, Result } from '../protocol.ts';
+import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
+import type { OutputsOutcome } from './compare-outputs.ts';
 import { cancelled, failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
 import type { EvaluationEvent, EvaluationOutcome, Evaluator } from './evaluate.ts';
 import type { EvaluationWorker } from './evaluate.worker.ts';
@@ -17,28 +18,35 @@ const startWorker = (): Worker => new Worker(new URL('./evaluate.worker.ts', imp
  */
 export function createEvaluator(start: () => Worker = startWorker): Evaluator {
   return {
-    async evaluate(job, onEvent, signal, finish): Promise<Result<EvaluationOutcome>> {
-      if (signal?.aborted) return cancelled();
-      const worker = connect<EvaluationWorker>(start());
-      const stop = () => { worker.terminate(); };
-      // Asked for, not waited for: the measurement's own answer says how it ended.
-      const finishEarly = () => { void worker.call((api) => api.finish()).catch(() => undefined); };
-      signal?.addEventListener('abort', stop);
-      finish?.addEventListener('abort', finishEarly);
-      if (finish?.aborted) finishEarly();
-      try {
-        const outcome = await worker.callWithEvents<EvaluationEvent, Result<EvaluationOutcome>>(
-          onEvent, (api, port) => api.evaluate(job, port));
-        return signal?.aborted ? cancelled() : outcome;
-      } catch (thrown) {
-        return signal?.aborted ? cancelled() : crash(thrown);
-      } finally {
-        signal?.removeEventListener('abort', stop);
-        finish?.removeEventListener('abort', finishEarly);
-        stop();
-      }
-    },
+    evaluate: (job, onEvent, signal, finish) => inWorker(start, signal, finish, (worker) =>
+      worker.callWithEvents<EvaluationEvent, Result<EvaluationOutcome>>(onEvent, (api, port) => api.evaluate(job, port))),
+    compareOutputs: (job, onEvent, signal, finish) => inWorker(start, signal, finish, (worker) =>
+      worker.callWithEvents<Progress, Result<OutputsOutcome>>(onEvent, (api, port) => api.compareOutputs(job, port))),
   };
+}
+
+/** One measurement in a worker that is ended with it. */
+async function inWorker<T>(
+  start: () => Worker, signal: AbortSignal | undefined, finish: AbortSignal | undefined, measure: (worker: RemoteWorker<EvaluationWorker>) => Promise<Result<T>>,
+): Promise<Result<T>> {
+  if (signal?.aborted) return cancelled();
+  const worker = connect<EvaluationWorker>(start());
+  const stop = () => { worker.terminate(); };
+  // Asked for, not waited for: the measurement's own answer says how it ended.
+  const finishEarly = () => { void worker.call((api) => api.finish()).catch(() => undefined); };
+  signal?.addEventListener('abort', stop);
+  finish?.addEventListener('abort', finishEarly);
+  if (finish?.aborted) finishEarly();
+  try {
+    const outcome = await measure(worker);
+    return signal?.aborted ? cancelled() : outcome;
+  } catch (thrown) {
+    return signal?.aborted ? cancelled() : crash(thrown);
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    finish?.removeEventListener('abort', finishEarly);
+    stop();
+  }
 }
 
 function crash(thrown: unknown): Failure {

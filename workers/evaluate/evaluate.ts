@@ -6,6 +6,7 @@
 import type { Drift, DriftInWords, EngineError, Measured, NoiseFloor, Perplexity, Progress, Protocol, ProtocolRequest, Result } from '../protocol.ts';
 import { estimateSecondsLeft } from '../time-left.ts';
 import { collectWords, inWords, type CollectedWords } from './drift-in-words.ts';
+import type { OutputsJob, OutputsOutcome } from './compare-outputs.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
 import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
@@ -72,6 +73,8 @@ export interface Evaluator {
    * window in hand, one at least.
    */
   evaluate(job: EvaluationJob, onEvent: (event: EvaluationEvent) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<EvaluationOutcome>>;
+  /** The same for the outputs of models whose perplexity is not measured: samples where the other has windows. */
+  compareOutputs(job: OutputsJob, onEvent: (event: Progress) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<OutputsOutcome>>;
 }
 
 export const PROGRESS_EVERY_MS = 100;

@@ -1,6 +1,7 @@
 /** Entry of the evaluation worker. It holds the sessions and their heap, and is ended to give them back. */
-import type { Result } from '../protocol.ts';
+import type { Progress, Result } from '../protocol.ts';
 import { expose, reporting } from '../remote.ts';
+import { compareOutputs, type OutputsJob, type OutputsOutcome } from './compare-outputs.ts';
 import { evaluate, type EvaluationEvent, type EvaluationJob, type EvaluationOutcome } from './evaluate.ts';
 import { ort } from './runtime.ts';
 import { wasmRuntime } from './graph-session.ts';
@@ -10,6 +11,8 @@ import { languageModels } from './language-model.ts';
 export interface EvaluationWorker {
   /** Sends `EvaluationEvent`s through `port`. */
   evaluate(job: EvaluationJob, port: MessagePort): Promise<Result<EvaluationOutcome>>;
+  /** Sends `Progress` through `port`. */
+  compareOutputs(job: OutputsJob, port: MessagePort): Promise<Result<OutputsOutcome>>;
   /** Ends the measurement early; a worker makes but one. */
   finish(): void;
 }
@@ -19,6 +22,8 @@ const finish = new AbortController();
 const worker: EvaluationWorker = {
   evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, (report) =>
     evaluate(languageModels(wasmRuntime(ort, job.threads)), job, report, undefined, finish.signal)),
+  compareOutputs: (job, port) => reporting<Progress, Result<OutputsOutcome>>(port, (report) =>
+    compareOutputs(wasmRuntime(ort, job.threads), job, report, undefined, finish.signal)),
   finish() { finish.abort(); },
 };
 

@@ -1,9 +1,13 @@
 /** Measures in place, for Node: scripts, continuous integration, tests. */
 import * as ort from 'onnxruntime-web';
+import { compareOutputs } from './compare-outputs.ts';
 import { evaluate, type Evaluator } from './evaluate.ts';
 import { wasmRuntime } from './graph-session.ts';
 import { languageModels } from './language-model.ts';
 
 export function createNodeEvaluator(): Evaluator {
-  return { evaluate: (job, onEvent, signal, finish) => evaluate(languageModels(wasmRuntime(ort, job.threads)), job, onEvent, signal, finish) };
+  return {
+    evaluate: (job, onEvent, signal, finish) => evaluate(languageModels(wasmRuntime(ort, job.threads)), job, onEvent, signal, finish),
+    compareOutputs: (job, onEvent, signal, finish) => compareOutputs(wasmRuntime(ort, job.threads), job, onEvent, signal, finish),
+  };
 }

@@ -62,12 +62,12 @@ export function recogniseSignature(inputs: readonly ValueInfo[], outputs: readon
   const ids = findIds(inputs);
   if (!ids) {
     return failure('not-a-language-model', 'The model has no input for token ids, so it is not a language model that perplexity can be measured on.',
-      'Compare sizes only, or choose a text-generation model.', list(inputs));
+      'Drop inputs for it to compare its outputs on, or choose a text-generation model.', list(inputs));
   }
   const logits = findLogits(outputs);
   if (!logits) {
     return failure('not-a-language-model', 'The model has no output with logits, so it is not a language model that perplexity can be measured on.',
-      'Compare sizes only, or choose a model exported for text generation.', list(outputs));
+      'Drop inputs for it to compare its outputs on, or choose a model exported for text generation.', list(outputs));
   }
 
   const feeds: Feed[] = [];
@@ -166,6 +166,11 @@ function findLogits(outputs: readonly ValueInfo[]): Signature['logits'] | null {
   if (!found) return null;
   const last = found.shape?.at(-1);
   return { name: found.name, type: found.type === 'float16' ? 'float16' : 'float32', vocabulary: typeof last === 'number' ? last : null };
+}
+
+/** How an input is filled whose name and type say what it is: ids, masks, positions, lengths, an empty cache; null for others. */
+export function knownFeed(input: ValueInfo): Feed | null {
+  return IDS.test(input.name.toLowerCase()) ? idsFeed(input) ?? otherFeed(input) : otherFeed(input);
 }
 
 function idsFeed(input: ValueInfo): Feed | null {

@@ -9,6 +9,9 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
   --tokenizer FILE         tokenizer.json; tokenizer_config.json beside it is read too
   --tokenizer-config FILE  tokenizer_config.json, when it is somewhere else
   --text FILE              text to measure perplexity on
+  --input FILE             what to run a model on that is not a language model, may be repeated: .npy named
+                           as an input, input_0.pb of an ONNX test data set, JSON {"input": [[…]]}; random
+                           inputs are made up when there is none
   --level LEVEL            id[:key[=value],…], may be repeated (default: int8 and int4)
                              fp16
                              int8[:head=keep][,embedding[=tokens]][,source=original]
@@ -38,6 +41,7 @@ export interface Arguments {
   tokenizer: string | null;
   tokenizerConfig: string | null;
   text: string | null;
+  inputs: string[];
   levels: LevelRequest[];
   out: string | null;
   json: string | null;
@@ -59,6 +63,7 @@ export function readArguments(argv: readonly string[]): Parsed {
       args: [...argv], allowPositionals: true, strict: true,
       options: {
         'tokenizer': { type: 'string' }, 'tokenizer-config': { type: 'string' }, 'text': { type: 'string' },
+        'input': { type: 'string', multiple: true },
         'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'json': { type: 'string' },
         'protocol': { type: 'string' }, 'context': { type: 'string' }, 'stride': { type: 'string' },
         'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'words': { type: 'boolean' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
@@ -96,8 +101,8 @@ export function readArguments(argv: readonly string[]): Parsed {
     kind: 'compare',
     arguments: {
       model, levels, tokens, threads, protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined) ? null : protocol,
+      tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null, inputs: values.input ?? [],
       extras: { ...(values.words && { words: true }) },
-      tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null,
       out: values.out ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
     },
   };

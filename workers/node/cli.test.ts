@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { byteTokenizer, tinyLanguageModel } from '../../models/build.ts';
+import { byteTokenizer, randomValues, tinyLanguageModel, twoOutputModel } from '../../models/build.ts';
 import type { Report } from '../protocol.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -18,6 +18,8 @@ beforeAll(() => {
   writeFileSync(join(folder, 'short.txt'), 'short');
   writeFileSync(join(folder, 'pointer.onnx'), 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n');
   writeFileSync(join(folder, 'empty.onnx'), '');
+  writeFileSync(join(folder, 'two.onnx'), twoOutputModel());
+  writeFileSync(join(folder, 'features.json'), JSON.stringify({ features: [Array.from(randomValues(1, 48)), Array.from(randomValues(2, 48))] }));
 });
 afterAll(() => { rmSync(folder, { recursive: true }); });
 
@@ -53,6 +55,7 @@ describe('compare', () => {
     ['a Git LFS pointer', ['pointer.onnx'], 1, /Git LFS pointer/],
     ['a text too short', ['tiny.onnx', '--tokenizer', 'tokenizer.json', '--text', 'short.txt'], 1, /needs at least 64/],
     ['something that is no tokenizer', ['tiny.onnx', '--tokenizer', 'text.md', '--text', 'text.md'], 1, /text\.md is not a tokenizer\.json/],
+    ['an input that is none', ['two.onnx', '--input', 'text.md'], 1, /text\.md is nothing a model can be run on/],
     ['an unknown level', ['tiny.onnx', '--level', 'int3'], 2, /no level called "int3"/],
     ['an unknown option', ['tiny.onnx', '--fast'], 2, /--fast/],
   ])('%s: exit code and a sentence', (_, argv, code, message) => {
@@ -63,10 +66,21 @@ describe('compare', () => {
     expect(stdout).not.toMatch(/KL divergence/);
   });
 
-  test('without tokenizer and text sizes are compared, and that is said', () => {
-    const { status, stdout } = nibble('compare', 'tiny.onnx', '--quiet');
+  test('without tokenizer and text outputs are compared on random inputs, and that is said', () => {
+    const { status, stdout } = nibble('compare', 'tiny.onnx', '--quiet', '--level', 'int8');
     expect(status).toBe(0);
-    expect(stdout).toMatch(/Only sizes were compared/);
+    expect(stdout).toMatch(/There is no tokenizer.* random inputs/);
+    expect(stdout).toMatch(/int8 +logits \[1, 16, 256\] +0\.999\d+ +\d+\.\d+ dB/);
+  });
+
+  test('--input gives what the model is run on', () => {
+    const { status, stdout, stderr } = nibble('compare', 'two.onnx', '--input', 'features.json', '--json', 'two.json');
+    expect([status, stderr.includes('not a language model')]).toEqual([0, false]);
+    expect(stdout).toMatch(/Against fp16 on 2 samples of inputs from files: features float32\[1, 48\] \(features\.json\)/);
+    expect(stdout.match(/^int[48] +(embedding|label) /gm)).toEqual([expect.stringMatching(/^int8 +embedding /), expect.stringMatching(/^int8 +label /), expect.stringMatching(/^int4 +embedding /), expect.stringMatching(/^int4 +label /)]);
+    const report = JSON.parse(readFileSync(join(folder, 'two.json'), 'utf8')) as Report;
+    expect(report.inputs).toMatchObject({ kind: 'files', samples: 2 });
+    expect(report.levels[2]?.outputs?.[0]?.sqnr).toBeGreaterThan(10);
   });
 });
 

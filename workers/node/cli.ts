@@ -53,6 +53,12 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   }
   // What is given as text is text, whatever it is called.
   if (given.text !== null) files.push(new File([await openFile(given.text)], `${basename(given.text).replace(/\.txt$/i, '')}.txt`));
+  for (const path of given.inputs) {
+    const input = await openFile(path);
+    const { inputs, files: [opened] } = await sortFiles([input]);
+    if (inputs.length > 0) files.push(input);
+    else problems.push(opened?.problem ?? engineError('input-invalid', `${path} is nothing a model can be run on.`, 'Give a .npy file, a TensorProto (.pb) or JSON of numbers.'));
+  }
   const progress = given.quiet ? null : printProgress(process.stderr);
   const onEvent = (event: EngineEvent) => {
     if (event.type === 'warning') problems.push(event.error);

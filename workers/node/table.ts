@@ -1,8 +1,8 @@
 /** A report as a table for a terminal. */
-import type { Report } from '../protocol.ts';
+import type { Estimate, InputsUsed, Report } from '../protocol.ts';
 
-export function reportTable({ model, protocol, levels, notes }: Report): string {
-  const rows = [
+export function reportTable({ model, protocol, levels, inputs, notes }: Report): string {
+  const lines = align([
     ['level', 'bytes', 'weights', protocol?.unit === 'word' ? 'word perplexity' : 'perplexity', 'bits per byte', 'ratio', 'ln ratio', 'KL divergence', 'same top'],
     ...levels.map(({ level, bytes, weightBytes, perplexity, drift }) => [
       level, bytes.toLocaleString('en'), weightBytes.toLocaleString('en'),
@@ -13,15 +13,41 @@ export function reportTable({ model, protocol, levels, notes }: Report): string 
       drift ? `${drift.kld.mean.toFixed(6)} ± ${drift.kld.error.toFixed(6)}` : '',
       drift ? `${(drift.sameTop.value * 100).toFixed(2)} ± ${(drift.sameTop.error * 100).toFixed(2)} %` : '',
     ]),
-  ];
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const used = widths.map((_, column) => rows.slice(1).some((row) => row[column] !== ''));
-  const lines = rows.map((row) => row
-    .map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-    .filter((_, column) => used[column]).join('  ').trimEnd());
+  ]);
   const head = `${model.name}: ${model.bytes.toLocaleString('en')} bytes, ${model.parameters.toLocaleString('en')} parameters`;
   const measured = protocol
     ? `Measured by ${protocol.name}'s protocol: ${protocol.tokens.toLocaleString('en')} tokens scored in windows of ${protocol.context}${protocol.stride === undefined ? '' : ` every ${protocol.stride}`} of ${protocol.text}, ${protocol.provider} with ${protocol.threads} thread${protocol.threads === 1 ? '' : 's'}; drift is against fp16, errors are one standard error.`
     : null;
-  return `${[head, '', ...lines, '', ...(measured === null ? [] : [measured]), ...notes].join('\n').trimEnd()}\n`;
+  const drift = inputs ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.`] : [];
+  return `${[head, '', ...lines, '', ...drift, ...(measured === null ? [] : [measured]), ...notes].join('\n').trimEnd()}\n`;
+}
+
+/** A line for each output of each level. */
+function outputLines(levels: Report['levels']): string[] {
+  return align([
+    ['level', 'output', 'cosine', 'SQNR', 'largest error', 'RMS', 'top 1', 'top 5', 'equal'],
+    ...levels.flatMap(({ level, outputs }) => (outputs ?? []).map(({ output, shape, cosine, sqnr, maxError, rms, top1, top5, equal }) => [
+      level, `${output} [${shape.join(', ')}]`, cosine.toFixed(6), sqnr === null ? 'nothing differs' : `${sqnr.toFixed(2)} dB`,
+      maxError.toPrecision(4), rms.toPrecision(4), percent(top1), percent(top5), percent(equal ?? null),
+    ])),
+  ]);
+}
+
+function describeInputs({ kind, seed, samples, inputs, provider, threads }: InputsUsed): string {
+  // An empty cache says nothing, and a model has many.
+  const each = inputs.filter(({ shape }) => !shape.includes(0)).map(({ name, type, shape, from }) => `${name} ${type}[${shape.join(', ')}] (${from})`).join(', ');
+  const what = kind === 'random' ? `random inputs, seed ${seed ?? 0}` : 'inputs from files';
+  return `Against fp16 on ${samples} sample${samples === 1 ? '' : 's'} of ${what}: ${each}; ${provider} with ${threads} thread${threads === 1 ? '' : 's'}.`;
+}
+
+const percent = (share: Estimate | null): string => (share ? `${(share.value * 100).toFixed(2)} ± ${(share.error * 100).toFixed(2)} %` : '');
+
+/** Columns as wide as their widest cell, text on the left, numbers on the right; columns with a head only are left out. */
+function align(rows: readonly string[][]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const used = widths.map((_, column) => rows.slice(1).some((row) => row[column] !== ''));
+  const text = (column: number) => column === 0 || rows[0]?.[column] === 'output';
+  return rows.map((row) => row
+    .map((cell, column) => (text(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+    .filter((_, column) => used[column]).join('  ').trimEnd());
 }

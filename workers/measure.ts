@@ -1,0 +1,156 @@
+/**
+ * The part of a job after its files are written: perplexity where there is a language model, a tokenizer and a text,
+ * output drift where one of them is missing.
+ */
+import { engineError, failure } from './errors.ts';
+import type { Evaluator } from './evaluate/evaluate.ts';
+import type { SortedFiles } from './files.ts';
+import type { Plan } from './plan/plan.ts';
+import type {
+  Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, OutputDrift, Perplexity, Progress, Protocol, Result,
+} from './protocol.ts';
+import { formatLevel } from './schemes/level.ts';
+
+/** A level on its way through the job; what is measured is filled in. */
+export interface LevelInHand {
+  /** Keys of the requests it answers; equal requests are done once. */
+  keys: string[];
+  id: LevelRequest['id'];
+  settings: LevelSettings;
+  plan: Plan;
+  file: string;
+  blob: Blob | null;
+  perplexity: Perplexity | null;
+  drift: Drift | null;
+  outputs: OutputDrift[] | null;
+}
+
+/** What measuring found beside the figures of each level. */
+export interface Measurement {
+  /** Null when perplexity was not measured. */
+  protocol: Protocol | null;
+  words: DriftInWords | null;
+  /** Null when output drift was not measured. */
+  inputs: InputsUsed | null;
+  notes: string[];
+}
+
+/** What measuring needs of the surroundings. */
+export interface MeasureSurroundings {
+  evaluator: Evaluator;
+  /** Threads for evaluation. */
+  threads: number;
+}
+
+interface Measuring {
+  levels: LevelInHand[];
+  job: Job;
+  sorted: SortedFiles;
+  surroundings: MeasureSurroundings;
+  onEvent: (event: EngineEvent) => void;
+  signal: AbortSignal;
+  finish: AbortSignal | undefined;
+}
+
+/** Problems with a language model that another model does not have: its outputs can be compared all the same. */
+const NO_LANGUAGE_MODEL: readonly EngineError['code'][] = ['not-a-language-model', 'inputs-unknown'];
+
+/** Perplexity where there is a language model, a tokenizer and a text; output drift where one of them is missing. */
+export async function measure(
+  levels: LevelInHand[], job: Job, sorted: SortedFiles, model: ModelSummary,
+  surroundings: MeasureSurroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish: AbortSignal | undefined,
+): Promise<Measurement> {
+  const measuring: Measuring = { levels, job, sorted, surroundings, onEvent, signal, finish };
+  const missing = whyNotMeasured(sorted, model);
+  if (!missing) {
+    const measured = await measurePerplexity(measuring);
+    if (measured.ok) return measured.value;
+    onEvent({ type: 'warning', error: measured.error });
+    if (!NO_LANGUAGE_MODEL.includes(measured.error.code)) {
+      return { protocol: null, words: null, inputs: null, notes: [`${measured.error.message} ${measured.error.action} Only sizes were compared.`] };
+    }
+    return measureOutputs(measuring, measured.error);
+  }
+  // A model of another kind is no mistake, unless everything for perplexity is there.
+  if (missing !== model.languageModelProblem || (sorted.tokenizer && sorted.text)) onEvent({ type: 'warning', error: missing });
+  return measureOutputs(measuring, missing);
+}
+
+async function measurePerplexity({ levels: [baseline, ...others], levels, job, sorted, surroundings, onEvent, signal, finish }: Measuring): Promise<Result<Measurement>> {
+  if (!baseline?.blob || !sorted.tokenizer || !sorted.text) return { ok: true, value: { protocol: null, words: null, inputs: null, notes: [] } };
+  const byKey = new Map(levels.map((level) => [formatLevel(level), level]));
+  const result = await surroundings.evaluator.evaluate({
+    baseline: { key: formatLevel(baseline), model: baseline.blob },
+    levels: withModels(others),
+    tokenizerJson: sorted.tokenizer.json,
+    tokenizerConfig: sorted.tokenizerConfig,
+    text: await sorted.text.text(),
+    textName: sorted.text.name,
+    maxTokens: job.maxTokens,
+    threads: surroundings.threads,
+    ...(job.protocol && { protocol: job.protocol }),
+    ...(job.extras?.words && { words: true }),
+  }, (event) => {
+    const keys = event.level === null ? [null] : byKey.get(event.level)?.keys ?? [];
+    for (const key of keys) {
+      if (event.type === 'progress') onEvent({ ...event, level: key });
+      else if (key !== null) onEvent({ ...event, level: key });
+    }
+  }, signal, finish);
+  signal.throwIfAborted();
+  if (!result.ok) {
+    if (result.error.code === 'cancelled') throw failure(result.error);
+    return result;
+  }
+  const notes = [...result.value.notes];
+  if (sorted.inputs.length > 0) notes.push(`${sorted.inputs.map(({ name }) => name).slice(0, 3).join(', ')}${sorted.inputs.length > 3 ? ' and more' : ''} had no use: a language model is measured on the text.`);
+  for (const { key, perplexity, drift, problem } of result.value.levels) {
+    const level = byKey.get(key);
+    if (level) Object.assign(level, { perplexity, drift });
+    if (!problem) continue;
+    onEvent({ type: 'warning', error: problem });
+    notes.push(`${key}: ${problem.message}`);
+  }
+  return { ok: true, value: { protocol: result.value.protocol, words: result.value.words, inputs: null, notes } };
+}
+
+/** @param reason Why perplexity was not measured. */
+async function measureOutputs({ levels: [baseline, ...others], levels, sorted, surroundings, onEvent, signal, finish }: Measuring, reason: EngineError): Promise<Measurement> {
+  const models = withModels(others);
+  if (!baseline?.blob || models.length === 0) return { protocol: null, words: null, inputs: null, notes: [`${reason.message} Only sizes were compared.`] };
+  const job = { baseline: { key: formatLevel(baseline), model: baseline.blob }, levels: models, files: sorted.inputs, threads: surroundings.threads };
+  const result = await surroundings.evaluator.compareOutputs(job, (event: Progress) => { onEvent(event); }, signal, finish);
+  signal.throwIfAborted();
+  if (!result.ok) {
+    if (result.error.code === 'cancelled') throw failure(result.error);
+    onEvent({ type: 'warning', error: result.error });
+    return { protocol: null, words: null, inputs: null, notes: [`${reason.message} ${result.error.message} ${result.error.action} Only sizes were compared.`] };
+  }
+  const { inputs } = result.value;
+  const notes = [`${reason.message} ${describeInputs(inputs)}`, ...result.value.notes];
+  for (const { key, outputs, problem } of result.value.levels) {
+    const level = levels.find((candidate) => formatLevel(candidate) === key);
+    if (level) level.outputs = outputs;
+    if (!problem) continue;
+    onEvent({ type: 'warning', error: problem });
+    notes.push(`${key}: ${problem.message}`);
+  }
+  return { protocol: null, words: null, inputs, notes };
+}
+
+function withModels(levels: readonly LevelInHand[]): { key: string; model: Blob }[] {
+  return levels.flatMap((level) => (level.blob ? [{ key: formatLevel(level), model: level.blob }] : []));
+}
+
+function describeInputs({ kind, samples, seed }: InputsUsed): string {
+  const count = `${samples} ${samples === 1 ? 'sample' : 'samples'}`;
+  return kind === 'files' ? `Outputs were compared instead, on ${count} from the files given.`
+    : `Outputs were compared instead, on ${count} of random inputs (seed ${seed ?? 0}), which real inputs may differ from.`;
+}
+
+function whyNotMeasured(sorted: SortedFiles, { languageModelProblem }: ModelSummary): EngineError | null {
+  if (languageModelProblem) return languageModelProblem;
+  if (!sorted.tokenizer) return engineError('no-tokenizer', 'There is no tokenizer, so perplexity was not measured.', 'Add the tokenizer.json that came with the model.');
+  if (!sorted.text) return engineError('no-text', 'There is no text, so perplexity was not measured.', 'Add a text file to measure on.');
+  return null;
+}
