@@ -3,12 +3,16 @@
  * output drift where one of them is missing.
  */
 import { engineError, failure } from './errors.ts';
+import { notChecked, type Material } from './evaluate/check-runtimes.ts';
 import type { Evaluator } from './evaluate/evaluate.ts';
+import type { Reference } from './evaluate/noise-floor.ts';
 import type { SortedFiles } from './files.ts';
 import type { Plan } from './plan/plan.ts';
 import type {
-  Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, OutputDrift, Perplexity, Progress, Protocol, Result,
+  Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Report,
+  Result, RuntimeDrift,
 } from './protocol.ts';
+import { widenModel } from './onnx/widen.ts';
 import { formatLevel } from './schemes/level.ts';
 
 /** A level on its way through the job; what is measured is filled in. */
@@ -23,6 +27,7 @@ export interface LevelInHand {
   perplexity: Perplexity | null;
   drift: Drift | null;
   outputs: OutputDrift[] | null;
+  runtimeDrift: RuntimeDrift | null;
 }
 
 /** What measuring found beside the figures of each level. */
@@ -30,6 +35,7 @@ export interface Measurement {
   /** Null when perplexity was not measured. */
   protocol: Protocol | null;
   words: DriftInWords | null;
+  noiseFloor: NoiseFloor | null;
   /** Null when output drift was not measured. */
   inputs: InputsUsed | null;
   notes: string[];
@@ -46,6 +52,7 @@ interface Measuring {
   levels: LevelInHand[];
   job: Job;
   sorted: SortedFiles;
+  model: ModelSummary;
   surroundings: MeasureSurroundings;
   onEvent: (event: EngineEvent) => void;
   signal: AbortSignal;
@@ -60,14 +67,14 @@ export async function measure(
   levels: LevelInHand[], job: Job, sorted: SortedFiles, model: ModelSummary,
   surroundings: MeasureSurroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish: AbortSignal | undefined,
 ): Promise<Measurement> {
-  const measuring: Measuring = { levels, job, sorted, surroundings, onEvent, signal, finish };
+  const measuring: Measuring = { levels, job, sorted, model, surroundings, onEvent, signal, finish };
   const missing = whyNotMeasured(sorted, model);
   if (!missing) {
     const measured = await measurePerplexity(measuring);
     if (measured.ok) return measured.value;
     onEvent({ type: 'warning', error: measured.error });
     if (!NO_LANGUAGE_MODEL.includes(measured.error.code)) {
-      return { protocol: null, words: null, inputs: null, notes: [`${measured.error.message} ${measured.error.action} Only sizes were compared.`] };
+      return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${measured.error.message} ${measured.error.action} Only sizes were compared.`] };
     }
     return measureOutputs(measuring, measured.error);
   }
@@ -76,9 +83,10 @@ export async function measure(
   return measureOutputs(measuring, missing);
 }
 
-async function measurePerplexity({ levels: [baseline, ...others], levels, job, sorted, surroundings, onEvent, signal, finish }: Measuring): Promise<Result<Measurement>> {
-  if (!baseline?.blob || !sorted.tokenizer || !sorted.text) return { ok: true, value: { protocol: null, words: null, inputs: null, notes: [] } };
+async function measurePerplexity({ levels: [baseline, ...others], levels, job, sorted, model, surroundings, onEvent, signal, finish }: Measuring): Promise<Result<Measurement>> {
+  if (!baseline?.blob || !sorted.tokenizer || !sorted.text) return { ok: true, value: { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [] } };
   const byKey = new Map(levels.map((level) => [formatLevel(level), level]));
+  const reference = job.extras?.noiseFloor ? await inFloat32(sorted, model, baseline.blob) : null;
   const result = await surroundings.evaluator.evaluate({
     baseline: { key: formatLevel(baseline), model: baseline.blob },
     levels: withModels(others),
@@ -90,6 +98,8 @@ async function measurePerplexity({ levels: [baseline, ...others], levels, job, s
     threads: surroundings.threads,
     ...(job.protocol && { protocol: job.protocol }),
     ...(job.extras?.words && { words: true }),
+    ...(job.provider && { provider: job.provider }),
+    ...(reference && { reference }),
   }, (event) => {
     const keys = event.level === null ? [null] : byKey.get(event.level)?.keys ?? [];
     for (const key of keys) {
@@ -111,20 +121,20 @@ async function measurePerplexity({ levels: [baseline, ...others], levels, job, s
     onEvent({ type: 'warning', error: problem });
     notes.push(`${key}: ${problem.message}`);
   }
-  return { ok: true, value: { protocol: result.value.protocol, words: result.value.words, inputs: null, notes } };
+  return { ok: true, value: { protocol: result.value.protocol, words: result.value.words, noiseFloor: result.value.noiseFloor, inputs: null, notes } };
 }
 
 /** @param reason Why perplexity was not measured. */
-async function measureOutputs({ levels: [baseline, ...others], levels, sorted, surroundings, onEvent, signal, finish }: Measuring, reason: EngineError): Promise<Measurement> {
+async function measureOutputs({ levels: [baseline, ...others], levels, job, sorted, surroundings, onEvent, signal, finish }: Measuring, reason: EngineError): Promise<Measurement> {
   const models = withModels(others);
-  if (!baseline?.blob || models.length === 0) return { protocol: null, words: null, inputs: null, notes: [`${reason.message} Only sizes were compared.`] };
-  const job = { baseline: { key: formatLevel(baseline), model: baseline.blob }, levels: models, files: sorted.inputs, threads: surroundings.threads };
-  const result = await surroundings.evaluator.compareOutputs(job, (event: Progress) => { onEvent(event); }, signal, finish);
+  if (!baseline?.blob || models.length === 0) return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${reason.message} Only sizes were compared.`] };
+  const comparison = { baseline: { key: formatLevel(baseline), model: baseline.blob }, levels: models, files: sorted.inputs, threads: surroundings.threads, ...(job.provider && { provider: job.provider }) };
+  const result = await surroundings.evaluator.compareOutputs(comparison, (event: Progress) => { onEvent(event); }, signal, finish);
   signal.throwIfAborted();
   if (!result.ok) {
     if (result.error.code === 'cancelled') throw failure(result.error);
     onEvent({ type: 'warning', error: result.error });
-    return { protocol: null, words: null, inputs: null, notes: [`${reason.message} ${result.error.message} ${result.error.action} Only sizes were compared.`] };
+    return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${reason.message} ${result.error.message} ${result.error.action} Only sizes were compared.`] };
   }
   const { inputs } = result.value;
   const notes = [`${reason.message} ${describeInputs(inputs)}`, ...result.value.notes];
@@ -135,7 +145,7 @@ async function measureOutputs({ levels: [baseline, ...others], levels, sorted, s
     onEvent({ type: 'warning', error: problem });
     notes.push(`${key}: ${problem.message}`);
   }
-  return { protocol: null, words: null, inputs, notes };
+  return { protocol: null, words: null, noiseFloor: null, inputs, notes };
 }
 
 function withModels(levels: readonly LevelInHand[]): { key: string; model: Blob }[] {
@@ -153,4 +163,57 @@ function whyNotMeasured(sorted: SortedFiles, { languageModelProblem }: ModelSumm
   if (!sorted.tokenizer) return engineError('no-tokenizer', 'There is no tokenizer, so perplexity was not measured.', 'Add the tokenizer.json that came with the model.');
   if (!sorted.text) return engineError('no-text', 'There is no text, so perplexity was not measured.', 'Add a text file to measure on.');
   return null;
+}
+
+/** The model in float32: the file itself where its weights were rounded for the baseline, else the baseline widened. */
+async function inFloat32(sorted: SortedFiles, model: ModelSummary, baseline: Blob): Promise<Reference | null> {
+  if (model.baseline === 'rounded-to-fp16') return sorted.model && { kind: 'original', model: sorted.model };
+  const widened = await widenModel(baseline).catch(() => null);
+  return widened && { kind: 'widened', model: widened };
+}
+
+/** What the checks found, beside the runtime drift of each level. */
+export interface Checks {
+  overflow: NonNullable<Report['overflow']> | null;
+  notes: string[];
+}
+
+/** What follows the figures: runtime drift where there is WebGPU, and activations that fp16 cannot hold. */
+export async function check(
+  levels: LevelInHand[], job: Job, sorted: SortedFiles, model: ModelSummary, measured: Measurement,
+  surroundings: MeasureSurroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal,
+): Promise<Checks> {
+  const checks: Checks = { overflow: null, notes: [] };
+  const [baseline] = levels;
+  const material = await materialOf(job, sorted, measured);
+  if (!baseline?.blob || !material) return checks;
+  const { evaluator, threads } = surroundings;
+  if (job.extras?.noiseFloor) {
+    const reference = await inFloat32(sorted, model, baseline.blob);
+    const overflow = reference && await evaluator.checkOverflow({ model: reference.model, material, threads }, signal);
+    signal.throwIfAborted();
+    if (overflow?.ok) checks.overflow = overflow.value.overflow;
+    else if (overflow) checks.notes.push(notChecked('Whether activations overflow fp16', overflow.error));
+  }
+  if (job.extras?.runtimeDrift && evaluator.checkRuntimes) {
+    const models = levels.flatMap((level) => (level.blob ? [{ key: formatLevel(level), model: level.blob, kld: level.drift?.kld.mean ?? null, outputs: level.outputs }] : []));
+    const checked = await evaluator.checkRuntimes({ models, material, threads }, (event: Progress) => {
+      for (const key of levels.find((level) => formatLevel(level) === event.level)?.keys ?? [null]) onEvent({ ...event, level: key });
+    }, signal);
+    signal.throwIfAborted();
+    if (!checked.ok) checks.notes.push(notChecked('Runtime drift', checked.error));
+    else for (const { key, runtimeDrift } of checked.value.levels) {
+      const level = levels.find((candidate) => formatLevel(candidate) === key);
+      if (level) level.runtimeDrift = runtimeDrift;
+    }
+  }
+  return checks;
+}
+
+/** What the figures were measured on; null when there were none. */
+async function materialOf(job: Job, { tokenizer, tokenizerConfig, text, inputs }: SortedFiles, { protocol, inputs: used }: Measurement): Promise<Material | null> {
+  if (protocol && tokenizer && text) {
+    return { kind: 'text', tokenizerJson: tokenizer.json, tokenizerConfig, text: await text.text(), maxTokens: job.maxTokens, ...(job.protocol && { protocol: job.protocol }) };
+  }
+  return used ? { kind: 'inputs', files: inputs } : null;
 }

@@ -10,7 +10,7 @@ import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
 import { makeAhead } from './make-ahead.ts';
 import type { MakePool } from './make-pool.ts';
-import { measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
+import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
 import { scanModel } from './onnx/scan.ts';
 import { writePieces, type Sink } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
@@ -84,19 +84,23 @@ export async function compare(
   await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
   surroundings.pool?.dispose();
   stage('quantize');
-  const { protocol, words, inputs, notes } = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
+  const measured = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
   stage('measure');
+  const checked = await check(levels, job, sorted, model, measured, surroundings, onEvent, signal);
+  stage('check');
 
   return {
     schema: 'nibble.report/1',
     model: { name: file.name, sha256: hash.sha256, fingerprint: hash.fingerprint, bytes: file.size, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
-    protocol,
+    protocol: measured.protocol,
     backend: kernel.backend,
     levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
     seconds,
-    ...(words && { words }),
-    inputs,
-    notes,
+    noiseFloor: measured.noiseFloor,
+    ...(measured.words && { words: measured.words }),
+    inputs: measured.inputs,
+    overflow: checked.overflow,
+    notes: [...measured.notes, ...checked.notes],
   };
 }
 
@@ -158,7 +162,7 @@ function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<strin
       continue;
     }
     bySpelling.set(spelling, {
-      keys: [key], id, settings, plan: planned, file: fileName(modelName, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null, outputs: null,
+      keys: [key], id, settings, plan: planned, file: fileName(modelName, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null, outputs: null, runtimeDrift: null,
     });
   }
   const levels = [...bySpelling.values()].sort((a, b) => Number(b.id === 'fp16') - Number(a.id === 'fp16'));
@@ -193,12 +197,12 @@ async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource
   }
 }
 
-function levelReport({ id, settings, plan, file, perplexity, drift, outputs }: LevelInHand): LevelReport {
+function levelReport({ id, settings, plan, file, perplexity, drift, outputs, runtimeDrift }: LevelInHand): LevelReport {
   const { baseline, weights, head, tables, source } = SCHEMES[id].resolve(settings);
   return {
     id, level: formatLevel({ id, settings }), baseline,
     settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source } : {},
-    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, outputs, ledger: plan.ledger,
+    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ledger: plan.ledger,
   };
 }
 

@@ -137,6 +137,8 @@ export interface Job {
   protocol?: ProtocolRequest;
   /** What is measured beside quantization drift; nothing when absent. */
   extras?: Extras;
+  /** Where levels are measured; `faster` tries both for a moment. WASM when absent, or where there is no WebGPU. */
+  provider?: Provider | 'faster';
 }
 
 /** Measurements that take time of their own. Each is a bounded sample, and says how large. */

@@ -5,6 +5,7 @@
  */
 import type { Progress, Result } from '../protocol.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
+import type { OverflowOutcome, RuntimesOutcome } from './check-runtimes.ts';
 import type { OutputsOutcome } from './compare-outputs.ts';
 import { cancelled, failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
 import type { EvaluationEvent, EvaluationOutcome, Evaluator } from './evaluate.ts';
@@ -22,6 +23,10 @@ export function createEvaluator(start: () => Worker = startWorker): Evaluator {
       worker.callWithEvents<EvaluationEvent, Result<EvaluationOutcome>>(onEvent, (api, port) => api.evaluate(job, port))),
     compareOutputs: (job, onEvent, signal, finish) => inWorker(start, signal, finish, (worker) =>
       worker.callWithEvents<Progress, Result<OutputsOutcome>>(onEvent, (api, port) => api.compareOutputs(job, port))),
+    checkOverflow: (job, signal) => inWorker(start, signal, undefined, (worker) =>
+      worker.call<Result<OverflowOutcome>>((api) => api.checkOverflow(job))),
+    checkRuntimes: (job, onEvent, signal) => inWorker(start, signal, undefined, (worker) =>
+      worker.callWithEvents<Progress, Result<RuntimesOutcome>>(onEvent, (api, port) => api.checkRuntimes(job, port))),
   };
 }
 

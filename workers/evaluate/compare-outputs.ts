@@ -3,7 +3,7 @@
  * that are not language models, and for language models without a text. A sample goes through the baseline once and
  * through every level, and is forgotten; where memory does not hold all sessions, the levels are taken in groups.
  */
-import type { EngineError, InputsUsed, OutputDrift, Progress, Result } from '../protocol.ts';
+import type { EngineError, InputsUsed, OutputDrift, Progress, Provider, Result } from '../protocol.ts';
 import { estimateSecondsLeft } from '../time-left.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
 import type { GraphRuntime, GraphSession } from './graph-session.ts';
@@ -26,6 +26,8 @@ export interface OutputsJob {
   samples?: number;
   /** Threads of the WASM provider. */
   threads: number;
+  /** As of an `EvaluationJob`; `faster` is WASM, since there is no telling before the inputs are known. */
+  provider?: Provider | 'faster';
 }
 
 export interface ComparedLevel {

@@ -3,9 +3,10 @@
  * the baseline once and then through every level, and is forgotten. Where the heap does not hold all sessions at
  * once, the levels are taken in smaller groups and the baseline runs again for each.
  */
-import type { Drift, DriftInWords, EngineError, Measured, NoiseFloor, Perplexity, Progress, Protocol, ProtocolRequest, Result } from '../protocol.ts';
+import type { Drift, DriftInWords, EngineError, Measured, NoiseFloor, Perplexity, Progress, Protocol, ProtocolRequest, Provider, Result } from '../protocol.ts';
 import { estimateSecondsLeft } from '../time-left.ts';
 import { collectWords, inWords, type CollectedWords } from './drift-in-words.ts';
+import type { OverflowJob, OverflowOutcome, RuntimesJob, RuntimesOutcome } from './check-runtimes.ts';
 import type { OutputsJob, OutputsOutcome } from './compare-outputs.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
 import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
@@ -38,6 +39,8 @@ export interface EvaluationJob {
   protocol?: ProtocolRequest;
   /** The baseline in float32, for the noise floor. */
   reference?: Reference;
+  /** The provider to run on; `faster` tries the baseline on both for a moment. WASM when absent. */
+  provider?: Provider | 'faster';
   /** Whether to tell where the drift is, in words. */
   words?: boolean;
 }
@@ -75,6 +78,10 @@ export interface Evaluator {
   evaluate(job: EvaluationJob, onEvent: (event: EvaluationEvent) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<EvaluationOutcome>>;
   /** The same for the outputs of models whose perplexity is not measured: samples where the other has windows. */
   compareOutputs(job: OutputsJob, onEvent: (event: Progress) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<OutputsOutcome>>;
+  /** Whether activations in float32 go beyond fp16. */
+  checkOverflow(job: OverflowJob, signal?: AbortSignal): Promise<Result<OverflowOutcome>>;
+  /** Each model on WebGPU against WASM; absent where there can be no WebGPU. */
+  checkRuntimes?(job: RuntimesJob, onEvent: (event: Progress) => void, signal?: AbortSignal): Promise<Result<RuntimesOutcome>>;
 }
 
 export const PROGRESS_EVERY_MS = 100;

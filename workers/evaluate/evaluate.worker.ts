@@ -1,11 +1,14 @@
 /** Entry of the evaluation worker. It holds the sessions and their heap, and is ended to give them back. */
-import type { Progress, Result } from '../protocol.ts';
+import type { Progress, Provider, Result } from '../protocol.ts';
+import { findAdapter } from '../kernels/webgpu/adapter.ts';
 import { expose, reporting } from '../remote.ts';
+import { checkOverflow, checkRuntimes, type OverflowJob, type OverflowOutcome, type RuntimesJob, type RuntimesOutcome } from './check-runtimes.ts';
+import { fasterProvider } from './choose-provider.ts';
 import { compareOutputs, type OutputsJob, type OutputsOutcome } from './compare-outputs.ts';
 import { evaluate, type EvaluationEvent, type EvaluationJob, type EvaluationOutcome } from './evaluate.ts';
-import { ort } from './runtime.ts';
-import { wasmRuntime } from './graph-session.ts';
+import type { GraphRuntime } from './graph-session.ts';
 import { languageModels } from './language-model.ts';
+import { openProvider } from './providers.ts';
 
 /** What the worker answers to. */
 export interface EvaluationWorker {
@@ -13,17 +16,47 @@ export interface EvaluationWorker {
   evaluate(job: EvaluationJob, port: MessagePort): Promise<Result<EvaluationOutcome>>;
   /** Sends `Progress` through `port`. */
   compareOutputs(job: OutputsJob, port: MessagePort): Promise<Result<OutputsOutcome>>;
+  checkOverflow(job: OverflowJob): Promise<Result<OverflowOutcome>>;
+  /** Sends `Progress` through `port`. */
+  checkRuntimes(job: RuntimesJob, port: MessagePort): Promise<Result<RuntimesOutcome>>;
   /** Ends the measurement early; a worker makes but one. */
   finish(): void;
 }
 
 const finish = new AbortController();
 
+/** WASM where WebGPU was asked for and is not there: a report says what it was measured on. */
+async function runtimeFor(provider: Provider | 'faster', threads: number, baseline: Blob | null): Promise<Result<GraphRuntime>> {
+  const wasm = await openProvider('wasm', threads);
+  if (!wasm.ok || provider === 'wasm') return wasm;
+  const adapter = await findAdapter((navigator as { gpu?: GPU }).gpu);
+  if (!adapter.ok || (provider === 'faster' && (adapter.facts.softwareAdapter || !baseline))) return wasm;
+  const webgpu = await openProvider('webgpu', threads);
+  if (!webgpu.ok || provider === 'webgpu' || !baseline) return webgpu.ok ? webgpu : wasm;
+  return { ok: true, value: (await fasterProvider(baseline, [{ runtime: wasm.value }, { runtime: webgpu.value }])).runtime };
+}
+
 const worker: EvaluationWorker = {
-  evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, (report) =>
-    evaluate(languageModels(wasmRuntime(ort, job.threads)), job, report, undefined, finish.signal)),
-  compareOutputs: (job, port) => reporting<Progress, Result<OutputsOutcome>>(port, (report) =>
-    compareOutputs(wasmRuntime(ort, job.threads), job, report, undefined, finish.signal)),
+  evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, async (report) => {
+    const runtime = await runtimeFor(job.provider ?? 'wasm', job.threads, job.baseline.model);
+    return runtime.ok ? evaluate(languageModels(runtime.value), job, report, undefined, finish.signal) : runtime;
+  }),
+  compareOutputs: (job, port) => reporting<Progress, Result<OutputsOutcome>>(port, async (report) => {
+    const runtime = await runtimeFor(job.provider ?? 'wasm', job.threads, null);
+    return runtime.ok ? compareOutputs(runtime.value, job, report, undefined, finish.signal) : runtime;
+  }),
+  async checkOverflow(job) {
+    const runtime = await openProvider('wasm', job.threads);
+    return runtime.ok ? checkOverflow(job, runtime.value) : runtime;
+  },
+  checkRuntimes: (job, port) => reporting<Progress, Result<RuntimesOutcome>>(port, async (report) => {
+    const adapter = await findAdapter((navigator as { gpu?: GPU }).gpu);
+    if (!adapter.ok) return { ok: true, value: { levels: [] } };
+    const [wasm, webgpu] = [await openProvider('wasm', job.threads), await openProvider('webgpu', job.threads)];
+    if (!wasm.ok) return wasm;
+    if (!webgpu.ok) return webgpu;
+    return checkRuntimes(job, webgpu.value, wasm.value, report);
+  }),
   finish() { finish.abort(); },
 };
 

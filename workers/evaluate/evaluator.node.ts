@@ -1,5 +1,6 @@
 /** Measures in place, for Node: scripts, continuous integration, tests. */
 import * as ort from 'onnxruntime-web';
+import { checkOverflow } from './check-runtimes.ts';
 import { compareOutputs } from './compare-outputs.ts';
 import { evaluate, type Evaluator } from './evaluate.ts';
 import { wasmRuntime } from './graph-session.ts';
@@ -9,5 +10,6 @@ export function createNodeEvaluator(): Evaluator {
   return {
     evaluate: (job, onEvent, signal, finish) => evaluate(languageModels(wasmRuntime(ort, job.threads)), job, onEvent, signal, finish),
     compareOutputs: (job, onEvent, signal, finish) => compareOutputs(wasmRuntime(ort, job.threads), job, onEvent, signal, finish),
+    checkOverflow: (job, signal) => checkOverflow(job, wasmRuntime(ort, job.threads), signal),
   };
 }
