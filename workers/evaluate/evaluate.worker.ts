@@ -3,9 +3,8 @@ import type { Progress, Result } from '../protocol.ts';
 import { expose, reporting } from '../remote.ts';
 import { compareOutputs, type OutputsJob, type OutputsOutcome } from './compare-outputs.ts';
 import { evaluate, type EvaluationEvent, type EvaluationJob, type EvaluationOutcome } from './evaluate.ts';
-import { ort } from './runtime.ts';
-import { wasmRuntime } from './graph-session.ts';
 import { languageModels } from './language-model.ts';
+import { openProvider } from './providers.ts';
 
 /** What the worker answers to. */
 export interface EvaluationWorker {
@@ -20,10 +19,14 @@ export interface EvaluationWorker {
 const finish = new AbortController();
 
 const worker: EvaluationWorker = {
-  evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, (report) =>
-    evaluate(languageModels(wasmRuntime(ort, job.threads)), job, report, undefined, finish.signal)),
-  compareOutputs: (job, port) => reporting<Progress, Result<OutputsOutcome>>(port, (report) =>
-    compareOutputs(wasmRuntime(ort, job.threads), job, report, undefined, finish.signal)),
+  evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, async (report) => {
+    const runtime = await openProvider('wasm', job.threads);
+    return runtime.ok ? evaluate(languageModels(runtime.value), job, report, undefined, finish.signal) : runtime;
+  }),
+  compareOutputs: (job, port) => reporting<Progress, Result<OutputsOutcome>>(port, async (report) => {
+    const runtime = await openProvider('wasm', job.threads);
+    return runtime.ok ? compareOutputs(runtime.value, job, report, undefined, finish.signal) : runtime;
+  }),
   finish() { finish.abort(); },
 };
 
