@@ -38,9 +38,21 @@ const problems = [];
 const expect = (holds, sentence) => { if (!holds) problems.push(sentence); };
 
 expect(firstBytes <= FIRST_LOAD_LIMIT, `The first load is ${firstBytes} bytes gzipped, more than ${FIRST_LOAD_LIMIT}.`);
-expect(runtimes.length === 1 && /ort-wasm-simd-threaded[-.][^.]*\.?wasm$/.test(runtimes[0]),
-  `Expected one ort-wasm-simd-threaded.wasm, found ${runtimes.join(', ') || 'none'}.`);
-expect(!files.some((file) => /\.(jsep|asyncify|jspi)/.test(file)), 'A variant of onnxruntime that nothing uses is in the build.');
+/** As a file of the build is called: the name, then a hash. */
+const variants = ['ort-wasm-simd-threaded', 'ort-wasm-simd-threaded.asyncify'];
+const hashed = (variant, extension) => new RegExp(`/${variant.replaceAll('.', '\\.')}-[\\w-]+\\.${extension}$`);
+expect(runtimes.length === variants.length && variants.every((variant) => runtimes.filter((file) => hashed(variant, 'wasm').test(file)).length === 1),
+  `Expected onnxruntime plain and with WebGPU (${variants.join(', ')}), found ${runtimes.join(', ') || 'none'}.`);
+const loaders = files.filter((file) => /\/ort-wasm-[^/]*\.m?js$/.test(file));
+expect(loaders.length === variants.length && variants.every((variant) => loaders.some((file) => hashed(variant, 'mjs').test(file))),
+  `Expected a loader for each onnxruntime, found ${loaders.join(', ') || 'none'}.`);
+// A chunk of its own fetches each runtime; whoever else names one would load it too early, or twice.
+for (const variant of variants) {
+  const file = runtimes.find((name) => hashed(variant, 'wasm').test(name))?.split('/').pop();
+  const holders = scripts.filter((script) => file && text(script).includes(file));
+  expect(holders.length === 1 && /\/runtime(-webgpu)?-[\w-]+\.js$/.test(holders[0]),
+    `${variant} should be named by the one chunk that loads it, and is by ${holders.join(', ') || 'none'}.`);
+}
 expect(!scripts.some((file) => text(file).includes('(planted fault)')), 'The planted fault, which is for tests of runtime drift, is in the build.');
 for (const [name, mark] of [['recharts', 'recharts-'], ['transformers.js', 'PreTrainedTokenizer'], ['onnxruntime', 'InferenceSession']]) {
   const holders = scripts.filter((file) => text(file).includes(mark));

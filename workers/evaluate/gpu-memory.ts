@@ -15,6 +15,7 @@ let watched: GpuMemory | undefined;
 /**
  * Watches every device of this thread; to be called before onnxruntime-web makes its own. A buffer counts until it is
  * destroyed or collected as garbage, or its device is lost, as a destroyed one is. Without WebGPU there are no bytes.
+ * onnxruntime keeps buffers of released sessions for later ones, so what one model takes shows in a worker of its own.
  */
 export function watchGpuMemory(): GpuMemory {
   watched ??= watch();

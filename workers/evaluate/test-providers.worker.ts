@@ -5,7 +5,7 @@ import { expose } from '../remote.ts';
 import { watchGpuMemory } from './gpu-memory.ts';
 import type { GraphSession, HostTensor, OpenOptions, Placement } from './graph-session.ts';
 import { watchHeap } from './heap.ts';
-import { openBothProviders, openProvider } from './providers.ts';
+import { openProvider } from './providers.ts';
 
 export interface Observed { gpu: { live: number; peak: number }; heap: number }
 
@@ -21,8 +21,8 @@ export interface OpenedGraph {
 }
 
 export interface ProvidersFixture {
-  /** Opens a model beside those already open. `wasm` is the plain build, `wasm-beside` that of the WebGPU build. */
-  open(on: Provider | 'wasm-beside', model: Blob, options?: OpenOptions): Promise<Result<OpenedGraph>>;
+  /** Opens a model beside those already open. */
+  open(on: Provider, model: Blob, options?: OpenOptions): Promise<Result<OpenedGraph>>;
   run(session: number, feeds: Record<string, HostTensor>): Promise<Result<Record<string, HostTensor>>>;
   release(session: number): Promise<void>;
   observed(): Promise<Observed>;
@@ -37,8 +37,7 @@ const sessions: GraphSession[] = [];
 
 const fixture: ProvidersFixture = {
   async open(on, model, options) {
-    const both = on === 'wasm-beside' ? await openBothProviders(2) : null;
-    const runtime = !both ? await openProvider(on as Provider, 2) : both.ok ? { ok: true as const, value: both.value.wasm } : both;
+    const runtime = await openProvider(on, 2);
     if (!runtime.ok) return runtime;
     const opened = await runtime.value.open(model, options);
     if (!opened.ok) return opened;

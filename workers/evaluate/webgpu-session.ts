@@ -9,17 +9,10 @@ import { widenModel } from '../onnx/widen.ts';
 import type { Result } from '../protocol.ts';
 import { failure, type Failure } from './errors.ts';
 import {
-  openGraph, SESSION_OPTIONS, setThreads, wasmRuntime, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
+  openGraph, SESSION_OPTIONS, setThreads, threadsOf, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
 } from './graph-session.ts';
 import { hear, readPlacement } from './placement.ts';
 import { smallestModel } from './smallest-model.ts';
-
-/** The providers of one WebGPU build of onnxruntime-web. */
-export interface WebGpuBuild {
-  webgpu: GraphRuntime;
-  /** The same build's WASM provider, to run a file on both side by side; somewhat slower than the plain build's. */
-  wasm: GraphRuntime;
-}
 
 /** A run in flight fails some time before the loss of its device is announced. */
 const LOSS_ANNOUNCED_MS = 500;
@@ -28,14 +21,13 @@ const VERBOSE = 0 as const;
 const PROVIDER = 'WebGpuExecutionProvider';
 
 /**
- * Both providers of `ort`, a build with WebGPU. Calls made at once are done one after the other, whichever provider they
- * are for: the build can have but one call suspended. One that was suspended when the device was lost stays so, and
- * blocks the build: from then on every call, for either provider, is answered with `device-lost` without asking it.
+ * The WebGPU provider of `ort`, a build that has it. Calls made at once are done one after the other, for the build can
+ * have but one suspended. One that was suspended when the device was lost stays so, and blocks the build: from then on
+ * every call is answered with `device-lost` without asking it.
  */
-export function webgpuBuild(ort: OnnxRuntime, threads: number, adapter: AdapterFacts): WebGpuBuild {
+export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: AdapterFacts): GraphRuntime {
   setThreads(ort, threads);
   const queued = createQueue();
-  const plain = wasmRuntime(ort, threads);
   let watched = false;
   let lost: Failure | undefined;
   let announce!: (failure: Failure) => void;
@@ -57,45 +49,41 @@ export function webgpuBuild(ort: OnnxRuntime, threads: number, adapter: AdapterF
     const result = await Promise.race([work(), loss]);
     return result.ok ? result : Promise.race([loss, later(result, LOSS_ANNOUNCED_MS)]);
   });
-  const takingTurns = (session: GraphSession): GraphSession => ({
-    ...session,
-    run: (feeds, fetch) => inTurn(() => session.run(feeds, fetch)),
-    async release() {
-      await inTurn(async () => {
-        await session.release();
-        return { ok: true, value: undefined };
-      });
-    },
-  });
 
   return {
-    webgpu: {
-      provider: 'webgpu',
-      adapter,
-      threads: plain.threads,
-      async open(model, { placement = false }: OpenOptions = {}) {
-        let wide: Blob | null;
-        try {
-          wide = adapter.f16 ? null : await widenModel(model);
-        } catch (thrown) {
-          return { ok: false, error: toEngineError(thrown) };
-        }
-        const options = { ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}) };
-        return inTurn(async () => {
-          const { value: opened, lines } = await hear(() => openGraph(ort, wide ?? model, options));
-          if (!opened.ok) return opened;
-          await watchDevice();
-          const session = { ...opened.value, widened: wide !== null, placement: placement ? readPlacement(lines, PROVIDER) : null };
-          return { ok: true, value: takingTurns(session) };
-        });
-      },
-    },
-    wasm: {
-      ...plain,
-      async open(model) {
-        const opened = await inTurn(() => plain.open(model));
-        return opened.ok ? { ok: true, value: takingTurns(opened.value) } : opened;
-      },
+    provider: 'webgpu',
+    adapter,
+    threads: () => threadsOf(ort),
+    async open(model, { placement = false }: OpenOptions = {}) {
+      let wide: Blob | null;
+      try {
+        wide = adapter.f16 ? null : await widenModel(model);
+      } catch (thrown) {
+        return { ok: false, error: toEngineError(thrown) };
+      }
+      const options = { ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}) };
+      return inTurn<GraphSession>(async () => {
+        const { value: opened, lines } = await hear(() => openGraph(ort, wide ?? model, options));
+        if (!opened.ok) return opened;
+        await watchDevice();
+        const session = opened.value;
+        return {
+          ok: true,
+          value: {
+            inputs: session.inputs,
+            outputs: session.outputs,
+            widened: wide !== null,
+            placement: placement ? readPlacement(lines, PROVIDER) : null,
+            run: (feeds, fetch) => inTurn(() => session.run(feeds, fetch)),
+            async release() {
+              await inTurn(async () => {
+                await session.release();
+                return { ok: true, value: undefined };
+              });
+            },
+          },
+        };
+      });
     },
   };
 }
