@@ -12,7 +12,6 @@ import {
   openGraph, SESSION_OPTIONS, setThreads, wasmRuntime, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
 } from './graph-session.ts';
 import { hear, readPlacement } from './placement.ts';
-import { smallestModel } from './smallest-model.ts';
 
 /** The providers of one WebGPU build of onnxruntime-web. */
 export interface WebGpuBuild {
@@ -44,8 +43,6 @@ export function webgpuBuild(ort: OnnxRuntime, threads: number, adapter: AdapterF
   const watchDevice = async () => {
     if (watched) return;
     watched = true;
-    // onnxruntime destroys its device with the last session on it: one that is never released keeps it, and its shaders.
-    await openGraph(ort, smallestModel(), { ...SESSION_OPTIONS, executionProviders: ['webgpu'] });
     const device = await ort.env.webgpu.device;
     void device.lost.then(({ message }) => {
       lost = deviceLost(message);
