@@ -25,12 +25,12 @@ const chain = (nodes: NodeProto[], constants: Record<string, number> = {}): Blob
 })))]);
 const x = (...values: number[]): Record<string, HostTensor> => ({ x: { type: 'float32', dims: [values.length], data: Float32Array.from(values) } });
 
-describe('values beyond fp16', () => {
+describe('values beyond fp16', { timeout: 60_000 }, () => {
   it('are none in a transformer of usual size, whatever it masks with', async () => {
     for (const mask of [-10000, -1e9, -Infinity]) {
       expect(await rangeOf(tinyTransformer({ vocabulary: 24, mask }))).toEqual({ overflow: [], unseen: [] });
     }
-  }, 60_000);
+  });
 
   it('are found by node, the largest first, in each that has them', async () => {
     const { overflow } = await rangeOf(tinyTransformer({ vocabulary: 24, gain: 400 }));

@@ -33,7 +33,7 @@ async function floats(model: Blob): Promise<string[]> {
   return values.filter((name) => !INTEGERS.has(name) && name !== 'mask');
 }
 
-describe('a fault in one node is named', () => {
+describe('a fault in one node is named', { timeout: 120_000 }, () => {
   it.each([
     { factor: 1.2, type: 'float32', mask: -10000, undone: [] },
     { factor: 1.05, type: 'float32', mask: -3.4e38, undone: [] },
@@ -49,7 +49,7 @@ describe('a fault in one node is named', () => {
     }
     expect(wrong).toEqual(undone.map((tensor) => `${tensor}: null`));
     expect(tensors.length).toBeGreaterThan(45);
-  }, 120_000);
+  });
 
   it('by node, operator and value, with how far it and its inputs are apart', async () => {
     const found = await partsAt(tinyTransformer({ vocabulary: VOCABULARY }), { tensor: 'gate.silu', factor: 1.1 });
@@ -85,7 +85,10 @@ describe('a fault in one node is named', () => {
   });
 });
 
-describe('a fault that adding outputs hides', () => {
+/** Many models are opened in each. */
+const SLOW = { timeout: 60_000 };
+
+describe('a fault that adding outputs hides', SLOW, () => {
   it('is narrowed down to the end of what cannot be seen', async () => {
     const hidden = ['scores', 'scaled', 'allowed', 'attention'];
     const found = await partsAt(tinyTransformer({ vocabulary: VOCABULARY }), { tensor: 'allowed', factor: 0.5, hiddenBy: hidden });
@@ -99,7 +102,7 @@ describe('a fault that adding outputs hides', () => {
   });
 });
 
-describe('no node is named', () => {
+describe('no node is named', SLOW, () => {
   it('where the providers agree, or differ by no more than is tolerated', async () => {
     const model = tinyTransformer({ vocabulary: VOCABULARY });
     expect(await partsAt(model, null)).toBeNull();
@@ -109,7 +112,7 @@ describe('no node is named', () => {
   });
 });
 
-describe('what goes wrong on the way', () => {
+describe('what goes wrong on the way', SLOW, () => {
   const job = (right: GraphRuntime, signal?: AbortSignal) =>
     firstDivergence({ model: tinyTransformer({ vocabulary: VOCABULARY }), feeds: ids(12), left: wasm(), right, output: 'logits', signal });
 

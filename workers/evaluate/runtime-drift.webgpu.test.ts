@@ -26,11 +26,10 @@ describe('WebGPU against WASM', () => {
     expect(drift.distance?.tokens).toBe(31);
     expect(drift.distance?.kld.value).toBeLessThan(1e-8);
     expect(drift.distance?.sameTop.value).toBe(1);
-  }, 120_000);
+  }, 240_000);
 
   it.each([
     { kernel: 'Softmax', parts: { node: 'attention/Softmax', operator: 'Softmax', tensor: 'attention' } },
-    { kernel: 'Gather', parts: { node: 'embedded/Gather', operator: 'Gather', tensor: 'embedded' } },
     // A fused kernel, of Sigmoid and Mul: its fault goes when the value between them is looked at, and is named by its end.
     { kernel: 'QuickGelu', parts: { node: 'gate.silu/Mul', operator: 'Mul', tensor: 'gate.silu' } },
   ])('with a fault planted in the kernel of $kernel exceeds quantization drift, and the node is named', async ({ kernel, parts }) => {
@@ -39,5 +38,5 @@ describe('WebGPU against WASM', () => {
     expect(drift.distance?.kld.value).toBeGreaterThan(CLOSE);
     expect(drift.partsAt?.difference).toBeGreaterThan(0.05);
     expect(drift.partsAt?.inputDifference).toBeLessThan(1e-4);
-  }, 120_000);
+  }, 240_000);
 });

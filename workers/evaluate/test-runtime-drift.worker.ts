@@ -2,7 +2,7 @@
 import type { Result, RuntimeDrift } from '../protocol.ts';
 import { expose } from '../remote.ts';
 import { plantFault } from './planted-fault.ts';
-import { openBothProviders } from './providers.ts';
+import { openProvider } from './providers.ts';
 import { runtimeDrift } from './runtime-drift.ts';
 
 export interface RuntimeDriftFixture {
@@ -13,8 +13,10 @@ export interface RuntimeDriftFixture {
 const fixture: RuntimeDriftFixture = {
   async drift(model, ids, quantization, kernel) {
     if (kernel) plantFault(kernel);
-    const both = await openBothProviders(2);
-    return both.ok ? runtimeDrift({ model, runtime: both.value.webgpu, against: both.value.wasm, windows: [{ ids }], quantization, seconds: 0 }) : both;
+    const runtime = await openProvider('webgpu', 2);
+    if (!runtime.ok) return runtime;
+    const against = await openProvider('wasm', 2);
+    return against.ok ? runtimeDrift({ model, runtime: runtime.value, against: against.value, windows: [{ ids }], quantization, seconds: 0 }) : against;
   },
 };
 

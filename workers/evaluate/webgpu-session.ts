@@ -12,7 +12,6 @@ import {
   openGraph, SESSION_OPTIONS, setThreads, threadsOf, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
 } from './graph-session.ts';
 import { hear, readPlacement } from './placement.ts';
-import { smallestModel } from './smallest-model.ts';
 
 /** A run in flight fails some time before the loss of its device is announced. */
 const LOSS_ANNOUNCED_MS = 500;
@@ -36,8 +35,6 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
   const watchDevice = async () => {
     if (watched) return;
     watched = true;
-    // onnxruntime destroys its device with the last session on it: one that is never released keeps it, and its shaders.
-    await openGraph(ort, smallestModel(), { ...SESSION_OPTIONS, executionProviders: ['webgpu'] });
     const device = await ort.env.webgpu.device;
     void device.lost.then(({ message }) => {
       lost = deviceLost(message);
