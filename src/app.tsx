@@ -8,6 +8,7 @@ import { DropTarget } from './drop/drop-target.tsx';
 import { Empty } from './empty/empty.tsx';
 import { LevelsSection } from './levels/levels-section.tsx';
 import { ModelSection } from './model/model-section.tsx';
+import { usePaste } from './paste/paste-button.tsx';
 import { Notices } from './problems/notices.tsx';
 import { announcement, title } from './run/announce.ts';
 import { CompareBar } from './run/compare-bar.tsx';
@@ -19,6 +20,7 @@ export function App() {
   const hasFiles = useWorkbench((state) => state.files.length > 0);
   const hasModel = useWorkbench((state) => state.opened?.model != null);
   useDocumentTitle(title(run));
+  usePaste();
   useEffect(() => { void actions.start(); }, []);
 
   return (

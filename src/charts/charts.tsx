@@ -1,23 +1,26 @@
 /** The charts of a comparison. Loaded only when there is something to draw. */
 import type { ReactNode } from 'react';
-import { formatBytes, formatBytesTick, formatEstimate, formatShare } from '../format/numbers.ts';
-import layout from '../layout.module.css';
+import type { Estimate } from '../../workers/protocol.ts';
+import { formatBytes, formatBytesTick, formatDecibels, formatEstimate, formatShare } from '../format/numbers.ts';
+import { headline } from '../outputs/outputs.ts';
 import type { Provenance } from '../protocols/protocols.ts';
 import type { Figure } from '../store/run.ts';
-import { Hint, Term } from '../terms/term.tsx';
+import { Term } from '../terms/term.tsx';
+import { Card } from './card.tsx';
 import classes from './charts.module.css';
-import { Frontier } from './frontier.tsx';
+import { Frontier, SignalFrontier } from './frontier.tsx';
 import { LevelBars, type Bar } from './level-bars.tsx';
 
 interface Props {
   figures: Figure[];
   cacheBytes: number | null;
-  measuring: boolean;
+  /** What was run through the models; null where only sizes are compared. */
+  measured: 'text' | 'inputs' | null;
   provenance: Provenance | null;
   contextControl: ReactNode;
 }
 
-export function Charts({ figures, cacheBytes, measuring, provenance, contextControl }: Props) {
+export function Charts({ figures, cacheBytes, measured, provenance, contextControl }: Props) {
   const bars = (of: (figure: Figure) => Omit<Bar, 'uid' | 'slot' | 'id' | 'detail'> | null): Bar[] => figures.map((figure) => ({
     uid: figure.level.uid, slot: figure.level.slot, id: figure.level.id, detail: figure.name.slice(figure.level.id.length + 1),
     ...(of(figure) ?? { value: null, text: '' }),
@@ -26,9 +29,14 @@ export function Charts({ figures, cacheBytes, measuring, provenance, contextCont
   const share = cacheBytes ?? 0;
   return (
     <div className={classes.grid}>
-      {measuring && (
+      {measured === 'text' && (
         <Card wide title="Bytes against drift" about={<>Down and to the left is better. The dashed line joins the <Term id="frontier">frontier</Term>.</>} provenance={provenance}>
           <Frontier figures={figures} />
+        </Card>
+      )}
+      {measured === 'inputs' && (
+        <Card wide title="Bytes against what is left of the signal" about={<>Up and to the left is better. The dashed line joins the <Term id="frontier">frontier</Term>; of several outputs the one that drifted most counts.</>} provenance={provenance}>
+          <SignalFrontier figures={figures} />
         </Card>
       )}
       <Card title="File size" about="Bytes on disk and over the wire.">
@@ -46,7 +54,8 @@ export function Charts({ figures, cacheBytes, measuring, provenance, contextCont
           bars={bars(({ weightBytes }) => weightBytes === null ? null : { value: weightBytes, more: share, text: formatBytes(weightBytes + share) })}
         />
       </Card>
-      {measuring && (
+      {measured === 'inputs' && <SignalCards figures={figures} bars={bars} provenance={provenance} />}
+      {measured === 'text' && (
         <>
           <Card title={byWord ? <Term id="wordPerplexity">Word perplexity</Term> : <Term id="perplexity">Perplexity</Term>} about="Lower is better; the axis does not start at zero. Whiskers: one standard error of each level alone. The change between levels is known far better." provenance={provenance}>
             <LevelBars
@@ -74,19 +83,32 @@ export function Charts({ figures, cacheBytes, measuring, provenance, contextCont
   );
 }
 
-interface CardProps { title: ReactNode; about: ReactNode; provenance?: Provenance | null; control?: ReactNode; wide?: boolean; children: ReactNode }
-
-function Card({ title, about, provenance, control, wide = false, children }: CardProps) {
+/** What the outputs of a model on inputs keep, level by level. */
+function SignalCards({ figures, bars, provenance }: { figures: Figure[]; bars(of: (figure: Figure) => Omit<Bar, 'uid' | 'slot' | 'id' | 'detail'> | null): Bar[]; provenance: Provenance | null }) {
+  const scores = (figure: Figure) => (figure.outputs ?? []).flatMap(({ top1 }) => top1 ?? []).reduce<Estimate | null>((worst, share) => worst && worst.value <= share.value ? worst : share, null);
+  const hasScores = figures.some((figure) => scores(figure) !== null);
   return (
-    <figure className={`${layout.panel} ${classes.card}`} data-wide={wide || undefined}>
-      <figcaption>
-        <div className={classes.cardHead}>
-          <h3>{title}</h3>
-          {control ?? (provenance && <Hint text={provenance.sentence} className={classes.how}>{provenance.tag}</Hint>)}
-        </div>
-        <p>{about}</p>
-      </figcaption>
-      {children}
-    </figure>
+    <>
+      <Card wide={!hasScores} title={<Term id="sqnr">Signal-to-noise ratio</Term>} about="Decibels, of the output that drifted most; higher is better." provenance={provenance}>
+        <LevelBars
+          name="Signal-to-noise ratio, decibels" tick={String}
+          bars={bars((figure) => {
+            const worst = headline(figure.outputs ?? []);
+            return figure.baseline ? { value: null, text: 'the yardstick' } : worst ? { value: worst.sqnr, text: formatDecibels(worst.sqnr) } : null;
+          })}
+        />
+      </Card>
+      {hasScores && (
+        <Card title={<Term id="top1">Same top class</Term>} about="Share of inputs; the axis does not start at zero." provenance={provenance}>
+          <LevelBars
+            name="Same top class as fp16" tick={(value) => `${Number((value * 100).toPrecision(4))}\u00a0%`} dots limit={1}
+            bars={bars((figure) => {
+              const share = scores(figure);
+              return figure.baseline ? { value: 1, text: 'the yardstick' } : share ? { value: share.value, error: share.error, text: formatShare(share) } : null;
+            })}
+          />
+        </Card>
+      )}
+    </>
   );
 }

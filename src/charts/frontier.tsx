@@ -1,6 +1,7 @@
 /** File bytes against drift: every level a point, the ones worth having joined. */
 import { CartesianGrid, ErrorBar, Label, ResponsiveContainer, Scatter, ScatterChart, usePlotArea, XAxis, YAxis } from 'recharts';
-import { formatBytes, formatBytesTick, formatEstimate } from '../format/numbers.ts';
+import { formatBytes, formatBytesTick, formatDecibels, formatEstimate } from '../format/numbers.ts';
+import { headline } from '../outputs/outputs.ts';
 import type { Figure } from '../store/run.ts';
 import classes from './charts.module.css';
 import { axisOf, frontierOf, spreadLabels, type Axis } from './domain.ts';
@@ -14,13 +15,36 @@ const LINE = 16;
 /** Room for names above the highest point. */
 const HEADROOM = 1.15;
 
+interface Plot {
+  name: string;
+  unit: string;
+  label: string;
+  points: Point[];
+  frontier: Point[];
+  figures: Figure[];
+}
+
 export function Frontier({ figures }: { figures: Figure[] }) {
   const points = figures.flatMap(({ bytes, baseline, drift, level, name }): Point[] => {
     if (bytes === null || (!baseline && !drift)) return [];
     return [{ uid: level.uid, x: bytes, y: baseline ? 0 : drift?.kld.mean ?? 0, error: baseline ? 0 : drift?.kld.error ?? 0, slot: level.slot, name }];
   });
-  const frontier = frontierOf(points);
-  const summary = `Bytes against drift: ${points.map(({ name, x, y, error }) => `${name} ${formatBytes(x)} at ${formatEstimate({ value: y, error })} nats`).join('; ')}. On the frontier: ${frontier.map(({ name }) => name).join(', ')}`;
+  return <FrontierPlot name="Bytes against drift" unit="nats" label="KL divergence, nats per token" points={points} frontier={frontierOf(points)} figures={figures} />;
+}
+
+/** Of models run on inputs: the more of the signal is left the better. What is identical to the baseline has no ratio. */
+export function SignalFrontier({ figures }: { figures: Figure[] }) {
+  const points = figures.flatMap(({ bytes, outputs, level, name }): Point[] => {
+    const ratio = headline(outputs ?? [])?.sqnr ?? null;
+    return bytes === null || ratio === null ? [] : [{ uid: level.uid, x: bytes, y: ratio, error: 0, slot: level.slot, name }];
+  });
+  const frontier = frontierOf(points.map((point) => ({ ...point, y: -point.y }))).map((point) => ({ ...point, y: -point.y }));
+  return <FrontierPlot name="Bytes against signal-to-noise ratio" unit="dB" label="signal-to-noise ratio, dB" points={points} frontier={frontier} figures={figures} />;
+}
+
+function FrontierPlot({ name, unit, label, points, frontier, figures }: Plot) {
+  const said = (point: Point) => unit === 'dB' ? formatDecibels(point.y) : `${formatEstimate({ value: point.y, error: point.error })} ${unit}`;
+  const summary = `${name}: ${points.map((point) => `${point.name} ${formatBytes(point.x)} at ${said(point)}`).join('; ')}. On the frontier: ${frontier.map((point) => point.name).join(', ')}`;
   const across = axisOf(figures.map(({ bytes }) => ({ value: bytes })), { fromZero: true, count: 5 });
   const up = axisOf(points.map(({ y, error }) => ({ value: y * HEADROOM, error })), { fromZero: true, count: 4 });
   return (
@@ -32,7 +56,7 @@ export function Frontier({ figures }: { figures: Figure[] }) {
             <Label value="file size" position="insideBottom" offset={-12} fill="var(--muted)" fontSize={12} />
           </XAxis>
           <YAxis type="number" dataKey="y" domain={up.domain} ticks={up.ticks} width={64} tickLine={false} tickFormatter={String} axisLine={{ stroke: 'var(--line-strong)' }} tick={{ fill: 'var(--muted)', fontSize: 11 }}>
-            <Label value="KL divergence, nats per token" angle={-90} position="insideLeft" offset={2} fill="var(--muted)" fontSize={12} style={{ textAnchor: 'middle' }} />
+            <Label value={label} angle={-90} position="insideLeft" offset={2} fill="var(--muted)" fontSize={12} style={{ textAnchor: 'middle' }} />
           </YAxis>
           <Scatter data={frontier} isAnimationActive={false} line={{ stroke: 'var(--faint)', strokeDasharray: '4 4' }} shape={() => <g />} />
           <Scatter data={points} isAnimationActive={false} shape={dot}>

@@ -14,6 +14,10 @@ export interface Bar {
   /** Null where there is no number yet; its place is kept. */
   value: number | null;
   error?: number;
+  /** Extremes, drawn as whiskers in place of an error. */
+  spread?: readonly [number, number];
+  /** What was expected, drawn as a line across the bar. */
+  target?: number;
   /** A second part on top of the first, drawn lighter. */
   more?: number;
   text: string;
@@ -30,7 +34,8 @@ const GAP = 14;
 export function LevelBars({ name, bars, tick, dots = false, limit }: Props) {
   const prefix = useId();
   const summary = `${name}: ${bars.filter(({ value }) => value !== null).map(({ id, detail, text }) => `${id}${detail ? ` ${detail}` : ''} ${text}`).join('; ')}`;
-  const { domain, ticks } = axisOf(bars, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });
+  const reach = bars.flatMap(({ value, error = 0, spread, more = 0, target }) => [{ value, error: spread && value !== null ? Math.max(value - spread[0], spread[1] - value) : error, more }, { value: target ?? null }]);
+  const { domain, ticks } = axisOf(reach, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });
   const valueRoom = Math.max(9, ...bars.map(({ text }) => text.length)) * LETTER + GAP;
   const height = bars.length * ROW + 26;
   const stacked = bars.some(({ more }) => more !== undefined);
@@ -45,16 +50,36 @@ export function LevelBars({ name, bars, tick, dots = false, limit }: Props) {
           <YAxis type="category" dataKey="uid" width={NAME_ROOM} tickLine={false} axisLine={{ stroke: dots ? 'var(--line)' : 'var(--line-strong)' }}
             tick={({ x, y, payload }) => <Name bar={bars.find(({ uid }) => uid === payload.value)} x={Number(x)} y={Number(y)} />} />
           <RechartsBar dataKey="value" stackId="all" isAnimationActive={false} shape={(props: unknown) => dots || !drawn(props, bars) ? <g /> : <Body {...boxOf(props)} prefix={prefix} />}>
-            {bars.some(({ error }) => error !== undefined) && (
-              <ErrorBar dataKey={(bar: Bar) => bar.error ?? 0} direction="x" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
+            {bars.some(({ error, spread }) => error !== undefined || spread !== undefined) && (
+              <ErrorBar dataKey={whiskers} direction="x" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
             )}
           </RechartsBar>
           {stacked && <RechartsBar dataKey="more" stackId="all" isAnimationActive={false} shape={(props: unknown) => drawn(props, bars) ? <More {...boxOf(props)} /> : <g />} />}
+          {bars.some(({ target }) => target !== undefined) && <Targets bars={bars} domain={domain} />}
           {dots && <Dots bars={bars} domain={domain} />}
           <Values bars={bars} />
         </BarChart>
       </ResponsiveContainer>
     </div>
+  );
+}
+
+function whiskers({ value, error = 0, spread }: Bar): number | [number, number] {
+  return spread && value !== null ? [value - spread[0], spread[1] - value] : error;
+}
+
+function Targets({ bars, domain: [low, high] }: { bars: Bar[]; domain: [number, number] }) {
+  const area = usePlotArea();
+  if (!area) return null;
+  const row = area.height / bars.length;
+  return (
+    <g stroke="var(--ink)" strokeWidth={2}>
+      {bars.map(({ uid, target }, index) => {
+        if (target === undefined) return null;
+        const x = area.x + ((target - low) / (high - low)) * area.width;
+        return <line key={uid} x1={x} x2={x} y1={area.y + (index + 0.5) * row - 15} y2={area.y + (index + 0.5) * row + 15} />;
+      })}
+    </g>
   );
 }
 

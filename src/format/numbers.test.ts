@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
-  decimalsFor, formatBytes, formatBytesTick, formatChange, formatCount, formatDuration, formatEstimate, formatLargeCount, formatPlain, formatPoints, formatProgress,
-  formatShape, formatShare, formatShareOf, formatSmaller, formatValue,
+  decimalsFor, formatAgainstPrediction, formatBytes, formatBytesTick, formatChange, formatCount, formatDecibels, formatDuration, formatEstimate, formatLargeCount, formatPlain, formatPoints, formatProbability,
+  formatProgress, formatRate, formatSeconds, formatShape, formatShare, formatShareOf, formatSigned, formatSmaller, formatValue,
 } from './numbers.ts';
 
 /** Non-breaking spaces read as spaces. */
@@ -72,5 +72,21 @@ describe('the rest', () => {
   it('never says 100 % before the end', () => {
     expect([[12, 240], [9999, 10_000], [3, 3], [0, 0]].map(([part = 0, whole = 0]) => plain(formatShareOf(part, whole)))).toEqual(['5.0 %', '99.9 %', '100.0 %', '0.0 %']);
     expect([0, 0.5, 0.999, 1, 2].map(formatProgress).map(plain)).toEqual(['0 %', '50 %', '99 %', '100 %', '100 %']);
+  });
+});
+
+describe('what is measured beside perplexity', () => {
+  it.each([[0.0009, '0.90 ms'], [0.0412, '41 ms'], [0.9994, '999 ms'], [1.239, '1.24 s'], [130, '2 min 10 s'], [NaN, 'unknown']])(
+    '%d seconds are %s', (seconds, text) => { expect(plain(formatSeconds(seconds))).toBe(text); });
+  it.each([[0, '0 %'], [3e-7, 'under 0.001 %'], [0.0032, '0.32 %'], [0.021, '2.1 %'], [0.414, '41 %'], [0.9949, '99 %'], [0.99999, '99.9 %'], [1, '100 %']])(
+    'a probability of %d is %s', (probability, text) => { expect(plain(formatProbability(probability))).toBe(text); });
+  it('says how far a prediction was off', () => {
+    expect([[104, 100], [96, 100], [100.2, 100], [250, 100], [1, 0]].map(([measured = 0, predicted = 0]) => plain(formatAgainstPrediction(measured, predicted))))
+      .toEqual(['4.0 % more than predicted', '4.0 % less than predicted', 'as predicted', '150 % more than predicted', 'nothing was predicted']);
+  });
+  it('decibels, rates and signed changes', () => {
+    expect([23.06, null].map(formatDecibels).map(plain)).toEqual(['23.1 dB', 'identical']);
+    expect(plain(formatRate(1234.4))).toBe('1,234 tokens/s');
+    expect([1.316, -0.004, -0.61].map((value) => formatSigned(value))).toEqual(['+1.32', '0.00', '−0.61']);
   });
 });

@@ -78,6 +78,9 @@ const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 const superscript = (exponent: number): string =>
   String(exponent).replace(/[-0-9]/g, (character) => character === '-' ? '⁻' : SUPERSCRIPTS[Number(character)] ?? '');
 
+/** `10⁻⁵` */
+export const formatPowerOfTen = (exponent: number): string => `10${superscript(exponent)}`;
+
 /** Below this a number is easier read with a power of ten. */
 const SMALL = 1e-3;
 
@@ -180,4 +183,47 @@ export function formatShape(shape: readonly number[]): string {
 /** `1 file`, `3 files` */
 export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** `23.1 dB`; null where nothing differs. */
+export function formatDecibels(value: number | null): string {
+  return value === null ? 'identical' : Number.isFinite(value) ? `${fixed(value, 1)}${NBSP}dB` : 'not a number';
+}
+
+/** A short time as it is measured: `412 ms`, `1.24 s`. */
+export function formatSeconds(seconds: number): string {
+  if (!Number.isFinite(seconds) || seconds < 0) return 'unknown';
+  if (seconds >= 120) return formatDuration(seconds);
+  if (seconds >= 0.9995) return `${threeDigits(seconds)}${NBSP}s`;
+  return seconds >= 9.995e-3 ? `${fixed(seconds * 1000, 0)}${NBSP}ms` : `${fixed(seconds * 1000, 2)}${NBSP}ms`;
+}
+
+/** `1,230 tokens/s`, `8.41 tokens/s` */
+export function formatRate(perSecond: number, noun = 'tokens'): string {
+  return Number.isFinite(perSecond) ? `${threeDigits(perSecond)}${NBSP}${noun}/s` : 'unknown';
+}
+
+/** How far a measurement is from its prediction: `4 % more than predicted`, `as predicted`. */
+export function formatAgainstPrediction(measured: number, predicted: number): string {
+  if (!(predicted > 0)) return 'nothing was predicted';
+  const change = 100 * (measured / predicted - 1);
+  const size = Math.abs(change);
+  return size < 0.5 ? 'as predicted' : `${fixed(size, size < 9.95 ? 1 : 0)}${NBSP}% ${change > 0 ? 'more' : 'less'} than predicted`;
+}
+
+/** A probability as per cent: `41 %`, `0.32 %`, `under 0.001 %`; 100 only of what is certain. */
+export function formatProbability(probability: number): string {
+  const percent = 100 * probability;
+  if (!Number.isFinite(percent)) return 'not a number';
+  if (percent > 0 && percent < 1e-3) return `under 0.001${NBSP}%`;
+  if (percent >= 99.5 && percent < 100) return `${fixed(Math.min(99.9, percent), 1)}${NBSP}%`;
+  return `${fixed(percent, percent >= 9.95 || percent === 0 ? 0 : percent >= 0.995 ? 1 : percent >= 0.0995 ? 2 : 3)}${NBSP}%`;
+}
+
+/** A signed number of nats: `+1.32`, `−0.04`. */
+export function formatSigned(value: number, decimals = 2): string {
+  if (!Number.isFinite(value)) return 'not a number';
+  const text = fixed(value, decimals);
+  if (!/[1-9]/.test(text)) return text.replace(MINUS, '');
+  return value > 0 ? `+${text}` : text;
 }

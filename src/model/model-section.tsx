@@ -6,6 +6,7 @@ import type { ModelSummary, Opened } from '../../workers/protocol.ts';
 import { FilePicker } from '../drop/file-picker.tsx';
 import { formatBytes, formatCount, formatLargeCount, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
+import { PasteButton } from '../paste/paste-button.tsx';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Hint, Term } from '../terms/term.tsx';
 import { useLate } from '../use-late.ts';
@@ -25,6 +26,7 @@ export function ModelSection() {
         <div className={classes.pickers}>
           {late && <Loader size="xs" color="gray" aria-label="Reading the files" />}
           <FilePicker />
+          <PasteButton />
         </div>
       </div>
       {choices.length > 0 && <Choices />}
@@ -69,23 +71,28 @@ function ModelLine({ model }: { model: ModelSummary }) {
   );
 }
 
+const RANDOM = 'they are compared on 8 random inputs (seed 1)';
+
 function Slots({ opened }: { opened: Opened }) {
   const { model, tokenizer, text, problems } = opened;
   const problemOf = (...codes: string[]) => problems.find(({ code }) => codes.includes(code));
   const externalData = problemOf('onnx-external-data');
+  const inputs = opened.files.filter(({ kind, problem }) => kind === 'input' && !problem);
   const noLanguage = model !== null && model.languageModel === null;
   return (
     <ul className={classes.slots}>
       {!model && !externalData && <Slot label="Model" unlocks={problemOf('no-model')?.message ?? 'Drop an .onnx file to begin.'} />}
       {externalData && <Slot label="External data" unlocks={`${externalData.message} ${externalData.action}`} />}
       {noLanguage ? (
-        <Slot label="Perplexity" unlocks={problemOf('not-a-language-model')?.message ?? 'This model does not turn token ids into logits, so only sizes are compared.'} />
+        <Slot optional label="Input files" unlocks={`Drop .npy, .pb or JSON files named after the inputs, or images, to compare outputs on data of your own; else ${RANDOM}.`}>
+          {inputs.length > 0 && <>{inputs.map(({ name }) => name).join(', ')}</>}
+        </Slot>
       ) : (
         <>
           <Slot label={<Term id="tokenizer">Tokenizer</Term>} unlocks="Drop its tokenizer.json to measure perplexity; sizes are compared without it.">
             {tokenizer && <>{tokenizer.name}, {plural(tokenizer.vocabulary, 'token')} in its vocabulary</>}
           </Slot>
-          <Slot label="Text" unlocks="Drop any .txt to measure perplexity on, best one the model was not trained on.">
+          <Slot label="Text" unlocks="Drop or paste any text to measure perplexity on, best one the model was not trained on.">
             {text && <>{text.name}, {formatBytes(text.bytes)}{text.tokens !== null && <>, {formatCount(text.tokens)} <Term id="tokens">tokens</Term></>}</>}
           </Slot>
         </>
@@ -94,13 +101,13 @@ function Slots({ opened }: { opened: Opened }) {
   );
 }
 
-function Slot({ label, unlocks, children }: { label: ReactNode; unlocks: string; children?: ReactNode }) {
+function Slot({ label, unlocks, optional = false, children }: { label: ReactNode; unlocks: string; optional?: boolean; children?: ReactNode }) {
   const filled = Boolean(children);
   return (
     <li className={classes.slot} data-filled={filled || undefined}>
       {filled ? <IconCheck size={16} stroke={2} aria-hidden="true" /> : <IconPlus size={16} stroke={2} aria-hidden="true" />}
       <div>
-        <span className={classes.slotLabel}>{label}{!filled && ' missing'}</span>
+        <span className={classes.slotLabel}>{label}{!filled && (optional ? ', none yet' : ' missing')}</span>
         <span className={classes.slotText}>{filled ? children : unlocks}</span>
       </div>
     </li>

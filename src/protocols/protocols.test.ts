@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Protocol } from '../../workers/protocol.ts';
-import { PROTOCOL_NAMES, protocolNamed, PROTOCOLS, protocolSentence, protocolTag, stoppedSentence } from './protocols.ts';
+import { lengthsOf, PROTOCOL_NAMES, protocolNamed, PROTOCOLS, protocolSentence, protocolTag, sameProtocol, stoppedSentence, stridesFor, unfinishedProvenance, WINDOWS } from './protocols.ts';
 
 const protocol: Protocol = {
   name: 'llama.cpp', context: 512, tokens: 8160, chunks: 32, textTokens: 122_991, textBytes: 1, provider: 'wasm', threads: 2, text: 'held-out.txt',
@@ -31,4 +31,26 @@ describe('how a number was measured', () => {
 it('every protocol can be chosen by its name, and nothing else', () => {
   for (const name of PROTOCOL_NAMES) expect(PROTOCOLS[protocolNamed(name)].name).toBe(name);
   expect(protocolNamed('toString')).toBe('llama.cpp');
+});
+
+describe('windows and strides', () => {
+  it('are the protocol’s own unless set, and are said as set', () => {
+    expect(PROTOCOLS['llama.cpp'].about(lengthsOf({ name: 'llama.cpp' }))).toBe('Windows of 512 tokens, the second half of each scored: comparable with what llama.cpp prints.');
+    expect(PROTOCOLS['llama.cpp'].about(lengthsOf({ name: 'llama.cpp', context: 2048 }))).toContain('with -c 2048');
+    expect(lengthsOf({ name: 'huggingface' })).toMatchObject({ window: 1024, step: 512 });
+    expect(lengthsOf({ name: 'huggingface', context: 256 })).toMatchObject({ window: 256, step: 128 });
+    expect(unfinishedProvenance({ name: 'huggingface', context: 512, stride: 64 }, true).tag).toBe('huggingface, windows of 512 every 64');
+  });
+  it('that can be chosen are whole and never leave out text', () => {
+    for (const window of WINDOWS) for (const stride of stridesFor(window)) {
+      expect(Number.isInteger(stride)).toBe(true);
+      expect(stride).toBeLessThanOrEqual(window);
+    }
+  });
+  it('tell figures apart that do not compare', () => {
+    expect(sameProtocol({ name: 'llama.cpp' }, { name: 'llama.cpp', context: 512 })).toBe(true);
+    expect(sameProtocol({ name: 'llama.cpp' }, { name: 'llama.cpp', context: 256 })).toBe(false);
+    expect(sameProtocol({ name: 'huggingface', stride: 256 }, { name: 'huggingface' })).toBe(false);
+    expect(sameProtocol({ name: 'gptq' }, { name: 'lm-eval' })).toBe(false);
+  });
 });

@@ -1,2 +1,5 @@
 /** The chart library is a third of the page's code: fetched once there is a model, drawn once there are results. */
 export const loadCharts = () => import('../charts/charts.tsx');
+
+/** What lies in the tabs below. */
+export const loadViews = () => import('./views.tsx');

@@ -1,18 +1,20 @@
 /** The picture, the table with the same numbers, and the ledger. */
 import { NativeSelect } from '@mantine/core';
 import { lazy, Suspense } from 'react';
+import { Banner } from '../drifts/banner.tsx';
 import { formatCount } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { Ledger } from '../ledger/ledger.tsx';
 import { isActive, provenance, type Figure, type Run } from '../store/run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Term } from '../terms/term.tsx';
+import { OutputsTable } from '../outputs/outputs-table.tsx';
 import { FiguresTable } from './figures-table.tsx';
 import classes from './results.module.css';
-import { loadCharts } from './load-charts.ts';
-import { StatisticsTable } from './statistics-table.tsx';
+import { loadCharts, loadViews } from './load-charts.ts';
 
 const Charts = lazy(async () => ({ default: (await loadCharts()).Charts }));
+const Views = lazy(async () => ({ default: (await loadViews()).Views }));
 
 const CONTEXTS = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 131_072];
 
@@ -20,13 +22,14 @@ export function Results({ run, figures }: { run: Run; figures: Figure[] }) {
   const context = useWorkbench((state) => state.context);
   const cacheBytes = run.model.cacheBytesPerToken === null ? null : run.model.cacheBytesPerToken * context;
   // What was broken off before any text was run has sizes only.
-  const measuring = run.measuring && (isActive(run) || figures.some(({ perplexity }) => perplexity !== null));
-  const how = measuring ? provenance(run) : null;
+  const measured = measuredOf(run, figures);
+  const how = measured ? provenance(run) : null;
   return (
     <div className={classes.results}>
+      <Banner figures={figures} />
       <Suspense fallback={<div className={classes.chartsPlace} />}>
         <Charts
-          figures={figures} cacheBytes={cacheBytes} measuring={measuring} provenance={how}
+          figures={figures} cacheBytes={cacheBytes} measured={measured} provenance={how}
           contextControl={run.model.cacheBytesPerToken === null ? <p className={classes.noCache}>This model keeps no cache.</p> : <ContextControl value={context} />}
         />
       </Suspense>
@@ -34,12 +37,21 @@ export function Results({ run, figures }: { run: Run; figures: Figure[] }) {
         <div className={layout.sectionHead}>
           <h3 id="table-heading" className={layout.heading}>The same in numbers</h3>
         </div>
-        <FiguresTable figures={figures} cacheBytes={cacheBytes} context={context} provenance={how} />
+        <FiguresTable figures={figures} cacheBytes={cacheBytes} context={context} provenance={how} measured={measured} />
+        {measured === 'inputs' && <div className={classes.outputs}><OutputsTable figures={figures} provenance={how} /></div>}
       </section>
-      {how && <StatisticsTable figures={figures} provenance={how} />}
+      <Suspense fallback={<div className={classes.viewsPlace} />}>
+        <Views run={run} figures={figures} measured={measured} provenance={how} />
+      </Suspense>
       {figures.some(({ ledger }) => ledger.length > 0) && <Ledger figures={figures} />}
     </div>
   );
+}
+
+/** What the figures are of; what was broken off before anything was run has sizes only. */
+function measuredOf(run: Run, figures: Figure[]): 'text' | 'inputs' | null {
+  if (figures.some(({ perplexity }) => perplexity !== null) || (run.subject === 'text' && isActive(run))) return 'text';
+  return figures.some(({ outputs }) => outputs !== null) || (run.subject === 'inputs' && isActive(run)) ? 'inputs' : null;
 }
 
 function ContextControl({ value }: { value: number }) {

@@ -1,4 +1,4 @@
-/** All statistics, one column a level, folded away: the figures people quote stand above it. */
+/** All statistics, one column a level. */
 import { Mark } from '../charts/mark.tsx';
 import layout from '../layout.module.css';
 import type { Provenance } from '../protocols/protocols.ts';
@@ -10,35 +10,32 @@ import { statisticsOf } from './statistics.ts';
 
 export function StatisticsTable({ figures, provenance }: { figures: Figure[]; provenance: Provenance }) {
   return (
-    <details className={layout.fold}>
-      <summary>All statistics</summary>
-      <div className={`${layout.tableWrap} ${classes.statisticsWrap}`} tabIndex={0} role="region" aria-label="All statistics">
-        <table className={`${layout.table} ${classes.statistics}`}>
-          <caption className={classes.caption}>
-            Measured by the protocol <Hint text={provenance.sentence} className={classes.tag}>{provenance.tag}</Hint>; ± is one <Term id="error">standard error</Term>.
-          </caption>
-          <thead>
-            <tr>
-              <th scope="col">Statistic</th>
-              {figures.map(({ level, name }) => (
-                <th key={level.uid} scope="col"><span className={classes.levelHead}><Mark slot={level.slot} /> {name}</span></th>
-              ))}
-            </tr>
-          </thead>
-          {statisticsOf(figures).map((group) => (
-            <tbody key={group.name}>
-              <tr><th scope="rowgroup" colSpan={figures.length + 1} className={classes.group}><span>{group.name}</span></th></tr>
-              {group.rows.map(({ label, unit, meaning, cells }) => (
-                <tr key={label}>
-                  <th scope="row"><Term id={meaning}>{label}</Term>{unit && <span className={classes.unit}><span>, </span>{unit}</span>}</th>
-                  {/* A tab stop for each of these would be a hundred; the caption has one. */}
-                  {cells.map((cell, index) => <td key={figures[index]?.level.uid} title={cell === null ? undefined : provenance.sentence}>{cell ?? NONE}</td>)}
-                </tr>
-              ))}
-            </tbody>
-          ))}
-        </table>
-      </div>
-    </details>
+    <div className={layout.tableWrap} tabIndex={0} role="region" aria-label="All statistics">
+      <table className={`${layout.table} ${classes.statistics}`}>
+        <caption className={classes.caption}>
+          Measured by the protocol <Hint text={provenance.sentence} className={classes.tag}>{provenance.tag}</Hint>; ± is one <Term id="error">standard error</Term>.
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">Statistic</th>
+            {figures.map(({ level, name }) => (
+              <th key={level.uid} scope="col"><span className={classes.levelHead}><Mark slot={level.slot} /> {name}</span></th>
+            ))}
+          </tr>
+        </thead>
+        {statisticsOf(figures).map((group) => (
+          <tbody key={group.name}>
+            <tr><th scope="rowgroup" colSpan={figures.length + 1} className={classes.group}><span>{group.name}</span></th></tr>
+            {group.rows.map(({ label, unit, meaning, cells }) => (
+              <tr key={label}>
+                <th scope="row"><Term id={meaning}>{label}</Term>{unit && <span className={classes.unit}><span>, </span>{unit}</span>}</th>
+                {/* A tab stop for each of these would be a hundred; the caption has one. */}
+                {cells.map((cell, index) => <td key={figures[index]?.level.uid} title={cell === null ? undefined : provenance.sentence}>{cell ?? NONE}</td>)}
+              </tr>
+            ))}
+          </tbody>
+        ))}
+      </table>
+    </div>
   );
 }

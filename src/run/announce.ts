@@ -2,18 +2,19 @@
 import type { Stage } from '../../workers/protocol.ts';
 import { formatProgress } from '../format/numbers.ts';
 import { stoppedSentence } from '../protocols/protocols.ts';
+import { outputsSentence } from '../outputs/outputs.ts';
 import { perplexitySentence, sizeSentence } from '../report/sentences.ts';
 import { loadingToMeasure, overall } from '../store/live.ts';
-import { figuresOf, isActive, type Run } from '../store/run.ts';
+import { figuresOf, isActive, stagesOf, type Run } from '../store/run.ts';
 
 const DOING: Record<Stage, string> = { open: 'Opening', quantize: 'Quantizing', measure: 'Measuring', check: 'Checking' };
 
-const doing = ({ live, measuring }: Run): string =>
-  measuring && loadingToMeasure(live) ? 'Loading models to measure' : DOING[live.stage ?? 'open'];
+const doing = ({ live }: Run): string =>
+  loadingToMeasure(live) ? 'Loading models to measure' : DOING[live.stage ?? 'open'];
 
 export function title(run: Run | null): string {
   if (!run) return 'Nibble';
-  if (isActive(run)) return `${formatProgress(overall(run.live, run.measuring))} ${doing(run).toLowerCase()} · Nibble`;
+  if (isActive(run)) return `${formatProgress(overall(run.live, stagesOf(run)))} ${doing(run).toLowerCase()} · Nibble`;
   return run.status === 'done' ? `${run.model.name} compared · Nibble` : 'Nibble';
 }
 
@@ -30,7 +31,7 @@ export function announcement(run: Run | null): string {
       const figures = figuresOf(run);
       const baseline = figures.find((figure) => figure.baseline);
       const levels = figures.filter((figure) => !figure.baseline)
-        .flatMap((figure) => [sizeSentence(figure, baseline), perplexitySentence(figure, baseline)]);
+        .flatMap((figure) => [sizeSentence(figure, baseline), perplexitySentence(figure, baseline) ?? outputsSentence(figure.outputs ?? [])]);
       const { protocol } = run.report ?? {};
       return ['Comparison done.', protocol ? stoppedSentence(protocol) : null, ...levels].filter((sentence) => sentence !== null).join(' ');
     }

@@ -1,28 +1,32 @@
 /** How much text to measure on, what that costs and buys, and the one button that starts it. */
-import { Button, NativeSelect, Slider } from '@mantine/core';
+import { Button, NativeSelect, Slider, Switch } from '@mantine/core';
 import { IconCheck, IconPlayerPlayFilled, IconPlayerStopFilled } from '@tabler/icons-react';
 import { useEffect, useRef } from 'react';
-import type { ProtocolName } from '../../workers/protocol.ts';
+import type { Extras, ProtocolName, ProtocolRequest } from '../../workers/protocol.ts';
 import { formatCount, formatDuration } from '../format/numbers.ts';
 import layout from '../layout.module.css';
-import { PROTOCOL_NAMES, PROTOCOLS, protocolNamed } from '../protocols/protocols.ts';
-import { loadCharts } from '../report/load-charts.ts';
-import { costOf, stops, tokensRun } from '../store/amount.ts';
-import { isActive, type Run } from '../store/run.ts';
+import { lengthsOf, PROTOCOL_NAMES, PROTOCOLS, protocolNamed, sameProtocol, stridesFor, WINDOWS } from '../protocols/protocols.ts';
+import { loadCharts, loadViews } from '../report/load-charts.ts';
+import { costOf, shortSentence, stops, tokensRun } from '../store/amount.ts';
+import { isActive, provenance, type Run } from '../store/run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { canMeasure, tokensInText } from '../store/workbench.ts';
 import { Hint, Term } from '../terms/term.tsx';
 import classes from './run.module.css';
 
+const WITHOUT_TEXT = <>Without a tokenizer and a text, file sizes, memory and outputs on <Term id="randomInputs">random inputs</Term> are compared, but not <Term id="perplexity">perplexity</Term>.</>;
+const ON_INPUTS = <>File sizes, memory and <Term id="sqnr">what is left of the outputs</Term> are compared: on the input files you drop, else on <Term id="randomInputs">random inputs</Term> shaped from the graph.</>;
+
 export function CompareBar() {
   const bar = useRef<HTMLElement>(null);
   const measuring = useWorkbench((state) => canMeasure(state.opened));
+  const language = useWorkbench((state) => state.opened?.model?.languageModel != null);
   const opening = useWorkbench((state) => state.openingSince !== null);
   const running = useWorkbench((state) => isActive(state.run));
-  const stoppable = useWorkbench((state) => state.run?.measuring === true);
+  const stoppable = useWorkbench((state) => state.run?.subject === 'text');
   const measured = useWorkbench((state) => state.run?.status === 'running' && state.run.live.stage === 'measure');
   const cancelling = useWorkbench((state) => state.run?.status === 'cancelling');
-  useEffect(() => { void loadCharts(); }, []);
+  useEffect(() => { void loadCharts(); void loadViews(); }, []);
   // Puts the button, the stages and the rows in one view.
   useEffect(() => {
     if (!running) return;
@@ -31,9 +35,10 @@ export function CompareBar() {
   }, [running]);
   return (
     <section ref={bar} className={`${layout.panel} ${classes.bar}`} aria-label="Measure">
-      {measuring ? <Amount disabled={running} /> : (
-        <p className={classes.without}>Without a tokenizer and a text, file sizes and memory are compared, but not <Term id="perplexity">perplexity</Term>.</p>
-      )}
+      <div className={classes.what}>
+        {measuring ? <Amount disabled={running} /> : <p className={classes.without}>{language ? WITHOUT_TEXT : ON_INPUTS}</p>}
+        <ExtrasFold disabled={running} onText={measuring} />
+      </div>
       <div className={classes.actions}>
         {running && stoppable && (
           <Button size="sm" variant="default" className={classes.action} disabled={!measured} leftSection={<IconCheck size={16} aria-hidden="true" />}
@@ -74,6 +79,7 @@ function Amount({ disabled }: { disabled: boolean }) {
   const basis = cost.basis === 'measured'
     ? 'Predicted from the last comparison of this model on this machine.'
     : `Predicted from the model's size and ${threads === 1 ? 'one thread' : `${threads} threads`}, and from how much single tokens usually vary (a standard deviation of 3 nats); measured after the first comparison.`;
+  const short = shortSentence(text.tokens, lengthsOf(protocol).window);
   const whole = position === list.length - 1;
   return (
     <div className={classes.amount}>
@@ -88,10 +94,11 @@ function Amount({ disabled }: { disabled: boolean }) {
         thumbValueText={(index) => `${formatCount(list[index] ?? tokens)} tokens`}
         onChange={(index) => { actions.setMaxTokens(index === list.length - 1 ? null : list[index] ?? null); }}
       />
+      {short && <p className={classes.short}>{short}</p>}
       <p className={classes.amountFoot}>
         <Hint text={`${basis} ${levels} levels, fp16 included, run over the same tokens.`}>about {formatDuration(cost.seconds)}</Hint>
         <span>
-          {PROTOCOLS[protocol].unit === 'word' ? 'word perplexity' : 'perplexity'} to <Hint text={`One standard error, from ${formatCount(cost.scored)} scored tokens. ${basis} The difference between two levels is known far better, since both see the same tokens.`}>
+          {PROTOCOLS[protocol.name].unit === 'word' ? 'word perplexity' : 'perplexity'} to <Hint text={`One standard error, from ${formatCount(cost.scored)} scored tokens. ${basis} The difference between two levels is known far better, since both see the same tokens.`}>
             ± {(cost.relativeError * 100).toFixed(1)}&nbsp;%
           </Hint>
         </span>
@@ -104,26 +111,83 @@ function Amount({ disabled }: { disabled: boolean }) {
 function ProtocolChoice({ disabled }: { disabled: boolean }) {
   const protocol = useWorkbench((state) => state.protocol);
   const shown = useWorkbench((state) => isActive(state.run) ? null : measuredBy(state.run));
+  const lengths = lengthsOf(protocol);
+  const tokens = (count: number) => ({ value: String(count), label: `${formatCount(count)} tokens` });
   return (
     <div className={classes.protocol}>
-      <span id="protocol-label"><Term id="protocol">Protocol</Term></span>
-      <NativeSelect
-        size="xs" aria-labelledby="protocol-label" value={protocol} disabled={disabled}
-        data={PROTOCOL_NAMES.map((name) => ({ value: name, label: PROTOCOLS[name].label }))}
-        onChange={(event) => { actions.setProtocol(protocolNamed(event.currentTarget.value)); }}
-      />
+      <div className={classes.choices}>
+        <div>
+          <span id="protocol-label"><Term id="protocol">Protocol</Term></span>
+          <NativeSelect
+            size="xs" aria-labelledby="protocol-label" value={protocol.name} disabled={disabled}
+            data={PROTOCOL_NAMES.map((name) => ({ value: name, label: PROTOCOLS[name].label }))}
+            onChange={(event) => { actions.setProtocol({ name: protocolNamed(event.currentTarget.value) }); }}
+          />
+        </div>
+        <div>
+          <span id="window-label"><Term id="windowLength">Window</Term></span>
+          <NativeSelect
+            size="xs" aria-labelledby="window-label" value={String(lengths.window)} disabled={disabled} data={WINDOWS.map(tokens)}
+            onChange={(event) => { actions.setProtocol(withWindow(protocol.name, Number(event.currentTarget.value))); }}
+          />
+        </div>
+        {PROTOCOLS[protocol.name].slides && (
+          <div>
+            <span id="stride-label"><Term id="stride">Stride</Term></span>
+            <NativeSelect
+              size="xs" aria-labelledby="stride-label" value={String(lengths.step)} disabled={disabled} data={stridesFor(lengths.window).map(tokens)}
+              onChange={(event) => { actions.setProtocol({ ...withWindow(protocol.name, lengths.window), stride: Number(event.currentTarget.value) }); }}
+            />
+          </div>
+        )}
+      </div>
       <p>
-        {PROTOCOLS[protocol].about}
-        {shown !== null && shown !== protocol && <strong> The results below were measured by the protocol {shown}; figures of the two do not compare.</strong>}
+        {PROTOCOLS[protocol.name].about(lengths)}
+        {shown && !shown.same(protocol) && <strong> The results below were measured by another protocol, {shown.tag}; figures of the two do not compare.</strong>}
       </p>
     </div>
   );
 }
 
+/** The protocol's own window is left unsaid, so that the engine may take less where a model or a text allows less. */
+const withWindow = (name: ProtocolName, window: number): ProtocolRequest => window === PROTOCOLS[name].window ? { name } : { name, context: window };
+
+const EXTRAS: readonly { name: keyof Extras; label: string; cost: string; text: boolean }[] = [
+  { name: 'words', label: 'Where the drift is, in words', cost: 'next to nothing: it is noted on the way', text: true },
+  { name: 'noiseFloor', label: 'Noise floor', cost: 'the baseline once more in float32, over the first windows', text: true },
+  { name: 'runtimeDrift', label: 'Runtime drift', cost: 'each file once more on WebGPU, over the first windows', text: false },
+  { name: 'speed', label: 'Speed and memory', cost: 'each file loaded and run several times by itself, some seconds a level', text: false },
+];
+
+function ExtrasFold({ disabled, onText }: { disabled: boolean; onText: boolean }) {
+  const extras = useWorkbench((state) => state.extras);
+  const gpu = useWorkbench((state) => state.capabilities?.webgpu.available ?? true);
+  const offered = EXTRAS.filter(({ text }) => onText || !text);
+  const on = offered.filter(({ name }) => extras[name]).length;
+  return (
+    <details className={`${layout.fold} ${classes.extras}`}>
+      <summary>What to measure: {on === offered.length ? 'everything' : `${on} of ${offered.length} extras`}</summary>
+      <ul>
+        {offered.map(({ name, label, cost }) => (
+          <li key={name}>
+            <Switch
+              size="sm" label={label} checked={extras[name]} disabled={disabled}
+              description={name === 'runtimeDrift' && !gpu ? 'not measured here: this browser has no WebGPU adapter to compare with' : cost}
+              onChange={(event) => { actions.setExtra(name, event.currentTarget.checked); }}
+            />
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
 /** The protocol of the figures on show. */
-function measuredBy(run: Run | null): ProtocolName | null {
-  if (!run?.measuring) return null;
-  return run.report ? run.report.protocol?.name ?? null : run.protocol;
+function measuredBy(run: Run | null): { tag: string; same(protocol: ProtocolRequest): boolean } | null {
+  if (run?.subject !== 'text' || (run.report && !run.report.protocol)) return null;
+  const tag = provenance(run)?.tag ?? run.protocol.name;
+  // A text or a model may have been too short for the window asked for: what was asked for is what can be asked again.
+  return { tag, same: (protocol) => sameProtocol(run.protocol, protocol) };
 }
 
 function nearest(list: readonly number[], tokens: number): number {

@@ -4,6 +4,7 @@ import { IconDownload } from '@tabler/icons-react';
 import { tone, Mark } from '../charts/mark.tsx';
 import { formatBytes, formatCount, formatDuration } from '../format/numbers.ts';
 import layout from '../layout.module.css';
+import { classSentence, outputsSentence } from '../outputs/outputs.ts';
 import { agreementSentence, perplexitySentence, sizeSentence } from '../report/sentences.ts';
 import { save } from '../report/save.ts';
 import { describeSettings, settingWords } from '../store/levels.ts';
@@ -19,10 +20,11 @@ interface Props { run: Run; figure: Figure; baseline: Figure | undefined; proven
 export function LevelRow({ run, figure, baseline, provenance }: Props) {
   const row = run.live.rows.get(figure.level.uid);
   const active = isActive(run);
-  const measure = run.live.latest?.stage === 'measure' ? run.live.done.measure : 0;
+  const { stage, done: shares } = run.live;
+  const measure = stage === 'check' ? shares.check : stage === 'measure' ? shares.measure : 0;
   const progress = row?.progress;
   const quantizing = progress && progress.total > 0 ? progress.done / progress.total : 0;
-  const done = figure.final ? 1 : row?.written ? measure : quantizing;
+  const done = row?.written ? measure : quantizing;
   return (
     <li className={classes.row} style={{ '--tone': tone(figure.level.slot) }}>
       <div className={classes.rowName}>
@@ -42,15 +44,16 @@ export function LevelRow({ run, figure, baseline, provenance }: Props) {
 function Words({ figure, baseline, row, active, provenance }: { figure: Figure; baseline: Figure | undefined; row: Row | undefined; active: boolean; provenance: Provenance | null }) {
   const levels = useWorkbench((state) => state.levels);
   const size = sizeSentence(figure, baseline);
-  const perplexity = perplexitySentence(figure, baseline);
-  const agreement = agreementSentence(figure);
+  const outputs = figure.outputs ?? [];
+  const cost = perplexitySentence(figure, baseline) ?? outputsSentence(outputs);
+  const agreement = agreementSentence(figure) ?? classSentence(outputs);
   const age = active ? 'current' : staleness(figure.level, levels);
   const hover = provenance?.sentence ?? '';
   if (active && !row?.written && row?.progress) return <div className={classes.words}><Passing row={row} /></div>;
   if (size === null) return <div className={classes.words}><p className={classes.aside}>{active ? 'Waiting' : 'Not finished'}</p></div>;
   return (
     <div className={classes.words}>
-      <p className={classes.sentence}>{size}{' '}{perplexity && <Hint text={hover}>{perplexity}</Hint>}</p>
+      <p className={classes.sentence}>{size}{' '}{cost && <Hint text={hover}>{cost}</Hint>}</p>
       <p className={classes.aside}>
         {figure.bytes !== null && <Hint text={`${formatCount(figure.bytes)} bytes in ${figure.file ?? 'the file'}`}>{formatBytes(figure.bytes)}</Hint>}
         {agreement && <> · <Hint text={hover}>{agreement}</Hint></>}
@@ -65,7 +68,7 @@ function Words({ figure, baseline, row, active, provenance }: { figure: Figure; 
 function Passing({ row }: { row: Row }) {
   const { progress, perSecond } = row;
   if (!progress) return null;
-  const amount = progress.unit === 'bytes' ? `${formatBytes(progress.done)} of ${formatBytes(progress.total)}` : `${formatCount(progress.done)} of ${formatCount(progress.total)} tokens`;
+  const amount = progress.unit === 'bytes' ? `${formatBytes(progress.done)} of ${formatBytes(progress.total)}` : `${formatCount(progress.done)} of ${formatCount(progress.total)} ${progress.unit}`;
   return (
     <>
       <p className={`${classes.aside} ${classes.passing}`}>
@@ -73,7 +76,7 @@ function Passing({ row }: { row: Row }) {
       </p>
       <p className={classes.aside}>
         {amount}
-        {perSecond !== null && <> · {progress.unit === 'bytes' ? `${formatBytes(perSecond)}/s` : `${formatCount(Math.round(perSecond))} tokens/s`}</>}
+        {perSecond !== null && <> · {progress.unit === 'bytes' ? `${formatBytes(perSecond)}/s` : `${formatCount(Math.round(perSecond))} ${progress.unit}/s`}</>}
         {progress.secondsLeft !== null && <> · {formatDuration(progress.secondsLeft)} left</>}
       </p>
     </>

@@ -6,7 +6,7 @@ import layout from '../layout.module.css';
 import { ExportButton } from '../report/export-button.tsx';
 import { Results } from '../report/results.tsx';
 import { loadingToMeasure } from '../store/live.ts';
-import { figuresOf, hasFindings, isActive, provenance, type Run } from '../store/run.ts';
+import { figuresOf, hasFindings, isActive, provenance, stagesOf, type Run } from '../store/run.ts';
 import { LevelRow } from './level-row.tsx';
 import classes from './run.module.css';
 
@@ -56,7 +56,9 @@ function status(run: Run): string {
   if (isActive(run)) {
     if (run.status === 'finishing') return 'Stopping after the window in hand';
     if (isLoading(run)) return loading(run);
-    const left = run.live.latest?.secondsLeft;
+    const { latest } = run.live;
+    const left = latest?.secondsLeft;
+    if (latest?.stage === 'check' && left == null) return `Checking speed, memory and other providers${latest.tensor === null ? '' : `: ${latest.tensor}`}`;
     if (left == null) return 'Working out how long this takes';
     return left < 1 ? 'Less than a second left in this stage' : `About ${formatDuration(left)} left in this stage`;
   }
@@ -67,7 +69,7 @@ function status(run: Run): string {
   return run.status === 'done' ? `${plural(run.levels.length, 'level')} compared${took}.${backend}${protocol}` : '';
 }
 
-const isLoading = (run: Run): boolean => run.measuring && isActive(run) && loadingToMeasure(run.live);
+const isLoading = (run: Run): boolean => isActive(run) && loadingToMeasure(run.live);
 
 function loading({ live }: Run): string {
   const files = [...live.rows.values()].flatMap(({ written }) => written ? [written.bytes] : []);
@@ -86,7 +88,8 @@ function Strip({ run }: { run: Run }) {
     { name: 'Open', done: live.done.open, now: reached('open') || (live.stage === null && !over), figure: null },
     { name: 'Quantize', done: live.done.quantize, now: reached('quantize') && !loads, figure: null },
     { name: 'Write', done: written / Math.max(1, levels.length), now: reached('quantize') && !loads, figure: `${written} of ${levels.length}` },
-    ...(run.measuring ? [{ name: 'Measure', done: stopped?.share ?? (over ? 1 : live.done.measure), now: reached('measure') || loads || stopped !== null, figure: stopped?.text ?? (loads ? 'loading' : null) }] : []),
+    { name: 'Measure', done: stopped?.share ?? (over ? 1 : live.done.measure), now: reached('measure') || loads || stopped !== null, figure: stopped?.text ?? (loads ? 'loading' : null) },
+    ...(stagesOf(run).includes('check') ? [{ name: 'Check', done: live.done.check, now: reached('check'), figure: null }] : []),
   ];
   return (
     <ol className={classes.strip} aria-label="Stages">

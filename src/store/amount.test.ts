@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { Protocol } from '../../workers/protocol.ts';
+import type { Protocol, ProtocolRequest } from '../../workers/protocol.ts';
 import { PROTOCOL_NAMES } from '../protocols/protocols.ts';
-import { costOf, DEFAULT_TOKENS, learn, stops, tokensRun, WINDOW } from './amount.ts';
+import { costOf, DEFAULT_TOKENS, learn, shortSentence, stops, tokensRun, WINDOW } from './amount.ts';
 
+const REQUESTS: ProtocolRequest[] = PROTOCOL_NAMES.flatMap((name) => [{ name }, { name, context: 128 }, { name, context: 4096 }, ...(name === 'huggingface' ? [{ name, context: 512, stride: 64 }] : [])]);
 const machine = { levels: 3, parameters: 5_800_000, threads: 2 };
 
 describe('text amount', () => {
@@ -55,20 +56,23 @@ describe('text amount', () => {
   });
 
   it('follows each protocol: its windows, what it scores and how much it runs', () => {
-    expect(tokensRun(5000, 122_991, 'gptq')).toBe(4096);
-    expect(tokensRun(null, 122_991, 'gptq')).toBe(60 * 2048);
-    expect(tokensRun(512, 122_991, 'gptq')).toBe(2048);
-    expect(tokensRun(1600, 122_991, 'huggingface')).toBe(1536);
-    expect(tokensRun(null, 122_991, 'huggingface')).toBe(122_991);
-    expect(tokensRun(null, 122_991, 'lm-eval')).toBe(122_991);
-    expect(costOf(4096, machine, null, 'gptq').scored).toBe(2 * 2047);
-    expect(costOf(2048, machine, null, 'huggingface').scored).toBe(2047);
-    expect(costOf(2048, machine, null, 'huggingface').seconds / costOf(2048, machine, null, 'lm-eval').seconds).toBeCloseTo(1.5, 12);
+    expect(tokensRun(5000, 122_991, { name: 'gptq' })).toBe(4096);
+    expect(tokensRun(null, 122_991, { name: 'gptq' })).toBe(60 * 2048);
+    expect(tokensRun(512, 122_991, { name: 'gptq' })).toBe(2048);
+    expect(tokensRun(1600, 122_991, { name: 'huggingface' })).toBe(1536);
+    expect(tokensRun(null, 122_991, { name: 'huggingface' })).toBe(122_991);
+    expect(tokensRun(null, 122_991, { name: 'lm-eval' })).toBe(122_991);
+    expect(tokensRun(5000, 122_991, { name: 'llama.cpp', context: 2048 })).toBe(4096);
+    expect(costOf(4096, machine, null, { name: 'llama.cpp', context: 2048 }).scored).toBe(2 * 1023);
+    expect(costOf(2048, machine, null, { name: 'huggingface', context: 512, stride: 128 }).seconds / costOf(2048, machine, null, { name: 'lm-eval' }).seconds).toBeCloseTo(13 / 4, 12);
+    expect(costOf(4096, machine, null, { name: 'gptq' }).scored).toBe(2 * 2047);
+    expect(costOf(2048, machine, null, { name: 'huggingface' }).scored).toBe(2047);
+    expect(costOf(2048, machine, null, { name: 'huggingface' }).seconds / costOf(2048, machine, null, { name: 'lm-eval' }).seconds).toBeCloseTo(1.5, 12);
   });
 
   it('expects the larger error of perplexity by word, and takes it out again when learning', () => {
-    const byToken = costOf(4096, { ...machine, bytesPerToken: 2.9 }, null, 'huggingface');
-    const byWord = costOf(4095, { ...machine, bytesPerToken: 2.9 }, null, 'lm-eval');
+    const byToken = costOf(4096, { ...machine, bytesPerToken: 2.9 }, null, { name: 'huggingface' });
+    const byWord = costOf(4095, { ...machine, bytesPerToken: 2.9 }, null, { name: 'lm-eval' });
     expect(byWord.relativeError / byToken.relativeError).toBeCloseTo(2, 12);
     const measured = learn({
       name: 'lm-eval', context: 2048, unit: 'word', tokens: 10_000, words: 5000, chunks: 5, textTokens: 10_000, textBytes: 29_000,
@@ -77,9 +81,16 @@ describe('text amount', () => {
     expect(measured?.spread).toBeCloseTo(3, 12);
   });
 
+  it('says what a short text is short of', () => {
+    expect(shortSentence(63, 512)).toBe('This text has 63 tokens, and 64 are the least that perplexity can be measured on: add some 1 words, better some thousands.');
+    expect(shortSentence(20, 512)).toContain('add some 33 words');
+    expect(shortSentence(300, 512)).toContain('fewer than one window of 512');
+    expect(shortSentence(512, 512)).toBeNull();
+  });
+
   it('offers ascending stops that end with the whole text', () => {
     for (const available of [100, 600, 2000, 20_000, 122_991, 5_000_000]) {
-      for (const protocol of PROTOCOL_NAMES) {
+      for (const protocol of REQUESTS) {
         const list = stops(available, protocol);
         expect(list.at(-1)).toBe(tokensRun(null, available, protocol));
         expect([...list].sort((a, b) => a - b)).toEqual(list);

@@ -1,6 +1,7 @@
 /** How much text to measure on: what a number of tokens costs in time and buys in error, by the protocol's windows. */
-import type { Protocol, ProtocolName } from '../../workers/protocol.ts';
-import { DEFAULT_PROTOCOL, PROTOCOLS } from '../protocols/protocols.ts';
+import type { Protocol, ProtocolRequest } from '../../workers/protocol.ts';
+import { formatCount } from '../format/numbers.ts';
+import { DEFAULT_PROTOCOL, lengthsOf, PROTOCOLS } from '../protocols/protocols.ts';
 
 export const WINDOW = 512;
 
@@ -17,6 +18,7 @@ const ASSUMED_SPREAD = 3;
 const ASSUMED_PARAMETER_TOKENS_PER_THREAD = 8e9;
 /** Of English prose, the space included. */
 const ASSUMED_BYTES_PER_WORD = 5.8;
+const WORDS_PER_TOKEN = 0.75;
 
 /** What a finished run taught about this model on this machine. */
 export interface Measurement {
@@ -45,8 +47,8 @@ export interface Cost {
 }
 
 /** Tokens that would be run when `requested` (null for all) of `available` are asked for: as many as whole windows hold. */
-export function tokensRun(requested: number | null, available: number, protocol: ProtocolName = DEFAULT_PROTOCOL): number {
-  const { window, step, takesRest } = PROTOCOLS[protocol];
+export function tokensRun(requested: number | null, available: number, protocol: ProtocolRequest = DEFAULT_PROTOCOL): number {
+  const { window, step, takesRest } = lengthsOf(protocol);
   const wanted = Math.min(requested ?? available, available);
   if (wanted < window) return Math.min(window, available);
   return takesRest && wanted === available ? available : Math.floor(wanted / step) * step;
@@ -56,14 +58,14 @@ export function costOf(
   tokens: number,
   machine: Machine,
   measured: Measurement | null,
-  protocol: ProtocolName = DEFAULT_PROTOCOL,
+  protocol: ProtocolRequest = DEFAULT_PROTOCOL,
 ): Cost {
-  const { run, scored: scoredOf, unit } = PROTOCOLS[protocol];
+  const { run, scored: scoredOf } = lengthsOf(protocol);
   const scored = scoredOf(tokens);
   const secondsPerToken = measured?.secondsPerToken
     ?? machine.parameters / (ASSUMED_PARAMETER_TOKENS_PER_THREAD * Math.max(1, machine.threads));
   // A word's log loss is the sum of its tokens', and so is the error.
-  const tokensPerUnit = unit === 'word' && machine.bytesPerToken ? Math.max(1, ASSUMED_BYTES_PER_WORD / machine.bytesPerToken) : 1;
+  const tokensPerUnit = PROTOCOLS[protocol.name].unit === 'word' && machine.bytesPerToken ? Math.max(1, ASSUMED_BYTES_PER_WORD / machine.bytesPerToken) : 1;
   return {
     seconds: machine.levels * (run(tokens) * secondsPerToken + (measured?.secondsPerLevel ?? 0)),
     relativeError: ((measured?.spread ?? ASSUMED_SPREAD) * tokensPerUnit) / Math.sqrt(scored),
@@ -90,9 +92,23 @@ export function learn(protocol: Protocol, baseline: { value: number; error: numb
   };
 }
 
+/** Fewer tokens than this are not measured at all: two of the engine's smallest windows. */
+const FEWEST_MEASURED = 64;
+
+/** What a text too short for the protocol's windows is short of; null for one that is long enough. */
+export function shortSentence(available: number, window: number): string | null {
+  if (available < FEWEST_MEASURED) {
+    return `This text has ${formatCount(available)} tokens, and ${formatCount(FEWEST_MEASURED)} are the least that perplexity can be measured on: add some ${formatCount(Math.ceil((FEWEST_MEASURED - available) * WORDS_PER_TOKEN))} words, better some thousands.`;
+  }
+  if (available < window) {
+    return `This text has ${formatCount(available)} tokens, fewer than one window of ${formatCount(window)}: smaller windows are used, and figures from other windows do not compare.`;
+  }
+  return null;
+}
+
 /** Amounts the slider stops at: doubling, with one between, and the whole text at the end. Ascending. */
-export function stops(available: number, protocol: ProtocolName = DEFAULT_PROTOCOL): number[] {
-  const { window, step } = PROTOCOLS[protocol];
+export function stops(available: number, protocol: ProtocolRequest = DEFAULT_PROTOCOL): number[] {
+  const { window, step } = lengthsOf(protocol);
   const whole = tokensRun(null, available, protocol);
   const list: number[] = [];
   for (let tokens = Math.max(window, FEWEST_TOKENS); tokens < whole; tokens *= 2) {

@@ -37,8 +37,9 @@ describe('events become rows', () => {
     expect(live.measuring).toEqual({ from: 0.25, since: 7, to: 0.25, until: 7 });
     const later = run(live, [progress({ stage: 'measure', level: null, unit: 'tokens', done: 75 }), 107]);
     expect(later.measuring).toEqual({ from: 0.25, since: 7, to: 0.75, until: 107 });
-    expect(overall(live, true)).toBeCloseTo(0.3 + 0.7 * 0.25);
-    expect(overall(live, false)).toBe(1);
+    expect(overall(live, ['open', 'quantize', 'measure', 'check'])).toBeCloseTo(0.3 + 0.5 * 0.25);
+    expect(overall(live, ['open', 'quantize', 'measure'])).toBeCloseTo((0.3 + 0.5 * 0.25) / 0.8);
+    expect(overall(run(live, [progress({ stage: 'check', level: null, unit: 'runs', done: 50 }), 8]), ['open', 'quantize', 'measure', 'check'])).toBeCloseTo(0.9);
   });
 
   it('ignores levels it does not know and names that look like object prototypes', () => {

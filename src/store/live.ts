@@ -27,7 +27,7 @@ export interface Live {
 const EMPTY_ROW: Row = { progress: null, perSecond: null, written: null, measured: null };
 const ORDER: readonly Stage[] = ['open', 'quantize', 'measure', 'check'];
 /** Weight of each stage in the progress of the whole, by the time it usually takes. */
-const SHARE: Record<Stage, number> = { open: 0.03, quantize: 0.27, measure: 0.7, check: 0 };
+const SHARE: Record<Stage, number> = { open: 0.03, quantize: 0.27, measure: 0.5, check: 0.2 };
 /** Less than this says nothing about speed. */
 const PACE_AFTER_MS = 250;
 
@@ -113,9 +113,8 @@ export function loadingToMeasure({ rows, stage, warnings }: Live): boolean {
   return missing.length < rows.size && missing.length <= warnings.length && missing.every(({ progress }) => progress === null);
 }
 
-/** Share of the whole run that is done, 0…1. */
-export function overall(live: Live, measuring: boolean): number {
-  const stages = measuring ? ORDER : ORDER.slice(0, 2);
+/** Share of a run of these stages that is done, 0…1. */
+export function overall(live: Live, stages: readonly Stage[]): number {
   const total = stages.reduce((sum, stage) => sum + SHARE[stage], 0);
   return stages.reduce((sum, stage) => sum + SHARE[stage] * live.done[stage], 0) / total;
 }

@@ -1,5 +1,6 @@
 /** A comparison: the levels as they were when it started, and what came of it. */
-import type { Drift, EngineError, LedgerLine, LevelReport, ModelSummary, Perplexity, ProtocolName, Report } from '../../workers/protocol.ts';
+import type { Drift, EngineError, Extras, LedgerLine, LevelReport, ModelSummary, OutputDrift, Perplexity, ProtocolRequest, Report, RuntimeDrift, Speed, Stage } from '../../workers/protocol.ts';
+import { inputsProvenance } from '../outputs/outputs.ts';
 import { PROTOCOLS, provenanceOf, unfinishedProvenance, type Provenance } from '../protocols/protocols.ts';
 import { levelName, normalize, sameLevel, type Level } from './levels.ts';
 import type { Live } from './live.ts';
@@ -13,10 +14,14 @@ export interface Run {
   /** Snapshot: editing a level afterwards does not reach it. */
   levels: readonly Level[];
   model: Pick<ModelSummary, 'name' | 'cacheBytesPerToken' | 'baseline'>;
-  /** Whether text is run through the models, or only sizes are compared. */
-  measuring: boolean;
+  /** What is run through the models: the text, or else inputs shaped from the graph or dropped. */
+  subject: 'text' | 'inputs';
   /** What it was asked to measure by. */
-  protocol: ProtocolName;
+  protocol: ProtocolRequest;
+  /** What else it was asked to measure. */
+  extras: Required<Extras>;
+  /** Handles of its tokenizer and that one's configuration: with them, what it wrote can be continued later. */
+  tokenizer: readonly File[];
   live: Live;
   report: Report | null;
   error: EngineError | null;
@@ -33,6 +38,13 @@ export interface Figure {
   /** What perplexity is the inverse mean probability of. */
   unit: 'token' | 'word';
   drift: Drift | null;
+  /** Of each output, where inputs and not a text were run; null for the baseline. */
+  outputs: readonly OutputDrift[] | null;
+  runtimeDrift: RuntimeDrift | null;
+  /** A line a provider. */
+  speed: readonly Speed[];
+  /** The level as the report's other parts call it; null without a report. */
+  reported: string | null;
   /** False while the figures still move. */
   final: boolean;
   file: string | null;
@@ -69,8 +81,12 @@ export function figuresOf(run: Run): Figure[] {
       bytes: line?.bytes ?? row?.written?.bytes ?? null,
       weightBytes: line?.weightBytes ?? row?.written?.weightBytes ?? null,
       perplexity: line?.perplexity ?? row?.measured?.perplexity ?? null,
-      unit: run.report?.protocol?.unit ?? PROTOCOLS[run.protocol].unit,
+      unit: run.report?.protocol?.unit ?? PROTOCOLS[run.protocol.name].unit,
       drift: line?.drift ?? row?.measured?.drift ?? null,
+      outputs: line?.outputs ?? null,
+      runtimeDrift: line?.runtimeDrift ?? null,
+      speed: line?.speed ?? [],
+      reported: line?.level ?? null,
       final: line !== undefined || row?.measured?.final === true,
       file: line?.file ?? row?.written?.file ?? null,
       blob: row?.written?.blob ?? null,
@@ -88,10 +104,18 @@ export function staleness(level: Level, now: readonly Level[]): 'current' | 'cha
 
 export const isActive = (run: Run | null): boolean => run?.status === 'running' || run?.status === 'finishing' || run?.status === 'cancelling';
 
+/** The stages a run goes through, in order. */
+export function stagesOf({ extras, live }: Pick<Run, 'extras' | 'live'>): Stage[] {
+  const checks = extras.runtimeDrift || extras.speed || live.stage === 'check';
+  return ['open', 'quantize', 'measure', ...(checks ? ['check' as const] : [])];
+}
+
 /** How a run's figures are or were measured; null when there are none. */
 export function provenance(run: Run): Provenance | null {
-  if (run.report) return run.report.protocol ? provenanceOf(run.report.protocol) : null;
-  return run.measuring ? unfinishedProvenance(run.protocol, isActive(run)) : null;
+  const { report } = run;
+  if (report?.protocol) return provenanceOf(report.protocol);
+  if (report) return report.inputs ? inputsProvenance(report.inputs) : null;
+  return run.subject === 'text' ? unfinishedProvenance(run.protocol, isActive(run)) : null;
 }
 
 /** Whether a run that did not finish has anything to show. */

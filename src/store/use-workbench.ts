@@ -1,13 +1,15 @@
-/** The one workbench of this page, as a hook. */
+/** The one workbench of this page and what continues prompts beside it, as hooks on one engine. */
 import { useStore } from 'zustand';
 import { createEngineClient } from '../engine/client.ts';
+import { createGeneration, type GenerationState } from './generation.ts';
 import { fetchSample } from './sample.ts';
 import { createWorkbench, type WorkbenchState } from './workbench.ts';
 
 let count = 0;
 
+const engine = createEngineClient();
 const workbench = createWorkbench({
-  engine: createEngineClient(),
+  engine,
   origin: { uid: () => `${Date.now().toString(36)}-${(++count).toString(36)}`, now: () => Date.now() },
   fetchSample: (onProgress) => fetchSample(import.meta.env.BASE_URL, onProgress),
 });
@@ -18,3 +20,11 @@ export function useWorkbench<T>(select: (state: WorkbenchState) => T): T {
 
 /** Actions do not change; components that only act need not render again. */
 export const actions = workbench.getState();
+
+const generation = createGeneration((job, onEvent) => ({ done: engine.generate(job, onEvent), cancel: () => { void engine.cancelGeneration(); } }));
+
+export function useGeneration<T>(select: (state: GenerationState) => T): T {
+  return useStore(generation, select);
+}
+
+export const generationActions = generation.getState();

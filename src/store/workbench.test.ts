@@ -52,6 +52,8 @@ function setUp() {
     compare: (job, send) => new Promise((resolve) => { comparisons.push({ job, send, settle: resolve }); }),
     cancel: () => { comparisons.at(-1)?.settle({ ok: false, error: error('cancelled') }); return Promise.resolve(); },
     finish: () => { finished++; return Promise.resolve(); },
+    generate: () => Promise.resolve({ ok: false, error: error('internal') }),
+    cancelGeneration: () => Promise.resolve(),
     restart: () => undefined,
   };
   let count = 0;
@@ -199,7 +201,7 @@ describe('a comparison', () => {
     await comparing;
 
     const { run } = store.getState();
-    expect(run).toMatchObject({ status: 'done', measuring: true });
+    expect(run).toMatchObject({ status: 'done', subject: 'text' });
     if (!run) throw new Error('no run');
     expect(figuresOf(run).map(({ name, bytes }) => [name, bytes])).toEqual([['fp16', 100], ['int8', 99], ['int4', 98]]);
     expect(figuresOf(run)[2]).toMatchObject({ blob, file: 'int4.onnx', final: true });
@@ -271,19 +273,38 @@ describe('a comparison', () => {
   it('measures by the protocol chosen, and its results keep theirs', async () => {
     const { store, last } = setUp();
     await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
-    store.getState().setProtocol('gptq');
+    store.getState().setProtocol({ name: 'gptq' });
     store.getState().setMaxTokens(5000);
     const comparing = store.getState().compare();
     expect(last().job).toMatchObject({ protocol: { name: 'gptq' }, maxTokens: 4096 });
-    store.getState().setProtocol('lm-eval');
+    store.getState().setProtocol({ name: 'lm-eval' });
     const { run } = store.getState();
-    expect(run && provenance(run)?.tag).toBe('gptq');
+    expect(run && provenance(run)?.tag).toBe('gptq, windows of 2,048');
     expect(run && figuresOf(run)[0]?.unit).toBe('token');
     const report = reportOf(last().job);
     last().settle({ ok: true, value: { ...report, protocol: report.protocol && { ...report.protocol, name: 'gptq', context: 2048 } } });
     await comparing;
     const ended = store.getState().run;
     expect(ended && provenance(ended)?.tag).toBe('gptq, windows of 2,048');
+  });
+
+  it('asks for what is switched on, and keeps what it asked for', async () => {
+    const { store, last } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+    store.getState().setExtra('speed', false);
+    void store.getState().compare();
+    expect(last().job.extras).toEqual({ noiseFloor: true, runtimeDrift: true, words: true, speed: false });
+    store.getState().setExtra('words', false);
+    expect(store.getState().run?.extras).toEqual({ noiseFloor: true, runtimeDrift: true, words: true, speed: false });
+  });
+
+  it('asks for the window and stride set', async () => {
+    const { store, last } = setUp();
+    await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+    store.getState().setProtocol({ name: 'huggingface', context: 256, stride: 64 });
+    store.getState().setMaxTokens(1000);
+    void store.getState().compare();
+    expect(last().job).toMatchObject({ protocol: { name: 'huggingface', context: 256, stride: 64 }, maxTokens: 960 });
   });
 
   it('cancelled before anything was found leaves the page as it was', async () => {

@@ -3,7 +3,7 @@
  * client and holds handles and numbers, never weights.
  */
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import type { Capabilities, EngineError, EngineEvent, LevelId, LevelPlan, LevelSettings, Opened, ProtocolName, Result } from '../../workers/protocol.ts';
+import type { Capabilities, EngineError, EngineEvent, Extras, LevelId, LevelPlan, LevelSettings, Opened, ProtocolRequest, Result } from '../../workers/protocol.ts';
 import type { EngineClient } from '../engine/client.ts';
 import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
 import { DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
@@ -36,7 +36,9 @@ export interface WorkbenchState {
   /** Tokens asked for; null for the whole text. */
   maxTokens: number | null;
   /** How the next run measures perplexity. */
-  protocol: ProtocolName;
+  protocol: ProtocolRequest;
+  /** What the next run measures beside quantization drift. */
+  extras: Required<Extras>;
   /** Tokens of context the key/value cache is predicted for. */
   context: number;
   /** The run on show: the one under way, else the last with findings. */
@@ -54,7 +56,8 @@ export interface WorkbenchState {
   editLevel(uid: string, settings: LevelSettings): void;
   removeLevel(uid: string): void;
   setMaxTokens(tokens: number | null): void;
-  setProtocol(protocol: ProtocolName): void;
+  setProtocol(protocol: ProtocolRequest): void;
+  setExtra(name: keyof Extras, on: boolean): void;
   setContext(tokens: number): void;
   compare(): Promise<void>;
   /** Ends the measurement under way and keeps its figures. */
@@ -204,6 +207,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       planProblem: null,
       maxTokens: DEFAULT_TOKENS,
       protocol: DEFAULT_PROTOCOL,
+      extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true },
       context: DEFAULT_CONTEXT,
       run: null,
       measurement: null,
@@ -253,16 +257,18 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
       setMaxTokens(maxTokens) { set({ maxTokens }); },
       setProtocol(protocol) { set({ protocol }); },
+      setExtra(name, on) { set(({ extras }) => ({ extras: { ...extras, [name]: on } })); },
       setContext(context) { set({ context }); },
 
       async compare() {
-        const { run: before, opened, files, levels, maxTokens, protocol } = get();
+        const { run: before, opened, files, levels, maxTokens, protocol, extras } = get();
         if (!opened?.model || isActive(before)) return;
         const { name, cacheBytesPerToken, baseline } = opened.model;
         const text = tokensInText(opened);
         const run: Run = {
           id: origin.uid(), startedAt: origin.now(), endedAt: null, status: 'running', levels: [...levels],
-          model: { name, cacheBytesPerToken, baseline }, measuring: canMeasure(opened), protocol,
+          model: { name, cacheBytesPerToken, baseline }, subject: canMeasure(opened) ? 'text' : 'inputs', protocol, extras,
+          tokenizer: files.filter(({ kind }) => kind === 'tokenizer' || kind === 'tokenizer-config').map(({ file }) => file),
           live: startLive(levels.map(({ uid }) => uid)), report: null, error: null,
         };
         set({ run, notices: [] });
@@ -273,7 +279,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
         });
         const result = await engine.compare(
           {
-            files: files.map(({ file }) => file), levels: toRequests(levels), protocol: { name: protocol },
+            files: files.map(({ file }) => file), levels: toRequests(levels), protocol, extras,
             maxTokens: maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens, protocol),
           },
           (event) => { events.add({ event, at: origin.now() }); },

@@ -1,0 +1,25 @@
+/** Where a text is pasted or typed. */
+import { Button, Modal, Textarea } from '@mantine/core';
+import { useState } from 'react';
+import { formatBytes } from '../format/numbers.ts';
+import { shortfall } from './pasted-text.ts';
+import classes from './paste.module.css';
+
+interface Props { opened: boolean; onClose(): void; onTake(text: string): void }
+
+export function PasteDialog({ opened, onClose, onTake }: Props) {
+  const [text, setText] = useState('');
+  const missing = text === '' ? 'Best one the model was not trained on. It stays in this tab.' : shortfall(text);
+  return (
+    <Modal opened={opened} onClose={onClose} title="A text to measure on" size="lg" radius="lg" closeButtonProps={{ 'aria-label': 'Close' }} transitionProps={{ duration: 0 }}>
+      <Textarea
+        aria-label="Text" data-autofocus autosize minRows={8} maxRows={16} value={text} placeholder="Paste or type here"
+        onChange={(event) => { setText(event.currentTarget.value); }}
+      />
+      <div className={classes.foot}>
+        <p role="status">{text !== '' && <>{formatBytes(new Blob([text]).size)}. </>}{missing ?? 'How much of it to use is chosen before the comparison.'}</p>
+        <Button className={classes.primary} disabled={text.trim() === ''} onClick={() => { onTake(text); setText(''); }}>Use this text</Button>
+      </div>
+    </Modal>
+  );
+}

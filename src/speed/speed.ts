@@ -1,0 +1,38 @@
+/** Measured speed and memory by provider: figures of different providers never share an axis. Pure. */
+import type { MeasuredMemory, Provider, Speed, Spread } from '../../workers/protocol.ts';
+import { formatAgainstPrediction, formatBytes, formatCount, plural } from '../format/numbers.ts';
+import type { Figure } from '../store/run.ts';
+
+export interface SpeedLine { figure: Figure; speed: Speed }
+export interface SpeedGroup { provider: Provider; threads: number; lines: SpeedLine[] }
+
+/** A group a provider, in the order they were measured; levels in the order of the figures. */
+export function speedGroups(figures: readonly Figure[]): SpeedGroup[] {
+  const groups = new Map<Provider, SpeedGroup>();
+  for (const figure of figures) {
+    for (const speed of figure.speed) {
+      const group = groups.get(speed.provider) ?? { provider: speed.provider, threads: speed.threads, lines: [] };
+      group.lines.push({ figure, speed });
+      groups.set(speed.provider, group);
+    }
+  }
+  return [...groups.values()];
+}
+
+/** `412 ms (398 to 450 ms, 5 runs)`, whatever writes a single value. */
+export function formatSpread({ median, low, high, runs }: Spread, write: (value: number) => string): string {
+  return runs < 2 ? write(median) : `${write(median)} (${write(low)} to ${write(high)}, ${plural(runs, 'run')})`;
+}
+
+/** What is drawn of measured memory: what is held, what more there is at most, and what was predicted. */
+export function memoryOf({ gpu, heap, predicted }: MeasuredMemory): { held: number; more: number; predicted: number; text: string } {
+  const most = gpu ? gpu.peak : heap;
+  return {
+    held: gpu ? gpu.steady : heap, more: gpu ? Math.max(0, gpu.peak - gpu.steady) : 0, predicted,
+    text: `${formatBytes(most)}, ${formatAgainstPrediction(most, predicted)}`,
+  };
+}
+
+/** `6 of 214 nodes`; null where the runtime does not tell. */
+export const formatFallback = ({ fallback }: Speed): string | null =>
+  fallback && (fallback.nodes === 0 ? `none of ${plural(fallback.of, 'node')}` : `${formatCount(fallback.nodes)} of ${plural(fallback.of, 'node')}`);
