@@ -1,19 +1,23 @@
 /** `npm run screenshots`: the page in its states, light and dark, wide and narrow, into `screenshots/`. For looking at, not for comparing. */
+import type { Page } from '@playwright/test';
 import { expect, test } from './lane.ts';
+import { withStandIn } from './stand-in.ts';
 
 const widths = { wide: { width: 1280, height: 900 }, narrow: { width: 390, height: 844 } };
 
+const shooter = (page: Page) => async (state: string) => {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    for (const [name, viewport] of Object.entries(widths)) {
+      await page.setViewportSize(viewport);
+      await page.screenshot({ path: `screenshots/${state}-${colorScheme}-${name}.png`, fullPage: true, animations: 'disabled' });
+    }
+  }
+};
+
 test('the page in its states', async ({ page }) => {
   test.setTimeout(600_000);
-  const shoot = async (state: string) => {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme });
-      for (const [name, viewport] of Object.entries(widths)) {
-        await page.setViewportSize(viewport);
-        await page.screenshot({ path: `screenshots/${state}-${colorScheme}-${name}.png`, fullPage: true, animations: 'disabled' });
-      }
-    }
-  };
+  const shoot = shooter(page);
   const compare = page.getByRole('button', { name: 'Compare', exact: true });
 
   await page.goto('/');
@@ -26,6 +30,48 @@ test('the page in its states', async ({ page }) => {
   await expect(page.getByRole('button', { name: 'Cancel' })).toBeVisible();
   await shoot('3-running');
   await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 500_000 });
-  await page.getByText('All statistics', { exact: true }).click();
   await shoot('4-done');
+});
+
+const upload = (name: string, content: string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
+const LANGUAGE = [upload('tokenizer.json', '{}'), upload('text.txt', 'Call me Ishmael. '.repeat(2000))];
+
+/** With an engine that answers at once: what is looked at is how results look, whatever they are. */
+test('results of every kind', async ({ page }) => {
+  test.setTimeout(600_000);
+  const shoot = shooter(page);
+  const compared = async (files: ReturnType<typeof upload>[]) => {
+    await withStandIn(page);
+    await page.goto('/');
+    await page.getByLabel('Choose files').setInputFiles(files);
+    await page.getByRole('button', { name: 'Compare', exact: true }).click();
+    await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
+  };
+  const tab = (name: string) => page.getByRole('tab', { name, exact: true }).click();
+
+  await compared([upload('faulty.onnx', ''), ...LANGUAGE]);
+  await tab('Runtimes');
+  await shoot('6-fault');
+
+  await compared([upload('image.onnx', '')]);
+  await tab('Speed and memory');
+  await shoot('7-image');
+
+  await compared([upload('model.onnx', ''), ...LANGUAGE]);
+  await page.getByText(/^What to measure/).click();
+  await shoot('5-statistics');
+  await tab('Words');
+  await page.getByRole('listbox').focus();
+  await shoot('5-words');
+  await tab('Speed and memory');
+  await shoot('5-speed');
+  await tab('Runtimes');
+  await shoot('5-runtimes');
+  await tab('Side by side');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await expect(page.getByText(/Differs from fp16/)).toBeVisible();
+  await shoot('5-side-by-side');
+  await page.getByRole('button', { name: 'Paste text' }).click();
+  await page.getByRole('textbox', { name: 'Text' }).fill('It was the best of times, it was the worst of times.');
+  await shoot('8-paste');
 });

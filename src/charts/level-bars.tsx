@@ -51,7 +51,7 @@ export function LevelBars({ name, bars, tick, dots = false, limit }: Props) {
             tick={({ x, y, payload }) => <Name bar={bars.find(({ uid }) => uid === payload.value)} x={Number(x)} y={Number(y)} />} />
           <RechartsBar dataKey="value" stackId="all" isAnimationActive={false} shape={(props: unknown) => dots || !drawn(props, bars) ? <g /> : <Body {...boxOf(props)} prefix={prefix} />}>
             {bars.some(({ error, spread }) => error !== undefined || spread !== undefined) && (
-              <ErrorBar dataKey={whiskers} direction="x" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
+              <ErrorBar dataKey={({ uid }: Bar) => whiskers(bars.find((bar) => bar.uid === uid))} direction="x" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
             )}
           </RechartsBar>
           {stacked && <RechartsBar dataKey="more" stackId="all" isAnimationActive={false} shape={(props: unknown) => drawn(props, bars) ? <More {...boxOf(props)} /> : <g />} />}
@@ -64,8 +64,10 @@ export function LevelBars({ name, bars, tick, dots = false, limit }: Props) {
   );
 }
 
-function whiskers({ value, error = 0, spread }: Bar): number | [number, number] {
-  return spread && value !== null ? [value - spread[0], spread[1] - value] : error;
+/** The chart library puts a stacked pair in the place of a datum's value: bars are looked up. */
+function whiskers(bar: Bar | undefined): number | [number, number] {
+  if (!bar?.spread || bar.value === null) return bar?.error ?? 0;
+  return [bar.value - bar.spread[0], bar.spread[1] - bar.value];
 }
 
 function Targets({ bars, domain: [low, high] }: { bars: Bar[]; domain: [number, number] }) {

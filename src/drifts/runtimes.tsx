@@ -37,8 +37,8 @@ function Tokens({ figures, floor, pair, provenance }: { figures: Figure[]; floor
         <figcaption>
           <p>Mean <Term id="kld">KL divergence</Term> per token, nats; each line is ten times the one before it. Whiskers: one <Term id="error">standard error</Term>.</p>
           <ul className={classes.legend}>
-            <li><Mark slot={2} /> <Term id="quantizationDrift">Quantization drift</Term>, in the level’s colour and shape</li>
-            <li><Ring /> <Term id="runtimeDrift">Runtime drift</Term>, {pair}</li>
+            <li><Mark slot={2} /> <span><Term id="quantizationDrift">Quantization drift</Term>, in the level’s colour and shape</span></li>
+            <li><Ring /> <span><Term id="runtimeDrift">Runtime drift</Term>, {pair}</span></li>
             {floor && <li><span className={classes.floorKey} aria-hidden="true" /> <Term id="noiseFloor">Noise floor</Term></li>}
           </ul>
         </figcaption>

@@ -3,6 +3,7 @@ import { Tabs } from '@mantine/core';
 import { useState, type ReactNode } from 'react';
 import { Runtimes } from '../drifts/runtimes.tsx';
 import layout from '../layout.module.css';
+import { Boundary } from '../problems/boundary.tsx';
 import type { Provenance } from '../protocols/protocols.ts';
 import { SideBySide } from '../side-by-side/side-by-side.tsx';
 import { SpeedView } from '../speed/speed-view.tsx';
@@ -40,11 +41,14 @@ export function Views({ run, figures, measured, provenance }: Props) {
         <Tabs.List aria-labelledby="views-heading">
           {views.map(({ id, name }) => <Tabs.Tab key={id} value={id}>{name}</Tabs.Tab>)}
         </Tabs.List>
-        {views.map(({ id, content }) => <Tabs.Panel key={id} value={id} className={classes.panel}>{id === shown.id && content()}</Tabs.Panel>)}
+        {views.map(({ id, name, content }) => <Tabs.Panel key={id} value={id} className={classes.panel}>{id === shown.id && <Boundary key={`${run.id}/${id}`} what={name}><Content of={content} /></Boundary>}</Tabs.Panel>)}
       </Tabs>
     </section>
   );
 }
+
+/** Called while it is drawn, within the boundary. */
+const Content = ({ of }: { of: () => ReactNode }) => of();
 
 /** Says why a view is empty. */
 function Absent({ run, asked, what }: { run: Run; asked: boolean; what: string }) {

@@ -96,7 +96,7 @@ function Amount({ disabled }: { disabled: boolean }) {
       />
       {short && <p className={classes.short}>{short}</p>}
       <p className={classes.amountFoot}>
-        <Hint text={`${basis} ${levels} levels, fp16 included, run over the same tokens.`}>about {formatDuration(cost.seconds)}</Hint>
+        <Hint text={`${basis} ${levels} levels, fp16 included, run over the same tokens.`}>{cost.seconds < 1 ? '' : 'about '}{formatDuration(cost.seconds)}</Hint>
         <span>
           {PROTOCOLS[protocol.name].unit === 'word' ? 'word perplexity' : 'perplexity'} to <Hint text={`One standard error, from ${formatCount(cost.scored)} scored tokens. ${basis} The difference between two levels is known far better, since both see the same tokens.`}>
             ± {(cost.relativeError * 100).toFixed(1)}&nbsp;%
@@ -110,7 +110,8 @@ function Amount({ disabled }: { disabled: boolean }) {
 
 function ProtocolChoice({ disabled }: { disabled: boolean }) {
   const protocol = useWorkbench((state) => state.protocol);
-  const shown = useWorkbench((state) => isActive(state.run) ? null : measuredBy(state.run));
+  const run = useWorkbench((state) => state.run);
+  const shown = isActive(run) ? null : measuredBy(run);
   const lengths = lengthsOf(protocol);
   const tokens = (count: number) => ({ value: String(count), label: `${formatCount(count)} tokens` });
   return (
@@ -143,7 +144,7 @@ function ProtocolChoice({ disabled }: { disabled: boolean }) {
       </div>
       <p>
         {PROTOCOLS[protocol.name].about(lengths)}
-        {shown && !shown.same(protocol) && <strong> The results below were measured by another protocol, {shown.tag}; figures of the two do not compare.</strong>}
+        {shown && !sameProtocol(shown.asked, protocol) && <strong> The results below were measured by another protocol, {shown.tag}; figures of the two do not compare.</strong>}
       </p>
     </div>
   );
@@ -183,11 +184,10 @@ function ExtrasFold({ disabled, onText }: { disabled: boolean; onText: boolean }
 }
 
 /** The protocol of the figures on show. */
-function measuredBy(run: Run | null): { tag: string; same(protocol: ProtocolRequest): boolean } | null {
+function measuredBy(run: Run | null): { tag: string; asked: ProtocolRequest } | null {
   if (run?.subject !== 'text' || (run.report && !run.report.protocol)) return null;
-  const tag = provenance(run)?.tag ?? run.protocol.name;
   // A text or a model may have been too short for the window asked for: what was asked for is what can be asked again.
-  return { tag, same: (protocol) => sameProtocol(run.protocol, protocol) };
+  return { tag: provenance(run)?.tag ?? run.protocol.name, asked: run.protocol };
 }
 
 function nearest(list: readonly number[], tokens: number): number {

@@ -1,6 +1,5 @@
 /** How fast each level loads and runs, and what memory it takes beside what was predicted; a group a provider. */
 import { Card } from '../charts/card.tsx';
-import charts from '../charts/charts.module.css';
 import { LevelBars, type Bar } from '../charts/level-bars.tsx';
 import { Mark } from '../charts/mark.tsx';
 import type { Spread } from '../../workers/protocol.ts';
@@ -10,7 +9,7 @@ import layout from '../layout.module.css';
 import { NONE } from '../report/none.tsx';
 import type { Figure } from '../store/run.ts';
 import { Hint, Term } from '../terms/term.tsx';
-import { formatFallback, formatSpread, memoryOf, speedGroups, type SpeedGroup, type SpeedLine } from './speed.ts';
+import { formatExtremes, formatFallback, memoryOf, speedGroups, type SpeedGroup, type SpeedLine } from './speed.ts';
 import classes from './speed.module.css';
 
 export function SpeedView({ figures }: { figures: Figure[] }) {
@@ -42,14 +41,15 @@ function Group({ group }: { group: SpeedGroup }) {
   return (
     <section aria-label={`Speed and memory on ${name}`}>
       <h4 className={classes.heading}><Term id="provider">{name}</Term></h4>
-      <div className={charts.grid}>
+      <p className={classes.about}>Bars are medians, whiskers the fastest and the slowest run; warm-up is left out, and each level is alone in a worker of its own.</p>
+      <div className={classes.grid}>
         {has(({ speed }) => speed.load) && (
-          <Card title={<Term id="loadTime">Load time</Term>} about="Less is better. Bars: median; whiskers: fastest and slowest; warm-up left out.">
+          <Card title={<Term id="loadTime">Load time</Term>} about="From memory to running; less is better.">
             <LevelBars name={`Load time on ${name}`} tick={formatTick} bars={spread(({ speed }) => speed.load, formatSeconds)} />
           </Card>
         )}
         {has(({ speed }) => speed.run) && (
-          <Card title={<Term id="runTime">One run</Term>} about="Less is better. Bars: median; whiskers: fastest and slowest; warm-up left out.">
+          <Card title={<Term id="runTime">One run</Term>} about="Of the whole model; less is better.">
             <LevelBars name={`Time of one run on ${name}`} tick={formatTick} bars={spread(({ speed }) => speed.run, formatSeconds)} />
           </Card>
         )}
@@ -59,7 +59,7 @@ function Group({ group }: { group: SpeedGroup }) {
           </Card>
         )}
         {has(({ speed }) => speed.decode) && (
-          <Card title={<Term id="decode">Decode</Term>} about={<>Tokens a second, one after the other, {cached ? <>with a <Term id="kvCache">KV cache</Term></> : 'without a cache, which this graph does not keep'}; more is better.</>}>
+          <Card title={<Term id="decode">Decode</Term>} about={<>Tokens a second, {cached ? <>with a <Term id="kvCache">KV cache</Term></> : 'this graph keeps no cache'}; more is better.</>}>
             <LevelBars name={`Decode on ${name}`} tick={formatCount} bars={spread(({ speed }) => speed.decode?.tokensPerSecond, formatRate)} />
           </Card>
         )}
@@ -92,7 +92,12 @@ function Table({ group: { provider, lines }, name }: { group: SpeedGroup; name: 
   const language = lines.some(({ speed }) => speed.prefill ?? speed.decode);
   const how = (text: string) => `Measured on ${name}, the level alone in a worker, warm-up left out: ${text}`;
   const cell = (spread: Spread | null | undefined, write: (value: number) => string, what: string) =>
-    spread ? <Hint text={how(`${what}, median of ${plural(spread.runs, 'run')}, with the extremes.`)}>{formatSpread(spread, write)}</Hint> : NONE;
+    spread ? (
+      <Hint text={how(`${what}, median of ${plural(spread.runs, 'run')}, with the extremes.`)} className={classes.spread}>
+        <span>{write(spread.median)}</span>
+        {spread.runs > 1 && <span className={layout.muted}>{formatExtremes(spread, write)}</span>}
+      </Hint>
+    ) : NONE;
   return (
     <table className={layout.table}>
       <thead>

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatSeconds } from '../format/numbers.ts';
+import { formatBytes, formatRate, formatSeconds } from '../format/numbers.ts';
 import { figuresIn } from '../report/test-figures.ts';
 import { languageReport } from '../report/test-reports.ts';
-import { formatFallback, formatSpread, memoryOf, speedGroups } from './speed.ts';
+import { formatFallback, formatExtremes, memoryOf, speedGroups } from './speed.ts';
 
 const plain = (text: string | null) => text?.replaceAll('\u00a0', ' ');
 
@@ -15,9 +15,10 @@ describe('speed', () => {
     expect(groups.every(({ provider, lines }) => lines.every(({ speed }) => speed.provider === provider))).toBe(true);
     expect(groups[1]?.lines.map(({ speed }) => formatFallback(speed))).toEqual(['6 of 214 nodes', '6 of 214 nodes', '6 of 214 nodes']);
   });
-  it('shows medians with their extremes, and single runs alone', () => {
-    expect(plain(formatSpread({ median: 0.412, low: 0.398, high: 0.45, runs: 5 }, formatSeconds))).toBe('412 ms (398 ms to 450 ms, 5 runs)');
-    expect(plain(formatSpread({ median: 0.412, low: 0.412, high: 0.412, runs: 1 }, formatSeconds))).toBe('412 ms');
+  it('shows extremes, with their unit once where they share it', () => {
+    expect(plain(formatExtremes({ median: 0.412, low: 0.398, high: 0.45, runs: 5 }, formatSeconds))).toBe('398 to 450 ms');
+    expect(plain(formatExtremes({ median: 0.99, low: 0.9, high: 1.2, runs: 5 }, formatSeconds))).toBe('900 ms to 1.20 s');
+    expect(plain(formatExtremes({ median: 3000, low: 2900, high: 3100, runs: 5 }, formatRate))).toBe('2,900 to 3,100 tokens/s');
   });
 });
 

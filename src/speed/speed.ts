@@ -19,9 +19,11 @@ export function speedGroups(figures: readonly Figure[]): SpeedGroup[] {
   return [...groups.values()];
 }
 
-/** `412 ms (398 to 450 ms, 5 runs)`, whatever writes a single value. */
-export function formatSpread({ median, low, high, runs }: Spread, write: (value: number) => string): string {
-  return runs < 2 ? write(median) : `${write(median)} (${write(low)} to ${write(high)}, ${plural(runs, 'run')})`;
+/** `398 to 450 ms`: a unit that both share is said once. */
+export function formatExtremes({ low, high }: Spread, write: (value: number) => string): string {
+  const [from, to] = [write(low), write(high)];
+  const unit = /\u00a0\D+$/u;
+  return `${unit.exec(from)?.[0] === unit.exec(to)?.[0] ? from.replace(unit, '') : from} to ${to}`;
 }
 
 /** What is drawn of measured memory: what is held, what more there is at most, and what was predicted. */

@@ -42,14 +42,13 @@ const STEPS: readonly Step[] = [-3, -2, -1, 0, 1, 2, 3];
 
 function Legend() {
   const [low, middle, high] = BOUNDS;
-  const labels: Record<Step, string> = { [-3]: `below −${high}`, [-2]: '', [-1]: '', 0: `within ±${low}`, 1: '', 2: `over ${middle}`, 3: `over ${high}` };
   return (
     <div className={classes.legend}>
-      <span><Term id="lossChange">Change of loss</Term>, nats</span>
-      <ol aria-label={`Colours: within ±${low} nats none; then, better and worse, from ${low}, ${middle} and ${high} nats`}>
-        {STEPS.map((step) => <li key={step} data-step={step}>{labels[step]}</li>)}
-      </ol>
-      <span className={classes.ends} aria-hidden="true"><span>easier for the level</span><span>harder</span></span>
+      <span>easier <span aria-hidden="true">←</span> <Term id="lossChange">change of loss</Term>, nats <span aria-hidden="true">→</span> harder</span>
+      <div role="img" aria-label={`Colours: none within ±${low} nats; below it, easier for the level, and above it, harder, in steps from ${low}, ${middle} and ${high} nats`}>
+        <div className={classes.scale}>{STEPS.map((step) => <span key={step} data-step={step} />)}</div>
+        <div className={classes.bounds}>{[-high, -middle, -low, low, middle, high].map((bound) => <span key={bound}>{formatSigned(bound, 1)}</span>)}</div>
+      </div>
     </div>
   );
 }
@@ -90,10 +89,10 @@ function Text({ words, level, name, provenance }: { words: DriftInWords; level: 
           ? <span key={token.index} className={classes.context} role="presentation">{token.text}</span>
           : (
             <span
-              key={token.index} id={idOf(token.index)} role="option" aria-selected={token.index === active} data-index={token.index} data-step={stepOf(token.change)}
+              key={token.index} id={idOf(token.index)} role="option" aria-selected={token.index === active} data-index={token.index}
               aria-label={readingOf(token, name)} className={classes.token}
             >
-              {token.text}
+              {spaceOf(token.text)}<span data-index={token.index} data-step={stepOf(token.change)}>{token.text.slice(spaceOf(token.text).length)}</span>
             </span>
           ))}
       </div>
@@ -111,6 +110,9 @@ function Text({ words, level, name, provenance }: { words: DriftInWords; level: 
     </section>
   );
 }
+
+/** Space in front stays uncoloured: where a line ends there, a stripe of colour would be left standing. */
+const spaceOf = (text: string): string => text.trim() === '' ? '' : /^\s*/.exec(text)?.[0] ?? '';
 
 const probabilities = ({ baseline, change }: ShownToken): { before: number; after: number } => {
   const before = Math.exp(-(baseline ?? 0));
