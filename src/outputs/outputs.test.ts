@@ -21,7 +21,7 @@ describe('outputs in words', () => {
     expect(outputsSentence([])).toBeNull();
   });
   it('tell agreement only of class scores', () => {
-    expect(plain(classSentence(int4))).toBe('The class with the highest score is the same for 88 % ± 6 of inputs.');
+    expect(plain(classSentence(int4))).toBe('The class with the highest score is the same for 88 % ± 13 of inputs.');
     expect(classSentence(int4.slice(1))).toBeNull();
   });
   it('call random inputs random, and files yours', () => {

@@ -7,11 +7,12 @@ import classes from './paste.module.css';
 
 interface Props { opened: boolean; onClose(): void; onTake(text: string): void }
 
+// Locking the page's scrolling would add a style element, which the content policy forbids.
 export function PasteDialog({ opened, onClose, onTake }: Props) {
   const [text, setText] = useState('');
   const missing = text === '' ? 'Best one the model was not trained on. It stays in this tab.' : shortfall(text);
   return (
-    <Modal opened={opened} onClose={onClose} title="A text to measure on" size="lg" radius="lg" closeButtonProps={{ 'aria-label': 'Close' }} transitionProps={{ duration: 0 }}>
+    <Modal opened={opened} onClose={onClose} title="A text to measure on" size="lg" radius="lg" lockScroll={false} closeButtonProps={{ 'aria-label': 'Close' }} transitionProps={{ duration: 0 }}>
       <Textarea
         aria-label="Text" data-autofocus autosize minRows={8} maxRows={16} value={text} placeholder="Paste or type here"
         onChange={(event) => { setText(event.currentTarget.value); }}

@@ -114,7 +114,7 @@ export const faultyReport: Report = {
 };
 
 const outputs = (sqnr: number, top1: number): OutputDrift[] => [
-  { output: 'logits', shape: [1, 1000], cosine: 1 - 10 ** (-sqnr / 10) / 2, sqnr, maxError: 4.1 * 10 ** (-sqnr / 20), rms: 1.37, top1: { value: top1, error: 0.06 }, top5: { value: 1, error: 0 } },
+  { output: 'logits', shape: [1, 1000], cosine: 1 - 10 ** (-sqnr / 10) / 2, sqnr, maxError: 4.1 * 10 ** (-sqnr / 20), rms: 1.37, top1: { value: top1, error: Math.sqrt((top1 * (1 - top1)) / 7) }, top5: { value: 1, error: 0 } },
   { output: 'embedding', shape: [1, 384], cosine: 1 - 10 ** (-(sqnr + 4) / 10) / 2, sqnr: sqnr + 4.2, maxError: 2.2 * 10 ** (-sqnr / 20), rms: 0.81, top1: null, top5: null },
 ];
 

@@ -16,6 +16,7 @@ export function SpeedView({ figures }: { figures: Figure[] }) {
   const groups = speedGroups(figures);
   return (
     <div className={classes.view}>
+      <p className={classes.about}>Bars are medians, whiskers the fastest and the slowest run; warm-up is left out, and each level is alone in a worker of its own. Figures of different providers have axes of their own.</p>
       {groups.map((group) => <Group key={group.provider} group={group} />)}
     </div>
   );
@@ -41,7 +42,6 @@ function Group({ group }: { group: SpeedGroup }) {
   return (
     <section aria-label={`Speed and memory on ${name}`}>
       <h4 className={classes.heading}><Term id="provider">{name}</Term></h4>
-      <p className={classes.about}>Bars are medians, whiskers the fastest and the slowest run; warm-up is left out, and each level is alone in a worker of its own.</p>
       <div className={classes.grid}>
         {has(({ speed }) => speed.load) && (
           <Card title={<Term id="loadTime">Load time</Term>} about="From memory to running; less is better.">
@@ -54,12 +54,12 @@ function Group({ group }: { group: SpeedGroup }) {
           </Card>
         )}
         {has(({ speed }) => speed.prefill) && (
-          <Card title={<Term id="prefill">Prefill</Term>} about={`Tokens a second${tokens === undefined ? '' : `, ${formatCount(tokens)} at once`}; more is better.`}>
+          <Card title={<Term id="prefill">Prefill</Term>} about={`${tokens === undefined ? 'Many tokens' : plural(tokens, 'token')} at once; more is better.`}>
             <LevelBars name={`Prefill on ${name}`} tick={formatCount} bars={spread(({ speed }) => speed.prefill?.tokensPerSecond, formatRate)} />
           </Card>
         )}
         {has(({ speed }) => speed.decode) && (
-          <Card title={<Term id="decode">Decode</Term>} about={<>Tokens a second, {cached ? <>with a <Term id="kvCache">KV cache</Term></> : 'this graph keeps no cache'}; more is better.</>}>
+          <Card title={<Term id="decode">Decode</Term>} about={<>One by one, {cached ? <>with</> : <>without</>} a <Term id="kvCache">KV cache</Term>; more is better.</>}>
             <LevelBars name={`Decode on ${name}`} tick={formatCount} bars={spread(({ speed }) => speed.decode?.tokensPerSecond, formatRate)} />
           </Card>
         )}
@@ -128,7 +128,13 @@ function Table({ group: { provider, lines }, name }: { group: SpeedGroup; name: 
               {provider === 'webgpu' && <td>{memory?.gpu ? formatBytes(memory.gpu.steady) : NONE}</td>}
               {provider === 'webgpu' && <td>{memory?.gpu ? formatBytes(memory.gpu.peak) : NONE}</td>}
               <td>{memory ? formatBytes(memory.heap) : NONE}</td>
-              <td>{memory ? <Hint text={`Of the ${provider === 'webgpu' ? 'GPU, at its peak' : 'heap'}: ${memoryOf(memory).text}.`}>{formatBytes(memory.predicted)}</Hint> : NONE}</td>
+              <td>
+                {memory ? (
+                  <Hint text={`Of the ${provider === 'webgpu' ? 'GPU, at its peak' : 'heap at its largest'}, before anything ran.`} className={classes.spread}>
+                    <span>{formatBytes(memory.predicted)}</span><span className={layout.muted}>{memoryOf(memory).against.replace(' than predicted', ' measured')}</span>
+                  </Hint>
+                ) : NONE}
+              </td>
               <td>{formatFallback(speed) ?? NONE}</td>
             </tr>
           );

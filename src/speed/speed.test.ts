@@ -24,7 +24,7 @@ describe('speed', () => {
 
 describe('memory', () => {
   it('on the GPU is steady with a peak, elsewhere the heap at its largest, both beside the prediction', () => {
-    expect(memoryOf({ gpu: { steady: 10e6, peak: 13e6 }, heap: 99e6, predicted: 12.5e6 })).toEqual({ held: 10e6, more: 3e6, predicted: 12.5e6, text: `${formatBytes(13e6)}, 4.0\u00a0% more than predicted` });
-    expect(memoryOf({ gpu: null, heap: 50e6, predicted: 50e6 })).toMatchObject({ held: 50e6, more: 0, text: `${formatBytes(50e6)}, as predicted` });
+    expect(memoryOf({ gpu: { steady: 10e6, peak: 13e6 }, heap: 99e6, predicted: 12.5e6 })).toEqual({ held: 10e6, more: 3e6, predicted: 12.5e6, text: formatBytes(13e6), against: '4.0\u00a0% more than predicted' });
+    expect(memoryOf({ gpu: null, heap: 50e6, predicted: 50e6 })).toMatchObject({ held: 50e6, more: 0, text: formatBytes(50e6), against: 'as predicted' });
   });
 });

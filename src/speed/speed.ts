@@ -27,11 +27,11 @@ export function formatExtremes({ low, high }: Spread, write: (value: number) => 
 }
 
 /** What is drawn of measured memory: what is held, what more there is at most, and what was predicted. */
-export function memoryOf({ gpu, heap, predicted }: MeasuredMemory): { held: number; more: number; predicted: number; text: string } {
+export function memoryOf({ gpu, heap, predicted }: MeasuredMemory): { held: number; more: number; predicted: number; text: string; against: string } {
   const most = gpu ? gpu.peak : heap;
   return {
     held: gpu ? gpu.steady : heap, more: gpu ? Math.max(0, gpu.peak - gpu.steady) : 0, predicted,
-    text: `${formatBytes(most)}, ${formatAgainstPrediction(most, predicted)}`,
+    text: formatBytes(most), against: formatAgainstPrediction(most, predicted),
   };
 }
 
