@@ -3,6 +3,7 @@ import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
 import { expect, test } from './lane.ts';
+import { compareWithStandIn } from './stand-in.ts';
 
 const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
 const MODEL = upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
@@ -36,13 +37,45 @@ for (const colorScheme of ['light', 'dark'] as const) {
 
       await compare.click();
       await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
-      await page.getByText('All statistics', { exact: true }).click();
+      await page.getByText(/^What to measure/).click();
       expect(await violations(page), 'done').toEqual([]);
       // Nothing is wider than the page: tables and charts scroll inside themselves.
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
     });
   }
 }
+
+test.describe('results of every kind', () => {
+  // A service worker answers requests where they cannot be replaced.
+  test.use({ serviceWorkers: 'block' });
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const viewport of [{ width: 1280, height: 900 }, { width: 390, height: 844 }]) {
+      test(`${colorScheme}, ${viewport.width} wide: a fault, words, prompts, speed, runtimes, outputs, a dialog`, async ({ page }) => {
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+        await page.setViewportSize(viewport);
+        await compareWithStandIn(page, 'faulty.onnx');
+        for (const tab of ['Statistics', 'Words', 'Side by side', 'Speed and memory', 'Runtimes']) {
+          await page.getByRole('tab', { name: tab, exact: true }).click();
+          if (tab === 'Words') await page.getByRole('listbox').focus();
+          if (tab === 'Side by side') {
+            await page.getByRole('button', { name: 'Continue' }).click();
+            await expect(page.getByText(/^Differs from fp16/)).toBeVisible();
+          }
+          expect(await violations(page), tab).toEqual([]);
+          expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), tab).toBeLessThanOrEqual(0);
+        }
+        await page.getByRole('button', { name: 'Paste text' }).click();
+        await expect(page.getByRole('dialog')).toBeVisible();
+        expect(await violations(page), 'dialog').toEqual([]);
+
+        await compareWithStandIn(page, 'image.onnx');
+        expect(await violations(page), 'outputs').toEqual([]);
+        expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 'outputs').toBeLessThanOrEqual(0);
+      });
+    }
+  }
+});
 
 test('by keyboard alone: choose the sample, compare', async ({ page }) => {
   await page.goto('/');

@@ -156,7 +156,7 @@ test('a protocol is chosen, tags every number, and does not pass for another', a
   await expect(page.getByRole('heading', { name: 'Word perplexity' })).toBeVisible();
   await expect(page.getByText(/Measured as lm-eval does, by word: /).first()).toBeVisible();
 
-  await page.getByText('All statistics', { exact: true }).click();
+  await page.getByRole('tab', { name: 'Statistics' }).click();
   const statistics = page.getByRole('region', { name: 'All statistics' });
   await expect(statistics.getByText(tag)).toBeVisible();
   for (const row of ['Word perplexity', 'Bits per byte', 'Correlation with fp16', '99.9th percentile', 'Same top token', 'Root mean square, percentage points']) {

@@ -1,7 +1,10 @@
 /** `npm run screenshots`: the page in its states, light and dark, wide and narrow, into `screenshots/`. For looking at, not for comparing. */
 import type { Page } from '@playwright/test';
 import { expect, test } from './lane.ts';
-import { withStandIn } from './stand-in.ts';
+import { compareWithStandIn } from './stand-in.ts';
+
+// A service worker answers requests where they cannot be replaced.
+test.use({ serviceWorkers: 'block' });
 
 const widths = { wide: { width: 1280, height: 900 }, narrow: { width: 390, height: 844 } };
 
@@ -33,31 +36,21 @@ test('the page in its states', async ({ page }) => {
   await shoot('4-done');
 });
 
-const upload = (name: string, content: string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
-const LANGUAGE = [upload('tokenizer.json', '{}'), upload('text.txt', 'Call me Ishmael. '.repeat(2000))];
-
 /** With an engine that answers at once: what is looked at is how results look, whatever they are. */
 test('results of every kind', async ({ page }) => {
   test.setTimeout(600_000);
   const shoot = shooter(page);
-  const compared = async (files: ReturnType<typeof upload>[]) => {
-    await withStandIn(page);
-    await page.goto('/');
-    await page.getByLabel('Choose files').setInputFiles(files);
-    await page.getByRole('button', { name: 'Compare', exact: true }).click();
-    await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
-  };
   const tab = (name: string) => page.getByRole('tab', { name, exact: true }).click();
 
-  await compared([upload('faulty.onnx', ''), ...LANGUAGE]);
+  await compareWithStandIn(page, 'faulty.onnx');
   await tab('Runtimes');
   await shoot('6-fault');
 
-  await compared([upload('image.onnx', '')]);
+  await compareWithStandIn(page, 'image.onnx');
   await tab('Speed and memory');
   await shoot('7-image');
 
-  await compared([upload('model.onnx', ''), ...LANGUAGE]);
+  await compareWithStandIn(page, 'model.onnx');
   await page.getByText(/^What to measure/).click();
   await shoot('5-statistics');
   await tab('Words');

@@ -12,7 +12,7 @@ export function PasteDialog({ opened, onClose, onTake }: Props) {
   const [text, setText] = useState('');
   const missing = text === '' ? 'Best one the model was not trained on. It stays in this tab.' : shortfall(text);
   return (
-    <Modal opened={opened} onClose={onClose} title="A text to measure on" size="lg" radius="lg" lockScroll={false} closeButtonProps={{ 'aria-label': 'Close' }} transitionProps={{ duration: 0 }}>
+    <Modal opened={opened} onClose={onClose} title="A text to measure on" size="lg" radius="lg" lockScroll={false} closeButtonProps={{ 'aria-label': 'Close' }} transitionProps={{ duration: 0 }} classNames={{ content: classes.dialog ?? '', header: classes.dialog ?? '' }}>
       <Textarea
         aria-label="Text" data-autofocus autosize minRows={8} maxRows={16} value={text} placeholder="Paste or type here"
         onChange={(event) => { setText(event.currentTarget.value); }}

@@ -15,7 +15,7 @@ export class Boundary extends Component<Props, { thrown: unknown }> {
   override render() {
     const { thrown } = this.state;
     if (thrown === null) return this.props.children;
-    const details = thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown);
+    const details = thrown instanceof Error ? thrown.stack ?? thrown.message : JSON.stringify(thrown);
     return (
       <div className={classes.notice} role="alert">
         <ErrorText error={{ code: 'internal', message: `${this.props.what} cannot be shown.`, action: 'Everything else is as it was; Export JSON has the figures.', details }} />

@@ -132,10 +132,12 @@ function Columns({ columns }: { columns: Figure[] }) {
 
 function Written({ continuation: { text }, parting }: { continuation: Continuation; parting: Parting | null }) {
   if (!parting) return text;
+  const piece = text.slice(parting.same, parting.until);
+  const space = piece.trim() === '' ? '' : /^\s*/.exec(piece)?.[0] ?? '';
   return (
     <>
-      {text.slice(0, parting.same)}
-      <mark>{text.slice(parting.same, parting.until) || '■'}</mark>
+      {text.slice(0, parting.same)}{space}
+      <mark>{piece.slice(space.length) || '■'}</mark>
       {text.slice(parting.until)}
     </>
   );
