@@ -60,6 +60,7 @@ export function webgpuBuild(ort: OnnxRuntime, threads: number, adapter: AdapterF
   const takingTurns = (session: GraphSession): GraphSession => ({
     ...session,
     run: (feeds, fetch) => inTurn(() => session.run(feeds, fetch)),
+    runKeeping: (feeds, fetch, keep) => inTurn(() => session.runKeeping(feeds, fetch, keep)),
     async release() {
       await inTurn(async () => {
         await session.release();
@@ -73,14 +74,17 @@ export function webgpuBuild(ort: OnnxRuntime, threads: number, adapter: AdapterF
       provider: 'webgpu',
       adapter,
       threads: plain.threads,
-      async open(model, { placement = false }: OpenOptions = {}) {
+      async open(model, { placement = false, keep = [] }: OpenOptions = {}) {
         let wide: Blob | null;
         try {
           wide = adapter.f16 ? null : await widenModel(model);
         } catch (thrown) {
           return { ok: false, error: toEngineError(thrown) };
         }
-        const options = { ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}) };
+        const options = {
+          ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}),
+          ...(keep.length > 0 ? { preferredOutputLocation: Object.fromEntries(keep.map((name) => [name, 'gpu-buffer' as const])) } : {}),
+        };
         return inTurn(async () => {
           const { value: opened, lines } = await hear(() => openGraph(ort, wide ?? model, options));
           if (!opened.ok) return opened;
