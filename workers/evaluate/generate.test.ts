@@ -44,7 +44,7 @@ describe('generate', () => {
     expect(last).toMatchObject([
       { key: 'cached', tokens: 12, cached: true, tokensPerSecond: 100, problem: null }, { key: 'whole', tokens: 12, cached: false, tokensPerSecond: 100, problem: null },
     ]);
-    for (const { text, tokens } of last) expect([...text]).toHaveLength(tokens);
+    for (const { text, tokens } of last) expect(Array.from(text)).toHaveLength(tokens);
     expect(events.at(-1)).toBe(last[1]);
   });
 
@@ -66,10 +66,10 @@ describe('generate', () => {
 
   it('stops at the end of the text', async () => {
     const free = (await run({ maxTokens: 12 })).last[0]!.text;
-    const [eos] = [...free].slice(4);
+    const [eos] = Array.from(free).slice(4);
     const { last } = await run({ files: tokenizerFiles({ eos_token: eos }) });
-    const at = [...free].indexOf(eos!);
-    expect(last).toMatchObject([{ text: [...free].slice(0, at).join(''), tokens: at, problem: null }]);
+    const at = Array.from(free).indexOf(eos!);
+    expect(last).toMatchObject([{ text: Array.from(free).slice(0, at).join(''), tokens: at, problem: null }]);
   });
 
   it('stops where the model\'s context ends', async () => {

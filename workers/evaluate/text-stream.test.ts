@@ -20,7 +20,7 @@ const sentencePiece = await open(JSON.stringify({
   decoder: { type: 'Sequence', decoders: [{ type: 'Replace', pattern: { String: '▁' }, content: ' ' }, { type: 'ByteFallback' }, { type: 'Fuse' }, { type: 'Strip', content: ' ', start: 1, stop: 0 }] },
   model: {
     type: 'BPE', byte_fallback: true, unk_token: null, merges: [],
-    vocab: Object.fromEntries([...Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`), ...'▁abcdefghijklmnopqrstuvwxyz'].map((piece, id) => [piece, id])),
+    vocab: Object.fromEntries([...Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`), ...Array.from('▁abcdefghijklmnopqrstuvwxyz')].map((piece, id) => [piece, id])),
   },
 }), null);
 
