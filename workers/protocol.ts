@@ -504,4 +504,11 @@ export interface Engine {
    * far, one at least, and says so. Before measuring it makes that short; without a job it does nothing.
    */
   finish(): Promise<void>;
+  /**
+   * Sends `Generated`s through `port`; what is wrong with one model only is said there. While a comparison runs it is
+   * `busy`, as its figures would suffer; a comparison that starts ends it with `cancelled`.
+   */
+  generate(job: GenerationJob, port: MessagePort): Promise<Result<null>>;
+  /** Stops the continuation in hand; its `generate` settles with code `cancelled`. A comparison goes on. */
+  cancelGeneration(): Promise<void>;
 }

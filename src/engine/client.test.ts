@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Engine, EngineEvent, Job, Report, Result } from '../../workers/protocol.ts';
+import type { Engine, EngineEvent, Generated, GenerationJob, Job, Report, Result } from '../../workers/protocol.ts';
 import { WORKER_CRASHED, type RemoteWorker } from '../../workers/remote.ts';
 import { CANCEL_PATIENCE_MS, createEngineClient } from './client.ts';
 
@@ -25,6 +25,8 @@ function fleet(compare: (report: (event: EngineEvent) => void) => Promise<Result
       compare: () => { calls.push('compare'); return compare((event) => { emit(event); }); },
       finish: () => { calls.push('finish'); return Promise.resolve(); },
       cancel: () => { calls.push('cancel'); cancel(); return Promise.resolve(); },
+      generate: () => { calls.push('generate'); return compare((event) => { emit(event); }); },
+      cancelGeneration: () => { calls.push('cancelGeneration'); cancel(); return Promise.resolve(); },
     } as unknown as Parameters<Parameters<RemoteWorker<Engine>['call']>[0]>[0];
     return {
       gone,
@@ -124,5 +126,36 @@ describe('engine client', () => {
     await client.cancel();
     await client.finish();
     expect(workers.started()).toBe(0);
+  });
+
+  const generation: GenerationJob = { models: [], files: [], prompt: 'It was', maxTokens: 10, sampling: { kind: 'greedy' }, provider: 'wasm' };
+
+  it('passes on what is generated until it is stopped, without touching a comparison', async () => {
+    let stop: (result: Result<Report>) => void = () => undefined;
+    let report: (event: EngineEvent) => void = () => undefined;
+    const workers = fleet((emit) => { report = emit; return new Promise((resolve) => { stop = resolve; }); }, () => { stop(cancelled); });
+    const client = createEngineClient(workers.start);
+    const seen: string[] = [];
+    const generating = client.generate(generation, ({ text }) => { seen.push(text); });
+    const event: Generated = { type: 'generated', key: 'a', text: ' the', tokens: 1, tokensPerSecond: null, cached: true, final: false, problem: null };
+    report(event as unknown as EngineEvent);
+    const cancelling = client.cancelGeneration();
+    report({ ...event, text: ' the best' } as unknown as EngineEvent);
+    await Promise.all([cancelling, client.cancel()]);
+    expect(await generating).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+    expect(seen).toEqual([' the']);
+    await client.cancelGeneration();
+    expect(workers.calls).toEqual(['generate', 'cancelGeneration']);
+    expect(workers.started()).toBe(1);
+  });
+
+  it('tells of a crash while generating', async () => {
+    const workers = fleet(() => new Promise(() => undefined));
+    const client = createEngineClient(workers.start);
+    const generating = client.generate(generation, () => undefined);
+    workers.crash();
+    expect(await generating).toMatchObject({ ok: false, error: { code: 'worker-crashed' } });
+    await client.cancelGeneration();
+    expect(workers.calls).toEqual(['generate']);
   });
 });

@@ -3,7 +3,7 @@
  * `Result`: a worker that dies becomes `worker-crashed` and the next call starts another. Nothing in a WASM runtime
  * can be interrupted, so a cancel that is not heeded soon ends the worker.
  */
-import type { Capabilities, Engine, EngineError, EngineEvent, Job, LevelPlan, LevelRequest, Opened, Report, Result } from '../../workers/protocol.ts';
+import type { Capabilities, Engine, EngineError, EngineEvent, Generated, GenerationJob, Job, LevelPlan, LevelRequest, Opened, Report, Result } from '../../workers/protocol.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from '../../workers/remote.ts';
 
 export interface EngineClient {
@@ -15,6 +15,10 @@ export interface EngineClient {
   cancel(): Promise<void>;
   /** Asks the comparison under way to end its measurement and keep what it has; `compare` settles with that. */
   finish(): Promise<void>;
+  /** Continues a prompt, model after model; `busy` while a comparison runs. */
+  generate(job: GenerationJob, onEvent: (event: Generated) => void): Promise<Result<null>>;
+  /** Settles once the continuation under way has settled, with `cancelled`. */
+  cancelGeneration(): Promise<void>;
   /** Ends the worker; the next call starts another. */
   restart(): void;
 }
@@ -43,6 +47,7 @@ const startWorker = (): RemoteWorker<Engine> =>
 export function createEngineClient(start: () => RemoteWorker<Engine> = startWorker): EngineClient {
   let worker: RemoteWorker<Engine> | null = null;
   let comparing: { done: Promise<unknown>; cancelled: boolean } | null = null;
+  let generating: { done: Promise<unknown>; cancelled: boolean } | null = null;
 
   const alive = (): RemoteWorker<Engine> => {
     if (worker) return worker;
@@ -98,6 +103,26 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       if (!comparing || comparing.cancelled) return;
       // A worker that dies of it is told of by `compare`.
       await settle(async () => { await alive().call((api) => api.finish()); return { ok: true, value: null }; });
+    },
+    async generate(job, onEvent) {
+      const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };
+      const reply = settle(() => alive().callWithEvents<Generated, Result<null>>(
+        (event) => { if (!task.cancelled) onEvent(event); },
+        (api, port) => api.generate(job, port),
+      ));
+      task.done = reply;
+      generating ??= task;
+      const result = await reply;
+      if (generating === task) generating = null;
+      return result;
+    },
+    async cancelGeneration() {
+      const task = generating;
+      if (!task || task.cancelled) return;
+      task.cancelled = true;
+      // The engine only waits while another worker runs the model, so it heeds this at once; if it is gone, so is the task.
+      await settle(async () => { await alive().call((api) => api.cancelGeneration()); return { ok: true, value: null }; });
+      await task.done;
     },
     restart,
   };

@@ -52,6 +52,8 @@ function setUp() {
     compare: (job, send) => new Promise((resolve) => { comparisons.push({ job, send, settle: resolve }); }),
     cancel: () => { comparisons.at(-1)?.settle({ ok: false, error: error('cancelled') }); return Promise.resolve(); },
     finish: () => { finished++; return Promise.resolve(); },
+    generate: () => Promise.resolve({ ok: false, error: error('internal') }),
+    cancelGeneration: () => Promise.resolve(),
     restart: () => undefined,
   };
   let count = 0;
