@@ -112,9 +112,9 @@ describe('decoder', () => {
     let kept = 0;
     const counting: GraphRuntime = {
       ...runtime,
-      async open(model, keep) {
-        expect(keep).toEqual(['present.0.key']);
-        const session = value(await runtime.open(model, keep));
+      async open(model, options) {
+        expect(options?.keep).toEqual(['present.0.key']);
+        const session = value(await runtime.open(model, options));
         return {
           ok: true,
           value: {

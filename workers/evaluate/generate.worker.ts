@@ -2,7 +2,7 @@
 import type { Generated, GenerationJob, Result } from '../protocol.ts';
 import { expose, reporting } from '../remote.ts';
 import { generate } from './generate.ts';
-import { runtimeOf } from './provider.ts';
+import { openProvider } from './providers.ts';
 
 /** What the worker answers to. */
 export interface GenerationWorker {
@@ -12,7 +12,7 @@ export interface GenerationWorker {
 
 const worker: GenerationWorker = {
   generate: (job, threads, port) => reporting<Generated, Result<null>>(port, async (report) => {
-    const runtime = await runtimeOf(job.provider, threads);
+    const runtime = await openProvider(job.provider, threads);
     return runtime.ok ? generate(runtime.value, job, report) : runtime;
   }),
 };

@@ -29,6 +29,7 @@ export interface HostTensor {
 export interface KeptTensor {
   readonly type: string;
   readonly dims: readonly number[];
+  readonly onGpu: boolean;
   dispose(): void;
 }
 
@@ -157,7 +158,7 @@ const { Float16Array: HalfArray } = globalThis as { Float16Array?: new (buffer: 
 const keptTensors = new WeakMap<object, Ort.Tensor>();
 
 function toKept(tensor: Ort.Tensor): KeptTensor {
-  const kept: KeptTensor = { type: tensor.type, dims: tensor.dims, dispose: () => { tensor.dispose(); } };
+  const kept: KeptTensor = { type: tensor.type, dims: tensor.dims, onGpu: tensor.location === 'gpu-buffer', dispose: () => { tensor.dispose(); } };
   keptTensors.set(kept, tensor);
   return kept;
 }

@@ -77,6 +77,8 @@ export interface TinyDecoder {
   forgets?: boolean;
   /** What the memory is called on its way in and out. */
   names?: { past: string; present: string };
+  /** Positions it has a row for. */
+  positions?: number;
   seed?: number;
 }
 
@@ -85,7 +87,7 @@ export interface TinyDecoder {
  * remembered next. The sum of all tokens and positions so far stands in for attention, times its own square so that
  * order matters.
  */
-export function tinyDecoder({ vocabulary, memory = 'cache', forgets = false, seed = 1, names }: TinyDecoder): Blob {
+export function tinyDecoder({ vocabulary, memory = 'cache', forgets = false, positions = 64, seed = 1, names }: TinyDecoder): Blob {
   const random = generator(seed);
   const weights = (count: number, scale: number) => Float32Array.from({ length: count }, () => scale * (random() - 0.5));
   const int64 = (name: string, values: bigint[], dims: number[]) => tensor(name, DataType.INT64, BigInt64Array.from(values), dims);
@@ -118,7 +120,7 @@ export function tinyDecoder({ vocabulary, memory = 'cache', forgets = false, see
       ],
       initializer: [
         tensor('embedding', DataType.FLOAT, weights(vocabulary * WIDTH, 1), [vocabulary, WIDTH]),
-        tensor('places', DataType.FLOAT, weights(64 * WIDTH, 1), [64, WIDTH]),
+        tensor('places', DataType.FLOAT, weights(positions * WIDTH, 1), [positions, WIDTH]),
         tensor('projection', DataType.FLOAT, weights(WIDTH * vocabulary, 4), [WIDTH, vocabulary]),
         int64('axis', [2n], []), int64('axes', [2n], [1]), int64('head', [1n], [1]), int64('inner', [1n, 2n], [2]), int64('last', [-1n], [1]), int64('end', [2n ** 40n], [1]),
       ],
