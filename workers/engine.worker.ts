@@ -2,6 +2,7 @@
 import { engineError, settle } from './errors.ts';
 import { createEvaluator } from './evaluate/client.ts';
 import { createGenerator } from './evaluate/generator.ts';
+import { createSpeedMeter } from './evaluate/speed-meter.ts';
 import { chooseKernel } from './kernels/select.ts';
 import { withFallback } from './kernels/resilient.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
@@ -19,6 +20,7 @@ const threads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareC
 
 const evaluator = createEvaluator();
 const generator = createGenerator(threads);
+const speedMeter = createSpeedMeter(async () => ((await chosen()).webgpu.available ? ['wasm', 'webgpu'] : ['wasm']));
 let kernels: ReturnType<typeof chooseKernel> | null = null;
 let running: { stop: AbortController; finish: AbortController } | null = null;
 let generating: AbortController | null = null;
@@ -48,6 +50,7 @@ const engine: Engine = {
         sink: (_, source) => Promise.resolve(blobSink(source)),
         pool,
         evaluator,
+        speedMeter,
         threads,
       }, send, signals.stop.signal, signals.finish.signal));
     } finally {

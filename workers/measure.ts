@@ -7,7 +7,7 @@ import type { Evaluator } from './evaluate/evaluate.ts';
 import type { SortedFiles } from './files.ts';
 import type { Plan } from './plan/plan.ts';
 import type {
-  Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, OutputDrift, Perplexity, Progress, Protocol, Result,
+  Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, OutputDrift, Perplexity, Progress, Protocol, Result, Speed,
 } from './protocol.ts';
 import { formatLevel } from './schemes/level.ts';
 
@@ -23,6 +23,7 @@ export interface LevelInHand {
   perplexity: Perplexity | null;
   drift: Drift | null;
   outputs: OutputDrift[] | null;
+  speed?: Speed[];
 }
 
 /** What measuring found beside the figures of each level. */

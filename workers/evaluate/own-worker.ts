@@ -2,14 +2,16 @@
  * A piece of work in a worker of its own, ended with it: a WebAssembly heap never shrinks, and a run of the runtime
  * cannot be interrupted, so ending the worker is how memory is given back and how the work is cancelled.
  */
-import type * as Comlink from 'comlink';
 import type { Result } from '../protocol.ts';
-import { connect, WORKER_CRASHED } from '../remote.ts';
+import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
 import { cancelled, failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
+
+/** What a worker that exposes a `T` answers to. */
+type Remote<T> = Parameters<Parameters<RemoteWorker<T>['callWithEvents']>[1]>[0];
 
 export interface OwnWorker<T, E, R> {
   start: () => Worker;
-  invoke: (api: Comlink.Remote<T>, port: MessagePort) => Promise<Result<R>>;
+  invoke: (api: Remote<T>, port: MessagePort) => Promise<Result<R>>;
   onEvent: (event: E) => void;
   /** What is being done, as the start of a sentence. */
   subject: string;
