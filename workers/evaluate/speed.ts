@@ -49,6 +49,7 @@ export async function measureSpeed(runtime: GraphRuntime, model: Blob, makeFeeds
   const inMemory = new Blob([await model.arrayBuffer()]);
   const started = await startRuntime(runtime);
   const problem = started.ok ? await measure({ runtime, model: inMemory, feeds: null, instruments, speed }, makeFeeds) : started.error;
+  if (started.ok) await started.value.release();
   return { ...speed, threads: runtime.threads(), problem };
 }
 
@@ -88,7 +89,7 @@ async function measureAs(measurement: Measurement): Promise<EngineError | null> 
     if (!again.ok) return again;
     await again.value.subject.release();
     return { ok: true, value: again.value.seconds };
-  }, { least: RUNS.least - 1, most: RUNS.most - 1, budget: Math.max(0, BUDGET.load - seconds) }, instruments.now);
+  }, { least: RUNS.least - 1, most: RUNS.most - 1, budget: BUDGET.load }, instruments.now);
   speed.load = spreadOf([seconds, ...more.values]);
 
   if (runtime.provider !== 'wasm') {
@@ -270,13 +271,17 @@ async function readMemory({ runtime, model, instruments: { heap, gpu }, speed }:
   return { gpu: gpu && runtime.provider === 'webgpu' ? { steady, peak: gpu.peak() - before } : null, heap: heap.bytes(), predicted };
 }
 
-/** Opens and runs the least there is, so that loading a model does not include loading the runtime. */
-async function startRuntime(runtime: GraphRuntime): Promise<Result<null>> {
+/**
+ * Opens and runs the least there is, so that loading a model does not include loading the runtime. The session stays
+ * open until all is measured: with its last session the runtime gives up its GPU device for good.
+ */
+async function startRuntime(runtime: GraphRuntime): Promise<Result<GraphSession>> {
   const session = await runtime.open(leastModel());
   if (!session.ok) return session;
   const ran = await session.value.run({ x: { type: 'float32', dims: [1], data: new Float32Array(1) } });
+  if (ran.ok) return session;
   await session.value.release();
-  return ran.ok ? { ok: true, value: null } : ran;
+  return ran;
 }
 
 /** y = −x. */
