@@ -3,14 +3,13 @@
  * is run once before it is timed, and timed several times, within a few seconds on any device: slow ones run fewer
  * tokens, and the figures say how many.
  */
-import { create, toBinary } from '@bufbuild/protobuf';
-import { GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, TensorProto_DataType, ValueInfoProtoSchema } from 'onnx-buf';
 import type { EngineError, MeasuredMemory, Result, Speed } from '../protocol.ts';
 import { openDecoder, type Decoder } from './decoder.ts';
 import type { GpuMemory } from './gpu-memory.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
 import type { Heap } from './heap.ts';
 import { predictMemory } from './predict-memory.ts';
+import { smallestModel } from './smallest-model.ts';
 import { repeat, spreadOf } from './spread.ts';
 
 /** Values for every input, to run a model on that is not a language model. */
@@ -49,7 +48,6 @@ export async function measureSpeed(runtime: GraphRuntime, model: Blob, makeFeeds
   const inMemory = new Blob([await model.arrayBuffer()]);
   const started = await startRuntime(runtime);
   const problem = started.ok ? await measure({ runtime, model: inMemory, feeds: null, instruments, speed }, makeFeeds) : started.error;
-  if (started.ok) await started.value.release();
   return { ...speed, threads: runtime.threads(), problem };
 }
 
@@ -271,26 +269,11 @@ async function readMemory({ runtime, model, instruments: { heap, gpu }, speed }:
   return { gpu: gpu && runtime.provider === 'webgpu' ? { steady, peak: gpu.peak() - before } : null, heap: heap.bytes(), predicted };
 }
 
-/**
- * Opens and runs the least there is, so that loading a model does not include loading the runtime. The session stays
- * open until all is measured: with its last session the runtime gives up its GPU device for good.
- */
-async function startRuntime(runtime: GraphRuntime): Promise<Result<GraphSession>> {
-  const session = await runtime.open(leastModel());
+/** Opens and runs the least there is, so that loading a model does not include loading the runtime. */
+async function startRuntime(runtime: GraphRuntime): Promise<Result<unknown>> {
+  const session = await runtime.open(smallestModel());
   if (!session.ok) return session;
   const ran = await session.value.run({ x: { type: 'float32', dims: [1], data: new Float32Array(1) } });
-  if (ran.ok) return session;
   await session.value.release();
   return ran;
-}
-
-/** y = −x. */
-function leastModel(): Blob {
-  const value = (name: string) => create(ValueInfoProtoSchema, {
-    name, type: { value: { case: 'tensorType', value: { elemType: TensorProto_DataType.FLOAT, shape: { dim: [{ value: { case: 'dimValue', value: 1n } }] } } } },
-  });
-  return new Blob([toBinary(ModelProtoSchema, create(ModelProtoSchema, {
-    irVersion: 8n, opsetImport: [{ domain: '', version: 13n }],
-    graph: create(GraphProtoSchema, { name: 'least', node: [create(NodeProtoSchema, { opType: 'Neg', input: ['x'], output: ['y'] })], input: [value('x')], output: [value('y')] }),
-  }))]);
 }
