@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { matMulModel, randomValues } from '../../models/build.ts';
 import { failure } from './errors.ts';
 import { wasmRuntime, type GraphRuntime, type GraphSession } from './graph-session.ts';
+import { seededFeeds } from './seeded-feeds.ts';
 import { measureSpeed, type Instruments, type MakeFeeds } from './speed.ts';
 import { tinyDecoder, tinyModel } from './test-models.ts';
 
@@ -112,6 +113,11 @@ describe('speed of another model', () => {
     expect(speed.run!.low).toBeCloseTo(0.01);
     expect(speed.run!.high).toBeCloseTo(0.02);
     expect(speed.load!.low).toBeCloseTo(0.11);
+  });
+
+  it('is taken on inputs made up from its graph', async () => {
+    const { slow, instruments } = paced({ open: 0.1, token: 0, run: 0.01 });
+    expect(await measureSpeed(slow, model, seededFeeds, instruments)).toMatchObject({ problem: null, run: { runs: 5 } });
   });
 
   it('without inputs to run it on is not measured, and that is said', async () => {

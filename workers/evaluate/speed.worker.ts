@@ -4,6 +4,7 @@ import { expose, reporting } from '../remote.ts';
 import { watchGpuMemory } from './gpu-memory.ts';
 import { watchHeap } from './heap.ts';
 import { openProvider } from './providers.ts';
+import { seededFeeds } from './seeded-feeds.ts';
 import { measureSpeed } from './speed.ts';
 
 /** What the worker answers to. */
@@ -21,7 +22,7 @@ const worker: SpeedWorker = {
     const runtime = await openProvider(provider, threads);
     if (!runtime.ok) return runtime;
     const instruments = { now: () => performance.now() / 1000, heap, gpu: provider === 'webgpu' ? gpu : null };
-    return { ok: true, value: await measureSpeed(runtime.value, model, null, instruments) };
+    return { ok: true, value: await measureSpeed(runtime.value, model, seededFeeds, instruments) };
   }),
 };
 

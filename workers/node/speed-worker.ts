@@ -15,6 +15,7 @@ const { bytes, threads } = workerData as SpeedWork;
 const heap = watchHeap();
 const ort = await import('onnxruntime-web');
 const { wasmRuntime } = await import('../evaluate/graph-session.ts');
+const { seededFeeds } = await import('../evaluate/seeded-feeds.ts');
 const { measureSpeed } = await import('../evaluate/speed.ts');
-const speed: Speed = await measureSpeed(wasmRuntime(ort, threads), new Blob([bytes]), null, { now: () => performance.now() / 1000, heap, gpu: null });
+const speed: Speed = await measureSpeed(wasmRuntime(ort, threads), new Blob([bytes]), seededFeeds, { now: () => performance.now() / 1000, heap, gpu: null });
 parentPort?.postMessage(speed);
