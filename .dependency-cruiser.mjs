@@ -6,7 +6,7 @@ const TESTING = `${TEST}|${TEST_SUPPORT}`;
 /** Runs in Node only: the command line, tools and tests. */
 const NODE_ONLY = `^(workers/node/|models/|e2e/|\\.ci/|vite\\.config\\.ts$)|\\.mjs$|${TESTING}`;
 /** Where the page, the workers, the programs and the tests begin. */
-const ENTRY = `^src/main\\.tsx$|^src/theme-css\\.ts$|^src/offline/service-worker\\.ts$|\\.worker\\.ts$|^workers/node/cli\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
+const ENTRY = `^src/main\\.tsx$|^src/theme-css\\.ts$|^src/offline/service-worker\\.ts$|\\.worker\\.ts$|^workers/node/(cli|speed-worker)\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
 
 const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 

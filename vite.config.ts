@@ -93,7 +93,11 @@ export default defineConfig(({ isSsrBuild }) => ({
         outDir: 'build/cli',
         emptyOutDir: true,
         copyPublicDir: false,
-        rolldownOptions: { output: { entryFileNames: 'nibble.mjs' } },
+        // The command, and the thread it measures speed in.
+        rolldownOptions: {
+          input: { 'nibble': 'workers/node/cli.ts', 'speed-worker': 'workers/node/speed-worker.ts' },
+          output: { entryFileNames: '[name].mjs' },
+        },
       }
     : {
         target: 'es2023',

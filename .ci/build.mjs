@@ -31,7 +31,7 @@ const targets = {
     sources: ['workers', 'vite.config.ts', 'package-lock.json'],
     output: 'build/cli/nibble.mjs',
     needs: ['kernels'],
-    command: [...viteBuild, '--ssr', 'workers/node/cli.ts'],
+    command: [...viteBuild, '--ssr'],
   },
 };
 

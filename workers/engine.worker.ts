@@ -1,13 +1,15 @@
 /** Entry of the engine worker: the pipeline, with what a browser tab provides around it. */
 import { engineError, settle } from './errors.ts';
 import { createEvaluator } from './evaluate/client.ts';
+import { createGenerator } from './evaluate/generator.ts';
+import { createSpeedMeter } from './evaluate/speed-meter.ts';
 import { chooseKernel } from './kernels/select.ts';
 import { withFallback } from './kernels/resilient.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
 import { createMakePool } from './make-pool.ts';
 import { blobSink } from './onnx/write.ts';
 import { compare, open, plan } from './pipeline.ts';
-import type { Engine } from './protocol.ts';
+import type { Engine, Generated, Result } from './protocol.ts';
 import { expose, reporting } from './remote.ts';
 import { throttleProgress } from './throttle.ts';
 
@@ -17,8 +19,11 @@ const MOST_THREADS = 8;
 const threads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
 
 const evaluator = createEvaluator();
+const generator = createGenerator(threads);
+const speedMeter = createSpeedMeter(async () => ((await chosen()).webgpu.available ? ['wasm', 'webgpu'] : ['wasm']));
 let kernels: ReturnType<typeof chooseKernel> | null = null;
 let running: { stop: AbortController; finish: AbortController } | null = null;
+let generating: AbortController | null = null;
 
 const chosen = () => (kernels ??= chooseKernel(navigator.gpu));
 
@@ -33,6 +38,7 @@ const engine: Engine = {
     if (running) return { ok: false, error: engineError('busy', 'A comparison is running already.', 'Wait for it, or cancel it first.') };
     const signals = { stop: new AbortController(), finish: new AbortController() };
     running = signals;
+    generating?.abort();
     const send = throttleProgress(report);
     const pool = createMakePool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)));
     try {
@@ -44,6 +50,7 @@ const engine: Engine = {
         sink: (_, source) => Promise.resolve(blobSink(source)),
         pool,
         evaluator,
+        speedMeter,
         threads,
       }, send, signals.stop.signal, signals.finish.signal));
     } finally {
@@ -57,6 +64,22 @@ const engine: Engine = {
   },
   finish() {
     running?.finish.abort();
+    return Promise.resolve();
+  },
+  generate: (job, port) => reporting<Generated, Result<null>>(port, async (report) => {
+    if (running) return { ok: false, error: engineError('busy', 'A comparison is running, and a model running beside it would spoil its figures.', 'Wait for it, or cancel it first.') };
+    if (generating) return { ok: false, error: engineError('busy', 'A prompt is being continued already.', 'Wait for it, or stop it first.') };
+    const stop = new AbortController();
+    generating = stop;
+    try {
+      const result = await generator.generate(job, report, stop.signal);
+      return !result.ok && result.error.code === 'cancelled' ? { ok: false, error: engineError('cancelled', 'Stopped.', 'Press Continue to start again.') } : result;
+    } finally {
+      generating = null;
+    }
+  }),
+  cancelGeneration() {
+    generating?.abort();
     return Promise.resolve();
   },
 };

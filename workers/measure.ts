@@ -10,7 +10,7 @@ import type { SortedFiles } from './files.ts';
 import type { Plan } from './plan/plan.ts';
 import type {
   Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Report,
-  Result, RuntimeDrift,
+  Result, RuntimeDrift, Speed,
 } from './protocol.ts';
 import { widenModel } from './onnx/widen.ts';
 import { formatLevel } from './schemes/level.ts';
@@ -28,6 +28,7 @@ export interface LevelInHand {
   drift: Drift | null;
   outputs: OutputDrift[] | null;
   runtimeDrift: RuntimeDrift | null;
+  speed?: Speed[];
 }
 
 /** What measuring found beside the figures of each level. */

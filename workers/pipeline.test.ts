@@ -6,7 +6,8 @@ import { createNodeEvaluator } from './evaluate/evaluator.node.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import { blobSink } from './onnx/write.ts';
 import { compare, fileName, open, plan, type Surroundings } from './pipeline.ts';
-import type { EngineEvent, Job, LevelRequest } from './protocol.ts';
+import { notMeasured, type SpeedMeter } from './evaluate/speed-meter.ts';
+import type { EngineEvent, Job, LevelRequest, Provider } from './protocol.ts';
 
 const MODEL = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true });
 const TEXT = 'It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness. '.repeat(20);
@@ -228,4 +229,51 @@ test('the protocol asked for is the one measured by', async () => {
 
 test.each([['model.onnx', 'model_q4.onnx'], ['model_fp16.onnx', 'model_q4.onnx'], ['onnx/decoder.ONNX', 'decoder_q4.onnx'], ['_fp16.onnx', 'model_q4.onnx']])('%s at int4 is called %s', (from, to) => {
   expect(fileName(from, '_q4')).toBe(to);
+});
+
+describe('speed', () => {
+  const problem = { code: 'device-lost' as const, message: 'The GPU went away.', action: '', details: '' };
+  /** Loads at a second a byte, which tells whose figures they are; the GPU goes away. */
+  function meter(onMeasure: (provider: Provider) => void = () => undefined): SpeedMeter {
+    return {
+      providers: () => Promise.resolve(['wasm', 'webgpu']),
+      measure(model, provider, threads) {
+        onMeasure(provider);
+        const load = { median: model.size, low: model.size, high: model.size, runs: 3 };
+        return Promise.resolve(provider === 'webgpu' ? notMeasured(provider, threads, problem) : { ...notMeasured(provider, threads, problem), load, problem: null });
+      },
+    };
+  }
+  const around = (speedMeter: SpeedMeter): Surroundings => ({ ...surroundings(), speedMeter });
+
+  test('is measured for each level on each provider, last of all', async () => {
+    const { report, events } = await run({ extras: { speed: true } }, around(meter()));
+    if (!report.ok) throw new Error(report.error.message);
+    const { levels, notes, seconds } = report.value;
+    expect(levels.map(({ speed, bytes }) => speed?.map(({ provider, load, problem: wrong }) => [provider, load?.median === bytes, wrong?.code]))).toEqual(levels.map(() => [['wasm', true, undefined], ['webgpu', false, 'device-lost']]));
+    expect(notes).toEqual(['Speed on WebGPU: The GPU went away.']);
+    expect(seconds?.check).toBeGreaterThanOrEqual(0);
+    const checks = events.flatMap((event) => (event.type === 'progress' && event.stage === 'check' ? event : []));
+    expect(checks.at(-1)).toMatchObject({ level: 'b', done: 6, total: 6, unit: 'runs' });
+    expect(events.slice(events.findIndex((event) => event === checks[0])).every((event) => event.type === 'progress' && event.stage === 'check')).toBe(true);
+  });
+
+  test('is measured only when asked for', async () => {
+    const measured: Provider[] = [];
+    const { report } = await run({}, around(meter((provider) => { measured.push(provider); })));
+    expect(measured).toEqual([]);
+    expect(report.ok && report.value.levels.every((level) => !('speed' in level))).toBe(true);
+  });
+
+  test('can be cancelled, and finished early', async () => {
+    const stop = new AbortController();
+    const cancelled = await run({ extras: { speed: true } }, around(meter(() => { stop.abort(); })), stop.signal);
+    expect(cancelled.report.ok ? 'ok' : cancelled.report.error.code).toBe('cancelled');
+
+    const finish = new AbortController();
+    const report = await compare({ files: [modelFile, tokenizerFile, textFile], levels: [INT8], maxTokens: null, extras: { speed: true } },
+      around(meter((provider) => { if (provider === 'webgpu') finish.abort(); })), () => undefined, new AbortController().signal, finish.signal);
+    expect(report.levels.map(({ speed }) => speed?.length)).toEqual([2, 1]);
+    expect(report.notes).toContain('Speed was measured of 3 of 4 levels and providers before it was stopped.');
+  });
 });

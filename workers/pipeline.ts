@@ -2,7 +2,9 @@
  * The one place that knows the order of things: open → plan → quantize and write → measure → report.
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
+import { checkSpeed } from './check-speed.ts';
 import { engineError, fail, failure, toEngineError } from './errors.ts';
+import type { SpeedMeter } from './evaluate/speed-meter.ts';
 import { openTokenizer } from './evaluate/tokenizer.ts';
 import { sortFiles, type SortedFiles } from './files.ts';
 import { hashContent, type ContentHash } from './hash.ts';
@@ -30,6 +32,8 @@ export interface Surroundings extends MeasureSurroundings {
   pool?: MakePool;
   /** Where the file of a level goes. */
   sink(fileName: string, source: File): Promise<Sink>;
+  /** For jobs that ask for speed; without it none is measured. */
+  speedMeter?: SpeedMeter;
 }
 
 /** Looks at dropped files without loading weights. */
@@ -87,6 +91,8 @@ export async function compare(
   const measured = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
   stage('measure');
   const checked = await check(levels, job, sorted, model, measured, surroundings, onEvent, signal);
+  const speedNotes = job.extras?.speed && surroundings.speedMeter
+    ? await checkSpeed(levels, { meter: surroundings.speedMeter, threads: surroundings.threads, onEvent, signal, finish }) : [];
   stage('check');
 
   return {
@@ -100,7 +106,7 @@ export async function compare(
     ...(measured.words && { words: measured.words }),
     inputs: measured.inputs,
     overflow: checked.overflow,
-    notes: [...measured.notes, ...checked.notes],
+    notes: [...measured.notes, ...checked.notes, ...speedNotes],
   };
 }
 
@@ -197,12 +203,12 @@ async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource
   }
 }
 
-function levelReport({ id, settings, plan, file, perplexity, drift, outputs, runtimeDrift }: LevelInHand): LevelReport {
+function levelReport({ id, settings, plan, file, perplexity, drift, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {
   const { baseline, weights, head, tables, source } = SCHEMES[id].resolve(settings);
   return {
     id, level: formatLevel({ id, settings }), baseline,
     settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source } : {},
-    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ledger: plan.ledger,
+    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
   };
 }
 

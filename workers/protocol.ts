@@ -275,11 +275,11 @@ export interface Spread { median: number; low: number; high: number; runs: numbe
 export interface Speed {
   provider: Provider;
   threads: number;
-  /** Seconds from bytes in memory to a session that can run. */
+  /** Seconds from the file's bytes in memory to a session that has run once; the runtime itself is started before. */
   load: Spread | null;
-  /** Tokens per second with many tokens at once, without and with logits of one position only. */
+  /** `tokens` at once, with the logits the graph gives, brought to the page. */
   prefill: { tokens: number; tokensPerSecond: Spread } | null;
-  /** Tokens per second one after the other; `cached` when the graph keeps a key/value cache. */
+  /** `tokens` one after the other in each run, after a context of half as many as prefill; `cached` when a key/value cache is used. */
   decode: { tokens: number; tokensPerSecond: Spread; cached: boolean } | null;
   /** Seconds for one run, of models that are not language models. */
   run: Spread | null;
@@ -297,7 +297,7 @@ export interface MeasuredMemory {
   gpu: { steady: number; peak: number } | null;
   /** High-water mark of the WebAssembly heap. */
   heap: number;
-  /** What was predicted for the GPU (WebGPU) or the heap (WASM). */
+  /** What was predicted for the GPU at most (WebGPU) or for the heap (WASM): weights, cache and logits of what was run. */
   predicted: number;
 }
 

@@ -22,6 +22,17 @@ export interface HostTensor {
   data: TensorValues;
 }
 
+/**
+ * A tensor where the runtime keeps it: on the GPU, or outside the heap in the page's memory. It is fed back as it is,
+ * and is its holder's to dispose of.
+ */
+export interface KeptTensor {
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly onGpu: boolean;
+  dispose(): void;
+}
+
 export interface GraphSession {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
@@ -33,8 +44,19 @@ export interface GraphSession {
    * @param fetch Outputs to compute; all when absent. What is not asked for is never copied out of the heap.
    * Errors: `session-failed`, `out-of-memory`.
    */
-  run(feeds: Readonly<Record<string, HostTensor>>, fetch?: readonly string[]): Promise<Result<Record<string, HostTensor>>>;
+  run(feeds: Readonly<Record<string, HostTensor | KeptTensor>>, fetch?: readonly string[]): Promise<Result<Record<string, HostTensor>>>;
+  /**
+   * @param fetch Outputs to bring into the page's memory.
+   * @param keep Outputs to leave where they are; on the GPU those named when the model was opened stay there.
+   * Errors: `session-failed`, `out-of-memory`.
+   */
+  runKeeping(feeds: Readonly<Record<string, HostTensor | KeptTensor>>, fetch: readonly string[], keep: readonly string[]): Promise<Result<KeepingRun>>;
   release(): Promise<void>;
+}
+
+export interface KeepingRun {
+  fetched: Record<string, HostTensor>;
+  kept: Record<string, KeptTensor>;
 }
 
 /** Of all the nodes in a graph, those that fell back to another provider. */
@@ -43,6 +65,8 @@ export interface Placement { nodes: number; of: number }
 export interface OpenOptions {
   /** Find out `placement`. The session then logs each step it takes, which makes its runs slow: not one to time. */
   placement?: boolean;
+  /** Outputs that stay where they are computed, for `runKeeping`. */
+  keep?: readonly string[];
 }
 
 /** One execution provider. */
@@ -101,9 +125,23 @@ export async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.Infe
       placement: null,
       async run(feeds, fetch) {
         try {
-          const tensors = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, toRuntime(ort, value)]));
-          const outputs = await (fetch ? session.run(tensors, fetch) : session.run(tensors));
+          const outputs = await (fetch ? session.run(tensorsOf(ort, feeds), fetch) : session.run(tensorsOf(ort, feeds)));
           return { ok: true, value: Object.fromEntries(Object.entries(outputs).map(([name, value]) => [name, toHost(value)])) };
+        } catch (thrown) {
+          return sessionFailure('run', thrown);
+        }
+      },
+      async runKeeping(feeds, fetch, keep) {
+        try {
+          const outputs = await session.run(tensorsOf(ort, feeds), [...fetch, ...keep]);
+          const entries = Object.entries(outputs);
+          return {
+            ok: true,
+            value: {
+              fetched: Object.fromEntries(entries.filter(([name]) => fetch.includes(name)).map(([name, value]) => [name, toHost(value)])),
+              kept: Object.fromEntries(entries.filter(([name]) => keep.includes(name)).map(([name, value]) => [name, toKept(value)])),
+            },
+          };
         } catch (thrown) {
           return sessionFailure('run', thrown);
         }
@@ -115,6 +153,25 @@ export async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.Infe
 
 /** onnxruntime-web insists on a Float16Array wherever the runtime has one; TypeScript's library has none yet. */
 const { Float16Array: HalfArray } = globalThis as { Float16Array?: new (buffer: ArrayBufferLike, byteOffset: number, length: number) => Uint16Array };
+
+/** What stands behind kept tensors; theirs alone, so that nothing else can be fed as one. */
+const keptTensors = new WeakMap<object, Ort.Tensor>();
+
+function toKept(tensor: Ort.Tensor): KeptTensor {
+  const kept: KeptTensor = { type: tensor.type, dims: tensor.dims, onGpu: tensor.location === 'gpu-buffer', dispose: () => { tensor.dispose(); } };
+  keptTensors.set(kept, tensor);
+  return kept;
+}
+
+function tensorsOf(ort: OnnxRuntime, feeds: Readonly<Record<string, HostTensor | KeptTensor>>): Record<string, Ort.Tensor> {
+  return Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, 'data' in value ? toRuntime(ort, value) : keptTensor(name, value)]));
+}
+
+function keptTensor(name: string, value: KeptTensor): Ort.Tensor {
+  const tensor = keptTensors.get(value);
+  if (!tensor) throw new TypeError(`"${name}" is fed something that no run has kept`);
+  return tensor;
+}
 
 function toRuntime(ort: OnnxRuntime, { type, dims, data }: HostTensor): Ort.Tensor {
   const values = type === 'float16' && HalfArray ? new HalfArray(data.buffer, data.byteOffset, data.length) : data;

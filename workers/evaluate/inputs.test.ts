@@ -31,12 +31,12 @@ const EXPORTS: { from: string; inputs: ValueInfo[]; feeds: Feed[]; window?: numb
     from: 'optimum with both branches in one graph',
     inputs: [ids(), value('attention_mask', 'int64', ['batch_size', 'attention_mask_sequence_length']),
       cache('past_key_values.0.key', 'float32', ['batch_size', 12, 'past_decoder_sequence_length', 64]), value('use_cache_branch', 'bool', [1])],
-    feeds: [idsFeed, maskFeed, feed('past_key_values.0.key', 'float32', 'zeros', [1, 12, 0, 64]), feed('use_cache_branch', 'bool', 'zeros', [1])],
+    feeds: [idsFeed, maskFeed, feed('past_key_values.0.key', 'float32', 'zeros', [1, 12, 0, 64]), feed('use_cache_branch', 'bool', 'use-cache', [1])],
   },
   {
     from: 'optimum with logits to keep',
     inputs: [ids(), value('num_logits_to_keep', 'int64', [])],
-    feeds: [idsFeed, feed('num_logits_to_keep', 'int64', 'zeros', [])],
+    feeds: [idsFeed, feed('num_logits_to_keep', 'int64', 'keep', [])],
   },
   {
     from: 'onnxruntime-genai',
@@ -48,7 +48,7 @@ const EXPORTS: { from: string; inputs: ValueInfo[]; feeds: Feed[]; window?: numb
   {
     from: 'onnxruntime-genai with lengths in place of a mask',
     inputs: [ids(), value('seqlens_k', 'int32', ['batch_size']), value('total_sequence_length', 'int32', []), value('past_sequence_length', 'int32', [1])],
-    feeds: [idsFeed, feed('seqlens_k', 'int32', 'last', [1]), feed('total_sequence_length', 'int32', 'length', []), feed('past_sequence_length', 'int32', 'zeros', [1])],
+    feeds: [idsFeed, feed('seqlens_k', 'int32', 'last', [1]), feed('total_sequence_length', 'int32', 'length', []), feed('past_sequence_length', 'int32', 'past', [1])],
   },
   {
     from: 'onnxruntime\'s GPT-2 converter: keys and values in one',
@@ -180,6 +180,20 @@ describe('feed data', () => {
   it('gives lengths as scalars', () => {
     expect(feedData(feed('n', 'int32', 'length', []), tokens, 3)).toEqual({ data: Int32Array.of(3), dims: [] });
     expect(feedData(feed('n', 'int32', 'last', [1]), tokens, 3)).toEqual({ data: Int32Array.of(2), dims: [1] });
+  });
+
+  it('counts on from the tokens in the cache', () => {
+    const next = Int32Array.of(5);
+    const data = (type: Feed['type'], fill: Feed['fill'], dims: Feed['dims'], keep = 0) => feedData(feed('x', type, fill, dims), next, 1, 3, keep);
+    expect(data('int64', 'ids', [1, 'window'])).toEqual({ data: BigInt64Array.of(5n), dims: [1, 1] });
+    expect(data('int64', 'mask', [1, 'window'])).toEqual({ data: BigInt64Array.of(1n, 1n, 1n, 1n), dims: [1, 4] });
+    expect(data('int32', 'positions', [3, 1, 'window'])).toEqual({ data: Int32Array.of(3, 3, 3), dims: [3, 1, 1] });
+    expect(data('int32', 'length', []).data).toEqual(Int32Array.of(4));
+    expect(data('int32', 'last', [1]).data).toEqual(Int32Array.of(3));
+    expect(data('int32', 'past', [1]).data).toEqual(Int32Array.of(3));
+    expect(data('bool', 'use-cache', [1]).data).toEqual(Uint8Array.of(1));
+    expect(feedData(feed('x', 'bool', 'use-cache', [1]), next, 1).data).toEqual(Uint8Array.of(0));
+    expect(data('int64', 'keep', [], 1).data).toEqual(BigInt64Array.of(1n));
   });
 
   it('has nothing in an empty cache and zeros in a state', () => {

@@ -1,7 +1,7 @@
 /**
- * Works out, from names, element types and shapes alone, how to run a decoder once over a window of tokens with
- * nothing before it: which input takes the ids, which the mask and the positions, what an empty key/value cache
- * looks like, and which output holds the logits. Spellings are those of optimum, transformers.js,
+ * Works out, from names, element types and shapes alone, how to run a decoder over a window of tokens: which input
+ * takes the ids, which the mask and the positions, what an empty key/value cache looks like, and which output holds
+ * the logits. Spellings are those of optimum, transformers.js,
  * onnxruntime-genai, torch.onnx and tf2onnx exports.
  */
 import type { ValueInfoProto } from 'onnx-buf';
@@ -32,16 +32,17 @@ const FEED_TYPES = ['int64', 'int32', 'float32', 'float16', 'bool', 'int8', 'uin
 export type FeedType = (typeof FEED_TYPES)[number];
 
 /**
- * What an input is filled with: the token ids; 1 for each real token and 0 for padding; 0, 1, 2, …; the window's
- * length; the length less one; or zeros, which an empty tensor is too.
+ * What an input is filled with: the token ids; 1 for each real token and 0 for padding; 0, 1, 2, …; the number of
+ * tokens with those before the window; that less one; the number before the window; whether there are any; for how
+ * many of the last positions logits are wanted, 0 meaning all; or zeros, which an empty tensor is too.
  */
-export type Fill = 'ids' | 'mask' | 'positions' | 'length' | 'last' | 'zeros';
+export type Fill = 'ids' | 'mask' | 'positions' | 'length' | 'last' | 'past' | 'use-cache' | 'keep' | 'zeros';
 
 export interface Feed {
   name: string;
   type: FeedType;
   fill: Fill;
-  /** `window` stands for the number of tokens run. */
+  /** `window` stands for the number of tokens run; in a mask, with those before them. */
   dims: (number | 'window')[];
 }
 
@@ -87,19 +88,22 @@ export function recogniseSignature(inputs: readonly ValueInfo[], outputs: readon
 /**
  * The values of one input for a window.
  * @param ids Token ids; `window` of them are run, the rest of the window is padding.
+ * @param past Tokens before the window that the graph has in its cache.
+ * @param keep Of how many of the last positions logits are wanted, where the graph takes that; 0 for all.
  */
-export function feedData(feed: Feed, ids: Int32Array, window: number): { data: FeedData; dims: number[] } {
-  const dims = feed.dims.map((dim) => (dim === 'window' ? window : dim));
+export function feedData(feed: Feed, ids: Int32Array, window: number, past = 0, keep = 0): { data: FeedData; dims: number[] } {
+  const row = feed.fill === 'mask' ? past + window : window;
+  const dims = feed.dims.map((dim) => (dim === 'window' ? row : dim));
   const size = dims.reduce((product, dim) => product * dim, 1);
   const data = allocate(feed.type, size);
-  const valueAt = fillValue(feed.fill, ids, window);
+  const valueAt = fillValue(feed.fill, ids, window, past, keep);
   if (valueAt) {
     const set = data instanceof BigInt64Array
       ? (index: number, value: number) => { data[index] = BigInt(value); }
       : data instanceof Uint16Array
         ? (index: number, value: number) => { data[index] = value === 0 ? 0 : HALF_ONE; }
         : (index: number, value: number) => { data[index] = value; };
-    for (let index = 0; index < size; index++) set(index, valueAt(index % window));
+    for (let index = 0; index < size; index++) set(index, valueAt(index % row));
   }
   return { data, dims };
 }
@@ -107,13 +111,16 @@ export function feedData(feed: Feed, ids: Int32Array, window: number): { data: F
 /** 1 as fp16; the only number beside 0 an fp16 input is ever filled with (masks). */
 const HALF_ONE = 0x3c00;
 
-function fillValue(fill: Fill, ids: Int32Array, window: number): ((position: number) => number) | null {
+function fillValue(fill: Fill, ids: Int32Array, window: number, past: number, keep: number): ((position: number) => number) | null {
   switch (fill) {
     case 'ids': return (position) => ids[position] ?? 0;
-    case 'mask': return (position) => (position < ids.length ? 1 : 0);
-    case 'positions': return (position) => position;
-    case 'length': return () => window;
-    case 'last': return () => window - 1;
+    case 'mask': return (position) => (position < past + ids.length ? 1 : 0);
+    case 'positions': return (position) => past + position;
+    case 'length': return () => past + window;
+    case 'last': return () => past + window - 1;
+    case 'past': return () => past;
+    case 'use-cache': return () => (past > 0 ? 1 : 0);
+    case 'keep': return () => keep;
     case 'zeros': return null;
   }
 }
@@ -183,9 +190,9 @@ function otherFeed(input: ValueInfo): Feed | null {
   if (MASK.test(name)) return plainFeed(input, 'mask', [...INTEGER, ...FLOAT, 'bool']);
   if (POSITIONS.test(name)) return plainFeed(input, 'positions', INTEGER);
   if (SEGMENTS.test(name)) return plainFeed(input, 'zeros', INTEGER);
-  if (USE_CACHE.test(name)) return scalarFeed(input, 'zeros', ['bool']);
-  if (LOGITS_TO_KEEP.test(name)) return scalarFeed(input, 'zeros', INTEGER);
-  if (PAST_LENGTH.test(name)) return scalarFeed(input, 'zeros', INTEGER);
+  if (USE_CACHE.test(name)) return scalarFeed(input, 'use-cache', ['bool']);
+  if (LOGITS_TO_KEEP.test(name)) return scalarFeed(input, 'keep', INTEGER);
+  if (PAST_LENGTH.test(name)) return scalarFeed(input, 'past', INTEGER);
   if (TOTAL_LENGTH.test(name)) return scalarFeed(input, 'length', INTEGER);
   if (LAST_INDEX.test(name)) return scalarFeed(input, 'last', INTEGER);
   if (STATE.test(name)) return stateFeed(input);

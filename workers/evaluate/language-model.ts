@@ -117,7 +117,7 @@ async function tryOut(session: GraphSession, range: Range): Promise<Result<Langu
   };
 }
 
-interface Logits {
+export interface Logits {
   positions: number;
   vocabulary: number;
   /** [rows, vocabulary]; a view where the model computes in float32. */
@@ -139,7 +139,8 @@ function runner(session: GraphSession, signature: Signature, range: Range): (ids
   };
 }
 
-function readLogits({ type, dims, data }: HostTensor): Logits {
+/** Logits as they come from a graph: [batch, positions, vocabulary]; the first of the batch is read. */
+export function readLogits({ type, dims, data }: HostTensor): Logits {
   const vocabulary = dims.at(-1) ?? 0;
   return {
     positions: dims.length >= 2 ? dims.at(-2) ?? 0 : 0,
@@ -155,7 +156,7 @@ function readLogits({ type, dims, data }: HostTensor): Logits {
 }
 
 /** Whether the same positions got other logits: a difference above `share` of how far the logits spread. */
-function differ(before: Float32Array, after: Float32Array, share: number): boolean {
+export function differ(before: Float32Array, after: Float32Array, share: number): boolean {
   let largest = 0;
   let low = Infinity;
   let high = -Infinity;

@@ -14,7 +14,6 @@ import { firstDivergence } from './first-divergence.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
 import { languageModels, type LanguageModel } from './language-model.ts';
 import type { Window } from './protocols.ts';
-import { smallestModel } from './smallest-model.ts';
 import { floatValues, FURTHEST, tensorDifference } from './tensor-difference.ts';
 import { signatureOfGraph, tokenFeeds } from './token-feeds.ts';
 
@@ -67,11 +66,7 @@ export function exceeds({ kld }: Distance, quantization: number): boolean {
  * provider only exceed everything; `distance` is then of the windows without them, or null.
  * Fails only with `cancelled`; everything else that goes wrong is the `problem`.
  */
-export function runtimeDrift(asked: RuntimeDriftJob): Promise<Result<RuntimeDrift>> {
-  return keepingDevices(asked, () => ofTokens(asked));
-}
-
-async function ofTokens(asked: RuntimeDriftJob): Promise<Result<RuntimeDrift>> {
+export async function runtimeDrift(asked: RuntimeDriftJob): Promise<Result<RuntimeDrift>> {
   const widened = await widenedJob(asked);
   if (!widened.ok) return unmeasured({ ...asked, widened: false }, widened);
   const job = widened.value;
@@ -202,11 +197,7 @@ export function quantizationOfOutputs(own: readonly OutputDrift[] | null, others
 }
 
 /** Any graph: its outputs on the same inputs. Errors as of `runtimeDrift`. */
-export function outputRuntimeDrift(asked: OutputRuntimeDriftJob): Promise<Result<RuntimeDrift>> {
-  return keepingDevices(asked, () => ofOutputs(asked));
-}
-
-async function ofOutputs(asked: OutputRuntimeDriftJob): Promise<Result<RuntimeDrift>> {
+export async function outputRuntimeDrift(asked: OutputRuntimeDriftJob): Promise<Result<RuntimeDrift>> {
   const widened = await widenedJob(asked);
   if (!widened.ok) return unmeasured({ ...asked, widened: false }, widened);
   const job = { ...widened.value, samples: widened.value.widened ? asked.samples.map(widenFeeds) : asked.samples };
@@ -259,21 +250,6 @@ async function compareOutputs({ model, runtime, against, samples, tally, signal 
     for (const session of open) await session.release();
   }
   return { ok: true, value: { outputs: [...tallies.values()].flatMap((output) => output.drift() ?? []), apart } };
-}
-
-/** onnxruntime's WebGPU device, and the shaders made for it, live as long as a session does: one stays open meanwhile. */
-async function keepingDevices<T>({ runtime, against }: Comparison, work: () => Promise<T>): Promise<T> {
-  const kept: GraphSession[] = [];
-  try {
-    for (const provider of [runtime, against]) {
-      const session = provider.provider === 'webgpu' ? await provider.open(smallestModel()) : null;
-      // What keeps this one from opening is said of the model too.
-      if (session?.ok) kept.push(session.value);
-    }
-    return await work();
-  } finally {
-    for (const session of kept) await session.release();
-  }
 }
 
 /** Where the adapter has no float16 a provider would widen the file by itself: both are given the same wide one instead. */

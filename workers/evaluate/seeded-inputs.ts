@@ -127,7 +127,10 @@ function conventional(input: ValueInfo, feed: Feed, shape: readonly number[], sh
   const window = ofText ? textLength(shapes) : shape.at(-1) ?? 1;
   const dims = feed.dims.map((dim, axis) => (dim === 'window' ? window : shape[axis] !== undefined && dim !== 0 && shape[axis] > 0 ? shape[axis] : dim));
   const { data } = feedData({ ...feed, dims }, new Int32Array(window), window);
-  const words = { ids: '', mask: 'ones', positions: 'positions 0, 1, 2, …', length: `the length ${window}`, last: `the last position ${window - 1}`, zeros: dims.includes(0) ? 'empty' : 'zeros' };
+  const words = {
+    'ids': '', 'mask': 'ones', 'positions': 'positions 0, 1, 2, …', 'length': `the length ${window}`, 'last': `the last position ${window - 1}`,
+    'past': 'zeros', 'use-cache': 'zeros', 'keep': 'zeros', 'zeros': dims.includes(0) ? 'empty' : 'zeros',
+  };
   return { tensor: { type: feed.type, dims, data }, from: words[feed.fill], given: true };
 }
 

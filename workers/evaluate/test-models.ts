@@ -69,6 +69,71 @@ export function tinyModel({ vocabulary, type = 'float32', sees = 'earlier', sequ
   return new Blob([toBinary(ModelProtoSchema, model)]);
 }
 
+export interface TinyDecoder {
+  vocabulary: number;
+  /** What it remembers of the tokens before: all of them, or a sum of fixed size. */
+  memory?: 'cache' | 'state';
+  /** Gives back a cache that has the new tokens only, as a graph with another convention might. */
+  forgets?: boolean;
+  /** What the memory is called on its way in and out. */
+  names?: { past: string; present: string };
+  /** Positions it has a row for. */
+  positions?: number;
+  seed?: number;
+}
+
+/**
+ * input_ids, position_ids, attention_mask and what is remembered → logits [1, sequence, vocabulary] and what is
+ * remembered next. The sum of all tokens and positions so far stands in for attention, times its own square so that
+ * order matters.
+ */
+export function tinyDecoder({ vocabulary, memory = 'cache', forgets = false, positions = 64, seed = 1, names }: TinyDecoder): Blob {
+  const random = generator(seed);
+  const weights = (count: number, scale: number) => Float32Array.from({ length: count }, () => scale * (random() - 0.5));
+  const int64 = (name: string, values: bigint[], dims: number[]) => tensor(name, DataType.INT64, BigInt64Array.from(values), dims);
+  const { past, present } = names ?? (memory === 'cache' ? { past: 'past_key_values.0.key', present: 'present.0.key' } : { past: 'past_ssm.0', present: 'present_ssm.0' });
+  const shape = (length: string) => (memory === 'cache' ? ['batch', 1, length, WIDTH] : ['batch', WIDTH]);
+  const cache = [
+    node('Concat', [past, 'masked'], forgets ? 'whole' : present, 2),
+    ...(forgets ? [node('Identity', ['masked'], present)] : []),
+    node('CumSum', [forgets ? 'whole' : present, 'axis'], 'sums'),
+    node('Shape', [past], 'shape'), node('Gather', ['shape', 'axes'], 'before'),
+    node('Slice', ['sums', 'before', 'end', 'axes'], 'seen'),
+  ];
+  const state = [
+    node('CumSum', ['masked', 'axis'], 'sums'), node('Unsqueeze', [past, 'inner'], 'state'), node('Add', ['sums', 'state'], 'seen'),
+    node('Gather', ['seen', 'last'], 'ends', 2), node('Squeeze', ['ends', 'inner'], present),
+  ];
+  const model = create(ModelProtoSchema, {
+    irVersion: 8n,
+    opsetImport: [{ domain: '', version: 17n }],
+    graph: create(GraphProtoSchema, {
+      name: 'decoder',
+      node: [
+        node('Gather', ['embedding', 'input_ids'], 'words'), node('Gather', ['places', 'position_ids'], 'where'),
+        node('Add', ['words', 'where'], 'placed'), node('Unsqueeze', ['placed', 'head'], 'new'),
+        // The mask is over all tokens; only that it has their number matters here.
+        node('Cast', ['attention_mask'], 'shown', DataType.FLOAT, 'to'), node('ReduceMax', ['shown'], 'one'), node('Mul', ['new', 'one'], 'masked'),
+        ...(memory === 'cache' ? cache : state),
+        node('Mul', ['seen', 'seen'], 'squared'), node('Mul', ['squared', 'new'], 'mixed'), node('Add', ['mixed', 'seen'], 'hidden'),
+        node('Squeeze', ['hidden', 'head'], 'flat'), node('MatMul', ['flat', 'projection'], 'logits'),
+      ],
+      initializer: [
+        tensor('embedding', DataType.FLOAT, weights(vocabulary * WIDTH, 1), [vocabulary, WIDTH]),
+        tensor('places', DataType.FLOAT, weights(positions * WIDTH, 1), [positions, WIDTH]),
+        tensor('projection', DataType.FLOAT, weights(WIDTH * vocabulary, 4), [WIDTH, vocabulary]),
+        int64('axis', [2n], []), int64('axes', [2n], [1]), int64('head', [1n], [1]), int64('inner', [1n, 2n], [2]), int64('last', [-1n], [1]), int64('end', [2n ** 40n], [1]),
+      ],
+      input: [
+        valueInfo('input_ids', DataType.INT64, ['batch', 'sequence']), valueInfo('attention_mask', DataType.INT64, ['batch', 'total']),
+        valueInfo('position_ids', DataType.INT64, ['batch', 'sequence']), valueInfo(past, DataType.FLOAT, shape('past')),
+      ],
+      output: [valueInfo('logits', DataType.FLOAT, ['batch', 'sequence', vocabulary]), valueInfo(present, DataType.FLOAT, shape('total'))],
+    }),
+  });
+  return new Blob([toBinary(ModelProtoSchema, model)]);
+}
+
 /** A tokenizer that knows the first `vocabulary` characters from U+0100, one token each; `bos` is id 0 in their place. */
 export function tinyTokenizer(vocabulary: number, bos = false): { json: string; config: string } {
   const vocab = Object.fromEntries(Array.from({ length: vocabulary }, (_, id) => [bos && id === 0 ? '<s>' : String.fromCodePoint(0x100 + id), id]));
@@ -99,10 +164,10 @@ export function generator(seed: number): () => number {
   };
 }
 
-function node(opType: string, input: string[], output: string, axis?: number): NodeProto {
+function node(opType: string, input: string[], output: string, value?: number, attribute = 'axis'): NodeProto {
   return create(NodeProtoSchema, {
     opType, input, output: [output], name: output,
-    attribute: axis === undefined ? [] : [{ name: 'axis', type: AttributeProto_AttributeType.INT, i: BigInt(axis) }],
+    attribute: value === undefined ? [] : [{ name: attribute, type: AttributeProto_AttributeType.INT, i: BigInt(value) }],
   });
 }
 

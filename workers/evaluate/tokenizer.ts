@@ -18,6 +18,8 @@ export interface Tokenizer {
   maxLength: number | null;
   /** Ids of the whole text, without BOS or any other token around it. Pieces the vocabulary cannot spell are left out. */
   encode(text: string): Int32Array;
+  /** Text of tokens side by side, special ones left out; U+FFFD where the bytes of a character are not all there. */
+  decode(ids: readonly number[]): string;
   /** Null when the configuration names none. */
   eosId: number | null;
   /** Bytes of UTF-8 each token stands for, by id; null where that depends on its neighbours or is not kept (WordPiece). */
@@ -93,6 +95,7 @@ export async function openTokenizer(json: string, config: string | null): Promis
         pieces: (ids) => textsOf(Array.from(ids, bytes)),
         piece: (id) => nameOf(bytes(id)),
         maxLength: plausibleLength(settings.value.model_max_length),
+        decode: (ids) => (ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false })),
         encode: (text) => {
           const ids: (number | undefined)[] = tokenizer.encode(text, { add_special_tokens: false });
           return Int32Array.from(ids.filter((id) => id !== undefined));

@@ -12,6 +12,7 @@ import {
   openGraph, SESSION_OPTIONS, setThreads, threadsOf, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
 } from './graph-session.ts';
 import { hear, readPlacement } from './placement.ts';
+import { smallestModel } from './smallest-model.ts';
 
 /** A run in flight fails some time before the loss of its device is announced. */
 const LOSS_ANNOUNCED_MS = 500;
@@ -35,6 +36,8 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
   const watchDevice = async () => {
     if (watched) return;
     watched = true;
+    // onnxruntime destroys its device, and the shaders made for it, with the last session on it: this one is never released.
+    await openGraph(ort, smallestModel(), { ...SESSION_OPTIONS, executionProviders: ['webgpu'] });
     const device = await ort.env.webgpu.device;
     void device.lost.then(({ message }) => {
       lost = deviceLost(message);
@@ -51,14 +54,17 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
     provider: 'webgpu',
     adapter,
     threads: () => threadsOf(ort),
-    async open(model, { placement = false }: OpenOptions = {}) {
+    async open(model, { placement = false, keep = [] }: OpenOptions = {}) {
       let wide: Blob | null;
       try {
         wide = adapter.f16 ? null : await widenModel(model);
       } catch (thrown) {
         return { ok: false, error: toEngineError(thrown) };
       }
-      const options = { ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}) };
+      const options = {
+        ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}),
+        ...(keep.length > 0 ? { preferredOutputLocation: Object.fromEntries(keep.map((name) => [name, 'gpu-buffer' as const])) } : {}),
+      };
       return inTurn<GraphSession>(async () => {
         const { value: opened, lines } = await hear(() => openGraph(ort, wide ?? model, options));
         if (!opened.ok) return opened;
@@ -72,6 +78,7 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
             widened: wide !== null,
             placement: placement ? readPlacement(lines, PROVIDER) : null,
             run: (feeds, fetch) => inTurn(() => session.run(feeds, fetch)),
+            runKeeping: (feeds, fetch, kept) => inTurn(() => session.runKeeping(feeds, fetch, kept)),
             async release() {
               await inTurn(async () => {
                 await session.release();

@@ -29,6 +29,7 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
                            at most half a window)
   --words                  where the drift is: the text's first tokens with each one's change of loss,
                            and the tokens that lose most; goes into the report of --json
+  --speed                  load time, tokens per second and memory of every level
   --threads N              threads for measuring (default: all cores, at most 8)
   --quiet                  no progress on standard error
 
@@ -66,7 +67,7 @@ export function readArguments(argv: readonly string[]): Parsed {
         'input': { type: 'string', multiple: true },
         'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'json': { type: 'string' },
         'protocol': { type: 'string' }, 'context': { type: 'string' }, 'stride': { type: 'string' },
-        'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'words': { type: 'boolean' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
+        'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'words': { type: 'boolean' }, 'speed': { type: 'boolean' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
       },
     });
   } catch (thrown) {
@@ -102,7 +103,7 @@ export function readArguments(argv: readonly string[]): Parsed {
     arguments: {
       model, levels, tokens, threads, protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined) ? null : protocol,
       tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null, inputs: values.input ?? [],
-      extras: { ...(values.words && { words: true }) },
+      extras: { ...(values.words && { words: true }), ...(values.speed && { speed: true }) },
       out: values.out ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
     },
   };

@@ -43,6 +43,21 @@ describe('compare', () => {
     expect(stdout).toMatch(/int4:block=16,embedding/);
   });
 
+  test('--speed measures each level in a heap of its own', () => {
+    const { status, stdout } = nibble('compare', 'tiny.onnx', '--level', 'int8', '--threads', '1', '--speed', '--json', 'speed.json');
+    expect(status).toBe(0);
+    const { levels } = JSON.parse(readFileSync(join(folder, 'speed.json'), 'utf8')) as Report;
+    for (const { speed } of levels) {
+      expect(speed).toMatchObject([{ provider: 'wasm', threads: 1, problem: null, decode: { cached: false }, run: null, memory: { gpu: null } }]);
+      expect(speed?.[0]?.load?.low).toBeGreaterThan(0);
+      expect(speed?.[0]?.prefill?.tokensPerSecond.median).toBeGreaterThan(0);
+      // Of a model of some kilobytes: what the runtime begins with, which several levels in one heap would exceed.
+      expect(speed?.[0]?.memory?.heap).toBeGreaterThan(1e6);
+      expect(speed?.[0]?.memory?.heap).toBeLessThan(60e6);
+    }
+    expect(stdout).toMatch(/prefill, tokens\/s/);
+  });
+
   test('--json - prints nothing but the report', () => {
     const { status, stdout } = nibble('compare', 'tiny.onnx', '--level', 'int8', '--json', '-');
     expect(status).toBe(0);

@@ -13,6 +13,7 @@ import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { fileSink } from './file-sink.ts';
 import { listenForInterrupts, type Interrupts } from './interrupts.ts';
 import { printProgress } from './progress.ts';
+import { createNodeSpeedMeter } from './speed-meter.ts';
 import { reportTable } from './table.ts';
 
 /** Warnings that mean something asked for was not done; others are remarks. */
@@ -74,6 +75,7 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
       kernel: () => createWasmKernel(),
       sink: (name, source) => fileSink(join(folder, name), source, given.model),
       evaluator: createNodeEvaluator(),
+      speedMeter: createNodeSpeedMeter(new URL('./speed-worker.mjs', import.meta.url)),
       threads: given.threads ?? Math.min(8, availableParallelism()),
     }, onEvent, interrupt.stop, interrupt.finish);
   } finally {

@@ -1,5 +1,7 @@
 /** A report as a table for a terminal. */
 import type { Estimate, InputsUsed, Report } from '../protocol.ts';
+import { align } from './align.ts';
+import { speedLines } from './speed-table.ts';
 
 export function reportTable({ model, protocol, levels, inputs, notes }: Report): string {
   const lines = align([
@@ -19,7 +21,7 @@ export function reportTable({ model, protocol, levels, inputs, notes }: Report):
     ? `Measured by ${protocol.name}'s protocol: ${protocol.tokens.toLocaleString('en')} tokens scored in windows of ${protocol.context}${protocol.stride === undefined ? '' : ` every ${protocol.stride}`} of ${protocol.text}, ${protocol.provider} with ${protocol.threads} thread${protocol.threads === 1 ? '' : 's'}; drift is against fp16, errors are one standard error.`
     : null;
   const drift = inputs ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.`] : [];
-  return `${[head, '', ...lines, '', ...drift, ...(measured === null ? [] : [measured]), ...notes].join('\n').trimEnd()}\n`;
+  return `${[head, '', ...lines, '', ...drift, ...(measured === null ? [] : [measured]), ...speedLines(levels), ...notes].join('\n').trimEnd()}\n`;
 }
 
 /** A line for each output of each level. */
@@ -41,13 +43,3 @@ function describeInputs({ kind, seed, samples, inputs, provider, threads }: Inpu
 }
 
 const percent = (share: Estimate | null): string => (share ? `${(share.value * 100).toFixed(2)} ± ${(share.error * 100).toFixed(2)} %` : '');
-
-/** Columns as wide as their widest cell, text on the left, numbers on the right; columns with a head only are left out. */
-function align(rows: readonly string[][]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  const used = widths.map((_, column) => rows.slice(1).some((row) => row[column] !== ''));
-  const text = (column: number) => column === 0 || rows[0]?.[column] === 'output';
-  return rows.map((row) => row
-    .map((cell, column) => (text(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
-    .filter((_, column) => used[column]).join('  ').trimEnd());
-}

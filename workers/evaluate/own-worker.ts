@@ -1,0 +1,43 @@
+/**
+ * A piece of work in a worker of its own, ended with it: a WebAssembly heap never shrinks, and a run of the runtime
+ * cannot be interrupted, so ending the worker is how memory is given back and how the work is cancelled.
+ */
+import type { Result } from '../protocol.ts';
+import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
+import { cancelled, failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
+
+/** What a worker that exposes a `T` answers to. */
+type Remote<T> = Parameters<Parameters<RemoteWorker<T>['callWithEvents']>[1]>[0];
+
+export interface OwnWorker<T, E, R> {
+  start: () => Worker;
+  invoke: (api: Remote<T>, port: MessagePort) => Promise<Result<R>>;
+  onEvent: (event: E) => void;
+  /** What is being done, as the start of a sentence. */
+  subject: string;
+  signal: AbortSignal | undefined;
+}
+
+/** Errors beside the work's own: `cancelled` once `signal` fires, `worker-crashed`, `out-of-memory` when the crash says so. */
+export async function inOwnWorker<T, E, R>({ start, invoke, onEvent, subject, signal }: OwnWorker<T, E, R>): Promise<Result<R>> {
+  if (signal?.aborted) return cancelled();
+  const worker = connect<T>(start());
+  const stop = () => { worker.terminate(); };
+  signal?.addEventListener('abort', stop);
+  try {
+    const outcome = await worker.callWithEvents(onEvent, invoke);
+    return signal?.aborted ? cancelled() : outcome;
+  } catch (thrown) {
+    return signal?.aborted ? cancelled() : crash(subject, thrown);
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    stop();
+  }
+}
+
+function crash(subject: string, thrown: unknown): Failure {
+  if (isOutOfMemory(thrown)) return outOfMemory(subject, thrown);
+  return thrown instanceof Error && thrown.name === WORKER_CRASHED
+    ? failure('worker-crashed', `${subject} stopped unexpectedly; most often the tab is out of memory.`, 'Try again with a smaller model; files and sizes are still here.', thrown)
+    : failure('internal', `${subject} failed in a way it should not.`, 'Try again, and report the details if it happens twice.', thrown);
+}
