@@ -4,7 +4,7 @@ import { fail } from './errors.ts';
 import type { Kernel, QuantizedMatrix } from './kernels/kernel.ts';
 import { FLOAT16, FLOAT32 } from './onnx/element-types.ts';
 import { fromFloat16Array, toFloat16Array } from './onnx/float16.ts';
-import type { Tensor } from './onnx/scan.ts';
+import type { Tensor } from './onnx/model.ts';
 import type { Recipe } from './plan/recipe.ts';
 import type { ByteSource } from './source.ts';
 

@@ -1,8 +1,8 @@
 /** Describes a scanned model for a person: what it holds, of which types, where the bytes are. */
 import type { ElementTypeCount, LayerBytes, ModelSummary, OperatorCount } from './protocol.ts';
 import { recogniseSignature, signatureOf } from './evaluate/inputs.ts';
-import { elementType } from './onnx/element-types.ts';
-import { elementCount, type Graph, type Model, type Node, type Tensor } from './onnx/scan.ts';
+import { elementCount, elementType } from './onnx/element-types.ts';
+import type { Graph, Model, Node, Tensor } from './onnx/model.ts';
 import { isHalfPrecision, type PlanInput } from './plan/plan.ts';
 
 export function summarize(input: PlanInput): ModelSummary {

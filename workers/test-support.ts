@@ -1,5 +1,6 @@
 /** What tests share: a level of a model held in memory, and weights back from their codes. */
-import { scanModel, type Model, type Tensor } from './onnx/scan.ts';
+import type { Model, Tensor } from './onnx/model.ts';
+import { scanModel } from './onnx/scan.ts';
 import { fromFloat16Array } from './onnx/float16.ts';
 import { blobSink, writePieces } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';

@@ -11,9 +11,10 @@ import {
   NodeProtoSchema, TensorShapeProto_DimensionSchema, TensorShapeProtoSchema, TypeProto_TensorSchema, TypeProtoSchema, ValueInfoProtoSchema,
   type NodeProto, type ValueInfoProto,
 } from 'onnx-buf';
-import { INT64 } from '../onnx/element-types.ts';
+import { elementCount, INT64 } from '../onnx/element-types.ts';
 import { encodeInt64Initializer, encodeNode } from '../onnx/encode.ts';
-import { elementCount, scanModel, type Model, type Node } from '../onnx/scan.ts';
+import type { Model, Node } from '../onnx/model.ts';
+import { scanModel } from '../onnx/scan.ts';
 import { splice, type Edit } from '../onnx/splice.ts';
 import { concatBytes, encodeHeader } from '../onnx/wire.ts';
 import { indexGraph, type GraphIndex } from '../plan/graph-index.ts';

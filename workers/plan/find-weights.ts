@@ -5,7 +5,7 @@
  * and through Identity.
  */
 import { FLOAT16, FLOAT32 } from '../onnx/element-types.ts';
-import type { Node, Tensor } from '../onnx/scan.ts';
+import type { Node, Tensor } from '../onnx/model.ts';
 import { intAttribute, intsAttribute, type GraphIndex } from './graph-index.ts';
 
 /** Nodes between an initializer and its use, nearest to the use first. */

@@ -4,9 +4,9 @@
  */
 import { engineError } from '../errors.ts';
 import type { EngineError, LedgerLine, LevelSettings } from '../protocol.ts';
-import { elementType, FLOAT16, FLOAT32, UINT8 } from '../onnx/element-types.ts';
+import { elementCount, elementType, FLOAT16, FLOAT32, UINT8 } from '../onnx/element-types.ts';
 import { encodeInitializer, encodeInt64Initializer, encodeNode, encodeOpset } from '../onnx/encode.ts';
-import { elementCount, type Model, type Node, type Span, type Tensor } from '../onnx/scan.ts';
+import type { Model, Node, Span, Tensor } from '../onnx/model.ts';
 import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
 import type { BlockedWeights, ResolvedLevel, Scheme } from '../schemes/scheme.ts';
 import { findWeights, type EmbeddingTable, type MatMulWeight, type Via, type Weights } from './find-weights.ts';

@@ -1,7 +1,7 @@
 /** What has to be computed while a file is written. Plain values: a plan holds no weights. */
 import type { BlockScheme } from '../kernels/kernel.ts';
-import { FLOAT16, packedBytes } from '../onnx/element-types.ts';
-import { elementCount, type Tensor } from '../onnx/scan.ts';
+import { elementCount, FLOAT16, packedBytes } from '../onnx/element-types.ts';
+import type { Tensor } from '../onnx/model.ts';
 
 export type Recipe =
   /** Parts `codes`, `rows` (codes without the padding of a ragged last block), `scales`, `zeroPoints`. */
