@@ -8,7 +8,7 @@ import {
   type TensorProto,
 } from 'onnx-buf';
 import { fail } from '../errors.ts';
-import type { ByteSource } from '../source.ts';
+import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
 import { elementCount, elementType, INT64, packedBytes } from './element-types.ts';
 import type { Attribute, FunctionBody, Graph, Model, Node, Opset, Span, SparseTensor, Tensor, TensorData, ValueInfo } from './model.ts';
 import { readInts, typedEntries, TYPED_FIELD } from './tensor-data.ts';
@@ -28,8 +28,12 @@ const MAX_DEPTH = 32;
 /** Shapes and axes are no longer than this. */
 const MAX_INTS = 64;
 
-/** Scans a whole model. Fails with `onnx-invalid` or `onnx-truncated`. */
-export async function scanModel(source: ByteSource): Promise<Model> {
+/**
+ * Scans a whole model.
+ * @param external Files that its external data may lie in; those missing are no error here.
+ * Errors: `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` for places outside the model's folder.
+ */
+export async function scanModel(source: ByteSource, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Model> {
   const reader = createReader(source);
   const model: Partial<Model> & { opsets: Model['opsets']; functions: FunctionBody[] } = { opsets: [], functions: [] };
   let irVersion: number | null = null;
@@ -53,7 +57,7 @@ export async function scanModel(source: ByteSource): Promise<Model> {
   if (!model.graph) return invalid(source, 'it holds no graph');
   // Operator sets came with IR version 3; a newer file without any was most likely cut off.
   if (model.opsets.length === 0 && (irVersion === null || irVersion >= 3)) return invalid(source, 'it states no operator set, so it may have been cut off');
-  return { source, irVersion: irVersion ?? 0, producer, opsets: model.opsets, graph: model.graph, functions: model.functions, trainingNames };
+  return { source, external, irVersion: irVersion ?? 0, producer, opsets: model.opsets, graph: model.graph, functions: model.functions, trainingNames };
 }
 
 async function scanOpset(reader: Reader, at: Span): Promise<Opset> {
@@ -153,7 +157,7 @@ async function scanTensor(reader: Reader, tensorSpan: Span): Promise<Tensor> {
   const describe = () => `tensor ${proto.name} of shape [${dims.join(', ')}] and type ${elementType(proto.dataType).name}`;
   const lies = (what: string): never => invalid(reader.source, `${describe()} ${what}`);
 
-  if (proto.dataLocation === 1) return { ...tensor, ...external(reader.source, proto, expected) };
+  if (proto.dataLocation === 1) return { ...tensor, ...externalData(reader.source, proto, expected) };
 
   const raw = parts.findLast(({ number }) => number === TENSOR.rawData);
   if (raw) {
@@ -197,7 +201,7 @@ async function withInts(source: ByteSource, tensor: Tensor): Promise<Tensor> {
 }
 
 /** The entries of `external_data` (onnx/docs/ExternalData.md). Locations outside the model's folder are refused. */
-function external(source: ByteSource, { name, externalData }: TensorProto, expected: number | null): { data: TensorData; bytes: number } {
+function externalData(source: ByteSource, { name, externalData }: TensorProto, expected: number | null): { data: TensorData; bytes: number } {
   const entries = new Map(externalData.map(({ key, value }) => [key, value]));
   const location = entries.get('location') ?? '';
   const number = (key: string): number | null => {

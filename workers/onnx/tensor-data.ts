@@ -3,15 +3,10 @@
  * the model, in numbers of an attribute, or in another file. Which typed field a type uses is said in onnx.proto.
  */
 import { fail } from '../errors.ts';
-import type { ByteSource } from '../source.ts';
+import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
 import { elementCount, elementType, packedBytes } from './element-types.ts';
 import type { Tensor } from './model.ts';
 import { createReader } from './wire.ts';
-
-/** Files that external data lies in, by location as the model writes it. */
-export type ExternalFiles = ReadonlyMap<string, ByteSource>;
-
-export const NO_EXTERNAL_FILES: ExternalFiles = new Map();
 
 /** Field numbers of `TensorProto`'s typed data. */
 export const TYPED_FIELD = { float: 4, int32: 5, string: 6, int64: 7, double: 10, uint64: 11 };
