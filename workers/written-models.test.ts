@@ -133,3 +133,27 @@ describe('onnxruntime\'s own MatMulNBits models', () => {
 
   test('there are such models', () => { expect(cases.length).toBeGreaterThanOrEqual(6); });
 });
+
+describe('onnxruntime\'s own quantize_dynamic models', () => {
+  const cases = golden.models.filter(({ quantizer }) => quantizer.startsWith('quantize_dynamic'))
+    .map((entry) => ({ ...entry, level: `${entry.quantizer.includes('uint8') ? 'uint8:' : 'int8:mode=dynamic,'}embedding,source=original` }));
+
+  test.each(cases)('$level: $quantizer', async ({ level, float_model, quantized_model, ids, y_quantized }) => {
+    const { bytes } = await quantize(decode(float_model), level);
+    const theirs = await scanBytes(decode(quantized_model));
+    const quantized = theirs.graph.initializers.filter(({ name }) => /_quantized$|_scale$|_zero_point$/.test(name));
+    expect(quantized.length).toBe(9);
+    for (const { name, type, dims } of quantized) {
+      const ours = await initializer(bytes, name);
+      expect([ours.tensor.type, ours.tensor.dims], name).toEqual([type, dims]);
+      expect(ours.data, name).toEqual((await initializer(decode(quantized_model), name)).data);
+    }
+    const operators = (nodes: { type: string }[]) => nodes.map(({ type }) => type).sort();
+    const { graph: written } = await scanBytes(bytes);
+    expect(operators(written.nodes)).toEqual(operators(theirs.graph.nodes));
+    const output = written.outputs[0]?.proto.name ?? '';
+    expect(distance(await run(native, bytes, { ids }, output), new Float32Array(decode(y_quantized).buffer))).toBe(0);
+  });
+
+  test('there are such models', () => { expect(cases.length).toBe(4); });
+});
