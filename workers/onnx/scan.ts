@@ -165,7 +165,7 @@ async function scanTensor(reader: Reader, tensorSpan: Span): Promise<Tensor> {
     if (expected !== null && length !== expected) lies(`needs ${expected} bytes and holds ${length}`);
     if (elementType(proto.dataType).name === 'string') lies('holds raw data');
     const data = { kind: 'inline', offset: raw.body, length } as const;
-    return withInts(reader.source, { ...tensor, bytes: length, data });
+    return withInts(reader, { ...tensor, bytes: length, data });
   }
   const stored = parts.reduce((sum, { body, end }) => sum + end - body, 0);
   const entries = typedEntries(proto.dataType, count);
@@ -181,7 +181,7 @@ async function scanTensor(reader: Reader, tensorSpan: Span): Promise<Tensor> {
   if (only?.wireType === 2 && parts.length === 1 && holdsElements(only.number, proto.dataType)) {
     return { ...tensor, bytes: stored, data: { kind: 'inline', offset: only.body, length: stored } };
   }
-  return withInts(reader.source, { ...tensor, bytes: stored, data: { kind: 'typed', body: tensorSpan.body, end: tensorSpan.end } });
+  return withInts(reader, { ...tensor, bytes: stored, data: { kind: 'typed', body: tensorSpan.body, end: tensorSpan.end } });
 }
 
 function checkDims(source: ByteSource, name: string, given: readonly bigint[]): number[] {
@@ -195,9 +195,9 @@ function checkDims(source: ByteSource, name: string, given: readonly bigint[]): 
 }
 
 /** Shapes and axes are needed to plan, and are short: their elements are read at once. */
-async function withInts(source: ByteSource, tensor: Tensor): Promise<Tensor> {
+async function withInts(reader: Reader, tensor: Tensor): Promise<Tensor> {
   const wanted = tensor.type === INT64 && elementCount(tensor.dims) <= MAX_INTS;
-  return wanted ? { ...tensor, ints: await readInts(source, tensor) } : tensor;
+  return wanted ? { ...tensor, ints: await readInts(reader, tensor) } : tensor;
 }
 
 /** The entries of `external_data` (onnx/docs/ExternalData.md). Locations outside the model's folder are refused. */

@@ -6,7 +6,7 @@ import { fail } from '../errors.ts';
 import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
 import { elementCount, elementType, packedBytes } from './element-types.ts';
 import type { Tensor } from './model.ts';
-import { createReader } from './wire.ts';
+import { createReader, type Reader } from './wire.ts';
 
 /** Field numbers of `TensorProto`'s typed data. */
 export const TYPED_FIELD = { float: 4, int32: 5, string: 6, int64: 7, double: 10, uint64: 11 };
@@ -45,7 +45,7 @@ export async function readTensor(source: ByteSource, tensor: Tensor, external: E
   switch (data.kind) {
     case 'inline': return source.read(data.offset, data.length);
     case 'values': return data.bytes;
-    case 'typed': return readTyped(source, tensor, data.body, data.end);
+    case 'typed': return readTyped(createReader(source), tensor, data.body, data.end);
     case 'external': {
       const file = external.get(data.location);
       const length = data.length ?? packedBytes(tensor.type, elementCount(tensor.dims)) ?? 0;
@@ -58,13 +58,19 @@ export async function readTensor(source: ByteSource, tensor: Tensor, external: E
   }
 }
 
-/** A short list of int64 as numbers; beyond 2^53 they are rounded, which no shape reaches. */
-export async function readInts(source: ByteSource, tensor: Tensor): Promise<number[]> {
-  const bytes = (await readTensor(source, tensor)).slice();
-  return Array.from(new BigInt64Array(bytes.buffer), Number);
+/**
+ * A short list of int64 that lies in the model, as numbers; beyond 2^53 they are rounded, which no shape reaches.
+ * It goes through a reader, whose window holds it already when the model is being walked.
+ */
+export async function readInts(reader: Reader, tensor: Tensor): Promise<number[] | null> {
+  const { data } = tensor;
+  if (data.kind !== 'inline' && data.kind !== 'typed') return null;
+  const bytes = data.kind === 'inline' ? await reader.bytes(data.offset, data.offset + data.length) : await readTyped(reader, tensor, data.body, data.end);
+  return Array.from(new BigInt64Array(bytes.slice().buffer), Number);
 }
 
-async function readTyped(source: ByteSource, tensor: Tensor, body: number, end: number): Promise<Uint8Array> {
+async function readTyped(reader: Reader, tensor: Tensor, body: number, end: number): Promise<Uint8Array> {
+  const { source } = reader;
   const elements = elementCount(tensor.dims);
   const entries = typedEntries(tensor.type, elements);
   const size = packedBytes(tensor.type, elements);
@@ -73,7 +79,6 @@ async function readTyped(source: ByteSource, tensor: Tensor, body: number, end: 
   // Complex numbers are two entries; below eight bits an entry is a byte of several elements.
   const width = entries.width ?? Math.max(1, elementType(tensor.type).bits / 8);
   let at = 0;
-  const reader = createReader(source);
   const wrong = (): never => fail('onnx-invalid', `${source.name} is not a valid ONNX model: tensor ${tensor.name} of shape [${tensor.dims.join(', ')}] holds another number of elements.`,
     'Check that the export finished, or export the model again.');
   const put = (value: bigint) => {
@@ -84,7 +89,7 @@ async function readTyped(source: ByteSource, tensor: Tensor, body: number, end: 
     if (field.number !== entries.field) continue;
     if (field.wireType === 0) put(field.value);
     else {
-      const payload = await source.read(field.body, field.end - field.body);
+      const payload = await reader.bytes(field.body, field.end);
       if (entries.width !== null) {
         if (at + payload.length > size) wrong();
         bytes.set(payload, at);
