@@ -126,8 +126,32 @@ export const PRODUCTS: readonly OperatorModel[] = [
   }),
 ];
 
-/** Convolutions and recurrent layers. */
+const IDS = { ids: { dims: [4], below: 90 } };
+
+/** Tables that rows are taken of, and are used as numbers and as the factor of a product. */
+export const TABLES: readonly OperatorModel[] = [
+  operator('Gather', { weights: { w: { dims: [90, 64], axes: 'nk' } }, inputs: IDS, output: [4, 64], graph: () => ({ node: [node('Gather', ['w', 'ids'], ['y'])] }) }),
+  operator('Gather in float16', { type: 'float16', weights: { w: { dims: [90, 64], axes: 'nk' } }, inputs: IDS, output: [4, 64], graph: () => ({ node: [node('Gather', ['w', 'ids'], ['y'])] }) }),
+  operator('Gather in opset 9', { opset: 9, weights: { w: { dims: [90, 64], axes: 'nk' } }, inputs: IDS, output: [4, 64], graph: () => ({ node: [node('Gather', ['w', 'ids'], ['y'])] }) }),
+  operator('rows that are multiplied and added', {
+    weights: { w: { dims: [90, 64], axes: 'nk' }, v: { dims: [64, 64], axes: 'kn' } }, inputs: IDS, output: [4, 64],
+    graph: () => ({ node: [node('Gather', ['w', 'ids'], ['x']), node('MatMul', ['x', 'v'], ['p']), node('Add', ['x', 'p'], ['y'])] }),
+  }),
+  operator('rows of a table in a Constant node, cast from an index', {
+    weights: { w: { dims: [90, 64], axes: 'nk' } }, inputs: IDS, output: [4, 1, 64],
+    graph: (weight) => ({
+      initializer: [tensor('axes', 'int64', [1], [1])],
+      node: [node('Constant', [], ['w'], { value: weight('w') }), node('Unsqueeze', ['ids', 'axes'], ['i']), node('Gather', ['w', 'i'], ['y'])],
+    }),
+  }),
+];
+
+/** Convolutions, recurrent layers, and weights that operators see only dequantized. */
 export const LAYERS: readonly OperatorModel[] = [
+  operator('a weight that is a parameter of a local function', {
+    weights: { w: { dims: [64, 48], axes: { channels: 1 } } }, inputs: X, output: [3, 48],
+    graph: () => ({ node: [node('Dense', ['x', 'w'], ['y'], {}, 'local')], functions: [localFunction('local', 'Dense', ['v', 'p'], ['out'], [node('MatMul', ['v', 'p'], ['m']), node('Tanh', ['m'], ['out'])])] }),
+  }),
   operator('Conv with a bias', {
     weights: { w: { dims: [24, 8, 3, 3], axes: { channels: 0 } } }, inputs: { x: { dims: [1, 8, 9, 9] } }, output: [1, 24, 9, 9],
     graph: (weight) => ({ initializer: [weight('w'), tensor('b', 'float32', [24], randomValues(8, 24))], node: [node('Conv', ['x', 'w', 'b'], ['y'], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] })] }),

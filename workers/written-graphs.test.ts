@@ -6,7 +6,7 @@
 import * as native from 'onnxruntime-node';
 import * as web from 'onnxruntime-web';
 import { describe, expect, test } from 'vitest';
-import { LAYERS, PRODUCTS, seededWeights, type OperatorModel } from '../models/operators.ts';
+import { LAYERS, PRODUCTS, seededWeights, TABLES, type OperatorModel } from '../models/operators.ts';
 import { randomValues } from '../models/build.ts';
 import { elementCount, elementType } from './onnx/element-types.ts';
 import { fromFloat16Array, toFloat16Array } from './onnx/float16.ts';
@@ -81,21 +81,22 @@ function dequantized(tensors: ReadonlyMap<string, { tensor: Tensor; data: Uint8A
   if (!scales) return null;
   const codes = get('_Q4') ?? get('_Q8');
   const [n, k] = axes === 'kn' ? [dims.at(-1)!, elementCount(dims.slice(0, -1))] : [elementCount(dims.slice(0, -1)), dims.at(-1)!];
-  if (codes?.tensor.dims.length !== 2) {
-    const block = (codes!.tensor.dims[2]! * (get('_Q4') ? 2 : 1));
+  if (elementType(codes!.tensor.type).name === 'uint8') {
+    // Rows of a table have no dimension of blocks: here blocks fill them.
+    const block = codes!.tensor.dims.length === 3 ? codes!.tensor.dims[2]! * (get('_Q4') ? 2 : 1) : k / scales.tensor.dims[1]!;
     const values = dequantize(codes!.data, scales.data, get('_zero_points')?.data ?? null, type, { k, n, bits: get('_Q4') ? 4 : 8, block });
     return axes === 'kn' ? transpose(values, n, k) : values;
   }
   // ONNX's own 4-bit types, packed one after the other; scales of the shape of the codes but for the blocks.
-  const signed = elementType(codes.tensor.type).name === 'int4';
+  const signed = elementType(codes!.tensor.type).name === 'int4';
   const nibble = (data: Uint8Array, i: number) => ((data[i >> 1]! >> (4 * (i & 1))) & 15);
-  const [rows, columns] = codes.tensor.dims as [number, number];
+  const [rows, columns] = codes!.tensor.dims as [number, number];
   const [scaleRows, scaleColumns] = scales.tensor.dims as [number, number];
   const scale = floats(scales);
   const zero = get('_zero_points')?.data;
   const values = Float32Array.from({ length: rows * columns }, (_, i) => {
     const at = Math.floor(Math.floor(i / columns) / (rows / scaleRows)) * scaleColumns + Math.floor((i % columns) / (columns / scaleColumns));
-    const code = nibble(codes.data, i);
+    const code = nibble(codes!.data, i);
     return ((signed ? (code << 28) >> 28 : code) - (zero ? nibble(zero, at) : 0)) * scale[at]!;
   });
   return (axes === 'kn') === (rows === k) ? values : transpose(values, rows, columns);
@@ -143,6 +144,11 @@ describe.each(LAYERS.map((operator) => [operator.name, operator] as const))('%s'
   test('uint8 equals its dequantized self', async () => { await check(operator, 'uint8', DYNAMIC); });
 });
 
+describe.each(TABLES.map((operator) => [operator.name, operator] as const))('%s', (_, operator) => {
+  test.each(['int8:embedding', 'int4:embedding', 'int4:embedding,asymmetric,block=64', 'int8:mode=dequantize,embedding'])('%s equals its dequantized self', async (level) => { await check(operator, level, EXACT(operator)); });
+  test.each(opsetOf(operator) >= 11 ? ['int8:mode=dynamic,embedding', 'uint8:embedding'] : [])('%s equals its dequantized self but for the activations', async (level) => { await check(operator, level, DYNAMIC); });
+});
+
 describe('4-bit types behind a DequantizeLinear', () => {
   const [modern] = PRODUCTS.filter(({ name }) => name === 'MatMul in opset 24');
   test.each(['int4:mode=dequantize', 'int4:mode=dequantize,asymmetric', 'int4:mode=dequantize,block=64,asymmetric'])('%s equals its dequantized self', async (level) => { await check(modern!, level, 1e-3); });
@@ -152,4 +158,16 @@ describe('4-bit types behind a DequantizeLinear', () => {
     const { plan } = await quantize(old!.build(seededWeights(old!)), 'int4:mode=dequantize');
     expect(plan.problem?.details).toBe('4-bit DequantizeLinear came with operator set 21, the model is written for 17');
   });
+});
+
+test.each([...PRODUCTS, ...TABLES, ...LAYERS].filter(({ type }) => type === 'float32').map((operator) => [operator.name, operator] as const))('fp16 of %s rounds its weights and nothing else', async (_, operator) => {
+  const weights = seededWeights(operator);
+  const original = operator.build(weights);
+  const { bytes, plan } = await quantize(original, 'fp16');
+  expect(plan.ledger.filter(({ to }) => to === 'float16').map(({ tensor }) => tensor).sort()).toEqual(Object.keys(operator.weights).sort());
+  expect(bytes.length).toBe(plan.bytes);
+  const rounded = new Map([...weights].map(([name, values]) => [name, fromFloat16Array(toFloat16Array(values))]));
+  const expected = await run(native, operator.build(rounded), operator);
+  expect(distance(await run(native, bytes, operator), expected)).toBeLessThan(1e-6);
+  expect(distance(await run(web, bytes, operator, 'all'), expected)).toBeLessThan(1e-6);
 });

@@ -1,6 +1,6 @@
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import fc from 'fast-check';
-import { StringStringEntryProtoSchema, TensorProtoSchema } from 'onnx-buf';
+import { StringStringEntryProtoSchema, TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
 import { describe, expect, test } from 'vitest';
 import { encode, graph, model } from '../../models/build.ts';
 import { toEngineError } from '../errors.ts';
@@ -81,8 +81,8 @@ describe('what lies is refused before anything is allocated', () => {
     ['floats in the field of integers', { dataType: FLOAT32, dims: [1n], int32Data: [1] }],
     ['fewer strings', { dataType: 8, dims: [2n], stringData: [new Uint8Array(3)] }],
     ['strings as raw data', { dataType: 8, dims: [1n], rawData: new Uint8Array(1) }],
-    ['a length of something else', { dataType: FLOAT32, dims: [1n], dataLocation: 1, externalData: entries({ location: 'w.bin', length: '99' }) }],
-    ['an offset that is no number', { dataType: FLOAT32, dims: [1n], dataLocation: 1, externalData: entries({ location: 'w.bin', offset: '0x10' }) }],
+    ['a length of something else', { dataType: FLOAT32, dims: [1n], dataLocation: TensorProto_DataLocation.EXTERNAL, externalData: entries({ location: 'w.bin', length: '99' }) }],
+    ['an offset that is no number', { dataType: FLOAT32, dims: [1n], dataLocation: TensorProto_DataLocation.EXTERNAL, externalData: entries({ location: 'w.bin', offset: '0x10' }) }],
   ])('%s', async (_, init) => { expect(await codeOf(scanned(init))).toBe('onnx-invalid'); });
 
   test('as many varints as elements, only that they are fewer numbers', async () => {
@@ -96,7 +96,7 @@ function entries(of: Record<string, string>) {
 }
 
 describe('external data', () => {
-  const init = (location: string, offset = '4'): Init => ({ dataType: UINT8, dims: [3n], dataLocation: 1, externalData: entries({ location, offset, length: '3' }) });
+  const init = (location: string, offset = '4'): Init => ({ dataType: UINT8, dims: [3n], dataLocation: TensorProto_DataLocation.EXTERNAL, externalData: entries({ location, offset, length: '3' }) });
   const files: ExternalFiles = new Map([['data/w.bin', bytesSource('w.bin', Uint8Array.of(0, 1, 2, 3, 4, 5, 6))]]);
 
   test('is read from the file it names', async () => { expect([...await (await scanned(init('data/w.bin'), files)).bytes()]).toEqual([4, 5, 6]); });

@@ -10,6 +10,7 @@ import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
 import type { ResolvedLevel, Scheme } from '../schemes/scheme.ts';
 import { createActivations } from './activations.ts';
 import { createDraft, tensorBytes, type Draft } from './draft.ts';
+import { findInCall, functionKey, type Functions } from './families/call.ts';
 import type { Candidate, Left, Offer } from './families/family.ts';
 import { familyOf, isQuantizedOperator } from './families/registry.ts';
 import * as float16 from './float16.ts';
@@ -52,7 +53,14 @@ export interface PlanInput {
 export function preparePlan(model: Model): PlanInput {
   const scopes = findScopes(model);
   const [root] = scopes;
-  const found = scopes.flatMap((scope) => scope.nodes.flatMap((node) => familyOf(node)?.find(node, scope) ?? []));
+  const functionScopes = scopes.filter(({ kind, parent }) => kind === 'function' && !parent);
+  const functions: Functions = new Map(model.functions.flatMap(({ domain, name, inputs }, i) => {
+    const scope = functionScopes[i];
+    return scope ? [[functionKey(domain, name), { inputs, scope }] as const] : [];
+  }));
+  const found = scopes.flatMap((scope) => scope.nodes.flatMap((node) => (
+    functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : familyOf(node)?.find(node, scope) ?? []
+  )));
   return {
     model, scopes,
     constants: scopes.flatMap(({ constants }) => [...constants.values()]),
@@ -148,7 +156,7 @@ function summarize(told: ReadonlyMap<Constant, Told[]>): string {
       groups.set(form, { element, tensors: entry.tensors + 1, parameters: entry.parameters + elementCount(tensor.dims) });
     }
   }
-  const clauses = [...groups].map(([form, { element, tensors, parameters }]) => `${count(tensors, 'weight')} with ${millions(parameters)} parameters become ${element}, ${form}`);
+  const clauses = [...groups].map(([form, { element, tensors, parameters }]) => `${count(tensors, 'weight')} with ${millions(parameters)} parameters ${tensors === 1 ? 'becomes' : 'become'} ${element}, ${form}`);
   return `${clauses.join('; ')}.`;
 }
 
