@@ -61,6 +61,9 @@ export const PRODUCTS: readonly OperatorModel[] = [
     opset: 7, irVersion: 3, weights: { w: { dims: [64, 48], axes: 'kn' } }, inputs: X, output: [3, 48],
     graph: () => ({ node: [node('MatMul', ['x', 'w'], ['y'])], input: [value('w', 'float32', [64, 48])] }),
   }),
+  operator('MatMul named like its result', {
+    weights: { w: { dims: [64, 48], axes: 'kn' } }, inputs: X, output: [3, 48], graph: () => ({ node: [{ ...node('MatMul', ['x', 'w'], ['y']), name: 'y' }] }),
+  }),
   operator('MatMul in opset 24', { opset: 24, irVersion: 10, weights: { w: { dims: [64, 48], axes: 'kn' } }, inputs: X, output: [3, 48], graph: () => ({ node: [node('MatMul', ['x', 'w'], ['y'])] }) }),
   operator('MatMul by a stack of one', { weights: { w: { dims: [1, 64, 48], axes: 'kn' } }, inputs: { x: { dims: [2, 3, 64] } }, output: [2, 3, 48], graph: () => ({ node: [node('MatMul', ['x', 'w'], ['y'])] }) }),
   operator('MatMul with the constant first', { weights: { w: { dims: [48, 64], axes: 'nk' } }, inputs: { x: { dims: [2, 64, 3] } }, output: [2, 48, 3], graph: () => ({ node: [node('MatMul', ['w', 'x'], ['y'])] }) }),
@@ -171,6 +174,23 @@ export const LAYERS: readonly OperatorModel[] = [
   operator('LSTM', {
     weights: { w: { dims: [1, 64, 24], axes: { channels: 1 } }, r: { dims: [1, 64, 16], axes: { channels: 1 } } }, inputs: { x: { dims: [5, 2, 24] } }, output: [5, 1, 2, 16],
     graph: () => ({ node: [node('LSTM', ['x', 'w', 'r'], ['y'], { hidden_size: 16 })] }),
+  }),
+  operator('LSTM whose gates are put in another order, as PyTorch exports it', {
+    weights: { w: { dims: [64, 24], axes: { channels: 0 } }, r: { dims: [64, 16], axes: { channels: 0 } } }, inputs: { x: { dims: [5, 2, 24] } }, output: [5, 1, 2, 16],
+    graph: (weight) => ({
+      initializer: [weight('w'), weight('r'), ...[0, 16, 32, 48, 64].map((at) => tensor(`at${at}`, 'int64', [1], [at])), tensor('axis', 'int64', [1], [0])],
+      node: [
+        ...['w', 'r'].flatMap((name) => [
+          ...[[0, 16], [48, 64], [16, 48]].map(([from = 0, to = 0], i) => node('Slice', [name, `at${from}`, `at${to}`, 'axis'], [`${name}${i}`])),
+          node('Concat', [`${name}0`, `${name}1`, `${name}2`], [`${name}_c`], { axis: 0 }), node('Unsqueeze', [`${name}_c`, 'axis'], [`${name}_u`]),
+        ]),
+        node('LSTM', ['x', 'w_u', 'r_u'], ['y'], { hidden_size: 16 }),
+      ],
+    }),
+  }),
+  operator('nodes that have the names of values', {
+    weights: { w: { dims: [64, 48], axes: { channels: 1 } } }, inputs: X, output: [3, 48],
+    graph: () => ({ node: [{ ...node('Gemm', ['x', 'w'], ['y'], { alpha: { float: 0.5 } }), name: 'w_dequantized' }] }),
   }),
   operator('GRU both ways, in opset 9', {
     opset: 9, weights: { w: { dims: [2, 48, 24], axes: { channels: 1 } }, r: { dims: [2, 48, 16], axes: { channels: 1 } } }, inputs: { x: { dims: [5, 2, 24] } }, output: [5, 2, 2, 16],

@@ -130,13 +130,11 @@ async function check(operator: OperatorModel, level: string, tolerance: number):
 const EXACT = ({ type }: OperatorModel) => (type === 'float16' ? 1e-2 : 1e-3);
 /** Activations in 256 steps, on top of the weights. */
 const DYNAMIC = 4e-2;
-const OPSET = /opset (\d+)/;
-const opsetOf = ({ name }: OperatorModel) => Number(OPSET.exec(name)?.[1] ?? 17);
 
 describe.each(PRODUCTS.map((operator) => [operator.name, operator] as const))('%s', (_, operator) => {
   test.each(['int8', 'int4', 'int4:asymmetric,block=16'])('%s equals its dequantized self', async (level) => { await check(operator, level, EXACT(operator)); });
   test('int8:mode=dequantize equals its dequantized self', async () => { await check(operator, 'int8:mode=dequantize', EXACT(operator)); });
-  test.each(opsetOf(operator) >= 11 ? ['int8:mode=dynamic', 'uint8'] : [])('%s equals its dequantized self but for the activations', async (level) => { await check(operator, level, DYNAMIC); });
+  test.each(['int8:mode=dynamic', 'uint8'])('%s equals its dequantized self but for the activations', async (level) => { await check(operator, level, DYNAMIC); });
 });
 
 describe.each(LAYERS.map((operator) => [operator.name, operator] as const))('%s', (_, operator) => {
@@ -146,7 +144,7 @@ describe.each(LAYERS.map((operator) => [operator.name, operator] as const))('%s'
 
 describe.each(TABLES.map((operator) => [operator.name, operator] as const))('%s', (_, operator) => {
   test.each(['int8:embedding', 'int4:embedding', 'int4:embedding,asymmetric,block=64', 'int8:mode=dequantize,embedding'])('%s equals its dequantized self', async (level) => { await check(operator, level, EXACT(operator)); });
-  test.each(opsetOf(operator) >= 11 ? ['int8:mode=dynamic,embedding', 'uint8:embedding'] : [])('%s equals its dequantized self but for the activations', async (level) => { await check(operator, level, DYNAMIC); });
+  test.each(['int8:mode=dynamic,embedding', 'uint8:embedding'])('%s equals its dequantized self but for the activations', async (level) => { await check(operator, level, DYNAMIC); });
 });
 
 describe('4-bit types behind a DequantizeLinear', () => {

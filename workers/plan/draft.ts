@@ -47,6 +47,7 @@ export interface Draft {
 
 export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
   const unique = uniqueNames(scopes);
+  const uniqueNode = uniqueNodeNames(scopes);
   const edits: Edit<Recipe>[] = [];
   const gone = new Set<Node>();
   const renamed = new Map<Node, Set<number>>();
@@ -56,10 +57,13 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
   const waiting: (() => void)[] = [];
   const contribIn = new Set<Scope>();
 
-  const nodePiece = (scope: Scope, node: NewNode): Piece<Recipe> => {
+  /** @param free A node name that has just become free. */
+  const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<Recipe>[] => nodes.map((node) => {
     if (node.domain === CONTRIB) contribIn.add(scope);
-    return { kind: 'bytes', bytes: encodeNode(node, NODE_FIELD[scope.kind]) };
-  };
+    const name = node.name === free ? free : uniqueNode(node.name);
+    if (name === free) free = '';
+    return { kind: 'bytes', bytes: encodeNode({ ...node, name }, NODE_FIELD[scope.kind]) };
+  });
   const tensorPieces = (scope: Scope, tensor: NewTensor<Recipe>) => (scope.kind === 'graph' ? encodeInitializer(tensor) : encodeConstant(tensor));
   const edit = (scope: Scope, at: { start: number; end: number }, pieces: Piece<Recipe>[]) => { edits.push({ start: at.start, end: at.end, within: scope.within, pieces }); };
   const beginning = (scope: Scope) => {
@@ -84,7 +88,7 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
     unique,
     replace(scope, node, nodes) {
       gone.add(node);
-      edit(scope, node.span, nodes.map((made) => nodePiece(scope, made)));
+      edit(scope, node.span, nodePieces(scope, nodes, node.name));
     },
     rename(scope, node, input, name) {
       const span = node.inputSpans[input];
@@ -118,7 +122,7 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
       for (const [{ scope, name, tensor, node }, { tensors, extras, nodes }] of replacements) {
         const place = node?.span ?? tensor.span;
         const stays = !isDead(scope, name);
-        const made = nodes.map((one) => nodePiece(scope, one));
+        const made = nodePieces(scope, nodes);
         edit(scope, place, [
           ...(stays ? [{ kind: 'copy' as const, start: place.start, end: place.end }] : []),
           ...[...extras.map(({ tensor: extra }) => extra), ...tensors].flatMap((one) => tensorPieces(scope, one)),
@@ -166,10 +170,19 @@ export function tensorBytes(tensors: readonly NewTensor<Recipe>[]): number {
 
 /** Hands out names no value of the model has. */
 export function uniqueNames(scopes: readonly Scope[]): (wish: string) => string {
-  const taken = new Set(scopes.flatMap((scope) => [
+  return handOut(new Set(scopes.flatMap((scope) => [
     ...scope.constants.keys(), ...scope.sparse.map(({ name }) => name), ...scope.producer.keys(), ...scope.inputs, ...scope.outputs,
     ...scope.nodes.flatMap(({ inputs }) => inputs),
-  ]));
+  ])));
+}
+
+/** Hands out names no node of the model has: onnxruntime takes each only once in a graph. No name stays none. */
+export function uniqueNodeNames(scopes: readonly Scope[]): (wish: string) => string {
+  const unique = handOut(new Set(scopes.flatMap(({ nodes }) => nodes.map(({ name }) => name))));
+  return (wish) => (wish === '' ? '' : unique(wish));
+}
+
+function handOut(taken: Set<string>): (wish: string) => string {
   return (wish) => {
     let name = wish;
     for (let i = 2; taken.has(name); i++) name = `${wish}_${i}`;

@@ -4,7 +4,7 @@ import { encodeConstant, encodeInitializer, encodeNode, NODE_FIELD } from '../on
 import type { Edit, Piece } from '../onnx/splice.ts';
 import { changedLine, count, keptLine, whyNotFloat } from './ledger.ts';
 import { isQuantizedOperator } from './families/registry.ts';
-import { uniqueNames } from './draft.ts';
+import { uniqueNames, uniqueNodeNames } from './draft.ts';
 import { float16Bytes, type Recipe } from './recipe.ts';
 import type { Constant, Scope } from './scopes.ts';
 import type { LedgerLine } from '../protocol.ts';
@@ -38,6 +38,7 @@ export function planFloat16(scopes: readonly Scope[], constants: readonly Consta
     return { edits: [], ledger, summary: 'The model as it is: its weights are fp16 already.' };
   }
   const unique = uniqueNames(scopes);
+  const uniqueNode = uniqueNodeNames(scopes);
   const rounded = new Set(roundedConstants(constants).filter(({ name }) => !beyond.has(name)));
   const edits: Edit<Recipe>[] = [];
   const casts = new Map<Scope, Piece<Recipe>[]>();
@@ -50,7 +51,7 @@ export function planFloat16(scopes: readonly Scope[], constants: readonly Consta
     const pieces = scope.kind === 'graph' ? encodeInitializer<Recipe>(stored) : encodeConstant<Recipe>(stored);
     const cast: Piece<Recipe> = {
       kind: 'bytes',
-      bytes: encodeNode({ type: 'Cast', domain: '', name: `${name}_widen`, inputs: [half], outputs: [name], attributes: { to: FLOAT32 } }, NODE_FIELD[scope.kind]),
+      bytes: encodeNode({ type: 'Cast', domain: '', name: uniqueNode(`${name}_widen`), inputs: [half], outputs: [name], attributes: { to: FLOAT32 } }, NODE_FIELD[scope.kind]),
     };
     const place = node?.span ?? tensor.span;
     edits.push({ start: place.start, end: place.end, within: scope.within, pieces: node ? [...pieces, cast] : pieces });

@@ -55,13 +55,20 @@ export function productCandidate(product: Product): Candidate {
 function offer(product: Product, level: ResolvedLevel): Offer | string {
   const { weights, linear, form } = level;
   if (hasReferences(product.node)) return 'an attribute is given by the function around it';
-  if (weights) return form === 'dequantize' ? offerNibbles(product, weights) : offerBlocks(product, weights);
+  // Where the node has to stay, its weight can still stand behind a DequantizeLinear, if the level has such weights.
+  const stays = product.stays ?? (form === 'dynamic' ? whyNotDynamic(product.scope) : null);
+  if (stays !== null && linear) return offerDequantized(product, linear);
+  if (weights) return form === 'dequantize' ? offerNibbles(product, weights) : stays ?? offerBlocks(product, weights);
   if (!linear) return `${level.id} does not cover it`;
   return form === 'dequantize' ? offerDequantized(product, linear) : offerDynamic(product, linear);
 }
 
+function whyNotDynamic(scope: Scope): string | null {
+  return opsetOf(scope) < 11 ? 'DynamicQuantizeLinear came with operator set 11' : null;
+}
+
 function offerBlocks(product: Product, weights: BlockedWeights): Offer | string {
-  return product.stays ?? whyNotBlocked(product.matrix, weights) ?? { write: (to) => { writeBlocks(product, weights, to); } };
+  return whyNotBlocked(product.matrix, weights) ?? { write: (to) => { writeBlocks(product, weights, to); } };
 }
 
 function offerNibbles(product: Product, weights: BlockedWeights): Offer | string {
@@ -78,10 +85,8 @@ function offerDequantized(product: Product, linear: LinearWeights): Offer | stri
 }
 
 function offerDynamic(product: Product, linear: LinearWeights): Offer | string {
-  const { scope, stays, matrix } = product;
   const axis = linear.perChannel ? 1 : null;
-  if (opsetOf(scope) < 11) return `DynamicQuantizeLinear came with operator set 11, the model is written for ${opsetOf(scope)}`;
-  return stays ?? whyNotLinear(matrix.seen, axis) ?? { write: (to) => { writeDynamic(product, axis, linear, to); } };
+  return whyNotLinear(product.matrix.seen, axis) ?? { write: (to) => { writeDynamic(product, axis, linear, to); } };
 }
 
 /** The node stays, with another value for its weight. */

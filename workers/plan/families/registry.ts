@@ -6,8 +6,9 @@ import { gather } from './gather.ts';
 import { gemm } from './gemm.ts';
 import { matMul } from './matmul.ts';
 import { recurrent } from './recurrent.ts';
+import { reordered } from './reordered.ts';
 
-const FAMILIES = new Map<string, Family>([matMul, gemm, gather, convolution, recurrent]
+const FAMILIES = new Map<string, Family>([matMul, gemm, gather, convolution, recurrent, reordered]
   .flatMap((family) => family.operators.map((operator): [string, Family] => [operator, family])));
 
 export function familyOf({ domain, type }: Node): Family | null {
