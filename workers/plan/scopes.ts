@@ -121,8 +121,9 @@ function graphScope(graph: Graph, parent: Scope | null, title: string, opsets: r
   };
 }
 
-/** The scope that defines a name: the nearest one outwards. */
+/** The scope that defines a name: the nearest one outwards. The empty name stands for an input that is left out. */
 export function definingScope(scope: Scope, name: string): Scope | null {
+  if (name === '') return null;
   for (let at: Scope | null = scope; at; at = at.parent) {
     if (at.constants.has(name) || at.producer.has(name) || at.inputs.has(name) || at.sparse.some((sparse) => sparse.name === name)) return at;
   }
