@@ -67,6 +67,11 @@ const engine: Engine = {
     return { ok: true, value: null };
   }),
   cancelGeneration: () => Promise.resolve(),
+  history: () => Promise.resolve({ ok: true, value: [] }),
+  openStored: () => Promise.resolve({ ok: false, error: problemOf('busy') }),
+  storage: () => Promise.resolve({ ok: false, error: problemOf('busy') }),
+  remove: () => Promise.resolve({ ok: false, error: problemOf('busy') }),
+  removeAll: () => Promise.resolve({ ok: false, error: problemOf('busy') }),
 };
 
 expose(engine);

@@ -1,36 +1,46 @@
 /** Tiny ONNX models made in code, for tests: as exporters write them, small enough to read. */
 import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import {
-  AttributeProto_AttributeType, AttributeProtoSchema, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema,
+  AttributeProto_AttributeType, AttributeProtoSchema, FunctionProtoSchema, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema,
   TensorProtoSchema, TensorShapeProto_DimensionSchema, TensorShapeProtoSchema, TypeProto_TensorSchema, TypeProtoSchema, ValueInfoProtoSchema,
-  type AttributeProto, type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto,
+  type AttributeProto, type FunctionProto, type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto,
 } from 'onnx-buf';
 import { toFloat16Array } from '../workers/onnx/float16.ts';
 
 export type FloatType = 'float32' | 'float16';
 
-const CODES = { float32: 1, uint8: 2, int32: 6, int64: 7, float16: 10 } as const;
+const CODES = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, float64: 11, bfloat16: 16 } as const;
 type Code = keyof typeof CODES;
 
-/** A tensor with raw data; float16 takes the nearest half of each value. */
+/** A tensor with raw data; float16 takes the nearest half of each value, bfloat16 its upper bits. */
 export function tensor(name: string, type: Code, dims: readonly number[], values: ArrayLike<number>): TensorProto {
   const array = type === 'float32' ? Float32Array.from(values)
+    : type === 'float64' ? Float64Array.from(values)
+    : type === 'bfloat16' ? Uint16Array.from(new Uint32Array(Float32Array.from(values).buffer), (bits) => bits >>> 16)
     : type === 'float16' ? toFloat16Array(Float32Array.from(values))
       : type === 'int64' ? BigInt64Array.from(Array.from(values, BigInt))
         : type === 'int32' ? Int32Array.from(values) : Uint8Array.from(values);
   return create(TensorProtoSchema, { name, dataType: CODES[type], dims: dims.map(BigInt), rawData: new Uint8Array(array.buffer) });
 }
 
-/** A node; attributes are integers, lists of integers, or graphs. */
-export function node(opType: string, input: string[], output: string[], attributes: Record<string, number | number[] | GraphProto> = {}, domain = ''): NodeProto {
+/** What an attribute may be: an integer, a list of integers, a float, a string, a tensor or a graph. */
+export type AttributeValue = number | number[] | { float: number } | { floats: number[] } | { text: string } | TensorProto | GraphProto;
+
+export function node(opType: string, input: string[], output: string[], attributes: Record<string, AttributeValue> = {}, domain = ''): NodeProto {
   return create(NodeProtoSchema, {
     opType, input, output, domain, name: `${output[0] ?? ''}/${opType}`,
-    attribute: Object.entries(attributes).map(([name, value]): AttributeProto => create(AttributeProtoSchema, typeof value === 'number'
-      ? { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) }
-      : Array.isArray(value)
-        ? { name, type: AttributeProto_AttributeType.INTS, ints: value.map(BigInt) }
-        : { name, type: AttributeProto_AttributeType.GRAPH, g: value })),
+    attribute: Object.entries(attributes).map(([name, value]) => attribute(name, value)),
   });
+}
+
+function attribute(name: string, value: AttributeValue): AttributeProto {
+  const type = AttributeProto_AttributeType;
+  if (typeof value === 'number') return create(AttributeProtoSchema, { name, type: type.INT, i: BigInt(value) });
+  if (Array.isArray(value)) return create(AttributeProtoSchema, { name, type: type.INTS, ints: value.map(BigInt) });
+  if ('float' in value) return create(AttributeProtoSchema, { name, type: type.FLOAT, f: value.float });
+  if ('floats' in value) return create(AttributeProtoSchema, { name, type: type.FLOATS, floats: value.floats });
+  if ('text' in value) return create(AttributeProtoSchema, { name, type: type.STRING, s: new TextEncoder().encode(value.text) });
+  return create(AttributeProtoSchema, value.$typeName === 'onnx.TensorProto' ? { name, type: type.TENSOR, t: value } : { name, type: type.GRAPH, g: value });
 }
 
 /** A graph input or output; string dimensions are free. */
@@ -50,11 +60,17 @@ export function graph(init: Omit<MessageInitShape<typeof GraphProtoSchema>, '$ty
   return create(GraphProtoSchema, { name: 'graph', ...init });
 }
 
-export function model(body: GraphProto, opset = 17, irVersion = 8): ModelProto {
+export function model(body: GraphProto, opset = 17, irVersion = 8, functions: FunctionProto[] = []): ModelProto {
+  const domains = ['', ...new Set(functions.map(({ domain }) => domain))];
   return create(ModelProtoSchema, {
-    irVersion: BigInt(irVersion), producerName: 'nibble-tests', graph: body,
-    opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(opset) })],
+    irVersion: BigInt(irVersion), producerName: 'nibble-tests', graph: body, functions,
+    opsetImport: domains.map((domain) => create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? opset : 1) })),
   });
+}
+
+/** A local function. */
+export function localFunction(domain: string, name: string, input: string[], output: string[], nodes: NodeProto[], opset = 17): FunctionProto {
+  return create(FunctionProtoSchema, { domain, name, input, output, node: nodes, opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(opset) })] });
 }
 
 export function encode(proto: ModelProto): Uint8Array<ArrayBuffer> {

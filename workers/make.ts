@@ -1,40 +1,69 @@
 /** Carries out one recipe of a plan: reads the tensor's range, runs the kernel, checks what came out. */
-import { asFloat32, asUint16 } from './bytes.ts';
+import { asFloat32 } from './bytes.ts';
 import { fail } from './errors.ts';
 import type { Kernel, QuantizedMatrix } from './kernels/kernel.ts';
-import { FLOAT16, FLOAT32 } from './onnx/element-types.ts';
-import { fromFloat16Array, toFloat16Array } from './onnx/float16.ts';
-import type { Tensor } from './onnx/scan.ts';
+import { elementType, FLOAT16 } from './onnx/element-types.ts';
+import { convert, gather, roundedToFloat16 } from './onnx/elements.ts';
+import { toFloat16Array } from './onnx/float16.ts';
+import { packNibbles, transposed, unpackRows } from './onnx/nibbles.ts';
+import { readTensor } from './onnx/tensor-data.ts';
 import type { Recipe } from './plan/recipe.ts';
-import type { ByteSource } from './source.ts';
+import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from './source.ts';
 
-/** Bytes of a tensor that lies in the model file. */
-export function readTensor(source: ByteSource, { name, data }: Tensor): Promise<Uint8Array> {
-  if (data.kind !== 'inline') throw new Error(`${name} does not lie in the file`);
-  return source.read(data.offset, data.length);
+type Parts = ReadonlyMap<string, Uint8Array>;
+
+/**
+ * All parts of the recipe by name, see `Recipe`.
+ * Errors: `weights-not-finite`, and those of `readTensor`.
+ */
+export async function make(recipe: Recipe, source: ByteSource, kernel: Kernel, signal: AbortSignal, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Parts> {
+  const stored = await readTensor(source, recipe.tensor, external);
+  if (recipe.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(asFloat32(stored)).buffer)]]);
+  const data = elements(recipe, stored);
+  const type = recipe.type === FLOAT16 ? 'float16' : 'float32';
+  return recipe.kind === 'quantize' ? inBlocks(recipe, data, type, kernel, signal) : byChannel(recipe, data, type, kernel, signal);
 }
 
-/** All parts of the recipe by name, see `Recipe`. */
-export async function make(recipe: Recipe, source: ByteSource, kernel: Kernel, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>> {
-  const stored = await readTensor(source, recipe.tensor);
-  if (recipe.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(asFloat32(stored)).buffer)]]);
-  const data = inArithmeticType(recipe, stored);
-  const type = recipe.type === FLOAT16 ? 'float16' : 'float32';
+/** The weight as the arithmetic has it. */
+function elements({ tensor, view, type, rounded }: Exclude<Recipe, { kind: 'to-float16' }>, stored: Uint8Array): Uint8Array {
+  const exact = rounded ? roundedToFloat16(stored) : stored;
+  const ordered = view ? gather(exact, elementType(tensor.type).bits / 8, view.dims, view.strides) : exact;
+  return convert(ordered, [tensor.type, ...view?.casts ?? [], type]);
+}
+
+async function inBlocks(recipe: Recipe & { kind: 'quantize' }, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal): Promise<Parts> {
   const { layout, k, n, scheme } = recipe;
   const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal);
-  if (!isFinite(quantized, type)) {
-    fail('weights-not-finite', `The weight ${recipe.tensor.name} holds NaN, infinity, or numbers too large to work with.`,
-      'The model itself is broken there: export it again, or check the training run.');
+  if (!isFinite(quantized, type)) notFinite(recipe);
+  const { codes, scales, zeroPoints } = quantized;
+  const parts = new Map([['codes', codes], ['rows', withoutPadding(codes, k, n, scheme.bits)], ['scales', scales]]);
+  const blocks = Math.ceil(k / scheme.block);
+  if (zeroPoints) parts.set('zeroPoints', fillLastHalf(zeroPoints, n, blocks, scheme.bits));
+  if (recipe.nibbles) {
+    const columns = recipe.nibbles === 'columns';
+    const numbers = unpackRows(codes, 4, n, k, codes.length / n);
+    // The code of 0 is 8; as a signed number it is 0.
+    const signed = scheme.symmetric ? numbers.map((code) => code ^ 8) : numbers;
+    parts.set('nibbles', packNibbles(columns ? transposed(signed, n, k) : signed));
+    parts.set('nibbleScales', columns ? transposed(scales, n, blocks, type === 'float16' ? 2 : 4) : scales);
+    if (zeroPoints) {
+      const points = unpackRows(zeroPoints, 4, n, blocks, zeroPoints.length / n);
+      parts.set('nibbleZeroPoints', packNibbles(columns ? transposed(points, n, blocks) : points));
+    }
   }
-  const parts = new Map([['codes', quantized.codes], ['rows', withoutPadding(quantized.codes, k, n, scheme.bits)], ['scales', quantized.scales]]);
-  if (quantized.zeroPoints) parts.set('zeroPoints', fillLastHalf(quantized.zeroPoints, n, Math.ceil(k / scheme.block), scheme.bits));
   return parts;
 }
 
-function inArithmeticType({ tensor, type, rounded }: Recipe & { kind: 'quantize' }, stored: Uint8Array): Uint8Array {
-  if (rounded) return new Uint8Array(fromFloat16Array(toFloat16Array(asFloat32(stored))).buffer);
-  if (tensor.type === FLOAT16 && type === FLOAT32) return new Uint8Array(fromFloat16Array(asUint16(stored)).buffer);
-  return stored;
+async function byChannel(recipe: Recipe & { kind: 'linear' }, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal): Promise<Parts> {
+  const { outer, channels, inner, scheme } = recipe;
+  const { codes, scales, zeroPoints } = await kernel.quantizeLinear({ data, type, outer, channels, inner }, scheme, signal);
+  if (asFloat32(scales).some((scale) => !Number.isFinite(scale))) notFinite(recipe);
+  return new Map([['codes', codes], ['scales', scales], ['zeroPoints', zeroPoints]]);
+}
+
+function notFinite({ tensor }: Recipe): never {
+  fail('weights-not-finite', `The weight ${tensor.name} holds NaN, infinity, or numbers too large to work with.`,
+    'The model itself is broken there: export it again, or check the training run.');
 }
 
 /** Kernels give a block that holds NaN or infinity a scale of NaN. */

@@ -71,8 +71,8 @@ export async function open(files: readonly File[]): Promise<Opened> {
 export async function plan(files: readonly File[], levels: readonly LevelRequest[]): Promise<LevelPlan[]> {
   const { input } = await openModel((await sortFiles(files)).model ?? noModel());
   return levels.map(({ key, id, settings }) => {
-    const { bytes, weightBytes, changed, summary, ledger, problem } = planLevel(input, SCHEMES[id], settings, new Set());
-    return { key, bytes, weightBytes, quantizedTensors: changed, summary, ledger, problem };
+    const { bytes, weightBytes, graphBytes, changed, summary, ledger, problem } = planLevel(input, SCHEMES[id], settings, new Set());
+    return { key, bytes, weightBytes, graphBytes, quantizedTensors: changed, summary, ledger, problem };
   });
 }
 
@@ -235,11 +235,20 @@ async function writeLevels(levels: LevelInHand[], file: File, fingerprint: strin
 }
 
 function levelReport({ id, settings, plan, file, perplexity, drift, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {
-  const { baseline, weights, head, tables, source } = SCHEMES[id].resolve(settings);
+  const { baseline } = SCHEMES[id].resolve(settings);
   return {
-    id, level: formatLevel({ id, settings }), baseline,
-    settings: weights ? { block: weights.block, asymmetric: !weights.symmetric, head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source } : {},
+    id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull({ id, settings }),
     file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
+  };
+}
+
+function settingsInFull({ id, settings }: Pick<LevelInHand, 'id' | 'settings'>): LevelReport['settings'] {
+  const { baseline, form, weights, head, tables, source, exclude } = SCHEMES[id].resolve(settings);
+  if (baseline) return {};
+  return {
+    ...(weights && { block: weights.block, asymmetric: !weights.symmetric }),
+    head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source,
+    ...(form === 'blocks' ? {} : { mode: form }), ...(exclude.length > 0 ? { exclude: [...exclude] } : {}),
   };
 }
 

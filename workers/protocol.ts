@@ -5,7 +5,7 @@
  */
 
 /** Precision levels the engine knows. `fp16` is the baseline everything is measured against. */
-export type LevelId = 'fp16' | 'int8' | 'int4';
+export type LevelId = 'fp16' | 'int8' | 'int4' | 'uint8';
 
 export type BlockSize = 16 | 32 | 64 | 128 | 256;
 
@@ -23,6 +23,13 @@ export interface LevelSettings {
   embedding?: boolean | 'tokens';
   /** `original` quantizes a float32 model's own weights, as onnxruntime would, instead of the fp16 baseline's. */
   source?: 'original';
+  /**
+   * Another way of computing with the weights: `dequantize` stores them behind ONNX's own DequantizeLinear (int8: one
+   * scale a channel; int4: blocks, operator set 21); `dynamic` quantizes activations too, while running (int8 only).
+   */
+  mode?: 'dequantize' | 'dynamic';
+  /** Weights and nodes to leave as they are, by name; `*` stands for any characters, `?` for one. */
+  exclude?: string[];
 }
 
 /** One level of a job. `key` is the caller's own name for it and comes back in every event about it. */
@@ -101,9 +108,11 @@ export interface Opened {
   problems: EngineError[];
 }
 
-/** One line for each initializer: what became of it and why. */
+/** One line for each initializer and each `Constant` node, wherever it is: what became of it and why. */
 export interface LedgerLine {
   tensor: string;
+  /** The body of control flow or the local function it is in; absent in the main graph. */
+  where?: string;
   shape: number[];
   /** Element type before, e.g. `float16`. */
   from: string;
@@ -119,6 +128,8 @@ export interface LevelPlan {
   key: string;
   bytes: number;
   weightBytes: number;
+  /** Bytes of the file that are no weights: nodes, names, metadata. With the ledger's they are the whole file. */
+  graphBytes?: number;
   quantizedTensors: number;
   /** One sentence, in words with numbers. */
   summary: string;
@@ -366,7 +377,7 @@ export interface LevelReport {
   level: string;
   baseline: boolean;
   /** Settings in full, as used. */
-  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'tokens'; source?: 'baseline' | 'original' };
+  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'tokens'; source?: 'baseline' | 'original'; mode?: 'dequantize' | 'dynamic'; exclude?: string[] };
   /** File name of the model written. */
   file: string;
   bytes: number;

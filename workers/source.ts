@@ -8,6 +8,11 @@ export interface ByteSource {
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 
+/** Files that a model's external data lies in, by location as the model writes it. */
+export type ExternalFiles = ReadonlyMap<string, ByteSource>;
+
+export const NO_EXTERNAL_FILES: ExternalFiles = new Map();
+
 export function bytesSource(name: string, bytes: Uint8Array): ByteSource {
   return {
     name,

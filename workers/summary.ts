@@ -1,24 +1,24 @@
 /** Describes a scanned model for a person: what it holds, of which types, where the bytes are. */
 import type { ElementTypeCount, LayerBytes, ModelSummary, OperatorCount } from './protocol.ts';
 import { recogniseSignature, signatureOf } from './evaluate/inputs.ts';
-import { elementType } from './onnx/element-types.ts';
-import { elementCount, type Graph, type Model, type Node, type Tensor } from './onnx/scan.ts';
+import { elementCount, elementType } from './onnx/element-types.ts';
+import type { Graph, Model, Node, Tensor } from './onnx/model.ts';
 import { isHalfPrecision, type PlanInput } from './plan/plan.ts';
 
 export function summarize(input: PlanInput): ModelSummary {
   const { model } = input;
-  const { graph } = model;
+  const tensors = input.constants.map(({ tensor }) => tensor);
   return {
     name: model.source.name,
     bytes: model.source.size,
     producer: model.producer,
     irVersion: model.irVersion,
     opsets: model.opsets,
-    parameters: countParameters(graph.initializers),
-    weightBytes: graph.initializers.reduce((sum, tensor) => sum + tensor.bytes, 0),
-    elementTypes: elementTypes(graph.initializers),
+    parameters: countParameters(tensors),
+    weightBytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
+    elementTypes: elementTypes(tensors),
     operators: operators(model),
-    layers: layers(graph.initializers),
+    layers: layers(tensors),
     ...describeLanguageModel(input),
     baseline: isHalfPrecision(input) ? 'as-is' : 'rounded-to-fp16',
   };
@@ -27,9 +27,9 @@ export function summarize(input: PlanInput): ModelSummary {
 /** Tables of sines and cosines are computed, not learned. */
 const ROTARY = /(^|[./_])(rope|rotary|cos|sin|inv_freq)([./_]|$|_cached)/i;
 
-/** Learned numbers: floating-point initializers but for single constants and rotary tables. */
-export function countParameters(initializers: readonly Tensor[]): number {
-  return initializers
+/** Learned numbers: floating-point tensors but for single constants and rotary tables. */
+export function countParameters(tensors: readonly Tensor[]): number {
+  return tensors
     .filter(({ name, type, dims }) => /float/.test(elementType(type).name) && elementCount(dims) > 1 && !ROTARY.test(name))
     .reduce((sum, { dims }) => sum + elementCount(dims), 0);
 }
@@ -76,16 +76,16 @@ function layers(initializers: readonly Tensor[]): LayerBytes[] {
   return [...found.values()];
 }
 
-function describeLanguageModel({ model, index, weights }: PlanInput): Pick<ModelSummary, 'languageModel' | 'languageModelProblem' | 'cacheBytesPerToken'> {
-  const inputs = model.graph.inputs.filter(({ proto }) => !index.initializers.has(proto.name)).map(({ proto }) => signatureOf(proto));
+function describeLanguageModel({ model, scopes: [root], candidates, heads }: PlanInput): Pick<ModelSummary, 'languageModel' | 'languageModelProblem' | 'cacheBytesPerToken'> {
+  const inputs = model.graph.inputs.filter(({ proto }) => !root?.constants.has(proto.name)).map(({ proto }) => signatureOf(proto));
   const signature = recogniseSignature(inputs, model.graph.outputs.map(({ proto }) => signatureOf(proto)));
   if (!signature.ok) return { languageModel: null, languageModelProblem: signature.error, cacheBytesPerToken: null };
-  const head = weights.matMuls.find(({ nodes }) => nodes.some((use) => use.head));
+  const head = candidates.find(({ node }) => heads.has(node));
   // An empty cache has one dimension of 0, which grows by one with every token.
   const caches = signature.value.feeds.filter(({ dims }) => dims.includes(0));
   const bytes = caches.reduce((sum, { type, dims }) => sum + elementCount(dims.map((dim) => (dim === 0 || dim === 'window' ? 1 : dim))) * (type === 'float16' ? 2 : 4), 0);
   return {
-    languageModel: { vocabulary: signature.value.logits.vocabulary ?? head?.n ?? null },
+    languageModel: { vocabulary: signature.value.logits.vocabulary ?? head?.outputs ?? null },
     cacheBytesPerToken: caches.length > 0 ? bytes : null,
   };
 }

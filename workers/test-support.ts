@@ -1,12 +1,14 @@
 /** What tests share: a level of a model held in memory, and weights back from their codes. */
-import { scanModel, type Model, type Tensor } from './onnx/scan.ts';
+import type { Model, Tensor } from './onnx/model.ts';
+import { scanModel } from './onnx/scan.ts';
 import { fromFloat16Array } from './onnx/float16.ts';
+import { readTensor } from './onnx/tensor-data.ts';
 import { blobSink, writePieces } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { planLevel, preparePlan, roundedTensors, type Plan } from './plan/plan.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import type { Kernel } from './kernels/kernel.ts';
-import { make, readTensor } from './make.ts';
+import { make } from './make.ts';
 import { parseLevel } from './schemes/level.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { bytesSource } from './source.ts';

@@ -106,11 +106,12 @@ async function dequantizedOutput(shape: TinyLanguageModel, bytes: Uint8Array, le
 
 const decode = (base64: string) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
+/** Its quantizer leaves Gemm as it is, which multiplies by w2. */
 describe('onnxruntime\'s own MatMulNBits models', () => {
   const cases = golden.models.filter(({ quantizer }) => /^MatMulNBits.*ops=MatMul$/.test(quantizer))
     .map((entry) => {
       const [, bits = '', block = '', symmetric = ''] = /bits=(\d) block=(\d+) sym=(\w+)/.exec(entry.quantizer) ?? [];
-      const level = `${bits === '8' ? 'int8:' : `int4:block=${block},${symmetric === 'False' ? 'asymmetric,' : ''}`}source=original`;
+      const level = `${bits === '8' ? 'int8:' : `int4:block=${block},${symmetric === 'False' ? 'asymmetric,' : ''}`}source=original,exclude=w2`;
       return { ...entry, level };
     });
 
@@ -131,4 +132,28 @@ describe('onnxruntime\'s own MatMulNBits models', () => {
   });
 
   test('there are such models', () => { expect(cases.length).toBeGreaterThanOrEqual(6); });
+});
+
+describe('onnxruntime\'s own quantize_dynamic models', () => {
+  const cases = golden.models.filter(({ quantizer }) => quantizer.startsWith('quantize_dynamic'))
+    .map((entry) => ({ ...entry, level: `${entry.quantizer.includes('uint8') ? 'uint8:' : 'int8:mode=dynamic,'}embedding,source=original` }));
+
+  test.each(cases)('$level: $quantizer', async ({ level, float_model, quantized_model, ids, y_quantized }) => {
+    const { bytes } = await quantize(decode(float_model), level);
+    const theirs = await scanBytes(decode(quantized_model));
+    const quantized = theirs.graph.initializers.filter(({ name }) => /_quantized$|_scale$|_zero_point$/.test(name));
+    expect(quantized.length).toBe(9);
+    for (const { name, type, dims } of quantized) {
+      const ours = await initializer(bytes, name);
+      expect([ours.tensor.type, ours.tensor.dims], name).toEqual([type, dims]);
+      expect(ours.data, name).toEqual((await initializer(decode(quantized_model), name)).data);
+    }
+    const operators = (nodes: { type: string }[]) => nodes.map(({ type }) => type).sort();
+    const { graph: written } = await scanBytes(bytes);
+    expect(operators(written.nodes)).toEqual(operators(theirs.graph.nodes));
+    const output = written.outputs[0]?.proto.name ?? '';
+    expect(distance(await run(native, bytes, { ids }, output), new Float32Array(decode(y_quantized).buffer))).toBe(0);
+  });
+
+  test('there are such models', () => { expect(cases.length).toBe(4); });
 });

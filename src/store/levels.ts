@@ -22,7 +22,7 @@ export const BLOCKS: readonly BlockSize[] = [16, 32, 64, 128, 256];
 export const ADDABLE: readonly LevelId[] = ['int8', 'int4'];
 
 /** Slots int8 and int4 take when free, so that they look the same in every comparison. */
-const HOME_SLOT: Record<LevelId, number> = { fp16: 0, int8: 1, int4: 2 };
+const HOME_SLOT: Record<LevelId, number> = { fp16: 0, int8: 1, int4: 2, uint8: 3 };
 
 function freeSlot(id: LevelId, taken: readonly number[]): number {
   if (!taken.includes(HOME_SLOT[id])) return HOME_SLOT[id];

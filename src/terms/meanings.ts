@@ -49,6 +49,7 @@ export const MEANINGS = {
   quantize: 'Store each weight as a small whole number and share a scale among a few of them, so that the file shrinks.',
   fp16: '16-bit floating point: the baseline that every other level is measured against.',
   int8: 'Each weight becomes one of 255 whole numbers, with a scale for every 32 weights: one byte a weight and a little more.',
+  uint8: 'Each weight becomes one of 256 whole numbers, with one scale for the whole tensor; what flows through the model is rounded to 256 steps, too, while running.',
   int4: 'Each weight becomes one of 16 whole numbers, with a scale for every block: half a byte a weight and a little more.',
   block: 'How many neighbouring weights share one scale: smaller blocks are more exact and take more bytes.',
   symmetric: 'Symmetric: zero sits at the middle code. Asymmetric: each block also stores where zero lies, which fits lopsided weights better for a few more bytes.',

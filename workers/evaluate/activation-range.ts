@@ -4,7 +4,8 @@
  */
 import { settle } from '../errors.ts';
 import { encodeNode } from '../onnx/encode.ts';
-import { scanModel, type Model } from '../onnx/scan.ts';
+import type { Model } from '../onnx/model.ts';
+import { scanModel } from '../onnx/scan.ts';
 import type { Report, Result } from '../protocol.ts';
 import { blobSource } from '../source.ts';
 import { dataflow, nodeName, type Value } from './dataflow.ts';

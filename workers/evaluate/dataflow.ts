@@ -1,5 +1,5 @@
 /** Which values of a graph come of which: the main graph's nodes in order, bodies of control flow as parts of their node. */
-import type { Graph, Node } from '../onnx/scan.ts';
+import type { Graph, Node } from '../onnx/model.ts';
 
 export interface Value {
   name: string;

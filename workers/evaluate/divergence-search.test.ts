@@ -1,13 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Node } from '../onnx/scan.ts';
+import type { Node } from '../onnx/model.ts';
 import { ancestors, type Value } from './dataflow.ts';
 import { rises, searchDivergence, type Look } from './divergence-search.ts';
 import { failure } from './errors.ts';
 import type { Difference } from './tensor-difference.ts';
 
 const nodeOf = (name: string, type = 'Mul'): Node => ({
-  name, type, domain: '', inputs: [], outputs: [name], attributes: [], span: { start: 0, body: 0, end: 0, number: 1 },
+  name, type, domain: '', inputs: [], outputs: [name], attributes: [], inputSpans: [], span: { start: 0, body: 0, end: 0, number: 1 },
 });
 const valueOf = (name: string, inputs: string[], type?: string): Value => ({ name, node: nodeOf(name, type), inputs, constant: false });
 const difference = (relative: number, rms = 1): Difference => ({ relative, error: relative * rms, rms, type: 'float32' });

@@ -5,7 +5,7 @@
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema } from 'onnx-buf';
-import type { Model } from '../onnx/scan.ts';
+import type { Model } from '../onnx/model.ts';
 import { splice } from '../onnx/splice.ts';
 import { concatBytes, encodeHeader } from '../onnx/wire.ts';
 

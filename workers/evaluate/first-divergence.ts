@@ -5,7 +5,8 @@
  */
 import type { Divergence, Result } from '../protocol.ts';
 import { settle } from '../errors.ts';
-import { scanModel, type Model } from '../onnx/scan.ts';
+import type { Model } from '../onnx/model.ts';
+import { scanModel } from '../onnx/scan.ts';
 import { blobSource } from '../source.ts';
 import { dataflow, nodeName } from './dataflow.ts';
 import { roundingOf, searchDivergence } from './divergence-search.ts';

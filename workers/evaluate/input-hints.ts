@@ -1,5 +1,7 @@
 /** What a graph tells about its inputs beyond their declared shapes: from the operators that take them first. */
-import { elementCount, scanModel, type Node, type Tensor } from '../onnx/scan.ts';
+import { elementCount } from '../onnx/element-types.ts';
+import type { Node, Tensor } from '../onnx/model.ts';
+import { scanModel } from '../onnx/scan.ts';
 import { indexGraph, intAttribute, type GraphIndex } from '../plan/graph-index.ts';
 import { blobSource } from '../source.ts';
 

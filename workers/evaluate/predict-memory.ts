@@ -1,6 +1,7 @@
 /** What a model is expected to take while its speed is measured, to read what was observed by. */
-import { elementType } from '../onnx/element-types.ts';
-import { elementCount, scanModel, type Node, type Tensor } from '../onnx/scan.ts';
+import { elementCount, elementType } from '../onnx/element-types.ts';
+import type { Node, Tensor } from '../onnx/model.ts';
+import { scanModel } from '../onnx/scan.ts';
 import { indexGraph, type GraphIndex } from '../plan/graph-index.ts';
 import type { Provider } from '../protocol.ts';
 import { blobSource } from '../source.ts';

@@ -2,8 +2,8 @@
  * How far up from the logits every operator treats each position by itself: computes it from the same position of what
  * comes in, and from constants that are the same for all. What is behind can be computed for some positions only.
  */
-import { FLOAT16, FLOAT32, INT64 } from '../onnx/element-types.ts';
-import { elementCount, type Model, type Node, type Tensor, type ValueInfo } from '../onnx/scan.ts';
+import { elementCount, FLOAT16, FLOAT32, INT64 } from '../onnx/element-types.ts';
+import type { Model, Node, Tensor, ValueInfo } from '../onnx/model.ts';
 import { intAttribute, intsAttribute, type GraphIndex } from '../plan/graph-index.ts';
 
 /** A place to take positions out: all that is behind needs only those of these values, which are [batch, positions, …]. */

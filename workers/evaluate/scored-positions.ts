@@ -14,7 +14,8 @@ import {
 } from 'onnx-buf';
 import { FLOAT16, FLOAT32, INT64 } from '../onnx/element-types.ts';
 import { encodeInt64Initializer, encodeNode } from '../onnx/encode.ts';
-import { scanModel, type Model, type Node, type ValueInfo } from '../onnx/scan.ts';
+import type { Model, Node, ValueInfo } from '../onnx/model.ts';
+import { scanModel } from '../onnx/scan.ts';
 import { splice, type Edit } from '../onnx/splice.ts';
 import { concatBytes, encodeHeader } from '../onnx/wire.ts';
 import { indexGraph, type GraphIndex } from '../plan/graph-index.ts';

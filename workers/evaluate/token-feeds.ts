@@ -1,5 +1,5 @@
 /** The inputs of a language model for a window of tokens with nothing before it. */
-import type { Graph } from '../onnx/scan.ts';
+import type { Graph } from '../onnx/model.ts';
 import type { Result } from '../protocol.ts';
 import type { HostTensor } from './graph-session.ts';
 import { feedData, recogniseSignature, signatureOf, type Signature } from './inputs.ts';

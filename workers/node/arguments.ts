@@ -14,8 +14,9 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
                            inputs are made up when there is none
   --level LEVEL            id[:key[=value],…], may be repeated (default: int8 and int4)
                              fp16
-                             int8[:head=keep][,embedding[=tokens]][,source=original]
-                             int4[:block=16|32|64|128|256][,asymmetric][,head=keep][,embedding[=tokens]][,source=original]
+                             int8[:mode=dequantize|dynamic][,head=keep][,embedding[=tokens]][,source=original][,exclude=NAME|…]
+                             int4[:block=16|32|64|128|256][,asymmetric][,mode=dequantize], and as int8
+                             uint8[:head=keep][,embedding[=tokens]][,source=original][,exclude=NAME|…]
   --out DIR                write the model of every level there
   --json FILE              write the report there; - for standard output
   --tokens N               measure on the first N tokens only

@@ -14,8 +14,13 @@ const BY_CODE = new Map(TYPES.map((type) => [type.code, type]));
 
 export const FLOAT32 = 1;
 export const UINT8 = 2;
+export const INT8 = 3;
 export const INT64 = 7;
 export const FLOAT16 = 10;
+export const FLOAT64 = 11;
+export const BFLOAT16 = 16;
+export const UINT4 = 21;
+export const INT4 = 22;
 
 /** Unknown codes keep their number as a name, so that a ledger can still show them. */
 export function elementType(code: number): ElementType {
@@ -26,4 +31,9 @@ export function elementType(code: number): ElementType {
 export function packedBytes(code: number, count: number): number | null {
   const { bits } = elementType(code);
   return bits === 0 ? null : Math.ceil((count * bits) / 8);
+}
+
+/** Number of elements of a shape; 1 for a scalar. */
+export function elementCount(dims: readonly number[]): number {
+  return dims.reduce((product, dim) => product * dim, 1);
 }

@@ -1,15 +1,20 @@
 /** New messages for a graph: nodes, small constants, and tensors whose data is made while writing. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
-  AttributeProto_AttributeType, AttributeProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema, TensorProtoSchema,
+  AttributeProto_AttributeType, AttributeProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema, TensorProtoSchema, type AttributeProto,
 } from 'onnx-buf';
 import { INT64 } from './element-types.ts';
-import type { Piece } from './splice.ts';
+import { pieceLength, type Piece } from './splice.ts';
 import { concatBytes, encodeHeader } from './wire.ts';
 
-const GRAPH_NODE = 1;
+/** Number of the field nodes are in. */
+export const NODE_FIELD = { graph: 1, function: 7 } as const;
+/** Number of the field operator sets are in. */
+export const OPSET_FIELD = { model: 8, function: 9 } as const;
 const GRAPH_INITIALIZER = 5;
-const MODEL_OPSET = 8;
+const NODE_ATTRIBUTE = 5;
+const NODE_INPUT = 1;
+const ATTRIBUTE_TENSOR = 5;
 const TENSOR_RAW_DATA = 9;
 
 export interface NewNode {
@@ -20,31 +25,71 @@ export interface NewNode {
   outputs: string[];
   /** Integer attributes; an array makes a list. */
   attributes: Record<string, number | number[]>;
+  /** Attributes taken over from another node. */
+  taken?: AttributeProto[];
 }
 
-/** A `node` field of a graph. */
-export function encodeNode(node: NewNode): Uint8Array {
+/** A `node` field of a graph, or of a function. */
+export function encodeNode(node: NewNode, field: number = NODE_FIELD.graph): Uint8Array {
   const message = toBinary(NodeProtoSchema, create(NodeProtoSchema, {
     opType: node.type,
     name: node.name,
     domain: node.domain,
     input: node.inputs,
     output: node.outputs,
-    attribute: Object.entries(node.attributes).map(([name, value]) => create(AttributeProtoSchema, Array.isArray(value)
+    attribute: [...node.taken ?? [], ...Object.entries(node.attributes).map(([name, value]) => create(AttributeProtoSchema, Array.isArray(value)
       ? { name, type: AttributeProto_AttributeType.INTS, ints: value.map(BigInt) }
-      : { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) })),
+      : { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) }))],
   }));
-  return concatBytes([encodeHeader(GRAPH_NODE, message.length), message]);
+  return concatBytes([encodeHeader(field, message.length), message]);
 }
 
-/** An `initializer` field whose raw data is `data`, to be made while writing. */
-export function encodeInitializer<Recipe>(name: string, type: number, dims: readonly number[], data: Piece<Recipe> & { kind: 'made' }): Piece<Recipe>[] {
-  const head = toBinary(TensorProtoSchema, create(TensorProtoSchema, { name, dataType: type, dims: dims.map(BigInt) }));
-  const dataHeader = encodeHeader(TENSOR_RAW_DATA, data.length);
-  return [
-    { kind: 'bytes', bytes: concatBytes([encodeHeader(GRAPH_INITIALIZER, head.length + dataHeader.length + data.length), head, dataHeader]) },
-    data,
-  ];
+/** A tensor whose raw data is `data`, to be made while writing or known. */
+export interface NewTensor<Recipe> {
+  name: string;
+  type: number;
+  dims: readonly number[];
+  data: Exclude<Piece<Recipe>, { kind: 'copy' }>;
+}
+
+/** The tensor as an `initializer` field. */
+export function encodeInitializer<Recipe>(tensor: NewTensor<Recipe>): Piece<Recipe>[] {
+  const message = tensorMessage(tensor);
+  return [bytes(encodeHeader(GRAPH_INITIALIZER, message.length)), ...message.pieces];
+}
+
+/** The tensor as a `Constant` node of a function, which has no initializers. */
+export function encodeConstant<Recipe>(tensor: NewTensor<Recipe>): Piece<Recipe>[] {
+  const message = tensorMessage(tensor);
+  const attribute = concatBytes([
+    toBinary(AttributeProtoSchema, create(AttributeProtoSchema, { name: 'value', type: AttributeProto_AttributeType.TENSOR })), encodeHeader(ATTRIBUTE_TENSOR, message.length),
+  ]);
+  const length = attribute.length + message.length;
+  const node = concatBytes([
+    toBinary(NodeProtoSchema, create(NodeProtoSchema, { opType: 'Constant', name: tensor.name, output: [tensor.name] })), encodeHeader(NODE_ATTRIBUTE, length),
+  ]);
+  return [bytes(concatBytes([encodeHeader(NODE_FIELD.function, node.length + length), node, attribute])), ...message.pieces];
+}
+
+function tensorMessage<Recipe>({ name, type, dims, data }: NewTensor<Recipe>): { length: number; pieces: Piece<Recipe>[] } {
+  const size = pieceLength(data);
+  const head = concatBytes([toBinary(TensorProtoSchema, create(TensorProtoSchema, { name, dataType: type, dims: dims.map(BigInt) })), encodeHeader(TENSOR_RAW_DATA, size)]);
+  return { length: head.length + size, pieces: [bytes(head), data] };
+}
+
+function bytes<Recipe>(of: Uint8Array): Piece<Recipe> {
+  return { kind: 'bytes', bytes: of };
+}
+
+/** A list of int64, as shapes are given. */
+export function int64Tensor(name: string, values: readonly number[]): NewTensor<never> {
+  return { name, type: INT64, dims: [values.length], data: { kind: 'bytes', bytes: new Uint8Array(BigInt64Array.from(values.map(BigInt)).buffer) } };
+}
+
+/** An `input` field of a node. */
+export function encodeInput(name: string): Uint8Array {
+  const text = new TextEncoder().encode(name);
+  return concatBytes([encodeHeader(NODE_INPUT, text.length), text]);
 }
 
 /** An `initializer` field that holds a list of int64, as shapes are given. */
@@ -54,8 +99,8 @@ export function encodeInt64Initializer(name: string, values: readonly number[]):
   return concatBytes([encodeHeader(GRAPH_INITIALIZER, message.length), message]);
 }
 
-/** An `opset_import` field of a model. */
-export function encodeOpset(domain: string, version: number): Uint8Array {
+/** An `opset_import` field of a model, or of a function. */
+export function encodeOpset(domain: string, version: number, field: number = OPSET_FIELD.model): Uint8Array {
   const message = toBinary(OperatorSetIdProtoSchema, create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) }));
-  return concatBytes([encodeHeader(MODEL_OPSET, message.length), message]);
+  return concatBytes([encodeHeader(field, message.length), message]);
 }

@@ -4,111 +4,65 @@
  */
 import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import {
-  AttributeProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema, TensorProtoSchema, ValueInfoProtoSchema,
-  type AttributeProto, type ValueInfoProto,
+  AttributeProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema, SparseTensorProtoSchema, StringStringEntryProtoSchema, TensorProtoSchema, ValueInfoProtoSchema,
+  type TensorProto,
 } from 'onnx-buf';
 import { fail } from '../errors.ts';
-import type { ByteSource } from '../source.ts';
-import { elementType, packedBytes } from './element-types.ts';
+import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
+import { elementCount, elementType, INT64, packedBytes } from './element-types.ts';
+import type { Attribute, FunctionBody, Graph, Model, Node, Opset, Span, SparseTensor, Tensor, TensorData, ValueInfo } from './model.ts';
+import { readInts, typedEntries, TYPED_FIELD } from './tensor-data.ts';
 import { concatBytes, createReader, type Field, type Reader } from './wire.ts';
 
-/** A length-delimited field in the file: tag at `start`, message at [body, end). */
-export interface Span { start: number; body: number; end: number; number: number }
-
-/** Where a tensor's elements are. */
-export type TensorData =
-  /** Little-endian elements in one piece of the file: raw_data, or a packed typed field of the element's own width. */
-  | { kind: 'inline'; offset: number; length: number }
-  /** In typed fields that are not plain element bytes (varints, strings, unpacked or split fields). */
-  | { kind: 'typed' }
-  | { kind: 'external'; location: string; offset: number; length: number | null };
-
-export interface Tensor {
-  name: string;
-  dims: number[];
-  /** Code of the element type, see element-types.ts. */
-  type: number;
-  data: TensorData;
-  /** Bytes of its elements as stored. */
-  bytes: number;
-  span: Span;
-}
-
-export interface Attribute { proto: AttributeProto; tensors: Tensor[]; graphs: Graph[] }
-
-export interface Node {
-  name: string;
-  type: string;
-  /** Empty for the default domain, `ai.onnx` included. */
-  domain: string;
-  inputs: string[];
-  outputs: string[];
-  attributes: Attribute[];
-  span: Span;
-}
-
-export interface ValueInfo { proto: ValueInfoProto; span: Span }
-
-export interface Graph {
-  name: string;
-  nodes: Node[];
-  initializers: Tensor[];
-  /** Names of sparse initializers; their data is left alone. */
-  sparseInitializers: string[];
-  inputs: ValueInfo[];
-  outputs: ValueInfo[];
-  values: ValueInfo[];
-  span: Span;
-  /** Spans of the messages around this graph, outermost first, the model itself left out. */
-  within: Span[];
-}
-
-export interface FunctionBody { nodes: Node[]; span: Span }
-
-export interface Model {
-  source: ByteSource;
-  irVersion: number;
-  producer: string;
-  opsets: { domain: string; version: number }[];
-  graph: Graph;
-  functions: FunctionBody[];
-}
-
-const MODEL = { irVersion: 1, producerName: 2, graph: 7, opset: 8, function: 25 };
+const MODEL = { irVersion: 1, producerName: 2, graph: 7, opset: 8, trainingInfo: 20, function: 25 };
 const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, value: 13, sparseInitializer: 15 };
-const NODE = { attribute: 5 };
+const NODE = { input: 1, attribute: 5 };
 const ATTRIBUTE = { tensor: 5, graph: 6, tensors: 10, graphs: 11, sparseTensor: 22, sparseTensors: 23 };
-const TENSOR = { floatData: 4, int32Data: 5, stringData: 6, int64Data: 7, rawData: 9, doubleData: 10, uint64Data: 11 };
-const SPARSE = { values: 1 };
-const FUNCTION = { node: 7 };
+const TENSOR = { ...TYPED_FIELD, rawData: 9 };
+const SPARSE = { values: 1, indices: 2, dims: 3 };
+const FUNCTION = { name: 1, input: 4, output: 5, node: 7, opset: 9, domain: 10 };
+const TRAINING = { initialization: 1, algorithm: 2, initializationBinding: 3, updateBinding: 4 };
 
 /** Deeper control flow than this is not a model anybody exported. */
 const MAX_DEPTH = 32;
+/** Shapes and axes are no longer than this. */
+const MAX_INTS = 64;
 
-/** Scans a whole model. Fails with `onnx-invalid` or `onnx-truncated`. */
-export async function scanModel(source: ByteSource): Promise<Model> {
+/**
+ * Scans a whole model.
+ * @param external Files that its external data may lie in; those missing are no error here.
+ * Errors: `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` for places outside the model's folder.
+ */
+export async function scanModel(source: ByteSource, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Model> {
   const reader = createReader(source);
   const model: Partial<Model> & { opsets: Model['opsets']; functions: FunctionBody[] } = { opsets: [], functions: [] };
   let irVersion: number | null = null;
   let producer = '';
+  const trainingNames = new Set<string>();
   for await (const field of reader.fields(0, source.size)) {
     if (field.number === MODEL.irVersion && field.wireType === 0) irVersion = Number(field.value);
     else if (field.wireType !== 2) continue;
     else if (field.number === MODEL.producerName) producer = utf8(await reader.bytes(field.body, field.end));
     else if (field.number === MODEL.opset) {
-      const { domain, version } = decode(source, OperatorSetIdProtoSchema, await reader.bytes(field.body, field.end));
-      model.opsets.push({ domain: defaultDomain(domain), version: Number(version) });
+      model.opsets.push(await scanOpset(reader, span(field)));
     } else if (field.number === MODEL.graph) {
       if (model.graph) invalid(source, 'it holds two graphs');
       model.graph = await scanGraph(reader, span(field), []);
     } else if (field.number === MODEL.function) {
       model.functions.push(await scanFunction(reader, span(field)));
+    } else if (field.number === MODEL.trainingInfo) {
+      await collectTrainingNames(reader, span(field), trainingNames);
     }
   }
   if (!model.graph) return invalid(source, 'it holds no graph');
   // Operator sets came with IR version 3; a newer file without any was most likely cut off.
   if (model.opsets.length === 0 && (irVersion === null || irVersion >= 3)) return invalid(source, 'it states no operator set, so it may have been cut off');
-  return { source, irVersion: irVersion ?? 0, producer, opsets: model.opsets, graph: model.graph, functions: model.functions };
+  return { source, external, irVersion: irVersion ?? 0, producer, opsets: model.opsets, graph: model.graph, functions: model.functions, trainingNames };
+}
+
+async function scanOpset(reader: Reader, at: Span): Promise<Opset> {
+  const { domain, version } = decode(reader.source, OperatorSetIdProtoSchema, await reader.bytes(at.body, at.end));
+  return { domain: defaultDomain(domain), version: Number(version) };
 }
 
 async function scanGraph(reader: Reader, graphSpan: Span, within: Span[]): Promise<Graph> {
@@ -122,7 +76,7 @@ async function scanGraph(reader: Reader, graphSpan: Span, within: Span[]): Promi
     switch (field.number) {
       case GRAPH.node: graph.nodes.push(await scanNode(reader, at, [...within, graphSpan])); break;
       case GRAPH.initializer: graph.initializers.push(await scanTensor(reader, at)); break;
-      case GRAPH.sparseInitializer: graph.sparseInitializers.push(await scanSparseName(reader, at)); break;
+      case GRAPH.sparseInitializer: graph.sparseInitializers.push(await scanSparse(reader, at)); break;
       case GRAPH.name: graph.name = utf8(await reader.bytes(field.body, field.end)); break;
       case GRAPH.input: graph.inputs.push(await scanValue(reader, at)); break;
       case GRAPH.output: graph.outputs.push(await scanValue(reader, at)); break;
@@ -133,21 +87,23 @@ async function scanGraph(reader: Reader, graphSpan: Span, within: Span[]): Promi
 }
 
 async function scanNode(reader: Reader, nodeSpan: Span, within: Span[]): Promise<Node> {
-  const { head, parts } = await split(reader, nodeSpan, (number) => number === NODE.attribute);
+  const { head, parts, kept } = await split(reader, nodeSpan, (number) => number === NODE.attribute);
   const proto = decode(reader.source, NodeProtoSchema, head);
   const attributes: Attribute[] = [];
   for (const part of parts) attributes.push(await scanAttribute(reader, part, [...within, nodeSpan]));
   return {
     name: proto.name, type: proto.opType, domain: defaultDomain(proto.domain), inputs: proto.input, outputs: proto.output, attributes, span: nodeSpan,
+    inputSpans: kept.filter(({ number }) => number === NODE.input),
   };
 }
 
 async function scanAttribute(reader: Reader, attributeSpan: Span, within: Span[]): Promise<Attribute> {
   const nested = new Set(Object.values(ATTRIBUTE));
   const { head, parts } = await split(reader, attributeSpan, (number) => nested.has(number));
-  const attribute: Attribute = { proto: decode(reader.source, AttributeProtoSchema, head), tensors: [], graphs: [] };
+  const attribute: Attribute = { proto: decode(reader.source, AttributeProtoSchema, head), tensors: [], sparse: [], graphs: [] };
   for (const part of parts) {
     if (part.number === ATTRIBUTE.tensor || part.number === ATTRIBUTE.tensors) attribute.tensors.push(await scanTensor(reader, part));
+    if (part.number === ATTRIBUTE.sparseTensor || part.number === ATTRIBUTE.sparseTensors) attribute.sparse.push(await scanSparse(reader, part));
     if (part.number === ATTRIBUTE.graph || part.number === ATTRIBUTE.graphs) {
       attribute.graphs.push(await scanGraph(reader, part, [...within, attributeSpan]));
     }
@@ -156,75 +112,149 @@ async function scanAttribute(reader: Reader, attributeSpan: Span, within: Span[]
 }
 
 async function scanFunction(reader: Reader, functionSpan: Span): Promise<FunctionBody> {
-  const body: FunctionBody = { nodes: [], span: functionSpan };
+  const body: FunctionBody = { name: '', domain: '', inputs: [], outputs: [], opsets: [], nodes: [], span: functionSpan };
   for await (const field of reader.fields(functionSpan.body, functionSpan.end)) {
-    if (field.number === FUNCTION.node && field.wireType === 2) body.nodes.push(await scanNode(reader, span(field), [functionSpan]));
+    if (field.wireType !== 2) continue;
+    switch (field.number) {
+      case FUNCTION.node: body.nodes.push(await scanNode(reader, span(field), [functionSpan])); break;
+      case FUNCTION.name: body.name = utf8(await reader.bytes(field.body, field.end)); break;
+      case FUNCTION.domain: body.domain = defaultDomain(utf8(await reader.bytes(field.body, field.end))); break;
+      case FUNCTION.input: body.inputs.push(utf8(await reader.bytes(field.body, field.end))); break;
+      case FUNCTION.output: body.outputs.push(utf8(await reader.bytes(field.body, field.end))); break;
+      case FUNCTION.opset: body.opsets.push(await scanOpset(reader, span(field))); break;
+    }
   }
   return body;
 }
 
+/** Training refers to initializers by name: in its graphs, and in pairs of what is updated and what by. */
+async function collectTrainingNames(reader: Reader, at: Span, names: Set<string>): Promise<void> {
+  const collect = (graph: Graph) => {
+    for (const { proto } of [...graph.inputs, ...graph.outputs]) names.add(proto.name);
+    for (const node of graph.nodes) {
+      for (const name of node.inputs) names.add(name);
+      for (const attribute of node.attributes) attribute.graphs.forEach(collect);
+    }
+  };
+  for await (const field of reader.fields(at.body, at.end)) {
+    if (field.wireType !== 2) continue;
+    if (field.number === TRAINING.initialization || field.number === TRAINING.algorithm) collect(await scanGraph(reader, span(field), [at]));
+    else if (field.number === TRAINING.initializationBinding || field.number === TRAINING.updateBinding) {
+      const { key, value } = decode(reader.source, StringStringEntryProtoSchema, await reader.bytes(field.body, field.end));
+      names.add(key).add(value);
+    }
+  }
+}
+
 async function scanTensor(reader: Reader, tensorSpan: Span): Promise<Tensor> {
   const payloads = new Set(Object.values(TENSOR));
-  const { head, parts } = await split(reader, tensorSpan, (number) => payloads.has(number));
+  const { head, parts } = await split(reader, tensorSpan, (number) => payloads.has(number), true);
   const proto = decode(reader.source, TensorProtoSchema, head);
-  const dims = proto.dims.map((dim) => {
-    if (dim < 0n || dim > BigInt(Number.MAX_SAFE_INTEGER)) invalid(reader.source, `tensor ${proto.name} has a dimension of ${dim}`);
+  const dims = checkDims(reader.source, proto.name, proto.dims);
+  const count = elementCount(dims);
+  const tensor = { name: proto.name, dims, type: proto.dataType, ints: null, span: tensorSpan };
+  const expected = packedBytes(proto.dataType, count);
+  const describe = () => `tensor ${proto.name} of shape [${dims.join(', ')}] and type ${elementType(proto.dataType).name}`;
+  const lies = (what: string): never => invalid(reader.source, `${describe()} ${what}`);
+
+  if (proto.dataLocation === 1) return { ...tensor, ...externalData(reader.source, proto, expected) };
+
+  const raw = parts.findLast(({ number }) => number === TENSOR.rawData);
+  if (raw) {
+    const length = raw.end - raw.body;
+    if (expected !== null && length !== expected) lies(`needs ${expected} bytes and holds ${length}`);
+    if (elementType(proto.dataType).name === 'string') lies('holds raw data');
+    const data = { kind: 'inline', offset: raw.body, length } as const;
+    return withInts(reader, { ...tensor, bytes: length, data });
+  }
+  const stored = parts.reduce((sum, { body, end }) => sum + end - body, 0);
+  const entries = typedEntries(proto.dataType, count);
+  if (entries !== null) {
+    const wrong = parts.find(({ number }) => number !== entries.field);
+    if (wrong) lies(`keeps its elements in field ${wrong.number}, where that type has none`);
+    // A varint has one to ten bytes; strings may be empty, and there is a field for each.
+    const fits = entries.field === TYPED_FIELD.string ? parts.length === entries.count
+      : entries.width === null ? stored >= entries.count && stored <= entries.count * 10 : stored === entries.count * entries.width;
+    if (!fits) lies(parts.length === 0 ? 'holds no data' : `cannot be the ${stored} bytes it holds`);
+  }
+  const [only] = parts;
+  if (only?.wireType === 2 && parts.length === 1 && holdsElements(only.number, proto.dataType)) {
+    return { ...tensor, bytes: stored, data: { kind: 'inline', offset: only.body, length: stored } };
+  }
+  return withInts(reader, { ...tensor, bytes: stored, data: { kind: 'typed', body: tensorSpan.body, end: tensorSpan.end } });
+}
+
+function checkDims(source: ByteSource, name: string, given: readonly bigint[]): number[] {
+  const dims = given.map((dim) => {
+    if (dim < 0n || dim > BigInt(Number.MAX_SAFE_INTEGER)) invalid(source, `tensor ${name} has a dimension of ${dim}`);
     return Number(dim);
   });
-  const tensor = { name: proto.name, dims, type: proto.dataType, span: tensorSpan };
-  const expected = packedBytes(proto.dataType, elementCount(dims));
+  // Eight bits an element and more must still be a number of bytes.
+  if (!dims.includes(0) && elementCount(dims) > Number.MAX_SAFE_INTEGER / 128) invalid(source, `tensor ${name} of shape [${dims.join(', ')}] has more elements than can be counted`);
+  return dims;
+}
 
-  if (proto.externalData.length > 0 && proto.dataLocation === 1) {
-    const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
-    const length = entries.get('length');
-    return {
-      ...tensor, bytes: expected ?? Number(length ?? 0),
-      data: { kind: 'external', location: entries.get('location') ?? '', offset: Number(entries.get('offset') ?? 0), length: length === undefined ? null : Number(length) },
-    };
+/** Shapes and axes are needed to plan, and are short: their elements are read at once. */
+async function withInts(reader: Reader, tensor: Tensor): Promise<Tensor> {
+  const wanted = tensor.type === INT64 && elementCount(tensor.dims) <= MAX_INTS;
+  return wanted ? { ...tensor, ints: await readInts(reader, tensor) } : tensor;
+}
+
+/** The entries of `external_data` (onnx/docs/ExternalData.md). Locations outside the model's folder are refused. */
+function externalData(source: ByteSource, { name, externalData }: TensorProto, expected: number | null): { data: TensorData; bytes: number } {
+  const entries = new Map(externalData.map(({ key, value }) => [key, value]));
+  const location = entries.get('location') ?? '';
+  const number = (key: string): number | null => {
+    const text = entries.get(key);
+    if (text === undefined) return null;
+    const value = /^\d+$/.test(text) ? Number(text) : NaN;
+    return Number.isSafeInteger(value) ? value : invalid(source, `tensor ${name} has the ${key} "${text}" in another file`);
+  };
+  if (location === '' || /^[/\\]|^[a-z]:|^\*|(^|[/\\])\.\.([/\\]|$)|\0/i.test(location)) {
+    fail('onnx-external-data', `${source.name} keeps the weight ${name} at "${location}", which is not a file beside it.`,
+      'Save the model again with its external data in the same folder.');
   }
-  const unpacked = proto.floatData.length + proto.int32Data.length + proto.int64Data.length + proto.doubleData.length + proto.uint64Data.length;
-  const [only] = parts;
-  if (only && parts.length === 1 && unpacked === 0 && holdsElements(only.number, proto.dataType)) {
-    const length = only.end - only.body;
-    if (expected !== null && length !== expected) {
-      invalid(reader.source, `tensor ${proto.name} of shape [${dims.join(', ')}] and type ${elementType(proto.dataType).name} needs ${expected} bytes and holds ${length}`);
-    }
-    return { ...tensor, bytes: length, data: { kind: 'inline', offset: only.body, length } };
-  }
-  if (!only && unpacked === 0) {
-    if (expected !== null && expected > 0) invalid(reader.source, `tensor ${proto.name} of shape [${dims.join(', ')}] holds no data`);
-    return { ...tensor, bytes: 0, data: { kind: 'typed' } };
-  }
-  return { ...tensor, bytes: expected ?? parts.reduce((sum, part) => sum + part.end - part.body, 0), data: { kind: 'typed' } };
+  const length = number('length');
+  if (expected !== null && length !== null && length !== expected) invalid(source, `tensor ${name} needs ${expected} bytes and says ${length} in another file`);
+  const bytes = expected ?? length ?? 0;
+  return { bytes, data: { kind: 'external', location, offset: number('offset') ?? 0, length: length ?? expected } };
 }
 
 /** Whether a packed payload field holds the element's own little-endian bytes. */
 function holdsElements(field: number, type: number): boolean {
-  return field === TENSOR.rawData
-    || (field === TENSOR.floatData && elementType(type).name === 'float32')
-    || (field === TENSOR.doubleData && elementType(type).name === 'float64');
+  return (field === TENSOR.float && elementType(type).name === 'float32')
+    || (field === TENSOR.double && elementType(type).name === 'float64');
 }
 
-async function scanSparseName(reader: Reader, sparseSpan: Span): Promise<string> {
-  for await (const field of reader.fields(sparseSpan.body, sparseSpan.end)) {
-    if (field.number === SPARSE.values && field.wireType === 2) return (await scanTensor(reader, span(field))).name;
+async function scanSparse(reader: Reader, sparseSpan: Span): Promise<SparseTensor> {
+  const sparse: SparseTensor = { name: '', dims: [], type: 0, bytes: 0, span: sparseSpan };
+  const { head, parts } = await split(reader, sparseSpan, (number) => number === SPARSE.values || number === SPARSE.indices);
+  const proto = decode(reader.source, SparseTensorProtoSchema, head);
+  for (const part of parts) {
+    const tensor = await scanTensor(reader, part);
+    sparse.bytes += tensor.bytes;
+    if (part.number === SPARSE.values) Object.assign(sparse, { name: tensor.name, type: tensor.type });
   }
-  return '';
+  return { ...sparse, dims: checkDims(reader.source, sparse.name, proto.dims) };
 }
 
 async function scanValue(reader: Reader, valueSpan: Span): Promise<ValueInfo> {
   return { proto: decode(reader.source, ValueInfoProtoSchema, await reader.bytes(valueSpan.body, valueSpan.end)), span: valueSpan };
 }
 
-/** A message without its `nested` length-delimited fields, and where those are. */
-async function split(reader: Reader, message: Span, nested: (fieldNumber: number) => boolean): Promise<{ head: Uint8Array; parts: Span[] }> {
-  const parts: Span[] = [];
-  const kept: Uint8Array[] = [];
+/** A message without its `nested` fields, where those are, and where the others are. `every`: nested ones of any wire type. */
+async function split(reader: Reader, message: Span, nested: (fieldNumber: number) => boolean, every = false): Promise<{ head: Uint8Array; parts: (Span & { wireType: number })[]; kept: Span[] }> {
+  const parts: (Span & { wireType: number })[] = [];
+  const kept: Span[] = [];
+  const bytes: Uint8Array[] = [];
   for await (const field of reader.fields(message.body, message.end)) {
-    if (field.wireType === 2 && nested(field.number)) parts.push(span(field));
-    else kept.push(await reader.bytes(field.start, field.end));
+    if ((every || field.wireType === 2) && nested(field.number)) parts.push({ ...span(field), wireType: field.wireType });
+    else {
+      kept.push(span(field));
+      bytes.push(await reader.bytes(field.start, field.end));
+    }
   }
-  return { head: concatBytes(kept), parts };
+  return { head: concatBytes(bytes), parts, kept };
 }
 
 function decode<Desc extends DescMessage>(source: ByteSource, schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
@@ -237,11 +267,6 @@ function decode<Desc extends DescMessage>(source: ByteSource, schema: Desc, byte
 
 function invalid(source: ByteSource, why: string): never {
   fail('onnx-invalid', `${source.name} is not a valid ONNX model: ${why}.`, 'Check that the export finished, or export the model again.');
-}
-
-/** Number of elements of a shape; 1 for a scalar. */
-export function elementCount(dims: readonly number[]): number {
-  return dims.reduce((product, dim) => product * dim, 1);
 }
 
 function span({ start, body, end, number }: Field): Span {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Span } from './scan.ts';
+import type { Span } from './model.ts';
 import { splice, piecesLength, type Edit, type Piece } from './splice.ts';
 import { concatBytes, encodeHeader } from './wire.ts';
 

@@ -3,7 +3,7 @@
  * of the source, and only the lengths of messages around an edit are written anew. So whatever was not edited, fields
  * nobody here has heard of included, comes out byte for byte.
  */
-import type { Span } from './scan.ts';
+import type { Span } from './model.ts';
 import { encodeHeader } from './wire.ts';
 
 /** A part of the output. `made` parts are computed while writing; their length is known before. */

@@ -11,7 +11,7 @@ import { fail } from '../errors.ts';
 import { blobSource, type ByteSource } from '../source.ts';
 import { FLOAT16, FLOAT32 } from './element-types.ts';
 import { fromFloat16Array } from './float16.ts';
-import type { Span } from './scan.ts';
+import type { Span } from './model.ts';
 import { splice, type Edit, type Piece } from './splice.ts';
 import { createReader, encodeHeader, encodeVarint, type Field, type Reader } from './wire.ts';
 import { blobSink, writePieces } from './write.ts';

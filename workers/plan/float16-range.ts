@@ -1,6 +1,6 @@
 /** Which float32 weights fp16 cannot hold: rounding would turn them into infinity. */
 import { asFloat32 } from '../bytes.ts';
-import type { Tensor } from '../onnx/scan.ts';
+import type { Tensor } from '../onnx/model.ts';
 import type { ByteSource } from '../source.ts';
 
 /** The smallest float32 that rounds to infinity in fp16: halfway between 65,504 and 65,536. */

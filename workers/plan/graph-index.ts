@@ -1,5 +1,5 @@
 /** Who makes and who uses each value of a graph, so that a weight can be followed to its uses. */
-import type { Graph, Node, Tensor } from '../onnx/scan.ts';
+import type { Graph, Node, Tensor } from '../onnx/model.ts';
 
 export interface Use { node: Node; /** Position among the node's inputs. */ input: number }
 

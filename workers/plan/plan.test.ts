@@ -119,15 +119,15 @@ describe('what is not quantized has a reason', () => {
     expect(Object.fromEntries(plan.ledger.map(({ tensor: name, reason }) => [name, reason]))).toEqual({
       w: '4 bits in blocks of 32, symmetric',
       bias: 'a vector or a number: small, and kept exact',
-      g: 'used by Gemm, which int4 does not cover here',
+      g: '4 bits in blocks of 32, symmetric',
       positions: 'table looked up by something else than tokens, such as positions: kept exact',
       table: 'embedding table; the embedding setting quantizes it',
       shape: 'int64: shapes, indices and flags stay exact',
     });
     const { plan: withTable } = await quantize(original, 'int4:embedding=tokens');
-    expect(withTable.ledger.filter(({ to }) => to === 'int4').map(({ tensor: name }) => name)).toEqual(['w', 'table']);
+    expect(withTable.ledger.filter(({ to }) => to === 'int4').map(({ tensor: name }) => name)).toEqual(['w', 'g', 'table']);
     const { plan: withAll } = await quantize(original, 'int4:embedding');
-    expect(withAll.ledger.filter(({ to }) => to === 'int4').map(({ tensor: name }) => name)).toEqual(['w', 'positions', 'table']);
+    expect(withAll.ledger.filter(({ to }) => to === 'int4').map(({ tensor: name }) => name)).toEqual(['w', 'g', 'positions', 'table']);
   });
 
   test.each<[string, Uint8Array, string]>([

@@ -1,17 +1,28 @@
-/** What has to be computed while a file is written. Plain values: a plan holds no weights. */
-import type { BlockScheme } from '../kernels/kernel.ts';
-import { FLOAT16, packedBytes } from '../onnx/element-types.ts';
-import { elementCount, type Tensor } from '../onnx/scan.ts';
+/** What has to be computed while a file is written. Plain values: a plan holds no weights, and a recipe may cross to a worker. */
+import type { BlockScheme, LinearScheme } from '../kernels/kernel.ts';
+import { elementCount, FLOAT16, packedBytes } from '../onnx/element-types.ts';
+import type { Tensor } from '../onnx/model.ts';
+import type { View } from './view.ts';
+
+interface Weight {
+  tensor: Tensor;
+  /** How its elements are taken; absent means as they are stored. */
+  view?: View;
+  /** Element type of the arithmetic; what is stored is converted to it. */
+  type: number;
+  /** Round the weights to fp16 first, as the baseline has them. */
+  rounded: boolean;
+}
 
 export type Recipe =
-  /** Parts `codes`, `rows` (codes without the padding of a ragged last block), `scales`, `zeroPoints`. */
-  | {
-    kind: 'quantize'; tensor: Tensor; layout: 'kn' | 'nk'; k: number; n: number; scheme: BlockScheme;
-    /** Element type of the arithmetic, and so of the scales; a float16 tensor may be widened to it. */
-    type: number;
-    /** Round the weights to fp16 first, as the baseline has them. */
-    rounded: boolean;
-  }
+  /**
+   * Blocks along K. Parts `codes`, `rows` (codes without the padding of a ragged last block), `scales`, `zeroPoints`.
+   * With `nibbles`, of 4-bit weights, also `nibbles`, `nibbleScales`, `nibbleZeroPoints` as ONNX's own 4-bit types have
+   * them: int4 when symmetric, uint4 when not, laid out [N, K] (`rows`) or [K, N] (`columns`).
+   */
+  | Weight & { kind: 'quantize'; layout: 'kn' | 'nk'; k: number; n: number; scheme: BlockScheme; nibbles?: 'rows' | 'columns' }
+  /** One scale a channel. Parts `codes`, `scales` (float32), `zeroPoints`. */
+  | Weight & { kind: 'linear'; outer: number; channels: number; inner: number; scheme: LinearScheme }
   /** Part `values`. */
   | { kind: 'to-float16'; tensor: Tensor };
 

@@ -1,13 +1,22 @@
-/** int8, weights only: MatMulNBits with 8 bits, block 32, symmetric; activations stay floating point. */
-import { settingsSuffix, tablesOf, type Scheme } from './scheme.ts';
+/**
+ * int8. By default weights only, MatMulNBits with 8 bits, block 32, symmetric; `mode=dequantize` stores one scale a
+ * channel and puts a DequantizeLinear in front; `mode=dynamic` also quantizes activations while running. Convolutions
+ * and recurrent layers have one scale a channel in all three.
+ */
+import { commonSettings, settingsSuffix, type Scheme } from './scheme.ts';
+
+const PER_CHANNEL = { type: 'int8', symmetric: true, perChannel: true } as const;
+/** transformers.js takes `_quantized` for what onnxruntime's quantize_dynamic makes. */
+const SUFFIX = { blocks: '_int8', dequantize: '_int8_dequantize', dynamic: '_quantized' };
 
 export const int8: Scheme = {
   id: 'int8',
   element: 'int8',
-  keys: ['head', 'embedding', 'source'],
+  keys: ['mode', 'head', 'embedding', 'source', 'exclude'],
+  modes: ['dequantize', 'dynamic'],
   resolve: (settings) => ({
-    id: 'int8', baseline: false, weights: { bits: 8, block: 32, symmetric: true },
-    head: settings.head !== 'keep', tables: tablesOf(settings), source: settings.source ?? 'baseline',
+    id: 'int8', form: settings.mode ?? 'blocks', weights: settings.mode ? null : { bits: 8, block: 32, symmetric: true }, linear: PER_CHANNEL,
+    ...commonSettings(settings),
   }),
-  suffix: (settings) => `_int8${settingsSuffix(settings, 32)}`,
+  suffix: (settings) => `${SUFFIX[settings.mode ?? 'blocks']}${settingsSuffix(settings, 32)}`,
 };

@@ -1,4 +1,4 @@
-/** Levels as text: `id[:key[=value],…]`, e.g. `int4:block=128,asymmetric,embedding`. */
+/** Levels as text: `id[:key[=value],…]`, e.g. `int4:block=128,asymmetric,exclude=lm_head*|model.layers.0.*`. */
 import { z } from 'zod';
 import { engineError } from '../errors.ts';
 import type { EngineError, LevelId, LevelSettings, Result } from '../protocol.ts';
@@ -12,6 +12,8 @@ const settingsSchema = z.strictObject({
   head: z.literal('keep').optional(),
   embedding: z.union([z.boolean(), z.literal('tokens')]).optional(),
   source: z.literal('original').optional(),
+  mode: z.union([z.literal('dequantize'), z.literal('dynamic')]).optional(),
+  exclude: z.array(z.string().min(1)).optional(),
 });
 
 export interface Level { id: LevelId; settings: LevelSettings }
@@ -26,7 +28,8 @@ export function parseLevel(text: string): Result<Level> {
   for (const part of rest === undefined ? [] : rest.split(',')) {
     const [key, value] = split(part.trim(), '=');
     if (given.has(key)) return invalid(text, id, `"${key}" is given twice`);
-    given.set(key, value === undefined || value === 'true' ? true : value === 'false' ? false : /^\d+$/.test(value) ? Number(value) : value);
+    if (key === 'exclude' && value !== undefined) given.set(key, value.split('|'));
+    else given.set(key, value === undefined || value === 'true' ? true : value === 'false' ? false : /^\d+$/.test(value) ? Number(value) : value);
   }
   return checkSettings(id, Object.fromEntries(given), text);
 }
@@ -41,7 +44,8 @@ export function checkSettings(id: LevelId, settings: Record<string, unknown>, te
     const [issue] = parsed.error.issues;
     return invalid(text, id, `"${String(issue?.path[0] ?? '')}" cannot have that value`);
   }
-  const { block, asymmetric, head, embedding, source } = parsed.data;
+  const { block, asymmetric, head, embedding, source, mode, exclude } = parsed.data;
+  if (mode && !SCHEMES[id].modes?.includes(mode)) return invalid(text, id, `"mode" cannot have that value`);
   return {
     ok: true,
     value: {
@@ -49,7 +53,8 @@ export function checkSettings(id: LevelId, settings: Record<string, unknown>, te
       settings: {
         ...(block === undefined ? {} : { block }), ...(asymmetric ? { asymmetric } : {}),
         ...(head === undefined ? {} : { head }), ...(embedding ? { embedding } : {}),
-        ...(source === undefined ? {} : { source }),
+        ...(source === undefined ? {} : { source }), ...(mode === undefined ? {} : { mode }),
+        ...(exclude && exclude.length > 0 ? { exclude } : {}),
       },
     },
   };
@@ -58,11 +63,13 @@ export function checkSettings(id: LevelId, settings: Record<string, unknown>, te
 /** The text a level is written as; defaults are left out, so equal levels have equal text. */
 export function formatLevel({ id, settings }: Level): string {
   const parts = [
+    settings.mode ? `mode=${settings.mode}` : '',
     settings.block !== undefined && settings.block !== 32 ? `block=${settings.block}` : '',
     settings.asymmetric ? 'asymmetric' : '',
     settings.head ? `head=${settings.head}` : '',
     settings.embedding ? (settings.embedding === 'tokens' ? 'embedding=tokens' : 'embedding') : '',
     settings.source ? `source=${settings.source}` : '',
+    settings.exclude && settings.exclude.length > 0 ? `exclude=${settings.exclude.map((pattern) => pattern.replace(/[,|]/g, '?')).join('|')}` : '',
   ].filter((part) => part !== '');
   return parts.length === 0 ? id : `${id}:${parts.join(',')}`;
 }
@@ -77,9 +84,10 @@ function split(text: string, separator: string): [string, string | undefined] {
 }
 
 function invalid(text: string, id: LevelId, why: string): Result<never> {
-  const { keys } = SCHEMES[id];
+  const { keys, modes = [] } = SCHEMES[id];
   const takes: Record<keyof LevelSettings, string> = {
     block: 'block=16|32|64|128|256', asymmetric: 'asymmetric', head: 'head=keep', embedding: 'embedding[=tokens]', source: 'source=original',
+    mode: `mode=${modes.join('|')}`, exclude: 'exclude=NAME|…',
   };
   return error(engineError('level-invalid', `"${text}" is not a level: ${why}.`,
     keys.length === 0 ? `${id} takes no settings.` : `${id} takes ${keys.map((key) => takes[key]).join(', ')}.`));

@@ -8,18 +8,39 @@ export interface BlockedWeights {
   symmetric: boolean;
 }
 
+/** Integer weights with one scale (and zero point) for a whole channel or tensor. */
+export interface LinearWeights {
+  type: 'int8' | 'uint8';
+  symmetric: boolean;
+  /** One scale for each output channel; else one for the tensor. */
+  perChannel: boolean;
+}
+
+/**
+ * How quantized weights are multiplied with:
+ * `blocks` by the contrib operators that take them as they are (MatMulNBits, GatherBlockQuantized); `dequantize` after a
+ * DequantizeLinear; `dynamic` as integers, with activations quantized while running, as onnxruntime's quantize_dynamic
+ * has it.
+ */
+export type Form = 'blocks' | 'dequantize' | 'dynamic';
+
 /** A level's settings in full: what a `LevelSettings` means once defaults are filled in. */
 export interface ResolvedLevel {
   id: LevelId;
   baseline: boolean;
-  /** Null for levels that keep floating-point weights. */
+  form: Form;
+  /** Blocked weights of MatMul, Gemm and tables; null for levels that have none. */
   weights: BlockedWeights | null;
+  /** Weights by channel: of convolutions and recurrent layers, and of MatMul and Gemm where `weights` is null. */
+  linear: LinearWeights | null;
   /** Quantize the output projection. */
   head: boolean;
   /** Which tables that Gather takes rows of are quantized: none, those looked up by token, or positions and rotary ones too. */
   tables: 'none' | 'tokens' | 'all';
   /** Whether levels are made of the fp16 baseline's weights or of the model's own. */
   source: 'baseline' | 'original';
+  /** Weights and nodes that stay as they are: names, with `*` for any characters and `?` for one. */
+  exclude: readonly string[];
 }
 
 export interface Scheme {
@@ -28,13 +49,23 @@ export interface Scheme {
   element: string;
   /** Settings that may be given. */
   keys: readonly (keyof LevelSettings)[];
+  /** Modes that may be given; none when absent. */
+  modes?: readonly NonNullable<LevelSettings['mode']>[];
   resolve(settings: LevelSettings): ResolvedLevel;
   /** End of the file's name, as transformers.js looks for it, with what differs from the default behind it. */
   suffix(settings: LevelSettings): string;
 }
 
-export function tablesOf({ embedding }: LevelSettings): ResolvedLevel['tables'] {
-  return embedding === 'tokens' ? 'tokens' : embedding ? 'all' : 'none';
+/** What all levels but the baseline take from their settings alike. */
+export function commonSettings(settings: LevelSettings): Pick<ResolvedLevel, 'baseline' | 'head' | 'tables' | 'source' | 'exclude'> {
+  const { embedding } = settings;
+  return {
+    baseline: false,
+    head: settings.head !== 'keep',
+    tables: embedding === 'tokens' ? 'tokens' : embedding ? 'all' : 'none',
+    source: settings.source ?? 'baseline',
+    exclude: settings.exclude ?? [],
+  };
 }
 
 /** The parts of a file name that tell settings apart: `_block128_asymmetric`. */
@@ -45,5 +76,13 @@ export function settingsSuffix(settings: LevelSettings, defaultBlock: BlockSize)
     settings.head === 'keep' ? '_head-kept' : '',
     settings.embedding === 'tokens' ? '_embedding-tokens' : settings.embedding ? '_embedding' : '',
     settings.source === 'original' ? '_from-original' : '',
+    settings.exclude && settings.exclude.length > 0 ? `_without-${fingerprint(settings.exclude)}` : '',
   ].join('');
+}
+
+/** A short mark that tells lists of patterns apart (FNV-1a): names may hold what file names may not. */
+function fingerprint(patterns: readonly string[]): string {
+  let hash = 0x811c9dc5;
+  for (const character of patterns.join('|')) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, '0');
 }

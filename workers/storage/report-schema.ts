@@ -69,16 +69,17 @@ const protocol = z.object({
 });
 
 const level = z.object({
-  id: z.enum(['fp16', 'int8', 'int4']), level: z.string(), baseline: z.boolean(),
+  id: z.enum(['fp16', 'int8', 'int4', 'uint8']), level: z.string(), baseline: z.boolean(),
   settings: z.object({
     block: z.union([z.literal(16), z.literal(32), z.literal(64), z.literal(128), z.literal(256)]).exactOptional(),
     asymmetric: z.boolean().exactOptional(), head: z.enum(['quantize', 'keep']).exactOptional(),
     embedding: z.union([z.boolean(), z.literal('tokens')]).exactOptional(), source: z.enum(['baseline', 'original']).exactOptional(),
+    mode: z.enum(['dequantize', 'dynamic']).exactOptional(), exclude: z.array(z.string()).exactOptional(),
   }),
   file: z.string(), bytes: number, weightBytes: number, perplexity: perplexity.nullable(), drift: drift.nullable(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),
   ledger: z.array(z.object({
-    tensor: z.string(), shape: numbers, from: z.string(), to: z.string(), bytesBefore: number, bytesAfter: number, reason: z.string(),
+    tensor: z.string(), where: z.string().exactOptional(), shape: numbers, from: z.string(), to: z.string(), bytesBefore: number, bytesAfter: number, reason: z.string(),
   })),
 });
 

@@ -1,0 +1,192 @@
+/**
+ * The file a plan makes, while it is being thought out: which tensors take the place of which constant, which nodes
+ * that of which node, and in the end what nobody uses any more. Knows scopes and edits, no operators.
+ */
+import { encodeConstant, encodeInitializer, encodeInput, encodeNode, encodeOpset, NODE_FIELD, OPSET_FIELD, type NewNode, type NewTensor } from '../onnx/encode.ts';
+import type { Model, Node, Span } from '../onnx/model.ts';
+import { pieceLength, type Edit, type Piece } from '../onnx/splice.ts';
+import type { Recipe } from './recipe.ts';
+import { definingScope, type Constant, type Scope } from './scopes.ts';
+import type { Via } from './view.ts';
+
+export const CONTRIB = 'com.microsoft';
+
+/** What a constant is stored as in the new file, beside itself or instead. */
+export interface Replacement {
+  tensors: NewTensor<Recipe>[];
+  /** Tensors that are no weights, such as a shape it is seen in. */
+  extras: Extra[];
+  /** Nodes that make a value of them, to stand where the constant is defined. */
+  nodes: NewNode[];
+}
+
+/** A tensor that is no weight, and what it is for. */
+export interface Extra { tensor: NewTensor<Recipe>; why: string }
+
+export interface Draft {
+  /** A name no value of the model has. */
+  unique(wish: string): string;
+  /** New nodes in the place of one that is gone. */
+  replace(scope: Scope, node: Node, nodes: NewNode[]): void;
+  /** Another value for one input of a node. */
+  rename(scope: Scope, node: Node, input: number, name: string): void;
+  /** What stood between a constant and a use that is gone; removed at the end unless others use it. */
+  pass(via: Via): void;
+  replacementOf(constant: Constant): Replacement;
+  isReplaced(constant: Constant): boolean;
+  /** Tensors that belong to no constant, such as shapes. */
+  add(scope: Scope, extra: Extra): void;
+  /** Work to do when all uses are known, before the end. */
+  later(work: () => void): void;
+  /** Whether nothing needs a value any more. */
+  isDead(scope: Scope, name: string): boolean;
+  /** Uses of a value that are still there. */
+  liveUses(scope: Scope, name: string): Node[];
+  finish(): { edits: Edit<Recipe>[]; extras: Extra[] };
+}
+
+export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
+  const unique = uniqueNames(scopes);
+  const uniqueNode = uniqueNodeNames(scopes);
+  const edits: Edit<Recipe>[] = [];
+  const gone = new Set<Node>();
+  const renamed = new Map<Node, Set<number>>();
+  const passed: Via[] = [];
+  const replacements = new Map<Constant, Replacement>();
+  const added: { scope: Scope; extra: Extra }[] = [];
+  const waiting: (() => void)[] = [];
+  const contribIn = new Set<Scope>();
+
+  /** @param free A node name that has just become free. */
+  const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<Recipe>[] => nodes.map((node) => {
+    if (node.domain === CONTRIB) contribIn.add(scope);
+    const name = node.name === free ? free : uniqueNode(node.name);
+    if (name === free) free = '';
+    return { kind: 'bytes', bytes: encodeNode({ ...node, name }, NODE_FIELD[scope.kind]) };
+  });
+  const tensorPieces = (scope: Scope, tensor: NewTensor<Recipe>) => (scope.kind === 'graph' ? encodeInitializer(tensor) : encodeConstant(tensor));
+  const edit = (scope: Scope, at: { start: number; end: number }, pieces: Piece<Recipe>[]) => { edits.push({ start: at.start, end: at.end, within: scope.within, pieces }); };
+  const beginning = (scope: Scope) => {
+    const at = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
+    return { start: at, end: at };
+  };
+
+  const liveUses = (scope: Scope, name: string): Node[] => {
+    const owner = definingScope(scope, name);
+    return (owner?.uses.get(name) ?? []).flatMap(({ node, input }) => (gone.has(node) || renamed.get(node)?.has(input) ? [] : [node]));
+  };
+  const isDead = (scope: Scope, name: string): boolean => {
+    const owner = definingScope(scope, name);
+    return !owner?.outputs.has(name) && liveUses(scope, name).length === 0;
+  };
+  const remove = (scope: Scope, node: Node) => {
+    gone.add(node);
+    edit(scope, node.span, []);
+  };
+
+  return {
+    unique,
+    replace(scope, node, nodes) {
+      gone.add(node);
+      edit(scope, node.span, nodePieces(scope, nodes, node.name));
+    },
+    rename(scope, node, input, name) {
+      const span = node.inputSpans[input];
+      if (!span) throw new RangeError(`${node.name} has no input ${input}`);
+      const inputs = renamed.get(node) ?? new Set();
+      renamed.set(node, inputs.add(input));
+      edits.push({ start: span.start, end: span.end, within: [...scope.within, node.span], pieces: [{ kind: 'bytes', bytes: encodeInput(name) }] });
+    },
+    pass(via) { passed.push(via); },
+    replacementOf(constant) {
+      const known = replacements.get(constant) ?? { tensors: [], extras: [], nodes: [] };
+      replacements.set(constant, known);
+      return known;
+    },
+    isReplaced: (constant) => replacements.has(constant),
+    add(scope, extra) { added.push({ scope, extra }); },
+    later(work) { waiting.push(work); },
+    isDead,
+    liveUses,
+    finish() {
+      for (const work of waiting) work();
+      const dropped = new Map<Scope, Set<string>>();
+      const drop = (scope: Scope, name: string) => { dropped.set(scope, (dropped.get(scope) ?? new Set()).add(name)); };
+      for (const { node, scope } of passed.flat()) {
+        const [output = ''] = node.outputs;
+        if (gone.has(node) || !isDead(scope, output)) continue;
+        remove(scope, node);
+        drop(scope, output);
+      }
+      for (const { scope, extra } of added) edit(scope, beginning(scope), tensorPieces(scope, extra.tensor));
+      for (const [{ scope, name, tensor, node }, { tensors, extras, nodes }] of replacements) {
+        const place = node?.span ?? tensor.span;
+        const stays = !isDead(scope, name);
+        const made = nodePieces(scope, nodes);
+        edit(scope, place, [
+          ...(stays ? [{ kind: 'copy' as const, start: place.start, end: place.end }] : []),
+          ...[...extras.map(({ tensor: extra }) => extra), ...tensors].flatMap((one) => tensorPieces(scope, one)),
+          ...(node ? made : []),
+        ]);
+        if (!node && made.length > 0) edit(scope, beginning(scope), made);
+        if (stays) continue;
+        drop(scope, name);
+        if (node) gone.add(node);
+      }
+      for (const [scope, names] of dropped) {
+        for (const { proto, span } of scope.values) {
+          // Models of IR version 3 list initializers as inputs as well; one that is gone must not stay behind as a required input.
+          if (names.has(proto.name) && !scope.outputs.has(proto.name)) edit(scope, span, []);
+        }
+      }
+      addOpsets();
+      return { edits, extras: [...added.map(({ extra }) => extra), ...[...replacements.values()].flatMap(({ extras }) => extras)] };
+    },
+  };
+
+  function addOpsets(): void {
+    if (contribIn.size === 0) return;
+    const lacks = (opsets: Scope['opsets']) => opsets.every(({ domain }) => domain !== CONTRIB);
+    if (lacks(model.opsets)) {
+      const at = model.graph.span.start;
+      edits.push({ start: at, end: at, within: [], pieces: [{ kind: 'bytes', bytes: encodeOpset(CONTRIB, 1) }] });
+    }
+    const functions = new Set([...contribIn].map((scope) => outermost(scope)).filter((scope) => scope.kind === 'function' && lacks(scope.opsets)));
+    for (const scope of functions) {
+      const at = (scope.within.at(-1) as Span).body;
+      edit(scope, { start: at, end: at }, [{ kind: 'bytes', bytes: encodeOpset(CONTRIB, 1, OPSET_FIELD.function) }]);
+    }
+  }
+}
+
+function outermost(scope: Scope): Scope {
+  return scope.parent ? outermost(scope.parent) : scope;
+}
+
+/** Bytes of the elements of new tensors. */
+export function tensorBytes(tensors: readonly NewTensor<Recipe>[]): number {
+  return tensors.reduce((sum, { data }) => sum + pieceLength(data), 0);
+}
+
+/** Hands out names no value of the model has. */
+export function uniqueNames(scopes: readonly Scope[]): (wish: string) => string {
+  return handOut(new Set(scopes.flatMap((scope) => [
+    ...scope.constants.keys(), ...scope.sparse.map(({ name }) => name), ...scope.producer.keys(), ...scope.inputs, ...scope.outputs,
+    ...scope.nodes.flatMap(({ inputs }) => inputs),
+  ])));
+}
+
+/** Hands out names no node of the model has: onnxruntime takes each only once in a graph. No name stays none. */
+export function uniqueNodeNames(scopes: readonly Scope[]): (wish: string) => string {
+  const unique = handOut(new Set(scopes.flatMap(({ nodes }) => nodes.map(({ name }) => name))));
+  return (wish) => (wish === '' ? '' : unique(wish));
+}
+
+function handOut(taken: Set<string>): (wish: string) => string {
+  return (wish) => {
+    let name = wish;
+    for (let i = 2; taken.has(name); i++) name = `${wish}_${i}`;
+    taken.add(name);
+    return name;
+  };
+}

@@ -1,0 +1,52 @@
+/** MatMul and onnxruntime's FusedMatMul with a constant on either side. */
+import type { Node } from '../../onnx/model.ts';
+import { floatAttribute, intAttribute, statedRank, type Scope } from '../scopes.ts';
+import { seeConstant, type Seen } from '../view.ts';
+import { left, type Candidate, type Family, type Left } from './family.ts';
+import { matrixOf, productCandidate } from './product.ts';
+
+export const matMul: Family = {
+  operators: ['MatMul', 'com.microsoft:FusedMatMul'],
+  find(node, scope) {
+    const [right, leftSide] = [seeConstant(scope, node.inputs[1] ?? ''), seeConstant(scope, node.inputs[0] ?? '')];
+    if (right) return [onTheRight(node, scope, right)];
+    return leftSide ? [onTheLeft(node, scope, leftSide)] : [];
+  },
+};
+
+/** What FusedMatMul does beside multiplying; null when it is a MatMul after all, but for the turning of its second factor. */
+function fused(node: Node): string | null {
+  if (node.domain === '') return null;
+  for (const name of ['transA', 'transBatchA', 'transBatchB']) if (intAttribute(node, name, 0) !== 0) return `FusedMatMul with ${name}, which has no quantized form`;
+  return floatAttribute(node, 'alpha', 1) === 1 ? null : 'FusedMatMul scales its result, which has no quantized form';
+}
+
+function onTheRight(node: Node, scope: Scope, seen: Seen): Candidate | Left {
+  const turned = node.domain !== '' && intAttribute(node, 'transB', 0) === 1;
+  const matrix = matrixOf(seen, turned);
+  if (!matrix) return left(seen.constant, notAMatrix(seen));
+  const [activation = '', , ] = node.inputs;
+  const rank = seen.view.dims.length;
+  const stays = fused(node) ?? (rank === 2 || rankOf(scope, node, activation) >= rank ? null : `MatMul gives its result ${rank} dimensions, and how many the other factor has is not stated`);
+  return productCandidate({ node, scope, seen, input: 1, matrix, turned, activation, before: null, after: null, bias: null, stays });
+}
+
+/** W·x is (xᵀ·Wᵀ)ᵀ, which takes knowing how many dimensions x has. */
+function onTheLeft(node: Node, scope: Scope, seen: Seen): Candidate | Left {
+  const matrix = seen.view.dims.length === 2 ? matrixOf(seen, true) : null;
+  if (!matrix) return left(seen.constant, notAMatrix(seen));
+  const [, activation = ''] = node.inputs;
+  const rank = rankOf(scope, node, activation);
+  const swap = rank >= 2 ? Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis)) : null;
+  const stays = node.domain !== '' ? 'first factor of FusedMatMul, which has no quantized form' : rank === 0 ? 'first factor of MatMul, and how many dimensions the other has is not stated' : null;
+  return productCandidate({ node, scope, seen, input: 0, matrix, turned: true, activation, before: swap, after: swap, bias: null, stays });
+}
+
+/** Rank of the other factor: as stated, or that of the result where that tells; 0 when unknown. */
+function rankOf(scope: Scope, node: Node, activation: string): number {
+  return statedRank(scope, activation) ?? statedRank(scope, node.outputs[0] ?? '') ?? 0;
+}
+
+function notAMatrix({ view }: Seen): string {
+  return view.dims.length < 2 ? 'a vector or a number: small, and kept exact' : `a stack of matrices [${view.dims.join(', ')}], for which there is no quantized product`;
+}

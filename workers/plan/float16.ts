@@ -1,0 +1,76 @@
+/** The fp16 baseline: weights rounded to half precision and widened by a Cast, so that arithmetic stays float32. */
+import { FLOAT16, FLOAT32, elementCount, elementType } from '../onnx/element-types.ts';
+import { encodeConstant, encodeInitializer, encodeNode, NODE_FIELD } from '../onnx/encode.ts';
+import type { Edit, Piece } from '../onnx/splice.ts';
+import { changedLine, count, keptLine, whyNotFloat } from './ledger.ts';
+import { isQuantizedOperator } from './families/registry.ts';
+import { uniqueNames, uniqueNodeNames } from './draft.ts';
+import { float16Bytes, type Recipe } from './recipe.ts';
+import type { Constant, Scope } from './scopes.ts';
+import type { LedgerLine } from '../protocol.ts';
+
+/** Whether the model's own weights are half precision already, so that it is its own fp16 baseline. */
+export function isHalfPrecision(constants: readonly Constant[]): boolean {
+  const bytesOf = (type: number) => constants
+    .filter(({ tensor }) => tensor.type === type && tensor.dims.length > 1)
+    .reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+  return bytesOf(FLOAT16) > bytesOf(FLOAT32);
+}
+
+/** float32 weights the baseline rounds, as far as fp16 can hold them; none when the model is its own baseline. */
+export function roundedConstants(constants: readonly Constant[]): Constant[] {
+  return isHalfPrecision(constants) ? [] : constants.filter((constant) => whyNotRounded(constant) === null);
+}
+
+function whyNotRounded({ name, tensor, scope, readable }: Constant): string | null {
+  const quantized = scope.uses.get(name)?.find(({ node }) => isQuantizedOperator(node))?.node;
+  if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;
+  if (tensor.type !== FLOAT32) return elementType(tensor.type).name === 'float16' ? 'fp16 already' : whyNotFloat(tensor.type);
+  if (tensor.dims.length < 2) return 'a vector or a number: small, and kept exact';
+  if (elementCount(tensor.dims) === 0) return 'it is empty';
+  return readable ? null : 'stored in another file, which is missing';
+}
+
+/** @param beyond Names of tensors that hold values fp16 cannot. */
+export function planFloat16(scopes: readonly Scope[], constants: readonly Constant[], beyond: ReadonlySet<string>): { edits: Edit<Recipe>[]; ledger: LedgerLine[]; summary: string } {
+  if (isHalfPrecision(constants)) {
+    const ledger = constants.map((constant) => keptLine(constant, 'the model is half precision already: it is its own baseline'));
+    return { edits: [], ledger, summary: 'The model as it is: its weights are fp16 already.' };
+  }
+  const unique = uniqueNames(scopes);
+  const uniqueNode = uniqueNodeNames(scopes);
+  const rounded = new Set(roundedConstants(constants).filter(({ name }) => !beyond.has(name)));
+  const edits: Edit<Recipe>[] = [];
+  const casts = new Map<Scope, Piece<Recipe>[]>();
+  const ledger = constants.map((constant): LedgerLine => {
+    const { name, tensor, scope, node } = constant;
+    if (!rounded.has(constant)) return keptLine(constant, beyond.has(name) ? 'holds values beyond 65,504, the largest fp16 number' : whyNotRounded(constant) ?? '');
+    const half = unique(`${name}_fp16`);
+    const length = float16Bytes(tensor);
+    const stored = { name: half, type: FLOAT16, dims: tensor.dims, data: { kind: 'made', recipe: { kind: 'to-float16', tensor }, part: 'values', length } } as const;
+    const pieces = scope.kind === 'graph' ? encodeInitializer<Recipe>(stored) : encodeConstant<Recipe>(stored);
+    const cast: Piece<Recipe> = {
+      kind: 'bytes',
+      bytes: encodeNode({ type: 'Cast', domain: '', name: uniqueNode(`${name}_widen`), inputs: [half], outputs: [name], attributes: { to: FLOAT32 } }, NODE_FIELD[scope.kind]),
+    };
+    const place = node?.span ?? tensor.span;
+    edits.push({ start: place.start, end: place.end, within: scope.within, pieces: node ? [...pieces, cast] : pieces });
+    if (!node) casts.set(scope, [...casts.get(scope) ?? [], cast]);
+    return changedLine(constant, 'float16', length, 'weight rounded to fp16, widened by a Cast so that arithmetic stays float32');
+  });
+  for (const scope of scopes) {
+    // Models of IR version 3 list initializers as inputs as well; one that a Cast makes must not stay behind as an input.
+    for (const { proto, span } of scope.inputValues) {
+      const constant = scope.constants.get(proto.name);
+      if (constant && rounded.has(constant)) edits.push({ start: span.start, end: span.end, within: scope.within, pieces: [] });
+    }
+    const pieces = casts.get(scope);
+    if (!pieces) continue;
+    const at = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
+    edits.push({ start: at, end: at, within: scope.within, pieces });
+  }
+  const summary = rounded.size > 0
+    ? `${count(rounded.size, 'weight')} rounded to fp16; arithmetic stays float32.`
+    : 'The model as it is: no float32 weight to round.';
+  return { edits, ledger, summary };
+}

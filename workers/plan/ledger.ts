@@ -1,0 +1,80 @@
+/** The ledger's lines and the words in them. */
+import type { LedgerLine } from '../protocol.ts';
+import { elementType, FLOAT16, FLOAT32 } from '../onnx/element-types.ts';
+import { pieceLength } from '../onnx/splice.ts';
+import type { Extra } from './draft.ts';
+import { isQuantizedOperator } from './families/registry.ts';
+import type { Constant, Scope } from './scopes.ts';
+import { isFloat } from './view.ts';
+
+export function keptLine({ name, tensor, scope }: Constant, reason: string): LedgerLine {
+  const { name: type } = elementType(tensor.type);
+  return { tensor: name, ...where(scope), shape: tensor.dims, from: type, to: type, bytesBefore: tensor.bytes, bytesAfter: tensor.bytes, reason };
+}
+
+/** @param bytes Of what it is stored as now; of itself too where it stays. */
+export function changedLine({ name, tensor, scope }: Constant, to: string, bytes: number, reason: string): LedgerLine {
+  return { tensor: name, ...where(scope), shape: tensor.dims, from: elementType(tensor.type).name, to, bytesBefore: tensor.bytes, bytesAfter: bytes, reason };
+}
+
+/** Of a tensor that was not there before. */
+export function extraLine({ tensor, why }: Extra): LedgerLine {
+  return { tensor: tensor.name, shape: [...tensor.dims], from: '', to: elementType(tensor.type).name, bytesBefore: 0, bytesAfter: pieceLength(tensor.data), reason: why };
+}
+
+/** Sparse tensors are passed on as they are. */
+export function sparseLines(scope: Scope): LedgerLine[] {
+  return scope.sparse.map(({ name, dims, type, bytes }) => {
+    const element = elementType(type).name;
+    return { tensor: name, ...where(scope), shape: dims, from: element, to: element, bytesBefore: bytes, bytesAfter: bytes, reason: 'sparse: only what is not zero is stored, and left as it is' };
+  });
+}
+
+function where({ title }: Scope): { where?: string } {
+  return title === '' ? {} : { where: title };
+}
+
+/** Why a constant no family asked for stays. */
+export function whyNotCovered({ tensor, name, scope }: Constant, element: string): string {
+  const users = scope.uses.get(name) ?? [];
+  const quantized = users.find(({ node }) => isQuantizedOperator(node))?.node;
+  if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;
+  if (tensor.type !== FLOAT32 && tensor.type !== FLOAT16) return whyNotFloat(tensor.type);
+  if (tensor.dims.length < 2) return 'a vector or a number: small, and kept exact';
+  const operators = [...new Set(users.map(({ node }) => node.type))];
+  if (operators.length === 0) return scope.outputs.has(name) ? 'given out by the graph as it is' : 'not used by any operator';
+  return `used by ${operators.join(', ')}, which ${element} does not cover here`;
+}
+
+export function whyNotFloat(type: number): string {
+  const { name } = elementType(type);
+  if (/^(u?int|bool|string)/.test(name)) return `${name}: shapes, indices and flags stay exact`;
+  return isFloat(type) ? `${name} arithmetic, which quantized operators do not do` : `${name} weights are not quantized`;
+}
+
+export function count(n: number, noun: string): string {
+  return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+export function millions(n: number): string {
+  return n >= 1e6 ? `${(n / 1e6).toFixed(n >= 1e8 ? 0 : 1)} M` : n.toLocaleString('en');
+}
+
+/** Bytes for people: 12.3 MB. */
+export function bytesInWords(bytes: number): string {
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} bytes`;
+}
+
+/** Where most of the bytes that stayed are, and why; null when hardly any did. */
+export function whatStayed(ledger: readonly LedgerLine[], total: number): string | null {
+  const byReason = new Map<string, { bytes: number; tensors: number }>();
+  for (const { from, to, bytesAfter, reason } of ledger) {
+    if (from !== to) continue;
+    const entry = byReason.get(reason) ?? { bytes: 0, tensors: 0 };
+    byReason.set(reason, { bytes: entry.bytes + bytesAfter, tensors: entry.tensors + 1 });
+  }
+  const [most] = [...byReason].sort(([, a], [, b]) => b.bytes - a.bytes);
+  if (!most || most[1].bytes * 4 < total) return null;
+  const [reason, { bytes, tensors }] = most;
+  return `${bytesInWords(bytes)} in ${count(tensors, 'tensor')} stayed: ${reason}`;
+}

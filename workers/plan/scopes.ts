@@ -1,0 +1,236 @@
+/**
+ * The graph, the bodies of its control flow and the local functions, each with the names it defines and who uses them,
+ * so that a weight can be followed from where it is used to where it lies, outer scopes included.
+ */
+import { fail } from '../errors.ts';
+import { FLOAT32, INT64 } from '../onnx/element-types.ts';
+import { isReadable } from '../onnx/tensor-data.ts';
+import type { Attribute, Graph, Model, Node, Opset, Span, SparseTensor, Tensor, ValueInfo } from '../onnx/model.ts';
+
+/** An initializer, or what a `Constant` node holds. Its tensor has the name it is used by. */
+export interface Constant {
+  name: string;
+  tensor: Tensor;
+  scope: Scope;
+  /** The `Constant` node; null for an initializer. */
+  node: Node | null;
+  /** Whether its elements can be read: the file they lie in is there. */
+  readable: boolean;
+}
+
+export interface Use { node: Node; /** Position among the node's inputs. */ input: number; scope: Scope }
+
+export interface Scope {
+  kind: 'graph' | 'function';
+  /** Empty for the main graph; else where it is, for people: `then_branch of If_12`. */
+  title: string;
+  /** Where names are looked up that it does not define; functions see nothing outside. */
+  parent: Scope | null;
+  nodes: readonly Node[];
+  /** The messages around its nodes, outermost first. */
+  within: readonly Span[];
+  constants: ReadonlyMap<string, Constant>;
+  /** Initializers whose name a later one has, too, which is the one that counts. */
+  shadowed: readonly Constant[];
+  sparse: readonly SparseTensor[];
+  producer: ReadonlyMap<string, Node>;
+  /** Uses of the names it defines, those from inside bodies included. */
+  uses: ReadonlyMap<string, readonly Use[]>;
+  inputs: ReadonlySet<string>;
+  outputs: ReadonlySet<string>;
+  /** What it says of the type and shape of values: inputs, outputs and others. */
+  values: readonly ValueInfo[];
+  inputValues: readonly ValueInfo[];
+  opsets: readonly Opset[];
+}
+
+interface Draft extends Scope {
+  constants: Map<string, Constant>;
+  shadowed: Constant[];
+  producer: Map<string, Node>;
+  uses: Map<string, Use[]>;
+  outputs: Set<string>;
+}
+
+/**
+ * All scopes, the main graph first.
+ * Errors: `onnx-invalid` for a name that two nodes make and for nodes that need each other's results.
+ */
+export function findScopes(model: Model): Scope[] {
+  const scopes: Draft[] = [];
+  const add = (draft: Draft, graph: Graph | null): Draft => {
+    scopes.push(draft);
+    for (const tensor of graph?.initializers ?? []) {
+      const earlier = draft.constants.get(tensor.name);
+      if (earlier) draft.shadowed.push(earlier);
+      draft.constants.set(tensor.name, { name: tensor.name, tensor, scope: draft, node: null, readable: isReadable(tensor, model.external) });
+    }
+    for (const node of draft.nodes) {
+      for (const output of node.outputs) {
+        if (output === '') continue;
+        if (draft.producer.has(output)) invalid(model, `two nodes make "${output}"`);
+        if (draft.constants.has(output)) invalid(model, `"${output}" is an initializer and made by a node, too`);
+        draft.producer.set(output, node);
+      }
+      const constant = constantOf(node, draft, model);
+      if (constant) draft.constants.set(constant.name, constant);
+      for (const attribute of node.attributes) {
+        attribute.graphs.forEach((body, index) => {
+          const place = `${attribute.proto.name}${attribute.graphs.length > 1 ? ` ${index}` : ''} of ${node.name || node.type}`;
+          add(graphScope(body, draft, draft.title === '' ? place : `${place}, ${draft.title}`, draft.opsets), body);
+        });
+      }
+    }
+    return draft;
+  };
+  add(graphScope(model.graph, null, '', model.opsets), model.graph);
+  for (const body of model.functions) {
+    add({
+      ...emptyScope(), kind: 'function', title: `function ${body.domain === '' ? '' : `${body.domain}.`}${body.name}`, parent: null, nodes: body.nodes,
+      within: [body.span], inputs: new Set(body.inputs), outputs: new Set(body.outputs), opsets: body.opsets,
+    }, null);
+  }
+  for (const scope of scopes) {
+    for (const node of scope.nodes) {
+      node.inputs.forEach((name, input) => {
+        const owner = name === '' ? null : definingScope(scope, name) as Draft | null;
+        if (!owner) return;
+        const known = owner.uses.get(name);
+        if (known) known.push({ node, input, scope });
+        else owner.uses.set(name, [{ node, input, scope }]);
+      });
+    }
+    // A body may give out a value of the graph around it.
+    for (const name of scope.outputs) (definingScope(scope, name) as Draft | null)?.outputs.add(name);
+    if (hasCycle(scope)) invalid(model, `nodes of ${scope.title || 'its graph'} need each other's results`);
+  }
+  for (const name of model.trainingNames) scopes[0]?.outputs.add(name);
+  return scopes;
+}
+
+function emptyScope(): Pick<Draft, 'constants' | 'shadowed' | 'sparse' | 'producer' | 'uses' | 'values' | 'inputValues'> {
+  return { constants: new Map(), shadowed: [], sparse: [], producer: new Map(), uses: new Map(), values: [], inputValues: [] };
+}
+
+function graphScope(graph: Graph, parent: Scope | null, title: string, opsets: readonly Opset[]): Draft {
+  return {
+    ...emptyScope(), kind: 'graph', title, parent, nodes: graph.nodes, within: [...graph.within, graph.span], opsets,
+    sparse: [...graph.sparseInitializers],
+    inputs: new Set(graph.inputs.map(({ proto }) => proto.name)), outputs: new Set(graph.outputs.map(({ proto }) => proto.name)),
+    values: [...graph.inputs, ...graph.outputs, ...graph.values], inputValues: graph.inputs,
+  };
+}
+
+/** The scope that defines a name: the nearest one outwards. The empty name stands for an input that is left out. */
+export function definingScope(scope: Scope, name: string): Scope | null {
+  if (name === '') return null;
+  for (let at: Scope | null = scope; at; at = at.parent) {
+    if (at.constants.has(name) || at.producer.has(name) || at.inputs.has(name) || at.sparse.some((sparse) => sparse.name === name)) return at;
+  }
+  return null;
+}
+
+/** The version of an operator set a scope is written for; 0 where it does not say. */
+export function opsetOf(scope: Scope, domain = ''): number {
+  return scope.opsets.find((opset) => opset.domain === domain)?.version ?? 0;
+}
+
+/** What a `Constant` node holds; sparse tensors and strings given as attributes are not weights. */
+function constantOf(node: Node, scope: Scope, model: Model): Constant | null {
+  const name = node.outputs[0] ?? '';
+  if (node.type !== 'Constant' || node.domain !== '' || name === '') return null;
+  const given = node.attributes.find(({ proto, tensors }) => tensors.length > 0 || (proto.refAttrName === '' && /^value_(float|int)s?$/.test(proto.name)));
+  const tensor = given && (given.tensors[0] ?? numbersOf(given, node.span));
+  return tensor ? { name, tensor: { ...tensor, name }, scope, node, readable: isReadable(tensor, model.external) } : null;
+}
+
+function numbersOf({ proto }: Attribute, span: Span): Tensor {
+  const list = proto.name.endsWith('s');
+  if (proto.name.startsWith('value_float')) {
+    const values = Float32Array.from(list ? proto.floats : [proto.f]);
+    return { name: '', type: FLOAT32, dims: list ? [values.length] : [], data: { kind: 'values', bytes: new Uint8Array(values.buffer) }, bytes: values.byteLength, ints: null, span };
+  }
+  const values = BigInt64Array.from(list ? proto.ints : [proto.i]);
+  const bytes = values.reduce((sum, value) => sum + varintLength(value), 0);
+  return { name: '', type: INT64, dims: list ? [values.length] : [], data: { kind: 'values', bytes: new Uint8Array(values.buffer) }, bytes, ints: Array.from(values, Number), span };
+}
+
+/** Bytes protobuf writes an int64 in. */
+function varintLength(value: bigint): number {
+  return Math.max(1, Math.ceil(BigInt.asUintN(64, value).toString(2).length / 7));
+}
+
+/** Kahn's algorithm over the nodes of one scope; what bodies use counts as used by the node they belong to. */
+function hasCycle(scope: Scope): boolean {
+  const waiting = new Map<Node, number>();
+  const waitedFor = new Map<Node, Node[]>();
+  for (const node of scope.nodes) {
+    const needs = new Set([...namesUsed(node)].flatMap((name) => scope.producer.get(name) ?? []));
+    waiting.set(node, needs.size);
+    for (const needed of needs) {
+      const list = waitedFor.get(needed);
+      if (list) list.push(node);
+      else waitedFor.set(needed, [node]);
+    }
+  }
+  const ready = scope.nodes.filter((node) => waiting.get(node) === 0);
+  let done = 0;
+  for (let node = ready.pop(); node; node = ready.pop()) {
+    done++;
+    for (const next of waitedFor.get(node) ?? []) {
+      const left = (waiting.get(next) ?? 0) - 1;
+      waiting.set(next, left);
+      if (left === 0) ready.push(next);
+    }
+  }
+  return done < scope.nodes.length;
+}
+
+/** Names a node needs from its own scope: its inputs, and what its bodies use without defining it. */
+function namesUsed(node: Node): Set<string> {
+  const names = new Set(node.inputs);
+  const visit = (graph: Graph, defined: ReadonlySet<string>) => {
+    const here = new Set([...defined, ...graph.initializers.map(({ name }) => name), ...graph.inputs.map(({ proto }) => proto.name), ...graph.nodes.flatMap(({ outputs }) => outputs)]);
+    for (const inner of graph.nodes) {
+      for (const name of inner.inputs) if (!here.has(name)) names.add(name);
+      for (const attribute of inner.attributes) for (const body of attribute.graphs) visit(body, here);
+    }
+    for (const { proto } of graph.outputs) if (!here.has(proto.name)) names.add(proto.name);
+  };
+  for (const attribute of node.attributes) for (const body of attribute.graphs) visit(body, new Set());
+  return names;
+}
+
+/** An integer attribute, or `fallback` when the node does not state it. */
+export function intAttribute(node: Node, name: string, fallback: number): number {
+  const found = node.attributes.find(({ proto }) => proto.name === name);
+  return found ? Number(found.proto.i) : fallback;
+}
+
+/** A float attribute, or `fallback` when the node does not state it. */
+export function floatAttribute(node: Node, name: string, fallback: number): number {
+  const found = node.attributes.find(({ proto }) => proto.name === name);
+  return found ? found.proto.f : fallback;
+}
+
+/** A list-of-integers attribute, or null when the node does not state it. */
+export function intsAttribute(node: Node, name: string): number[] | null {
+  const found = node.attributes.find(({ proto }) => proto.name === name);
+  return found ? found.proto.ints.map(Number) : null;
+}
+
+/** Attributes that stand for a parameter of the function around them; what they are is not known here. */
+export function hasReferences(node: Node): boolean {
+  return node.attributes.some(({ proto }) => proto.refAttrName !== '');
+}
+
+/** Rank of a value, as far as the graph states it. */
+export function statedRank(scope: Scope, name: string): number | null {
+  const owner = definingScope(scope, name);
+  const type = owner?.values.find(({ proto }) => proto.name === name)?.proto.type?.value;
+  return type?.case === 'tensorType' && type.value.shape ? type.value.shape.dim.length : null;
+}
+
+function invalid(model: Model, why: string): never {
+  fail('onnx-invalid', `${model.source.name} is not a valid ONNX model: ${why}.`, 'Check that the export finished, or export the model again.');
+}

@@ -1,0 +1,236 @@
+/** The quantized forms constants are stored in: each form of a constant once, however many nodes use it. */
+import { elementCount, elementType, FLOAT16, FLOAT32, INT4, INT8, packedBytes, UINT4, UINT8 } from '../onnx/element-types.ts';
+import type { NewNode, NewTensor } from '../onnx/encode.ts';
+import type { BlockedWeights, LinearWeights } from '../schemes/scheme.ts';
+import { CONTRIB, type Draft } from './draft.ts';
+import { blockedBytes, blockedShape, type Recipe } from './recipe.ts';
+import { opsetOf, type Constant, type Scope } from './scopes.ts';
+import { isContiguous, type Seen, type View } from './view.ts';
+
+/** A constant matrix [K, N] to multiply by. */
+export interface Matrix {
+  /** The constant as [K, N]. */
+  seen: Seen;
+  k: number;
+  n: number;
+  /** How it lies: [K, N], or [N, K] and turned round on the way. */
+  layout: 'kn' | 'nk';
+  /** The order its elements are taken in where they lie in neither layout; then they come as `kn`. */
+  view: View | null;
+}
+
+/** A weight in blocked form and the tensors it is stored as. */
+export interface Blocked {
+  recipe: Recipe & { kind: 'quantize' };
+  codes: string | null;
+  /** Codes without padding, as GatherBlockQuantized takes them; the same tensor as `codes` when nothing is padded. */
+  rows: string | null;
+  scales: string;
+  zeroPoints: string | null;
+  /** Names `rows` is seen by as MatMulNBits' codes, by scope. */
+  reshaped: Map<Scope, string>;
+}
+
+export interface Linear { codes: string; scales: string; zeroPoints: string }
+
+/** What the ledger says of a constant's new form. */
+export interface Told {
+  element: string;
+  reason: string;
+  /** The same without what differs from weight to weight. */
+  form: string;
+}
+
+export interface Store {
+  blocked(matrix: Matrix, weights: BlockedWeights): Blocked;
+  /** Adds the codes of a blocked weight as MatMulNBits (`codes`) or GatherBlockQuantized (`rows`) takes them. */
+  addCodes(made: Blocked, part: 'codes' | 'rows', dims: readonly number[]): string;
+  /** The constant with one scale for each index of `axis`, or for all of it (null). */
+  linear(seen: Seen, axis: number | null, weights: LinearWeights): Linear;
+  /** A value that is the constant quantized and dequantized, of the type it was seen as. */
+  dequantized(seen: Seen, axis: number | null, weights: LinearWeights): string;
+  /** The same of 4-bit blocks along K, as [K, N] (`columns`) or [N, K] (`rows`); only where `whyNotNibbles` has no objection. */
+  dequantizedBlocks(matrix: Matrix, nibbles: 'columns' | 'rows', weights: BlockedWeights): string;
+  told: ReadonlyMap<Constant, Told[]>;
+}
+
+/** @param rounded Names of constants that are rounded to fp16 first, as the baseline has them. */
+export function createStore(draft: Draft, isRounded: (constant: Constant) => boolean): Store {
+  const blockedOf = new Map<Constant, Blocked[]>();
+  const linearOf = new Map<string, Linear>();
+  const dequantizedOf = new Map<string, string>();
+  const told = new Map<Constant, Told[]>();
+  const numbers = new Map<Constant, number>();
+
+  const tell = ({ constant }: Seen, element: string, form: string, reason = form) => {
+    const known = told.get(constant) ?? [];
+    if (!known.some((line) => line.reason === reason)) told.set(constant, [...known, { element, reason, form }]);
+  };
+  const keyOf = ({ constant, view, type }: Seen, ...more: (string | number | null)[]) => {
+    const number = numbers.get(constant) ?? numbers.size;
+    numbers.set(constant, number);
+    return [number, view.dims, view.strides, type, ...more].join(' ');
+  };
+  const add = ({ constant }: Seen, tensor: NewTensor<Recipe>) => {
+    draft.replacementOf(constant).tensors.push(tensor);
+    return tensor.name;
+  };
+  const weightOf = ({ constant, type }: Seen, view: View | null) => ({ tensor: constant.tensor, type, rounded: isRounded(constant), ...(view && { view }) });
+
+  const store: Store = {
+    told,
+    blocked(matrix, weights) {
+      const { seen, layout, k, n } = matrix;
+      const { constant, type } = seen;
+      const known = blockedOf.get(constant) ?? [];
+      const view = neededMatrixView(matrix);
+      const same = known.find(({ recipe }) => recipe.layout === layout && recipe.type === type && JSON.stringify(recipe.view ?? null) === JSON.stringify(view));
+      if (same) return same;
+      const recipe: Blocked['recipe'] = {
+        kind: 'quantize', ...weightOf(seen, view), layout, k, n, scheme: weights,
+      };
+      const bytes = blockedBytes(k, n, weights, type);
+      const shape = blockedShape(k, n, weights);
+      const scales = add(seen, { name: draft.unique(`${constant.name}_scales`), type, dims: shape.scales, data: { kind: 'made', recipe, part: 'scales', length: bytes.scales } });
+      const zeroPoints = weights.symmetric ? null
+        : add(seen, { name: draft.unique(`${constant.name}_zero_points`), type: UINT8, dims: shape.zeroPoints, data: { kind: 'made', recipe, part: 'zeroPoints', length: bytes.zeroPoints } });
+      const made: Blocked = { recipe, codes: null, rows: null, scales, zeroPoints, reshaped: new Map() };
+      blockedOf.set(constant, [...known, made]);
+      tell(seen, `int${weights.bits}`, describeBlocks(weights));
+      return made;
+    },
+    addCodes(made, part, dims) {
+      const { tensor, scheme } = made.recipe;
+      const name = draft.unique(`${tensor.name}_Q${scheme.bits}`);
+      const constant = [...blockedOf].find(([, forms]) => forms.includes(made))?.[0];
+      if (!constant) throw new Error(`${tensor.name} is not in the store`);
+      draft.replacementOf(constant).tensors.push({ name, type: UINT8, dims, data: { kind: 'made', recipe: made.recipe, part, length: elementCount(dims) } });
+      made[part] = name;
+      return name;
+    },
+    linear(seen, axis, weights) {
+      const key = keyOf(seen, axis, weights.type);
+      const known = linearOf.get(key);
+      if (known) return known;
+      const { dims } = seen.view;
+      const channels = axis === null ? 1 : dims[axis] ?? 1;
+      const inner = elementCount(axis === null ? dims : dims.slice(axis + 1));
+      const recipe: Recipe = { kind: 'linear', ...weightOf(seen, neededView(seen)), outer: axis === null ? 1 : elementCount(dims.slice(0, axis)), channels, inner, scheme: { type: weights.type, symmetric: weights.symmetric } };
+      const made = (part: string, length: number) => ({ kind: 'made' as const, recipe, part, length });
+      const type = weights.type === 'int8' ? INT8 : UINT8;
+      const { name } = seen.constant;
+      const each = axis === null ? [] : [channels];
+      const linear: Linear = {
+        scales: add(seen, { name: draft.unique(`${name}_scale`), type: FLOAT32, dims: each, data: made('scales', channels * 4) }),
+        zeroPoints: add(seen, { name: draft.unique(`${name}_zero_point`), type, dims: each, data: made('zeroPoints', channels) }),
+        codes: add(seen, { name: draft.unique(`${name}_quantized`), type, dims, data: made('codes', elementCount(dims)) }),
+      };
+      linearOf.set(key, linear);
+      tell(seen, weights.type, describeLinear(weights, axis === null ? 'one scale' : 'a scale for each channel'), describeLinear(weights, axis === null ? 'one scale' : `a scale for each of ${channels} channels`));
+      return linear;
+    },
+    dequantized(seen, axis, weights) {
+      const key = keyOf(seen, axis, weights.type);
+      const known = dequantizedOf.get(key);
+      if (known !== undefined) return known;
+      const { codes, scales, zeroPoints } = store.linear(seen, axis, weights);
+      const name = draft.unique(`${seen.constant.name}_dequantized`);
+      const { scope } = seen.constant;
+      draft.replacementOf(seen.constant).nodes.push(...dequantizeNodes(draft, scope, { codes, scales, zeroPoints, axis, type: seen.type, output: name }));
+      dequantizedOf.set(key, name);
+      return name;
+    },
+    dequantizedBlocks(matrix, nibbles, weights) {
+      const { seen, layout, k, n } = matrix;
+      const key = keyOf(seen, nibbles, 'blocks');
+      const known = dequantizedOf.get(key);
+      if (known !== undefined) return known;
+      const view = neededMatrixView(matrix);
+      const recipe: Recipe = {
+        kind: 'quantize', ...weightOf(seen, view), layout, k, n, scheme: weights, nibbles,
+      };
+      const blocks = k / weights.block;
+      const oriented = (count: number) => (nibbles === 'rows' ? [n, count] : [count, n]);
+      const made = (part: string, type: number, dims: number[]) => ({ dims, type, data: { kind: 'made' as const, recipe, part, length: packedBytes(type, elementCount(dims)) ?? 0 } });
+      const type = weights.symmetric ? INT4 : UINT4;
+      const { name } = seen.constant;
+      const output = draft.unique(`${name}_dequantized`);
+      const scales = add(seen, { name: draft.unique(`${name}_scales`), ...made('nibbleScales', seen.type, oriented(blocks)) });
+      const zeroPoints = weights.symmetric ? [] : [add(seen, { name: draft.unique(`${name}_zero_points`), ...made('nibbleZeroPoints', type, oriented(blocks)) })];
+      const codes = add(seen, { name: draft.unique(`${name}_Q4`), ...made('nibbles', type, oriented(k)) });
+      draft.replacementOf(seen.constant).nodes.push({
+        type: 'DequantizeLinear', domain: '', name: output, inputs: [codes, scales, ...zeroPoints], outputs: [output],
+        attributes: { axis: nibbles === 'rows' ? 1 : 0, block_size: weights.block },
+      });
+      dequantizedOf.set(key, output);
+      tell(seen, 'int4', `${describeBlocks(weights)}, behind a DequantizeLinear`);
+      return output;
+    },
+  };
+  return store;
+}
+
+/** The view a recipe needs; null where it takes the elements as they are stored. */
+function neededView({ view }: Seen): View | null {
+  return isContiguous(view) && view.casts.length < 2 ? null : view;
+}
+
+/** A matrix in either layout needs no other order, but more than one Cast has to be told. */
+function neededMatrixView({ view, seen }: Matrix): View | null {
+  const { dims } = seen.constant.tensor;
+  return view ?? (seen.view.casts.length < 2 ? null : { dims, strides: dims.map((_, axis) => elementCount(dims.slice(axis + 1))), casts: seen.view.casts });
+}
+
+/**
+ * DequantizeLinear of 8-bit codes. Its scales are float32 whatever the arithmetic, so that fp16 loses nothing in them;
+ * one scale a channel came with operator set 13, onnxruntime's own operator has it in every one.
+ */
+export function dequantizeNodes(draft: Draft, scope: Scope, { codes, scales, zeroPoints, axis, type, output }: Linear & { axis: number | null; type: number; output: string }): NewNode[] {
+  const version = opsetOf(scope);
+  const domain = version >= 13 || (version >= 10 && axis === null) ? '' : CONTRIB;
+  const wide = type === FLOAT32 ? output : draft.unique(`${output}_float32`);
+  return [
+    { type: 'DequantizeLinear', domain, name: wide, inputs: [codes, scales, zeroPoints], outputs: [wide], attributes: axis === null ? {} : { axis } },
+    ...(type === FLOAT32 ? [] : [{ type: 'Cast', domain: '', name: output, inputs: [wide], outputs: [output], attributes: { to: type } }]),
+  ];
+}
+
+/** Bytes a node and the headers around tensors take, about. */
+const NODE_BYTES = 200;
+
+/** Why storing a constant with scales for channels would gain nothing, or null. */
+export function whyNotLinear({ constant, view, type }: Seen, axis: number | null): string | null {
+  const reason = whyNotQuantizable(constant, type);
+  if (reason !== null) return reason;
+  const count = elementCount(view.dims);
+  const channels = axis === null ? 1 : view.dims[axis] ?? 1;
+  return count + channels * 5 + NODE_BYTES < constant.tensor.bytes ? null : 'would not get smaller: scales and a node take what the weights save';
+}
+
+/** Why storing a matrix in blocks would gain nothing or cannot be done, or null. */
+export function whyNotBlocked({ seen: { constant, type }, k, n }: Matrix, weights: BlockedWeights): string | null {
+  const reason = whyNotQuantizable(constant, type);
+  if (reason !== null) return reason;
+  const { codes, scales, zeroPoints } = blockedBytes(k, n, weights, type);
+  return codes + scales + zeroPoints < constant.tensor.bytes ? null : `would not get smaller: ${k} inputs fill too little of a block of ${weights.block}`;
+}
+
+/** Why a matrix cannot be stored as ONNX's own 4-bit type, or null. */
+export function whyNotNibbles({ k }: Matrix, scope: Scope, { block }: BlockedWeights): string | null {
+  if (opsetOf(scope) < 21) return `4-bit DequantizeLinear came with operator set 21, the model is written for ${opsetOf(scope)}`;
+  return k % block === 0 ? null : `${k} inputs are no multiple of the block of ${block}, which DequantizeLinear needs`;
+}
+
+function whyNotQuantizable({ tensor, readable }: Constant, type: number): string | null {
+  if (!readable) return 'stored in another file, which is missing';
+  if (type !== FLOAT32 && type !== FLOAT16) return `computes in ${elementType(type).name}, which quantized operators do not`;
+  return elementCount(tensor.dims) === 0 ? 'it is empty' : null;
+}
+
+function describeBlocks({ bits, block, symmetric }: BlockedWeights): string {
+  return `${bits} bits in blocks of ${block}, ${symmetric ? 'symmetric' : 'asymmetric'}`;
+}
+
+function describeLinear({ symmetric }: LinearWeights, scales: string): string {
+  return `8 bits, ${scales}, ${symmetric ? 'symmetric' : 'asymmetric'}`;
+}
