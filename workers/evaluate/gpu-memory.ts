@@ -15,7 +15,8 @@ let watched: GpuMemory | undefined;
 /**
  * Watches every device of this thread; to be called before onnxruntime-web makes its own. A buffer counts until it is
  * destroyed or collected as garbage, or its device is lost, as a destroyed one is. Without WebGPU there are no bytes.
- * onnxruntime keeps buffers of released sessions for later ones, so what one model takes shows in a worker of its own.
+ * onnxruntime lets go of a released session's buffers without destroying them, or keeps them for later ones: what a model
+ * takes shows when it is the first in its worker.
  */
 export function watchGpuMemory(): GpuMemory {
   watched ??= watch();
