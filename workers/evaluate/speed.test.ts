@@ -95,6 +95,22 @@ describe('speed of a language model', () => {
     expect(await measureSpeed(slow, tinyModel({ vocabulary: 20, sequence: 24 }), null, instruments)).toMatchObject({ problem: null, prefill: { tokens: 24 } });
   });
 
+  it.each([[0, 3], [1 << 30, 1]])('with %d bytes left on the GPU by a released session, it is loaded at least or just %d times', async (left, times) => {
+    const { slow, instruments } = paced({ open: 0.3, token: 0.0001 });
+    let live = 0;
+    const gpu = { live: () => live, peak: () => live, resetPeak: () => undefined };
+    const leaking: GraphRuntime = {
+      ...slow,
+      async open(model, options) {
+        const session = await slow.open(model, options);
+        if (session.ok && session.value.inputs.length > 1) live += left;
+        return session;
+      },
+    };
+    const { load } = await measureSpeed(leaking, tinyDecoder({ vocabulary: 20, positions: 600 }), null, { ...instruments, gpu });
+    expect(load!.runs).toBe(times);
+  });
+
   it('is that of the real clock, too', async () => {
     const { decode, prefill } = await measureSpeed(runtime, tinyDecoder({ vocabulary: 20, positions: 600 }), null, { now: () => performance.now() / 1000, heap: null, gpu: null });
     expect(decode!.tokensPerSecond.low).toBeGreaterThan(0);
