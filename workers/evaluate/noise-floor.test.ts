@@ -26,9 +26,13 @@ describe('the noise floor', { timeout: 60_000 }, () => {
   it('is the drift of the fp16 model as a level of the float32 one', async () => {
     const { noiseFloor, notes } = await measured({ reference: { kind: 'original', model: fp32 } });
     const { levels: [, level] } = await measured({ baseline: { key: 'fp32', model: fp32 }, levels: [{ key: 'fp16', model: fp16 }] });
+    const drift = level?.drift;
+    // Levels may be scored by another implementation, whose sums round differently.
+    const about = (value: number | undefined): number => expect.closeTo(value ?? NaN, 12);
     expect(noiseFloor).toEqual({
-      reference: 'original', tokens: 4 * 255,
-      kld: { value: level?.drift?.kld.mean, error: level?.drift?.kld.error, max: level?.drift?.kld.max }, sameTop: level?.drift?.sameTop, lnRatio: level?.drift?.lnRatio,
+      reference: 'original', tokens: 4 * 255, sameTop: drift?.sameTop,
+      kld: { value: about(drift?.kld.mean), error: about(drift?.kld.error), max: about(drift?.kld.max) },
+      lnRatio: { value: about(drift?.lnRatio.value), error: about(drift?.lnRatio.error) },
     });
     expect(noiseFloor?.kld.value).toBeGreaterThan(0);
     expect(notes).toEqual([]);
