@@ -8,7 +8,7 @@ import type { Provenance } from '../protocols/protocols.ts';
 import { NONE } from '../report/none.tsx';
 import type { Figure } from '../store/run.ts';
 import { Hint, Term } from '../terms/term.tsx';
-import { driftRows, logAxisOf, outputDriftRows, placeOn, PROVIDERS, type DriftRow, type LogAxis } from './drifts.ts';
+import { driftRows, listed, logAxisOf, outputDriftRows, placeOn, PROVIDERS, type DriftRow, type LogAxis } from './drifts.ts';
 import classes from './drifts.module.css';
 
 interface Props { figures: Figure[]; report: Report; provenance: Provenance | null }
@@ -181,10 +181,11 @@ function Outputs({ figures, pair, provenance }: { figures: Figure[]; pair: strin
 
 /** What stands in the way of a figure, or beside it. */
 function Remarks({ figures }: { figures: Figure[] }) {
-  const remarks = figures.flatMap(({ name, runtimeDrift }) => [
-    ...(runtimeDrift?.problem ? [`${name}: ${runtimeDrift.problem.message} ${runtimeDrift.problem.action}`] : []),
-    ...(runtimeDrift?.widened ? [`${name} was run in float32 on ${PROVIDERS[runtimeDrift.provider]}, since the adapter has no 16-bit arithmetic.`] : []),
-  ]);
+  const widened = figures.filter(({ runtimeDrift }) => runtimeDrift?.widened && !runtimeDrift.problem);
+  const remarks = [
+    ...figures.flatMap(({ name, runtimeDrift }) => runtimeDrift?.problem ? [`${name}: ${runtimeDrift.problem.message} ${runtimeDrift.problem.action}`] : []),
+    ...(widened.length > 0 ? [`Run in float32 on WebGPU, since the adapter has no 16-bit arithmetic: ${listed(widened.map(({ name }) => name))}.`] : []),
+  ];
   return remarks.length === 0 ? null : <ul className={classes.remarks}>{remarks.map((remark) => <li key={remark}>{remark}</li>)}</ul>;
 }
 

@@ -69,6 +69,7 @@ function Amount({ disabled }: { disabled: boolean }) {
   const threads = useWorkbench((state) => state.capabilities?.threads ?? 1);
   const measurement = useWorkbench((state) => state.measurement);
   const protocol = useWorkbench((state) => state.protocol);
+  const checks = useWorkbench(({ extras }) => extras.noiseFloor || extras.runtimeDrift || extras.speed);
   const text = tokensInText(opened);
   if (!opened?.model || !text) return null;
 
@@ -96,7 +97,7 @@ function Amount({ disabled }: { disabled: boolean }) {
       />
       {short && <p className={classes.short}>{short}</p>}
       <p className={classes.amountFoot}>
-        <Hint text={`${basis} ${levels} levels, fp16 included, run over the same tokens.`}>{cost.seconds < 1 ? '' : 'about '}{formatDuration(cost.seconds)}</Hint>
+        <Hint text={`${basis} ${levels} levels, fp16 included, run over the same tokens.${cost.basis === 'assumed' && checks ? ' What is measured besides comes on top.' : ''}`}>{cost.seconds < 1 ? '' : 'about '}{formatDuration(cost.seconds)}</Hint>
         <span>
           {PROTOCOLS[protocol.name].unit === 'word' ? 'word perplexity' : 'perplexity'} to <Hint text={`One standard error, from ${formatCount(cost.scored)} scored tokens. ${basis} The difference between two levels is known far better, since both see the same tokens.`}>
             ± {(cost.relativeError * 100).toFixed(1)}&nbsp;%
@@ -110,6 +111,8 @@ function Amount({ disabled }: { disabled: boolean }) {
 
 function ProtocolChoice({ disabled }: { disabled: boolean }) {
   const protocol = useWorkbench((state) => state.protocol);
+  const provider = useWorkbench((state) => state.provider);
+  const gpu = useWorkbench((state) => state.capabilities?.webgpu.available === true);
   const run = useWorkbench((state) => state.run);
   const shown = isActive(run) ? null : measuredBy(run);
   const lengths = lengthsOf(protocol);
@@ -138,6 +141,16 @@ function ProtocolChoice({ disabled }: { disabled: boolean }) {
             <NativeSelect
               size="xs" aria-labelledby="stride-label" value={String(lengths.step)} disabled={disabled} data={stridesFor(lengths.window).map(tokens)}
               onChange={(event) => { actions.setProtocol({ ...withWindow(protocol.name, lengths.window), stride: Number(event.currentTarget.value) }); }}
+            />
+          </div>
+        )}
+        {gpu && (
+          <div>
+            <span id="provider-label"><Term id="provider">Run on</Term></span>
+            <NativeSelect
+              size="xs" aria-labelledby="provider-label" value={provider} disabled={disabled}
+              data={[{ value: 'wasm', label: 'WASM' }, { value: 'webgpu', label: 'WebGPU' }, { value: 'faster', label: 'the faster of both' }]}
+              onChange={(event) => { const { value } = event.currentTarget; actions.setProvider(value === 'webgpu' || value === 'faster' ? value : 'wasm'); }}
             />
           </div>
         )}

@@ -298,13 +298,14 @@ describe('a comparison', () => {
     expect(store.getState().run?.extras).toEqual({ noiseFloor: true, runtimeDrift: true, words: true, speed: false });
   });
 
-  it('asks for the window and stride set', async () => {
+  it('asks for the window, stride and provider set', async () => {
     const { store, last } = setUp();
     await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
     store.getState().setProtocol({ name: 'huggingface', context: 256, stride: 64 });
     store.getState().setMaxTokens(1000);
+    store.getState().setProvider('faster');
     void store.getState().compare();
-    expect(last().job).toMatchObject({ protocol: { name: 'huggingface', context: 256, stride: 64 }, maxTokens: 960 });
+    expect(last().job).toMatchObject({ protocol: { name: 'huggingface', context: 256, stride: 64 }, maxTokens: 960, provider: 'faster' });
   });
 
   it('cancelled before anything was found leaves the page as it was', async () => {

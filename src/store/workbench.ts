@@ -3,7 +3,7 @@
  * client and holds handles and numbers, never weights.
  */
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import type { Capabilities, EngineError, EngineEvent, Extras, LevelId, LevelPlan, LevelSettings, Opened, ProtocolRequest, Result } from '../../workers/protocol.ts';
+import type { Capabilities, EngineError, EngineEvent, Extras, LevelId, LevelPlan, LevelSettings, Opened, ProtocolRequest, Provider, Result } from '../../workers/protocol.ts';
 import type { EngineClient } from '../engine/client.ts';
 import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
 import { DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
@@ -37,6 +37,8 @@ export interface WorkbenchState {
   maxTokens: number | null;
   /** How the next run measures perplexity. */
   protocol: ProtocolRequest;
+  /** Where the next run runs its models; `faster` tries both for a moment. */
+  provider: Provider | 'faster';
   /** What the next run measures beside quantization drift. */
   extras: Required<Extras>;
   /** Tokens of context the key/value cache is predicted for. */
@@ -57,6 +59,7 @@ export interface WorkbenchState {
   removeLevel(uid: string): void;
   setMaxTokens(tokens: number | null): void;
   setProtocol(protocol: ProtocolRequest): void;
+  setProvider(provider: Provider | 'faster'): void;
   setExtra(name: keyof Extras, on: boolean): void;
   setContext(tokens: number): void;
   compare(): Promise<void>;
@@ -207,6 +210,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       planProblem: null,
       maxTokens: DEFAULT_TOKENS,
       protocol: DEFAULT_PROTOCOL,
+      provider: 'wasm',
       extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true },
       context: DEFAULT_CONTEXT,
       run: null,
@@ -257,11 +261,12 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
       setMaxTokens(maxTokens) { set({ maxTokens }); },
       setProtocol(protocol) { set({ protocol }); },
+      setProvider(provider) { set({ provider }); },
       setExtra(name, on) { set(({ extras }) => ({ extras: { ...extras, [name]: on } })); },
       setContext(context) { set({ context }); },
 
       async compare() {
-        const { run: before, opened, files, levels, maxTokens, protocol, extras } = get();
+        const { run: before, opened, files, levels, maxTokens, protocol, provider, extras } = get();
         if (!opened?.model || isActive(before)) return;
         const { name, cacheBytesPerToken, baseline } = opened.model;
         const text = tokensInText(opened);
@@ -279,7 +284,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
         });
         const result = await engine.compare(
           {
-            files: files.map(({ file }) => file), levels: toRequests(levels), protocol, extras,
+            files: files.map(({ file }) => file), levels: toRequests(levels), protocol, provider, extras,
             maxTokens: maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens, protocol),
           },
           (event) => { events.add({ event, at: origin.now() }); },
