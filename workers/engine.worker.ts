@@ -5,10 +5,10 @@ import { chooseKernel } from './kernels/select.ts';
 import { withFallback } from './kernels/resilient.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
 import { createMakePool } from './make-pool.ts';
-import { blobSink } from './onnx/write.ts';
 import { compare, open, plan } from './pipeline.ts';
 import type { Engine } from './protocol.ts';
 import { expose, reporting } from './remote.ts';
+import { browserKeeper } from './storage/storage.ts';
 import { throttleProgress } from './throttle.ts';
 
 const MOST_THREADS = 8;
@@ -19,6 +19,16 @@ const threads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareC
 const evaluator = createEvaluator();
 let kernels: ReturnType<typeof chooseKernel> | null = null;
 let running: { stop: AbortController; finish: AbortController } | null = null;
+
+/** Asked anew after a refusal: a person may have allowed it since. */
+let keeping: ReturnType<typeof browserKeeper> | null = null;
+
+const keeper = async () => {
+  keeping ??= browserKeeper();
+  const kept = await keeping;
+  if (kept.problem) keeping = null;
+  return kept;
+};
 
 const chosen = () => (kernels ??= chooseKernel(navigator.gpu));
 
@@ -36,12 +46,12 @@ const engine: Engine = {
     const send = throttleProgress(report);
     const pool = createMakePool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)));
     try {
-      return await settle(() => compare(job, {
+      return await settle(async () => compare(job, {
+        ...(await keeper()).job((error) => { send({ type: 'warning', error }); }),
         kernel: async () => withFallback((await chosen()).kernel, createWasmKernel, (reason) => {
           kernels = null;
           send({ type: 'warning', error: engineError('device-lost', 'The GPU went away while quantizing; the rest was done on the CPU.', 'Nothing is lost. If it happens often, update the graphics driver.', reason.message) });
         }),
-        sink: (_, source) => Promise.resolve(blobSink(source)),
         pool,
         evaluator,
         threads,
@@ -59,6 +69,11 @@ const engine: Engine = {
     running?.finish.abort();
     return Promise.resolve();
   },
+  history: () => settle(async () => (await keeper()).history()),
+  openStored: (key) => settle(async () => (await keeper()).openStored(key)),
+  storage: () => settle(async () => (await keeper()).storage()),
+  remove: (keys) => settle(async () => (await keeper()).remove(keys)),
+  removeAll: () => settle(async () => (await keeper()).removeAll()),
 };
 
 expose(engine);

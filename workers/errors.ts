@@ -23,11 +23,16 @@ export function toEngineError(thrown: unknown): EngineError {
     if (carried) return carried as EngineError;
     if (thrown.name === 'AbortError') return cancelled();
     if (thrown.name === 'NotReadableError' || thrown.name === 'NotFoundError') {
-      return engineError('file-unreadable', 'A dropped file can no longer be read.', 'It may have been changed or moved since: drop it again.', thrown.message);
+      return fileChanged('A file', thrown);
     }
     return engineError('internal', 'Something went wrong inside Nibble.', 'Try again; if it happens again, copy the details into a bug report.', thrown.stack ?? thrown.message);
   }
   return engineError('internal', 'Something went wrong inside Nibble.', 'Try again; if it happens again, copy the details into a bug report.', String(thrown));
+}
+
+/** For what reading a dropped file throws once it is not what was dropped: NotReadableError, NotFoundError. */
+export function fileChanged(name: string, thrown: unknown): EngineError {
+  return engineError('file-changed', `${name} was changed, moved or deleted after it was dropped.`, 'Drop it again; what was finished is kept, if it is still the same file.', String(thrown));
 }
 
 export function cancelled(): EngineError {

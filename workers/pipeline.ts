@@ -12,7 +12,8 @@ import { makeAhead } from './make-ahead.ts';
 import type { MakePool } from './make-pool.ts';
 import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
 import { scanModel } from './onnx/scan.ts';
-import { writePieces, type Sink } from './onnx/write.ts';
+import { piecesLength } from './onnx/splice.ts';
+import { writePieces, type Sink, type WriteProgress } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { planLevel, preparePlan, roundedTensors, type PlanInput } from './plan/plan.ts';
 import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, Stage } from './protocol.ts';
@@ -20,6 +21,8 @@ import { formatLevel } from './schemes/level.ts';
 import type { Recipe } from './plan/recipe.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { blobSource, type ByteSource } from './source.ts';
+import type { Measurement } from './storage/measure-once.ts';
+import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
 import { estimateSecondsLeft } from './time-left.ts';
 
@@ -29,7 +32,9 @@ export interface Surroundings extends MeasureSurroundings {
   /** Kernel workers that take over from a WASM kernel, where there are threads. */
   pool?: MakePool;
   /** Where the file of a level goes. */
-  sink(fileName: string, source: File): Promise<Sink>;
+  sink(fileName: string, source: File, file: LevelFile): Promise<Sink>;
+  /** Measures, unless the same has been measured before: see storage/measure-once.ts. Measures each time when absent. */
+  once?(measurement: Measurement): Promise<{ report: Report; known: boolean }>;
 }
 
 /** Looks at dropped files without loading weights. */
@@ -81,27 +86,47 @@ export async function compare(
   const levels = planLevels(job, input, hash.beyondFloat16, file.name, onEvent);
   const kernel = await surroundings.kernel();
   stage('open');
-  await writeLevels(levels, file, source, kernel, surroundings, onEvent, signal);
+  await writeLevels(levels, file, hash.fingerprint, source, kernel, surroundings, onEvent, signal);
   surroundings.pool?.dispose();
   stage('quantize');
-  const measured = await measure(levels, job, sorted, model, surroundings, onEvent, signal, finish);
-  stage('measure');
-  const checked = await check(levels, job, sorted, model, measured, surroundings, onEvent, signal);
-  stage('check');
 
-  return {
-    schema: 'nibble.report/1',
-    model: { name: file.name, sha256: hash.sha256, fingerprint: hash.fingerprint, bytes: file.size, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
-    protocol: measured.protocol,
-    backend: kernel.backend,
-    levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
-    seconds,
-    noiseFloor: measured.noiseFloor,
-    ...(measured.words && { words: measured.words }),
-    inputs: measured.inputs,
-    overflow: checked.overflow,
-    notes: [...measured.notes, ...checked.notes],
+  const measureAll = async (report: (event: EngineEvent) => void): Promise<Report> => {
+    const measured = await measure(levels, job, sorted, model, surroundings, report, signal, finish);
+    stage('measure');
+    const checked = await check(levels, job, sorted, model, measured, surroundings, report, signal);
+    stage('check');
+    return {
+      schema: 'nibble.report/1',
+      model: { name: file.name, sha256: hash.sha256, fingerprint: hash.fingerprint, bytes: file.size, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
+      protocol: measured.protocol,
+      backend: kernel.backend,
+      levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
+      seconds,
+      noiseFloor: measured.noiseFloor,
+      ...(measured.words && { words: measured.words }),
+      inputs: measured.inputs,
+      overflow: checked.overflow,
+      notes: [...measured.notes, ...checked.notes],
+    };
   };
+  if (!surroundings.once) return measureAll(onEvent);
+  const identity = {
+    model: { name: file.name, fingerprint: hash.fingerprint }, levels: levels.flatMap((level) => level.keys.map(() => formatLevel(level))),
+    text: sorted.text && { name: sorted.text.name, content: await sorted.text.text() },
+    tokenizer: sorted.tokenizer && { json: sorted.tokenizer.json, config: sorted.tokenizerConfig },
+    protocol: job.protocol, maxTokens: job.maxTokens, extras: job.extras, threads: surroundings.threads,
+  };
+  const { report, known } = await surroundings.once({ identity, onEvent, signal, finish, measure: measureAll });
+  if (known) announce(report, levels, onEvent);
+  return report;
+}
+
+/** The figures of a report that was there already, as if they had just been measured. */
+function announce({ protocol, levels: figures }: Report, levels: readonly LevelInHand[], onEvent: (event: EngineEvent) => void): void {
+  levels.flatMap(({ keys }) => keys).forEach((level, i) => {
+    const { perplexity, drift } = figures[i] ?? {};
+    if (protocol && perplexity) onEvent({ type: 'measured', level, tokens: protocol.tokens, perplexity, drift: drift ?? null, final: true });
+  });
 }
 
 /** Times stages that follow one another: `stage` ends one and begins the next. */
@@ -175,22 +200,27 @@ function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<strin
 const GPU_LANES = 2;
 const BYTES_UNDER_WAY = 128 * 2 ** 20;
 
-async function writeLevels(levels: LevelInHand[], file: File, source: ByteSource, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+async function writeLevels(levels: LevelInHand[], file: File, fingerprint: string, source: ByteSource, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
   for (const level of levels) {
     const secondsLeft = estimateSecondsLeft();
-    const sink = await surroundings.sink(level.file, file);
-    const recipes = new Set(level.plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
+    const onProgress = ({ done, total, tensor }: WriteProgress) => {
+      for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, total) });
+    };
+    const { pieces, bytes } = level.plan;
+    const sink = await surroundings.sink(level.file, file, {
+      name: level.file, source: file, fingerprint, level: formatLevel(level), bytes,
+      madeBytes: piecesLength(pieces.filter(({ kind }) => kind !== 'copy')), onProgress, signal,
+    });
+    const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
     const { pool } = surroundings;
     const makeOne = (recipe: Recipe, stop: AbortSignal) =>
       (pool && kernel.backend === 'wasm' ? pool.make(recipe, file, stop) : make(recipe, source, kernel, stop));
     level.blob = await writePieces({
-      pieces: level.plan.pieces,
+      pieces,
       make: makeAhead([...recipes], ({ tensor }) => tensor.bytes, makeOne, { count: pool?.threads ?? GPU_LANES, bytes: BYTES_UNDER_WAY }),
       nameOf: (recipe) => recipe.tensor.name,
       sink,
-      onProgress: ({ done, total, tensor }) => {
-        for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, total) });
-      },
+      onProgress,
       signal,
     });
     for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob: level.blob, bytes: level.blob.size, weightBytes: level.plan.weightBytes });

@@ -468,6 +468,75 @@ export interface Generated {
   problem: EngineError | null;
 }
 
+/** A file of a level in the browser's storage, finished or to be gone on with. */
+export interface StoredResult {
+  /** What determines its bytes, hashed; hexadecimal. */
+  key: string;
+  file: string;
+  /** As on the command line, e.g. `int4:block=128,asymmetric`. */
+  level: string;
+  /** The model it is made of. */
+  model: { name: string; sha256: string };
+  finished: boolean;
+  /** Bytes there, and bytes when finished. */
+  bytes: number;
+  total: number;
+  /** ISO 8601. */
+  createdAt: string;
+  lastUsed: string;
+}
+
+export interface Storage {
+  /** Why nothing can be kept, or null. */
+  problem: EngineError | null;
+  /** Bytes of all results and reports kept. */
+  used: number;
+  /** Bytes this site may use in all, as the browser estimates; null where it does not tell. */
+  quota: number | null;
+  /** Bytes left of `quota`. */
+  free: number | null;
+  /** Whether the browser has promised not to clear this by itself when the disk runs low. */
+  persisted: boolean;
+  /** Last used first. */
+  results: StoredResult[];
+}
+
+/** A finished report in the browser's storage, as a line of a list. */
+export interface StoredReport {
+  key: string;
+  /** ISO 8601. */
+  createdAt: string;
+  bytes: number;
+  model: { name: string; sha256: string; bytes: number };
+  levels: string[];
+  /** Null when only sizes were compared. */
+  protocol: { name: ProtocolName; text: string; tokens: number } | null;
+}
+
+/** A stored report with the files it is about. */
+export interface OpenedReport {
+  stored: StoredReport;
+  report: Report;
+  /** One for each of the report's levels, in order; null where the file is not stored, as of a model that is its own baseline. */
+  files: { level: string; result: string; file: File | null }[];
+}
+
+/**
+ * What a person has set up, to be run, kept and duplicated. A duplicate has an id and a time of its own; what it gives
+ * has the same key all the same, and is not computed again.
+ */
+export interface Setup {
+  /** `crypto.randomUUID()`. */
+  id: string;
+  /** ISO 8601. */
+  createdAt: string;
+  name: string;
+  levels: LevelRequest[];
+  maxTokens: number | null;
+  protocol?: ProtocolRequest;
+  extras?: Extras;
+}
+
 /** Every way things can go wrong. */
 export type EngineErrorCode =
   | 'file-empty' | 'file-lfs-pointer' | 'file-unreadable' | 'file-unknown'
@@ -477,6 +546,7 @@ export type EngineErrorCode =
   | 'no-tokenizer' | 'tokenizer-invalid' | 'tokenizer-mismatch'
   | 'no-text' | 'text-too-short' | 'not-a-language-model' | 'inputs-unknown' | 'input-invalid'
   | 'session-failed' | 'out-of-memory' | 'device-lost' | 'worker-crashed'
+  | 'file-changed' | 'storage-full' | 'storage-unavailable' | 'not-stored'
   | 'write-failed' | 'cancelled' | 'busy' | 'internal';
 
 /** An error as a value: survives the worker boundary and is written for a person. */
@@ -513,4 +583,16 @@ export interface Engine {
   generate(job: GenerationJob, port: MessagePort): Promise<Result<null>>;
   /** Stops the continuation in hand; its `generate` settles with code `cancelled`. A comparison goes on. */
   cancelGeneration(): Promise<void>;
+  /** Finished reports of earlier jobs, the latest first. */
+  history(): Promise<Result<StoredReport[]>>;
+  /** A report of `history`, with the files that are still there: handles, not copies. Code `not-stored` when it is gone. */
+  openStored(key: string): Promise<Result<OpenedReport>>;
+  storage(): Promise<Result<Storage>>;
+  /**
+   * Deletes results and reports by key. Code `busy` when one is being made just now, here or in another tab; the others
+   * are deleted all the same.
+   */
+  remove(keys: string[]): Promise<Result<Storage>>;
+  /** As `remove`, of everything. */
+  removeAll(): Promise<Result<Storage>>;
 }

@@ -1,3 +1,5 @@
+import { failure, fileChanged } from './errors.ts';
+
 /** Bytes that can be read by range: a dropped file in the tab, an open file in Node, an array in a test. */
 export interface ByteSource {
   readonly name: string;
@@ -20,9 +22,31 @@ export function blobSource(name: string, blob: Blob): ByteSource {
     size: blob.size,
     async read(offset, length) {
       await checkRange(name, blob.size, offset, length);
-      return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+      try {
+        return new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer());
+      } catch (thrown) {
+        throw failure(fileChanged(name, thrown));
+      }
     },
   };
+}
+
+const SLAB = 1 << 22;
+
+/** Bytes [start, end) in slabs, each read while the one before it is being dealt with: at most two are in memory. */
+export async function* readAhead(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
+  const read = (at: number) => {
+    const reading = source.read(at, Math.min(SLAB, end - at));
+    // Whoever stops listening must not leave a rejection behind that nobody handles.
+    reading.catch(() => undefined);
+    return reading;
+  };
+  let next = start < end ? read(start) : null;
+  for (let at = start; next; at += SLAB) {
+    const bytes: Uint8Array = await next;
+    next = at + SLAB < end ? read(at + SLAB) : null;
+    yield bytes;
+  }
 }
 
 async function checkRange(name: string, size: number, offset: number, length: number): Promise<void> {

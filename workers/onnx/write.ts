@@ -4,12 +4,14 @@ import { pieceLength } from './splice.ts';
 
 /** Where a new file goes. */
 export interface Sink {
+  /** How many of the file's first bytes are there from an earlier attempt; what is written goes after them. */
+  readonly resumeAt?: number;
   write(bytes: Uint8Array): Promise<void>;
-  /** Bytes [start, end) of the source file. */
-  copy(start: number, end: number): Promise<void>;
+  /** Bytes [start, end) of the source file; `onBytes` hears of what has been copied of them. */
+  copy(start: number, end: number, onBytes?: (bytes: number) => void): Promise<void>;
   /** Closes the file; what came out of it can be read any number of times. */
   finish(): Promise<Blob>;
-  /** Throws away what was written. */
+  /** Gives up. What a later attempt can go on from may stay. */
   discard(): Promise<void>;
 }
 
@@ -25,38 +27,57 @@ export interface WriteJob<Recipe> {
   signal: AbortSignal;
 }
 
-/** Writes all pieces. What a recipe made is kept only until its last part is written. */
+/**
+ * Writes all pieces, but for what the sink has already: a recipe whose parts are all there is not carried out, one with
+ * some missing is carried out again. What a recipe made is kept only until its last part is written.
+ */
 export async function writePieces<Recipe>({ pieces, make, nameOf, sink, onProgress, signal }: WriteJob<Recipe>): Promise<Blob> {
   const partsLeft = new Map<Recipe, number>();
   for (const piece of pieces) if (piece.kind === 'made') partsLeft.set(piece.recipe, (partsLeft.get(piece.recipe) ?? 0) + 1);
   const made = new Map<Recipe, ReadonlyMap<string, Uint8Array>>();
   const total = pieces.reduce((sum, piece) => sum + pieceLength(piece), 0);
+  const resumeAt = sink.resumeAt ?? 0;
   let done = 0;
   try {
     for (const piece of pieces) {
       signal.throwIfAborted();
-      if (piece.kind === 'copy') await sink.copy(piece.start, piece.end);
-      else if (piece.kind === 'bytes') await sink.write(piece.bytes);
-      else {
-        onProgress({ done, total, tensor: nameOf(piece.recipe) });
-        const parts = made.get(piece.recipe) ?? await make(piece.recipe, signal);
-        const bytes = parts.get(piece.part);
-        if (bytes?.length !== piece.length) {
-          throw new Error(`${nameOf(piece.recipe)}: ${piece.part} has ${bytes?.length ?? 'no'} bytes, planned were ${piece.length}`);
-        }
-        await sink.write(bytes);
-        const left = (partsLeft.get(piece.recipe) ?? 1) - 1;
-        partsLeft.set(piece.recipe, left);
-        if (left > 0) made.set(piece.recipe, parts);
-        else made.delete(piece.recipe);
-      }
-      done += pieceLength(piece);
+      const end = done + pieceLength(piece);
+      const there = Math.min(Math.max(resumeAt - done, 0), end - done);
+      if (end > resumeAt) await writeRest(piece, there, done + there);
+      if (piece.kind === 'made') forget(piece.recipe);
+      done = end;
     }
     onProgress({ done, total, tensor: null });
     return await sink.finish();
   } catch (thrown) {
     await sink.discard();
     throw thrown;
+  }
+
+  /** Writes a piece but for its first `there` bytes; `at` is where in the file that is. */
+  async function writeRest(piece: Piece<Recipe>, there: number, at: number): Promise<void> {
+    if (piece.kind === 'copy') {
+      let copied = 0;
+      await sink.copy(piece.start + there, piece.end, (bytes) => {
+        copied += bytes;
+        onProgress({ done: at + copied, total, tensor: null });
+      });
+      return;
+    }
+    if (piece.kind === 'bytes') return sink.write(piece.bytes.subarray(there));
+    const { recipe, part, length } = piece;
+    onProgress({ done: at, total, tensor: nameOf(recipe) });
+    const parts = made.get(recipe) ?? await make(recipe, signal);
+    made.set(recipe, parts);
+    const bytes = parts.get(part);
+    if (bytes?.length !== length) throw new Error(`${nameOf(recipe)}: ${part} has ${bytes?.length ?? 'no'} bytes, planned were ${length}`);
+    return sink.write(bytes.subarray(there));
+  }
+
+  function forget(recipe: Recipe): void {
+    const left = (partsLeft.get(recipe) ?? 1) - 1;
+    partsLeft.set(recipe, left);
+    if (left === 0) made.delete(recipe);
   }
 }
 

@@ -1,0 +1,58 @@
+/**
+ * The identity of finished work: the hash of all that determines it, and of nothing else. Two jobs with the same key
+ * have the same result, so it is made once. Keys are hexadecimal; they are the only names that reach the disk.
+ */
+import { sha256 as hash } from 'hash-wasm';
+import { version } from '../../package.json';
+import type { Extras, ProtocolRequest } from '../protocol.ts';
+
+/**
+ * To be raised whenever the same job gives other bytes or figures than before, so that stored results of an older
+ * engine are not taken for its own. `job-key.test.ts` notices when written files change.
+ */
+export const RESULT_FORMAT = 1;
+
+export const ENGINE_VERSION = `${version}/${RESULT_FORMAT}`;
+
+export function isKey(text: string): boolean {
+  return /^[0-9a-f]{64}$/.test(text);
+}
+
+/** Of a level's file. `level` as `formatLevel` spells it. */
+export function levelKey(modelSha256: string, level: string): Promise<string> {
+  return keyOf(['level', modelSha256, level]);
+}
+
+export interface MeasurementIdentity {
+  model: { name: string; sha256: string };
+  /** As spelled, in the order of the report. */
+  levels: readonly string[];
+  text: { name: string; content: string } | null;
+  /** Contents of tokenizer.json and tokenizer_config.json. */
+  tokenizer: { json: string; config: string | null } | null;
+  protocol: ProtocolRequest | undefined;
+  maxTokens: number | null;
+  extras: Extras | undefined;
+  /** Threads decide in which order floats are added. */
+  threads: number;
+}
+
+/** Of a report. Names are part of it: they appear there. */
+export async function measurementKey({ model, levels, text, tokenizer, protocol, maxTokens, extras, threads }: MeasurementIdentity): Promise<string> {
+  return keyOf([
+    'measurement', model.name, model.sha256, levels,
+    text && [text.name, await hash(text.content)],
+    tokenizer && [await hash(tokenizer.json), tokenizer.config === null ? null : await hash(tokenizer.config)],
+    protocol ? [protocol.name, protocol.context ?? null, protocol.stride ?? null] : ['llama.cpp', null, null],
+    maxTokens, Object.entries(extras ?? {}).filter(([, wanted]) => wanted === true).map(([extra]) => extra).sort(), threads,
+  ]);
+}
+
+/** Of a report that does not answer the job again: stopped early, or something went wrong. It lies beside one that does. */
+export function incompleteKey(measurement: string): Promise<string> {
+  return keyOf(['incomplete', measurement]);
+}
+
+function keyOf(parts: readonly unknown[]): Promise<string> {
+  return hash(JSON.stringify([ENGINE_VERSION, ...parts]));
+}

@@ -1,0 +1,34 @@
+/** What to say when there is no room. Nothing is deleted unasked. */
+import { engineError } from '../errors.ts';
+import type { EngineError, StoredResult } from '../protocol.ts';
+
+/** The results used longest ago whose bytes make up `needed`, or all of them. */
+export function whatWouldGo(results: readonly StoredResult[], needed: number): StoredResult[] {
+  const chosen: StoredResult[] = [];
+  let bytes = 0;
+  for (const result of [...results].sort((a, b) => a.lastUsed.localeCompare(b.lastUsed))) {
+    if (bytes >= needed) break;
+    chosen.push(result);
+    bytes += result.bytes;
+  }
+  return chosen;
+}
+
+/**
+ * @param missing Bytes short.
+ * @param held What happens instead, as a sentence.
+ */
+export function storageFull(file: string, missing: number, results: readonly StoredResult[], held: string): EngineError {
+  const candidates = whatWouldGo(results, missing);
+  const enough = candidates.reduce((sum, { bytes }) => sum + bytes, 0) >= missing;
+  const names = candidates.slice(0, 3).map((result) => `${result.file} (${size(result.bytes)})`);
+  const more = candidates.length - names.length;
+  const action = candidates.length === 0 ? 'Free space on this disk and try again.'
+    : `Delete stored results and try again: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''} ${enough ? 'would be enough' : 'would help, and so would space on this disk'}.`;
+  return engineError('storage-full', `This browser's storage has no room for ${file}: ${size(missing)} are missing. ${held}`, action,
+    candidates.map(({ key, file: name, bytes, lastUsed }) => `${key} ${name} ${bytes} bytes, last used ${lastUsed}`).join('\n'));
+}
+
+function size(bytes: number): string {
+  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : bytes >= 1e6 ? `${(bytes / 1e6).toFixed(0)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
+}

@@ -1,0 +1,138 @@
+/** What is kept between jobs, as one thing for the engine to hold. Works without a disk too: then nothing is kept, and it says so. */
+import { engineError, fail } from '../errors.ts';
+import type { Sink } from '../onnx/write.ts';
+import { blobSink } from '../onnx/write.ts';
+import type { EngineError, OpenedReport, Report, Storage, StoredReport } from '../protocol.ts';
+import { isFull, type Disk } from './disk.ts';
+import { isKey, levelKey } from './job-key.ts';
+import { localLocks, webLocks, type Locks } from './locks.ts';
+import { measureOnce, type Measurement } from './measure-once.ts';
+import { opfsDisk } from './opfs.ts';
+import { openReportStore, line } from './report-store.ts';
+import { openResultStore } from './result-store.ts';
+import { storageFull } from './room.ts';
+import { storedSink, type LevelFile } from './stored-sink.ts';
+
+export interface Keeper {
+  /** Why nothing can be kept, or null. */
+  problem: EngineError | null;
+  /** For one job: where its files go, and its measurement done once. `warn` hears of each problem once. */
+  job(warn: (error: EngineError) => void): {
+    sink(name: string, source: File, file: LevelFile): Promise<Sink>;
+    once(measurement: Measurement): Promise<{ report: Report; known: boolean }>;
+  };
+  history(): Promise<StoredReport[]>;
+  /** Fails with `not-stored`. */
+  openStored(key: string): Promise<OpenedReport>;
+  storage(): Promise<Storage>;
+  /** Fails with `busy` when something is being made, after the rest is gone. */
+  remove(keys: readonly string[]): Promise<Storage>;
+  removeAll(): Promise<Storage>;
+}
+
+export interface KeeperOptions { locks: Locks; channel(): BroadcastChannel; recordEvery?: number; memoryLimit?: number }
+
+/** Results and reports in the browser's private file system. */
+export async function browserKeeper(): Promise<Keeper> {
+  let disk: Disk;
+  try {
+    disk = await opfsDisk();
+  } catch (thrown) {
+    return forgetfulKeeper(engineError('storage-unavailable', 'This browser keeps no files for this page, as is usual in private windows: results last until the tab is closed.',
+      'Download what you want to keep, or use a normal window.', String(thrown)));
+  }
+  // Typed as always there; outside secure contexts it is not.
+  const locks = (navigator as { locks?: LockManager }).locks;
+  return createKeeper(disk, { locks: locks ? webLocks(locks) : localLocks(), channel: () => new BroadcastChannel('nibble:progress') });
+}
+
+export async function createKeeper(disk: Disk, { locks, channel, recordEvery, memoryLimit }: KeeperOptions): Promise<Keeper> {
+  const store = await openResultStore(disk, recordEvery === undefined ? {} : { recordEvery });
+  const reports = openReportStore(disk);
+  const free = async () => {
+    const { used, quota } = await disk.room();
+    return quota - used;
+  };
+
+  async function storage(): Promise<Storage> {
+    const [results, kept, room, persisted] = await Promise.all([store.list(), reports.list(), disk.room(), disk.persisted()]);
+    const known = Number.isFinite(room.quota);
+    return {
+      problem: null, results, persisted,
+      used: [...results, ...kept].reduce((sum, { bytes }) => sum + bytes, 0),
+      quota: known ? room.quota : null, free: known ? Math.max(0, room.quota - room.used) : null,
+    };
+  }
+
+  async function remove(keys: readonly string[]): Promise<Storage> {
+    let inUse = 0;
+    for (const key of keys.filter(isKey)) {
+      const release = await locks.tryHold(key);
+      if (!release) {
+        inUse++;
+        continue;
+      }
+      try {
+        await Promise.all([store.remove(key), reports.remove(key)]);
+      } finally {
+        release();
+      }
+    }
+    if (inUse > 0) fail('busy', `${inUse === 1 ? 'One stored result is' : `${inUse} stored results are`} being made just now, here or in another tab.`, 'Wait for it or cancel it, then delete it; the others are deleted.');
+    return storage();
+  }
+
+  return {
+    problem: null,
+    job(warn) {
+      const surroundings = { store, reports, locks, channel, free, warn, ...(memoryLimit === undefined ? {} : { memoryLimit }) };
+      return {
+        sink: (_name, _source, file) => storedSink(file, surroundings),
+        once: (measurement) => measureOnce(measurement, {
+          ...surroundings,
+          notKept: (thrown) => {
+            warn(isFull(thrown) ? storageFull('the report', 1, [], 'It is on this page, but will not be there after a reload.')
+              : engineError('write-failed', 'The report could not be stored.', 'It is on this page: export it to keep it.', String(thrown)));
+          },
+        }),
+      };
+    },
+    history: () => reports.list(),
+    async openStored(key) {
+      const kept = isKey(key) ? await reports.read(key) : null;
+      if (!kept) fail('not-stored', 'This report is not stored any more, or cannot be read.', 'Compare again; files that are still stored are not made again.');
+      const { report } = kept;
+      const files = await Promise.all(report.levels.map(async ({ level }) => {
+        const result = await levelKey(report.model.sha256, level);
+        return { level, result, file: await store.find(result) };
+      }));
+      return { stored: line(kept), report, files };
+    },
+    storage,
+    remove,
+    removeAll: async () => remove([...await store.keys(), ...await reports.keys()]),
+  };
+}
+
+function forgetfulKeeper(problem: EngineError): Keeper {
+  const nothing = async (): Promise<Storage> => ({ problem, used: 0, quota: null, free: null, persisted: false, results: [] });
+  return {
+    problem,
+    job(warn) {
+      let said = false;
+      return {
+        async sink(_, source) {
+          if (!said) warn(problem);
+          said = true;
+          return blobSink(source);
+        },
+        once: async ({ measure, onEvent }) => ({ report: await measure(onEvent), known: false }),
+      };
+    },
+    history: async () => [],
+    openStored: async () => fail(problem.code, problem.message, problem.action, problem.details),
+    storage: nothing,
+    remove: nothing,
+    removeAll: nothing,
+  };
+}

@@ -1,0 +1,196 @@
+/**
+ * Where the file of a level goes: into the result store, once. Somebody else who makes the same file is waited for, and
+ * what is there already is not written again. Where there is no room the rest is held in memory, within limits.
+ */
+import { fail, failure } from '../errors.ts';
+import { blobSink, type Sink } from '../onnx/write.ts';
+import type { EngineError } from '../protocol.ts';
+import { blobSource, readAhead } from '../source.ts';
+import { isFull } from './disk.ts';
+import { ENGINE_VERSION, levelKey } from './job-key.ts';
+import type { Locks } from './locks.ts';
+import type { ResultStore, Unfinished } from './result-store.ts';
+import { storageFull } from './room.ts';
+
+/** A level's file, as much as is known before it is written. */
+export interface LevelFile {
+  /** File name for downloads. */
+  name: string;
+  /** The model it is made of. */
+  source: File;
+  sourceSha256: string;
+  /** As `formatLevel` spells it. */
+  level: string;
+  bytes: number;
+  /** Of these, bytes that are not ranges of the source. */
+  madeBytes: number;
+  signal: AbortSignal;
+  /** Hears how far somebody else is whose turn it is with the same file. */
+  onProgress(progress: { done: number; total: number; tensor: null }): void;
+}
+
+export interface SinkSurroundings {
+  store: ResultStore;
+  /** Bytes the browser would still take. */
+  free(): Promise<number>;
+  locks: Locks;
+  /** A new channel between the workers of this site. */
+  channel(): BroadcastChannel;
+  warn(error: EngineError): void;
+  /** Bytes that may be held in memory for want of storage. */
+  memoryLimit?: number;
+}
+
+interface Announcement { key: string; done: number; total: number }
+
+const MEMORY_LIMIT = 1 << 30;
+const SLAB = 1 << 22;
+const ANNOUNCE_EVERY_MS = 100;
+
+/**
+ * Errors: `storage-full` when there is neither room nor memory for it, `file-changed` when the source is no longer what
+ * was dropped, `write-failed` when the storage fails in another way. What has been written stays, to be gone on with.
+ */
+export async function storedSink(file: LevelFile, surroundings: SinkSurroundings): Promise<Sink> {
+  // A level that is the model as it is needs no second copy.
+  if (file.madeBytes === 0) return blobSink(file.source);
+  const key = await levelKey(file.sourceSha256, file.level);
+  const turn = await waitForTurn(key, file, surroundings);
+  try {
+    const found = await surroundings.store.find(key);
+    if (!found) return await writingSink(key, file, surroundings, turn);
+    turn.end();
+    return finishedSink(found);
+  } catch (thrown) {
+    turn.end();
+    throw thrown;
+  }
+}
+
+interface Turn {
+  /** Lets others who wait know how far this is. */
+  announce(done: number): void;
+  end(): void;
+}
+
+async function waitForTurn(key: string, { bytes, signal, onProgress }: LevelFile, { locks, channel: connect }: SinkSurroundings): Promise<Turn> {
+  const channel = connect();
+  channel.onmessage = ({ data }: MessageEvent<Announcement>) => {
+    if (data.key === key) onProgress({ done: data.done, total: data.total, tensor: null });
+  };
+  let release: (() => void) | null;
+  try {
+    release = await locks.hold(key, signal);
+  } catch (thrown) {
+    channel.close();
+    throw thrown;
+  }
+  channel.onmessage = null;
+  let last = -Infinity;
+  return {
+    announce(done) {
+      const time = performance.now();
+      if (!release || time - last < ANNOUNCE_EVERY_MS) return;
+      last = time;
+      channel.postMessage({ key, done, total: bytes } satisfies Announcement);
+    },
+    end() {
+      release?.();
+      if (release) channel.close();
+      release = null;
+    },
+  };
+}
+
+function finishedSink(found: File): Sink {
+  const refuse = () => Promise.reject(new Error(`${found.name} is finished`));
+  return { resumeAt: found.size, write: refuse, copy: refuse, finish: () => Promise.resolve(found), discard: () => Promise.resolve() };
+}
+
+async function writingSink(key: string, file: LevelFile, { store, free, warn, memoryLimit = MEMORY_LIMIT }: SinkSurroundings, turn: Turn): Promise<Sink> {
+  const source = blobSource(file.source.name, file.source);
+  /** Takes over when the storage is full. */
+  let memory: Sink | null = null;
+  const spilled = (): Sink | null => memory;
+
+  const unfinished: Unfinished | null = await store.begin(key, {
+    file: file.name, level: file.level, model: { name: file.source.name, sha256: file.sourceSha256 }, total: file.bytes,
+    engine: ENGINE_VERSION, createdAt: new Date().toISOString(),
+  }).catch((thrown: unknown) => (isFull(thrown) ? null : storageFailed(file.name, thrown)));
+  const resumeAt = unfinished?.size() ?? 0;
+
+  /** The storage keeps what it has and takes no more; the file goes on in memory, with a copy of that. */
+  async function spill(missing: number): Promise<Sink> {
+    const there = unfinished?.size() ?? 0;
+    const say = async (what: string) => storageFull(file.name, missing, (await store.list()).filter((result) => result.key !== key), what);
+    if (there + file.madeBytes > memoryLimit) {
+      unfinished?.close();
+      throw failure(await say('What has been written of it is kept.'));
+    }
+    const taken = blobSink(file.source);
+    for (let at = 0; at < there; at += SLAB) await taken.write(unfinished!.read(at, Math.min(at + SLAB, there)));
+    unfinished?.close();
+    warn(await say('It is held in memory, until this tab is closed.'));
+    memory = taken;
+    return taken;
+  }
+
+  async function write(bytes: Uint8Array): Promise<void> {
+    if (memory) return memory.write(bytes);
+    const held = unfinished!;
+    try {
+      held.append(bytes);
+    } catch (thrown) {
+      if (!isFull(thrown)) storageFailed(file.name, thrown);
+      return (await spill(file.bytes - held.size())).write(bytes);
+    }
+    turn.announce(held.size());
+  }
+
+  const missing = file.bytes - resumeAt - await free();
+  try {
+    if (!unfinished || missing > 0) await spill(Math.max(missing, 1));
+  } catch (thrown) {
+    unfinished?.close();
+    throw thrown;
+  }
+  return {
+    resumeAt,
+    write,
+    async copy(start, end, onBytes) {
+      let at = start;
+      if (!spilled()) {
+        for await (const bytes of readAhead(source, start, end)) {
+          file.signal.throwIfAborted();
+          await write(bytes);
+          at += bytes.length;
+          onBytes?.(bytes.length);
+          if (spilled()) break;
+        }
+      }
+      if (at === end) return;
+      await spilled()?.copy(at, end);
+      onBytes?.(end - at);
+    },
+    async finish() {
+      try {
+        if (memory) return await memory.finish();
+        return await unfinished!.finish();
+      } catch (thrown) {
+        if (!isFull(thrown)) storageFailed(file.name, thrown);
+        return await (await spill(0)).finish();
+      } finally {
+        turn.end();
+      }
+    },
+    async discard() {
+      unfinished?.close();
+      await memory?.discard();
+      turn.end();
+    },
+  };
+}
+
+function storageFailed(name: string, thrown: unknown): never {
+  fail('write-failed', `This browser's storage failed while ${name} was written.`, 'Try again; what has been written of it is kept, unless the site\'s data was cleared.', String(thrown));
+}
