@@ -78,7 +78,8 @@ export async function openResultStore(disk: Disk, { recordEvery = RECORD_EVERY, 
   }
 
   async function finished(key: string): Promise<{ about: About; data: File; entries: JournalEntry[] } | null> {
-    const [about, data] = await Promise.all([readAbout(key), disk.file(path(key, 'data'))]);
+    const about = await readAbout(key);
+    const data = await disk.file(path(key, 'data'));
     if (!about || data?.size !== about.total) return null;
     const entries = await entriesOf(key, about.total);
     return (entries.at(-1)?.position ?? 0) === about.total ? { about, data, entries } : null;
