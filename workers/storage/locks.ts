@@ -26,33 +26,40 @@ export function webLocks(manager: LockManager): Locks {
 
 /** Within this worker only. */
 export function localLocks(): Locks {
-  const lastOf = new Map<string, Promise<void>>();
-  const enter = (name: string): { turn: Promise<void>; release: () => void } => {
-    const turn = lastOf.get(name) ?? Promise.resolve();
-    let release!: () => void;
-    const done = new Promise<void>((resolve) => { release = resolve; });
-    const after = turn.then(() => done);
-    lastOf.set(name, after);
-    void after.then(() => { if (lastOf.get(name) === after) lastOf.delete(name); });
-    return { turn, release };
+  /** Who waits for each name that is held. */
+  const queues = new Map<string, (() => void)[]>();
+  const releaseOf = (name: string) => {
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      const next = queues.get(name)?.shift();
+      if (next) next();
+      else queues.delete(name);
+    };
+  };
+  const take = (name: string): (() => void) | null => {
+    if (queues.has(name)) return null;
+    queues.set(name, []);
+    return releaseOf(name);
   };
   return {
     async hold(name, signal) {
       signal.throwIfAborted();
-      const { turn, release } = enter(name);
-      const aborted = new Promise<never>((_, reject) => {
-        signal.addEventListener('abort', () => { reject(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason))); }, { once: true });
+      return take(name) ?? new Promise((resolve, reject) => {
+        const enter = () => {
+          signal.removeEventListener('abort', giveUp);
+          resolve(releaseOf(name));
+        };
+        const giveUp = () => {
+          const queue = queues.get(name) ?? [];
+          queue.splice(queue.indexOf(enter), 1);
+          reject(signal.reason as Error);
+        };
+        signal.addEventListener('abort', giveUp, { once: true });
+        queues.get(name)?.push(enter);
       });
-      try {
-        await Promise.race([turn, aborted]);
-      } catch (thrown) {
-        release();
-        throw thrown;
-      }
-      return release;
     },
-    async tryHold(name) {
-      return lastOf.has(name) ? null : enter(name).release;
-    },
+    tryHold: async (name) => take(name),
   };
 }

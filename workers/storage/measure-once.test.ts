@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest';
+import type { EngineEvent, Report } from '../protocol.ts';
+import { localLocks } from './locks.ts';
+import { measureOnce, type Measurement } from './measure-once.ts';
+import { openReportStore } from './report-store.ts';
+import { memoryDisk } from './test-disk.ts';
+
+const REPORT: Report = {
+  schema: 'nibble.report/1', model: { name: 'm.onnx', sha256: 'a', bytes: 1, parameters: 1, cacheBytesPerToken: null }, backend: 'wasm',
+  protocol: { name: 'llama.cpp', context: 512, tokens: 256, chunks: 1, textTokens: 512, textBytes: 512, provider: 'wasm', threads: 1, text: 't' },
+  levels: [{ id: 'fp16', level: 'fp16', baseline: true, settings: {}, file: 'f', bytes: 1, weightBytes: 1, perplexity: { value: 2, error: 0.1 }, drift: null, ledger: [] }],
+  notes: [],
+};
+const PROGRESS: EngineEvent = { type: 'progress', stage: 'measure', level: 'mine', done: 1, total: 2, unit: 'tokens', tensor: null, secondsLeft: null };
+const soon = () => new Promise((resolve) => { setTimeout(resolve, 20); });
+
+function tabs() {
+  const disk = memoryDisk();
+  const surroundings = { reports: openReportStore(disk), locks: localLocks(), channel: () => new BroadcastChannel('nibble:test-once'), notKept: (thrown: unknown) => { throw thrown; } };
+  return (measure: Measurement['measure'], options: { signal?: AbortSignal; finish?: AbortSignal; onEvent?: Measurement['onEvent'] } = {}) => measureOnce({
+    identity: { model: { name: 'm.onnx', sha256: 'a' }, levels: ['fp16'], text: null, tokenizer: null, protocol: undefined, maxTokens: null, extras: undefined, threads: 1 },
+    onEvent: options.onEvent ?? (() => undefined), signal: options.signal ?? new AbortController().signal, finish: options.finish, measure,
+  }, surroundings);
+}
+
+describe('measuring once', () => {
+  test('who waits hears of the progress, without the other\'s names, and gets the report', async () => {
+    const once = tabs();
+    const heard: EngineEvent[] = [];
+    const first = once(async (report) => {
+      await soon();
+      report(PROGRESS);
+      await soon();
+      return REPORT;
+    });
+    const second = once(() => Promise.reject(new Error('measured twice')), { onEvent: (event) => { heard.push(event); } });
+    expect(await first).toEqual({ report: REPORT, known: false });
+    expect(await second).toEqual({ report: REPORT, known: true });
+    expect(heard).toEqual([{ ...PROGRESS, level: null }]);
+  });
+
+  test('who waits can cancel', async () => {
+    const once = tabs();
+    const stop = new AbortController();
+    const first = once(async () => { await soon(); return REPORT; });
+    const second = once(() => Promise.reject(new Error('measured')), { signal: stop.signal });
+    stop.abort();
+    await expect(second).rejects.toMatchObject({ name: 'AbortError' });
+    expect((await first).known).toBe(false);
+  });
+
+  test('who is told to finish waits no more, and measures as little as it can', async () => {
+    const once = tabs();
+    const finish = new AbortController();
+    const early: Report = { ...REPORT, protocol: REPORT.protocol && { ...REPORT.protocol, stoppedEarly: true } };
+    const first = once(async () => { await soon(); return REPORT; });
+    const second = once(() => Promise.resolve(early), { finish: finish.signal });
+    finish.abort();
+    expect(await second).toEqual({ report: early, known: false });
+    expect(await first).toEqual({ report: REPORT, known: false });
+    expect(await once(() => Promise.resolve(early))).toEqual({ report: REPORT, known: true });
+  });
+
+  test.each<[string, Report, EngineEvent[]]>([
+    ['was warned about', REPORT, [{ type: 'warning', error: { code: 'out-of-memory', message: '', action: '', details: '' } }]],
+    ['lacks a level', { ...REPORT, levels: REPORT.levels.map((level) => ({ ...level, perplexity: null })) }, []],
+    ['is of sizes only', { ...REPORT, protocol: null }, []],
+  ])('a report that %s is kept but answers nothing', async (_, report, events) => {
+    const once = tabs();
+    await once(async (send) => { events.forEach(send); return report; });
+    expect(await once(() => Promise.resolve(REPORT))).toEqual({ report: REPORT, known: false });
+    expect(await once(() => Promise.resolve(report))).toEqual({ report: REPORT, known: true });
+  });
+
+  test('a failure lets the next one in', async () => {
+    const once = tabs();
+    const failing = once(() => Promise.reject(new Error('no luck')));
+    const next = once(() => Promise.resolve(REPORT));
+    await expect(failing).rejects.toThrow('no luck');
+    expect((await next).known).toBe(false);
+  });
+});
