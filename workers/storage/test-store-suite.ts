@@ -23,10 +23,18 @@ export interface TestFile { source: Uint8Array<ArrayBuffer>; pieces: Piece<TestR
 /** Bytes that tell where they come from. */
 export function bytesOf(seed: number, length: number): Uint8Array<ArrayBuffer> {
   let state = (seed * 2654435761 + 1) >>> 0;
-  return Uint8Array.from({ length }, () => {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state >>> 24;
-  });
+    bytes[i] = state >>> 24;
+  }
+  return bytes;
+}
+
+/** Where two files part, or -1. */
+export function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  for (let i = 0; i < Math.max(a.length, b.length); i++) if (a[i] !== b[i]) return i;
+  return -1;
 }
 
 export const carryOut = (recipe: TestRecipe): Map<string, Uint8Array> =>
@@ -42,6 +50,25 @@ export function testFile(source: Uint8Array<ArrayBuffer>, pieces: Piece<TestReci
     at += pieceLength(piece);
   }
   return { source, pieces, expected };
+}
+
+/** A file of ranges of its source and tensors in turn. */
+export interface WriteOrder {
+  /** Names the file to be made. */
+  model: string;
+  source: File;
+  tensors: number;
+  bytesEach: number;
+  /** Milliseconds each tensor takes. */
+  pace: number;
+}
+
+export function orderedPieces({ source, tensors, bytesEach }: WriteOrder): Piece<TestRecipe>[] {
+  const share = Math.floor(source.size / tensors);
+  return Array.from({ length: tensors }, (_, i): Piece<TestRecipe>[] => [
+    { kind: 'copy', start: i * share, end: (i + 1) * share },
+    { kind: 'made', recipe: { name: `tensor ${i}`, seed: i, parts: [{ part: 'codes', length: bytesEach }] }, part: 'codes', length: bytesEach },
+  ]).flat();
 }
 
 const SOURCE = bytesOf(1, 600);
@@ -115,7 +142,7 @@ function check(holds: boolean, what: string): asserts holds {
 function same(result: Attempt['result'], expected: Uint8Array): void {
   if (!(result instanceof Uint8Array)) throw new Error(`ended with ${JSON.stringify(result)}`);
   check(result.length === expected.length, `${result.length} bytes instead of ${expected.length}`);
-  const at = result.findIndex((byte, i) => byte !== expected[i]);
+  const at = firstDifference(result, expected);
   check(at < 0, `byte ${at} of ${expected.length} differs`);
 }
 

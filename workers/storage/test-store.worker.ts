@@ -1,0 +1,53 @@
+/** For tests: storage as the engine's worker has it, where only a worker can reach it. */
+import { settle } from '../errors.ts';
+import { piecesLength } from '../onnx/splice.ts';
+import { writePieces, type WriteProgress } from '../onnx/write.ts';
+import type { EngineError, Result, Storage } from '../protocol.ts';
+import { expose, reporting } from '../remote.ts';
+import { opfsDisk } from './opfs.ts';
+import { browserKeeper } from './storage.ts';
+import { carryOut, orderedPieces, storeChecks, type WriteOrder } from './test-store-suite.ts';
+
+export interface Written { blob: Blob; made: number; resumeAt: number; warnings: EngineError[] }
+
+export interface StoreFixture {
+  /** Runs one of `storeChecks` on OPFS. */
+  check(name: string, runs: number): Promise<void>;
+  /** Writes a file of copies and tensors in turn; sends progress through `port`. */
+  write(order: WriteOrder, port: MessagePort): Promise<Result<Written>>;
+  storage(): Promise<Result<Storage>>;
+  removeAll(): Promise<Result<Storage>>;
+}
+
+const { signal } = new AbortController();
+
+const fixture: StoreFixture = {
+  async check(name, runs) {
+    const check = storeChecks(runs).get(name);
+    if (!check) throw new Error(`no check called ${name}`);
+    await check(await opfsDisk());
+  },
+  write: (order, port) => reporting<WriteProgress, Result<Written>>(port, (report) => settle(async () => {
+    const { source, model, pace } = order;
+    const pieces = orderedPieces(order);
+    const warnings: EngineError[] = [];
+    let made = 0;
+    const sink = await (await browserKeeper()).job((error) => { warnings.push(error); }).sink('file.onnx', source, {
+      name: 'file.onnx', source, sourceSha256: model, level: 'int4', bytes: piecesLength(pieces), madeBytes: order.tensors * order.bytesEach, signal, onProgress: report,
+    });
+    const resumeAt = sink.resumeAt ?? 0;
+    const blob = await writePieces({
+      pieces, sink, signal, nameOf: ({ name }) => name, onProgress: report,
+      make: async (recipe) => {
+        made++;
+        await new Promise((resolve) => { setTimeout(resolve, pace); });
+        return carryOut(recipe);
+      },
+    });
+    return { blob, made, resumeAt, warnings };
+  })),
+  storage: () => settle(async () => (await browserKeeper()).storage()),
+  removeAll: () => settle(async () => (await browserKeeper()).removeAll()),
+};
+
+expose(fixture);
