@@ -120,6 +120,20 @@ describe('engine client', () => {
     expect(workers.calls).not.toContain('finish');
   });
 
+  it('asks for files to be kept once there are some, cancelled or not', async () => {
+    let kept = 0;
+    let report: (event: EngineEvent) => void = () => undefined;
+    const workers = fleet((emit) => { report = emit; return new Promise(() => undefined); });
+    const client = createEngineClient(workers.start, () => { kept++; });
+    const comparing = client.compare(job, () => undefined);
+    report({ type: 'warning', error: { code: 'no-text', message: '', action: '', details: '' } });
+    expect(kept).toBe(0);
+    report({ type: 'written', level: 'a', file: 'a.onnx', blob: new Blob(), bytes: 0, weightBytes: 0 });
+    expect(kept).toBe(1);
+    workers.crash();
+    expect(await comparing).toMatchObject({ ok: false });
+  });
+
   it('does nothing when nothing runs', async () => {
     const workers = fleet(() => Promise.resolve(cancelled));
     const client = createEngineClient(workers.start);

@@ -3,7 +3,10 @@
  * `Result`: a worker that dies becomes `worker-crashed` and the next call starts another. Nothing in a WASM runtime
  * can be interrupted, so a cancel that is not heeded soon ends the worker.
  */
-import type { Capabilities, Engine, EngineError, EngineEvent, Generated, GenerationJob, Job, LevelPlan, LevelRequest, Opened, Report, Result } from '../../workers/protocol.ts';
+import type {
+  Capabilities, Engine, EngineError, EngineEvent, Generated, GenerationJob, Job, LevelPlan, LevelRequest, Opened, OpenedReport, Report, Result, Storage, StoredReport,
+} from '../../workers/protocol.ts';
+import { askToKeepOnce } from './keep.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from '../../workers/remote.ts';
 
 export interface EngineClient {
@@ -21,6 +24,15 @@ export interface EngineClient {
   cancelGeneration(): Promise<void>;
   /** Ends the worker; the next call starts another. */
   restart(): void;
+}
+
+/** What is kept between visits; see the engine's protocol. */
+export interface StorageClient {
+  history(): Promise<Result<StoredReport[]>>;
+  openStored(key: string): Promise<Result<OpenedReport>>;
+  storage(): Promise<Result<Storage>>;
+  remove(keys: string[]): Promise<Result<Storage>>;
+  removeAll(): Promise<Result<Storage>>;
 }
 
 /** How long the engine may take to stop by itself. */
@@ -44,7 +56,8 @@ function asError(thrown: unknown): EngineError {
 const startWorker = (): RemoteWorker<Engine> =>
   connect<Engine>(new Worker(new URL('../../workers/engine.worker.ts', import.meta.url), { type: 'module', name: 'engine' }));
 
-export function createEngineClient(start: () => RemoteWorker<Engine> = startWorker): EngineClient {
+/** @param onKept Called when a job has written a file, which should not be cleared away. */
+export function createEngineClient(start: () => RemoteWorker<Engine> = startWorker, onKept: () => void = askToKeepOnce): EngineClient & StorageClient {
   let worker: RemoteWorker<Engine> | null = null;
   let comparing: { done: Promise<unknown>; cancelled: boolean } | null = null;
   let generating: { done: Promise<unknown>; cancelled: boolean } | null = null;
@@ -76,7 +89,10 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
     async compare(job, onEvent) {
       const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };
       const reply = settle(() => alive().callWithEvents<EngineEvent, Result<Report>>(
-        (event) => { if (!task.cancelled) onEvent(event); },
+        (event) => {
+          if (event.type === 'written') onKept();
+          if (!task.cancelled) onEvent(event);
+        },
         (api, port) => api.compare(job, port),
       ));
       task.done = reply;
@@ -125,5 +141,10 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       await task.done;
     },
     restart,
+    history: () => settle(() => alive().call<Result<StoredReport[]>>((api) => api.history())),
+    openStored: (key) => settle(() => alive().call<Result<OpenedReport>>((api) => api.openStored(key))),
+    storage: () => settle(() => alive().call<Result<Storage>>((api) => api.storage())),
+    remove: (keys) => settle(() => alive().call<Result<Storage>>((api) => api.remove(keys))),
+    removeAll: () => settle(() => alive().call<Result<Storage>>((api) => api.removeAll())),
   };
 }

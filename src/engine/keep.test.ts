@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest';
+import { askToKeep } from './keep.ts';
+
+function browser(persisted: boolean) {
+  const kept = new Map<string, string>();
+  let asked = 0;
+  return {
+    asked: () => asked,
+    storage: { persisted: () => Promise.resolve(persisted), persist: () => { asked++; return Promise.resolve(false); } },
+    memory: { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => { kept.set(key, value); } },
+  };
+}
+
+describe('asking the browser to keep what is stored', () => {
+  test('happens once, whatever the answer was', async () => {
+    const { storage, memory, asked } = browser(false);
+    await Promise.all([askToKeep({ storage, memory }), askToKeep({ storage, memory })]);
+    await askToKeep({ storage, memory });
+    expect(asked()).toBe(1);
+  });
+
+  test('is left out where it is kept already', async () => {
+    const { storage, memory, asked } = browser(true);
+    await askToKeep({ storage, memory });
+    expect(asked()).toBe(0);
+  });
+
+  test('is left out where there is nothing to ask or to remember it by', async () => {
+    const { storage, asked } = browser(false);
+    await askToKeep({ storage: undefined, memory: browser(false).memory });
+    await askToKeep({ storage, memory: { getItem: () => { throw new Error('switched off'); }, setItem: () => undefined } });
+    expect(asked()).toBe(0);
+  });
+});

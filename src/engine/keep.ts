@@ -1,0 +1,28 @@
+/** Asks the browser not to clear away what is stored. Some browsers put that to the person, so it is asked once ever. */
+
+const ASKED = 'nibble:asked-to-keep';
+
+export interface KeepSurroundings {
+  storage: Pick<StorageManager, 'persist' | 'persisted'> | undefined;
+  memory: Pick<Storage, 'getItem' | 'setItem'>;
+}
+
+/** Errors stay here: without an answer everything works, for as long as the browser has room. */
+export async function askToKeep({ storage, memory }: KeepSurroundings): Promise<void> {
+  try {
+    if (!storage || memory.getItem(ASKED) !== null) return;
+    memory.setItem(ASKED, 'yes');
+    if (!await storage.persisted()) await storage.persist();
+  } catch {
+    // Storage may be switched off altogether.
+  }
+}
+
+export function askToKeepOnce(): void {
+  try {
+    // Outside secure contexts there is no `storage`, and reading `localStorage` may throw.
+    void askToKeep({ storage: (navigator as Partial<Navigator>).storage, memory: localStorage });
+  } catch {
+    // As above.
+  }
+}
