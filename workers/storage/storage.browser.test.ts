@@ -41,8 +41,8 @@ describe('a worker that is ended while it writes', () => {
     const ended = write(first, job, (progress) => { if (progress.tensor === `tensor ${tensor}`) first.terminate(); });
     await expect(ended).rejects.toMatchObject({ name: WORKER_CRASHED });
     const { made, resumeAt } = await expectWhole(await write(start(), job));
-    // Progress is made durable every 4 MB: what comes before that is not done again.
-    const durable = tensor * 3 * MB - 4 * MB;
+    // Progress is made durable every 8 MB: what comes before that is not done again.
+    const durable = tensor * 3 * MB - 8 * MB;
     expect(resumeAt).toBeGreaterThanOrEqual(Math.max(0, durable));
     expect(made).toBe(6 - Math.floor(resumeAt / (3 * MB)));
     const again = await expectWhole(await write(start(), job));
