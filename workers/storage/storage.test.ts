@@ -1,3 +1,7 @@
+import { openAsBlob } from 'node:fs';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { byteTokenizer, tinyLanguageModel } from '../../models/build.ts';
 import { cancelled, settle } from '../errors.ts';
@@ -9,7 +13,7 @@ import { compare } from '../pipeline.ts';
 import type { EngineEvent, Job, LevelRequest } from '../protocol.ts';
 import { localLocks } from './locks.ts';
 import { openReportStore } from './report-store.ts';
-import { createKeeper, type Keeper } from './storage.ts';
+import { browserKeeper, createKeeper, type Keeper } from './storage.ts';
 import { memoryDisk, type MemoryDisk } from './test-disk.ts';
 
 const MODEL = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true });
@@ -209,4 +213,46 @@ describe('when there is no room', { timeout: 60_000 }, () => {
     expect(await blobs(again.events)).toEqual(await blobs(events));
     expect((await keeper.storage()).results.filter(({ finished }) => finished)).toHaveLength(3);
   });
+});
+
+test('without a file system nothing is kept, it is said once a job, and everything else works', async () => {
+  const keeper = await browserKeeper();
+  const events: EngineEvent[] = [];
+  const report = await compare({ files: files().slice(0, 1), levels: [INT8, INT4], maxTokens: null }, {
+    ...keeper.job((error) => { events.push({ type: 'warning', error }); }), kernel: async () => createReferenceKernel(), evaluator: createNodeEvaluator(), threads: 1,
+  }, (event) => { events.push(event); }, new AbortController().signal);
+  expect(report.levels).toHaveLength(3);
+  expect(await blobs(events)).toHaveLength(3);
+  expect(events.flatMap((event) => (event.type === 'warning' ? event.error.code : []))).toEqual(['storage-unavailable', 'no-tokenizer']);
+  expect(await keeper.storage()).toMatchObject({ problem: { code: 'storage-unavailable' }, results: [] });
+  expect(await keeper.history()).toEqual([]);
+});
+
+test.each<[string, (path: string) => Promise<void>]>([
+  ['changed', (path) => appendFile(path, 'x')],
+  ['deleted', (path) => rm(path)],
+])('a dropped file that is %s on the way ends in a sentence; what was finished is kept', { timeout: 60_000 }, async (_, disturb) => {
+  const folder = await mkdtemp(join(tmpdir(), 'nibble-'));
+  const path = join(folder, 'tiny.onnx');
+  await writeFile(path, MODEL);
+  const { keeper, run, counts } = await tab(memoryDisk());
+  const onDisk = { files: [new File([await openAsBlob(path)], 'tiny.onnx')] };
+  let disturbed: Promise<void> | null = null;
+  const result = await settle(() => compare({ ...onDisk, levels: [INT8, INT4], maxTokens: null }, {
+    ...keeper.job(() => undefined), evaluator: createNodeEvaluator(), threads: 1,
+    kernel: async () => {
+      const kernel = createReferenceKernel();
+      return { ...kernel, quantize: async (...args) => {
+        await (disturbed ??= disturb(path));
+        return kernel.quantize(...args);
+      } };
+    },
+  }, () => undefined, new AbortController().signal));
+  expect(result).toMatchObject({ ok: false, error: { code: 'file-changed', message: expect.stringContaining('tiny.onnx') } });
+  // fp16, which needs no kernel, was finished before.
+  expect((await keeper.storage()).results.find(({ level }) => level === 'fp16')?.finished).toBe(true);
+  const { report } = await run({ files: files().slice(0, 1) });
+  expect(report.ok).toBe(true);
+  expect(counts.kernel).toBeGreaterThan(0);
+  await rm(folder, { recursive: true });
 });

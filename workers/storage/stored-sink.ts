@@ -2,7 +2,7 @@
  * Where the file of a level goes: into the result store, once. Somebody else who makes the same file is waited for, and
  * what is there already is not written again. Where there is no room the rest is held in memory, within limits.
  */
-import { fail, failure } from '../errors.ts';
+import { engineError, fail, failure } from '../errors.ts';
 import { blobSink, type Sink } from '../onnx/write.ts';
 import type { EngineError } from '../protocol.ts';
 import { blobSource, readAhead } from '../source.ts';
@@ -57,13 +57,32 @@ export async function storedSink(file: LevelFile, surroundings: SinkSurroundings
   const key = await levelKey(file.sourceSha256, file.level);
   const turn = await waitForTurn(key, file, surroundings);
   try {
-    const found = await surroundings.store.find(key);
-    if (!found) return await writingSink(key, file, surroundings, turn);
+    const there = await look(key, file, surroundings.store);
+    if (there.kind === 'unfinished') return await writingSink(key, file, there.unfinished, surroundings, turn);
     turn.end();
-    return finishedSink(found);
+    if (there.kind === 'finished') return finishedSink(there.file);
+    surroundings.warn(engineError('storage-unavailable', `This browser's storage does not work just now: ${file.name} is held in memory, until this tab is closed.`,
+      'Download it to keep it. If this happens again, clear the data of this site in the browser\'s settings.', String(there.thrown)));
+    return blobSink(file.source);
   } catch (thrown) {
     turn.end();
     throw thrown;
+  }
+}
+
+type Found = { kind: 'finished'; file: File } | { kind: 'unfinished'; unfinished: Unfinished | null } | { kind: 'broken'; thrown: unknown };
+
+/** What the store has of the file. `unfinished` is null when there is not even room to begin. */
+async function look(key: string, { name, level, source, sourceSha256, bytes }: LevelFile, store: ResultStore): Promise<Found> {
+  try {
+    const file = await store.find(key);
+    if (file) return { kind: 'finished', file };
+    const unfinished = await store.begin(key, {
+      file: name, level, model: { name: source.name, sha256: sourceSha256 }, total: bytes, engine: ENGINE_VERSION, createdAt: new Date().toISOString(),
+    });
+    return { kind: 'unfinished', unfinished };
+  } catch (thrown) {
+    return isFull(thrown) ? { kind: 'unfinished', unfinished: null } : { kind: 'broken', thrown };
   }
 }
 
@@ -107,30 +126,27 @@ function finishedSink(found: File): Sink {
   return { resumeAt: found.size, write: refuse, copy: refuse, finish: () => Promise.resolve(found), discard: () => Promise.resolve() };
 }
 
-async function writingSink(key: string, file: LevelFile, { store, free, warn, memoryLimit = MEMORY_LIMIT }: SinkSurroundings, turn: Turn): Promise<Sink> {
+async function writingSink(key: string, file: LevelFile, unfinished: Unfinished | null, { store, free, warn, memoryLimit = MEMORY_LIMIT }: SinkSurroundings, turn: Turn): Promise<Sink> {
   const source = blobSource(file.source.name, file.source);
   /** Takes over when the storage is full. */
   let memory: Sink | null = null;
   const spilled = (): Sink | null => memory;
 
-  const unfinished: Unfinished | null = await store.begin(key, {
-    file: file.name, level: file.level, model: { name: file.source.name, sha256: file.sourceSha256 }, total: file.bytes,
-    engine: ENGINE_VERSION, createdAt: new Date().toISOString(),
-  }).catch((thrown: unknown) => (isFull(thrown) ? null : storageFailed(file.name, thrown)));
   const resumeAt = unfinished?.size() ?? 0;
 
   /** The storage keeps what it has and takes no more; the file goes on in memory, with a copy of that. */
   async function spill(missing: number): Promise<Sink> {
     const there = unfinished?.size() ?? 0;
-    const say = async (what: string) => storageFull(file.name, missing, (await store.list()).filter((result) => result.key !== key), what);
+    const others = (await store.list()).filter((result) => result.key !== key);
+    const say = (what: string) => storageFull(file.name, missing, others, what);
     if (there + file.madeBytes > memoryLimit) {
       unfinished?.close();
-      throw failure(await say('What has been written of it is kept.'));
+      throw failure(say('What has been written of it is kept.'));
     }
     const taken = blobSink(file.source);
     for (let at = 0; at < there; at += SLAB) await taken.write(unfinished!.read(at, Math.min(at + SLAB, there)));
     unfinished?.close();
-    warn(await say('It is held in memory, until this tab is closed.'));
+    warn(say('It is held in memory, until this tab is closed.'));
     memory = taken;
     return taken;
   }
@@ -147,8 +163,8 @@ async function writingSink(key: string, file: LevelFile, { store, free, warn, me
     turn.announce(held.size());
   }
 
-  const missing = file.bytes - resumeAt - await free();
   try {
+    const missing = file.bytes - resumeAt - await free();
     if (!unfinished || missing > 0) await spill(Math.max(missing, 1));
   } catch (thrown) {
     unfinished?.close();
