@@ -476,7 +476,7 @@ export interface StoredResult {
   /** As on the command line, e.g. `int4:block=128,asymmetric`. */
   level: string;
   /** The model it is made of. */
-  model: { name: string; sha256: string };
+  model: { name: string; fingerprint: string };
   finished: boolean;
   /** Bytes there, and bytes when finished. */
   bytes: number;
@@ -507,7 +507,7 @@ export interface StoredReport {
   /** ISO 8601. */
   createdAt: string;
   bytes: number;
-  model: { name: string; sha256: string; bytes: number };
+  model: { name: string; bytes: number };
   levels: string[];
   /** Null when only sizes were compared. */
   protocol: { name: ProtocolName; text: string; tokens: number } | null;

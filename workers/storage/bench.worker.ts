@@ -1,4 +1,4 @@
-/** For `bench.mjs`: writes the same bytes to OPFS plainly and through the result store. */
+/** For `.ci/bench-storage.mjs`: writes the same bytes to OPFS plainly and through the result store. */
 import { writeAll } from './disk.ts';
 import { opfsDisk } from './opfs.ts';
 import { openResultStore } from './result-store.ts';
@@ -14,7 +14,7 @@ addEventListener('message', ({ data: { bytes, chunk, runs } }: MessageEvent<Benc
     const disk = await opfsDisk();
     const store = await openResultStore(disk);
     const part = Uint8Array.from({ length: chunk }, (_, i) => Math.imul(i, 2654435761) >>> 24);
-    const about = { file: 'bench.onnx', level: 'int4', model: { name: 'bench', sha256: '' }, total: bytes, engine: '', createdAt: new Date().toISOString() };
+    const about = { file: 'bench.onnx', level: 'int4', model: { name: 'bench', fingerprint: '' }, total: bytes, engine: '', createdAt: new Date().toISOString() };
     const time = async (work: () => Promise<void>) => {
       const start = performance.now();
       await work();

@@ -1,7 +1,16 @@
 /** The little of a file system that storage needs. Paths are lists of names made in this folder, never taken from files. */
 
-/** A file open for one user alone, as OPFS gives it to a worker. Positions are bytes from the start. */
-export type DiskFile = Pick<FileSystemSyncAccessHandle, 'read' | 'write' | 'truncate' | 'getSize' | 'flush' | 'close'>;
+/** A file open for one user alone, as OPFS gives it to a worker (`FileSystemSyncAccessHandle`). Positions are bytes from the start. */
+export interface DiskFile {
+  /** Bytes read; fewer than asked for at the end. */
+  read(into: Uint8Array, options: { at: number }): number;
+  /** Bytes taken. Throws QuotaExceededError when there is no room. */
+  write(from: Uint8Array, options: { at: number }): number;
+  truncate(size: number): void;
+  getSize(): number;
+  flush(): void;
+  close(): void;
+}
 
 export type Path = readonly string[];
 

@@ -6,7 +6,7 @@ import { quantize } from '../test-support.ts';
 import { isKey, levelKey, measurementKey, RESULT_FORMAT, type MeasurementIdentity } from './job-key.ts';
 
 const IDENTITY: MeasurementIdentity = {
-  model: { name: 'm.onnx', sha256: 'a' }, levels: ['fp16', 'int4'], text: { name: 't', content: 'text' }, tokenizer: { json: '{}', config: null },
+  model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16', 'int4'], text: { name: 't', content: 'text' }, tokenizer: { json: '{}', config: null },
   protocol: undefined, maxTokens: null, extras: undefined, threads: 1,
 };
 
@@ -18,7 +18,7 @@ describe('keys', () => {
   });
 
   test.each<[string, Partial<MeasurementIdentity>]>([
-    ['model', { model: { name: 'm.onnx', sha256: 'b' } }], ['name', { model: { name: 'n.onnx', sha256: 'a' } }], ['levels', { levels: ['fp16', 'int8'] }],
+    ['model', { model: { name: 'm.onnx', fingerprint: 'b' } }], ['name', { model: { name: 'n.onnx', fingerprint: 'a' } }], ['levels', { levels: ['fp16', 'int8'] }],
     ['text', { text: { name: 't', content: 'texts' } }], ['no text', { text: null }], ['tokenizer', { tokenizer: { json: '{ }', config: null } }],
     ['tokenizer configuration', { tokenizer: { json: '{}', config: '{}' } }], ['protocol', { protocol: { name: 'gptq' } }],
     ['context', { protocol: { name: 'llama.cpp', context: 128 } }], ['stride', { protocol: { name: 'llama.cpp', stride: 128 } }], ['tokens', { maxTokens: 512 }],

@@ -18,13 +18,13 @@ export function isKey(text: string): boolean {
   return /^[0-9a-f]{64}$/.test(text);
 }
 
-/** Of a level's file. `level` as `formatLevel` spells it. */
-export function levelKey(modelSha256: string, level: string): Promise<string> {
-  return keyOf(['level', modelSha256, level]);
+/** Of a level's file: the fingerprint of the model it is made of (hash.ts), the level as `formatLevel` spells it. */
+export function levelKey(fingerprint: string, level: string): Promise<string> {
+  return keyOf(['level', fingerprint, level]);
 }
 
 export interface MeasurementIdentity {
-  model: { name: string; sha256: string };
+  model: { name: string; fingerprint: string };
   /** As spelled, in the order of the report. */
   levels: readonly string[];
   text: { name: string; content: string } | null;
@@ -40,7 +40,7 @@ export interface MeasurementIdentity {
 /** Of a report. Names are part of it: they appear there. */
 export async function measurementKey({ model, levels, text, tokenizer, protocol, maxTokens, extras, threads }: MeasurementIdentity): Promise<string> {
   return keyOf([
-    'measurement', model.name, model.sha256, levels,
+    'measurement', model.name, model.fingerprint, levels,
     text && [text.name, await hash(text.content)],
     tokenizer && [await hash(tokenizer.json), tokenizer.config === null ? null : await hash(tokenizer.config)],
     protocol ? [protocol.name, protocol.context ?? null, protocol.stride ?? null] : ['llama.cpp', null, null],

@@ -18,7 +18,7 @@ function tabs() {
   const disk = memoryDisk();
   const surroundings = { reports: openReportStore(disk), locks: localLocks(), channel: () => new BroadcastChannel('nibble:test-once'), notKept: (thrown: unknown) => { throw thrown; } };
   return (measure: Measurement['measure'], options: { signal?: AbortSignal; finish?: AbortSignal; onEvent?: Measurement['onEvent'] } = {}) => measureOnce({
-    identity: { model: { name: 'm.onnx', sha256: 'a' }, levels: ['fp16'], text: null, tokenizer: null, protocol: undefined, maxTokens: null, extras: undefined, threads: 1 },
+    identity: { model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16'], text: null, tokenizer: null, protocol: undefined, maxTokens: null, extras: undefined, threads: 1 },
     onEvent: options.onEvent ?? (() => undefined), signal: options.signal ?? new AbortController().signal, finish: options.finish, measure,
   }, surroundings);
 }

@@ -84,7 +84,7 @@ const level = z.object({
 
 const report = z.object({
   schema: z.literal('nibble.report/1'),
-  model: z.object({ name: z.string(), sha256: z.string(), bytes: number, parameters: number, cacheBytesPerToken: number.nullable() }),
+  model: z.object({ name: z.string(), sha256: z.string().nullable(), fingerprint: z.string().exactOptional(), bytes: number, parameters: number, cacheBytesPerToken: number.nullable() }),
   protocol: protocol.nullable(), backend: z.enum(['webgpu', 'wasm', 'reference']), levels: z.array(level),
   noiseFloor: distance.extend({ reference: z.enum(['original', 'widened']) }).nullable().exactOptional(),
   words: words.nullable().exactOptional(),
@@ -93,6 +93,7 @@ const report = z.object({
     inputs: z.array(z.object({ name: z.string(), type: z.string(), shape: numbers, from: z.string() })), provider, threads: number,
   }).nullable().exactOptional(),
   overflow: z.array(z.object({ node: z.string(), operator: z.string(), tensor: z.string(), largest: number })).nullable().exactOptional(),
+  seconds: z.object({ open: number.exactOptional(), quantize: number.exactOptional(), measure: number.exactOptional(), check: number.exactOptional() }).exactOptional(),
   notes: z.array(z.string()),
 });
 

@@ -65,7 +65,7 @@ export function openReportStore(disk: Disk): ReportStore {
 export function line({ key, createdAt, bytes, report: { model, levels, protocol } }: StoredKeptReport): StoredReport {
   return {
     key, createdAt, bytes,
-    model: { name: model.name, sha256: model.sha256, bytes: model.bytes },
+    model: { name: model.name, bytes: model.bytes },
     levels: levels.map(({ level }) => level),
     protocol: protocol && { name: protocol.name, text: protocol.text, tokens: protocol.tokens },
   };

@@ -14,7 +14,7 @@ export interface About {
   file: string;
   /** As `formatLevel` spells it. */
   level: string;
-  model: { name: string; sha256: string };
+  model: { name: string; fingerprint: string };
   /** Bytes of the whole file. */
   total: number;
   engine: string;
@@ -23,7 +23,7 @@ export interface About {
 }
 
 const aboutSchema: z.ZodType<About> = z.object({
-  file: z.string(), level: z.string(), model: z.object({ name: z.string(), sha256: z.string() }),
+  file: z.string(), level: z.string(), model: z.object({ name: z.string(), fingerprint: z.string() }),
   total: z.number().int().nonnegative(), engine: z.string(), createdAt: z.iso.datetime(),
 });
 

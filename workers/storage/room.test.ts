@@ -3,7 +3,7 @@ import type { StoredResult } from '../protocol.ts';
 import { storageFull, whatWouldGo } from './room.ts';
 
 const result = (file: string, bytes: number, day: number): StoredResult => ({
-  key: file, file, level: 'int4', model: { name: 'm.onnx', sha256: '' }, finished: true, bytes, total: bytes, createdAt: '', lastUsed: `2000-01-0${day}`,
+  key: file, file, level: 'int4', model: { name: 'm.onnx', fingerprint: '' }, finished: true, bytes, total: bytes, createdAt: '', lastUsed: `2000-01-0${day}`,
 });
 const RESULTS = [result('new', 3e9, 3), result('old', 1e9, 1), result('middle', 2e9, 2)];
 

@@ -103,7 +103,7 @@ export async function createKeeper(disk: Disk, { locks, channel, recordEvery, me
       if (!kept) fail('not-stored', 'This report is not stored any more, or cannot be read.', 'Compare again; files that are still stored are not made again.');
       const { report } = kept;
       const files = await Promise.all(report.levels.map(async ({ level }) => {
-        const result = await levelKey(report.model.sha256, level);
+        const result = await levelKey(report.model.fingerprint ?? '', level);
         return { level, result, file: await store.find(result) };
       }));
       return { stored: line(kept), report, files };

@@ -18,7 +18,8 @@ export interface LevelFile {
   name: string;
   /** The model it is made of. */
   source: File;
-  sourceSha256: string;
+  /** Of the model, see hash.ts. */
+  fingerprint: string;
   /** As `formatLevel` spells it. */
   level: string;
   bytes: number;
@@ -54,7 +55,7 @@ const ANNOUNCE_EVERY_MS = 100;
 export async function storedSink(file: LevelFile, surroundings: SinkSurroundings): Promise<Sink> {
   // A level that is the model as it is needs no second copy.
   if (file.madeBytes === 0) return blobSink(file.source);
-  const key = await levelKey(file.sourceSha256, file.level);
+  const key = await levelKey(file.fingerprint, file.level);
   const turn = await waitForTurn(key, file, surroundings);
   try {
     const there = await look(key, file, surroundings.store);
@@ -73,12 +74,12 @@ export async function storedSink(file: LevelFile, surroundings: SinkSurroundings
 type Found = { kind: 'finished'; file: File } | { kind: 'unfinished'; unfinished: Unfinished | null } | { kind: 'broken'; thrown: unknown };
 
 /** What the store has of the file. `unfinished` is null when there is not even room to begin. */
-async function look(key: string, { name, level, source, sourceSha256, bytes }: LevelFile, store: ResultStore): Promise<Found> {
+async function look(key: string, { name, level, source, fingerprint, bytes }: LevelFile, store: ResultStore): Promise<Found> {
   try {
     const file = await store.find(key);
     if (file) return { kind: 'finished', file };
     const unfinished = await store.begin(key, {
-      file: name, level, model: { name: source.name, sha256: sourceSha256 }, total: bytes, engine: ENGINE_VERSION, createdAt: new Date().toISOString(),
+      file: name, level, model: { name: source.name, fingerprint }, total: bytes, engine: ENGINE_VERSION, createdAt: new Date().toISOString(),
     });
     return { kind: 'unfinished', unfinished };
   } catch (thrown) {

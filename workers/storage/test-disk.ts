@@ -34,14 +34,12 @@ export function memoryDisk(): MemoryDisk {
       };
       if (!files.has(name)) files.set(name, new Uint8Array());
       return {
-        read(into, { at = 0 } = {}) {
-          const target = view(into);
-          const source = bytes().subarray(at, at + target.length);
-          target.set(source);
+        read(into, { at }) {
+          const source = bytes().subarray(at, at + into.length);
+          into.set(source);
           return source.length;
         },
-        write(from, { at = 0 } = {}) {
-          const source = view(from);
+        write(source, { at }) {
           const old = bytes();
           const room = Math.max(0, disk.quota - used() + old.length - at);
           if (room === 0 && source.length > 0) throw new DOMException('full', 'QuotaExceededError');
@@ -79,10 +77,6 @@ export function memoryDisk(): MemoryDisk {
   return disk;
 }
 
-function view(buffer: AllowSharedBufferSource): Uint8Array {
-  return ArrayBuffer.isView(buffer) ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength) : new Uint8Array(buffer);
-}
-
 /** What happens to a write: as it should, or `bytes` of it are written and then this is thrown. */
 export type Fate = { bytes: number; error: Error } | null;
 
@@ -95,10 +89,9 @@ export function faulty(disk: Disk, fate: (n: number, path: Path, length: number)
       const file = await disk.open(path);
       return {
         read: (into, options) => file.read(into, options),
-        write(from, options) {
-          const bytes = view(from);
+        write(bytes, options) {
           const told = fate(writes++, path, bytes.length);
-          if (!told) return file.write(from, options);
+          if (!told) return file.write(bytes, options);
           if (told.bytes > 0) file.write(bytes.slice(0, told.bytes), options);
           throw told.error;
         },

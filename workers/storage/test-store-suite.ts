@@ -112,7 +112,7 @@ async function attempt(disk: Disk, model: string, { source, pieces, expected }: 
   try {
     const store = await openResultStore(disk, { recordEvery: options.recordEvery ?? 40 });
     const file: LevelFile = {
-      name: 'file.onnx', source: options.source ?? new File([source], 'source.onnx'), sourceSha256: model, level: 'int4', bytes: expected.length,
+      name: 'file.onnx', source: options.source ?? new File([source], 'source.onnx'), fingerprint: model, level: 'int4', bytes: expected.length,
       madeBytes: piecesLength(pieces.filter(({ kind }) => kind !== 'copy')), signal, onProgress: () => undefined,
     };
     const sink = await storedSink(file, {
@@ -376,7 +376,7 @@ export function storeChecks(runs: number): Map<string, (disk: Disk) => Promise<v
       let time = 0;
       const store = await openResultStore(disk, { recordEvery: 1, now: () => new Date(Date.UTC(2000, 0, 1, 0, 0, time++)) });
       for (const key of await store.keys()) await store.remove(key);
-      const about: About = { file: '../../<b>.onnx', level: 'int4', model: { name: '__proto__', sha256: 'x' }, total: 4, engine: 'e', createdAt: '2000-01-01T00:00:00.000Z' };
+      const about: About = { file: '../../<b>.onnx', level: 'int4', model: { name: '__proto__', fingerprint: 'x' }, total: 4, engine: 'e', createdAt: '2000-01-01T00:00:00.000Z' };
       const [a, b, c] = [await levelKey('a', 'x'), await levelKey('b', 'x'), await levelKey('c', 'x')];
       for (const key of [a, b]) {
         const unfinished = await store.begin(key, about);

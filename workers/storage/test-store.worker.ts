@@ -33,7 +33,7 @@ const fixture: StoreFixture = {
     const warnings: EngineError[] = [];
     let made = 0;
     const sink = await (await browserKeeper()).job((error) => { warnings.push(error); }).sink('file.onnx', source, {
-      name: 'file.onnx', source, sourceSha256: model, level: 'int4', bytes: piecesLength(pieces), madeBytes: order.tensors * order.bytesEach, signal, onProgress: report,
+      name: 'file.onnx', source, fingerprint: model, level: 'int4', bytes: piecesLength(pieces), madeBytes: order.tensors * order.bytesEach, signal, onProgress: report,
     });
     const resumeAt = sink.resumeAt ?? 0;
     const blob = await writePieces({

@@ -1,13 +1,13 @@
 /**
  * Prints what the journal costs beside writing the same bytes plainly to OPFS, in Chromium:
- * `node workers/storage/bench.mjs [MB] [RUNS]`.
+ * `node .ci/bench-storage.mjs [MB] [RUNS]`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { createServer } from 'vite';
-import { chromiumFlags, requireChromium } from '../../.ci/chromium.mjs';
+import { chromiumFlags, requireChromium } from './chromium.mjs';
 
 const megabytes = Number(process.argv[2] ?? 256);
 const runs = Number(process.argv[3] ?? 5);
