@@ -21,7 +21,7 @@ import { formatLevel } from './schemes/level.ts';
 import type { Recipe } from './plan/recipe.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { blobSource, type ByteSource } from './source.ts';
-import type { Measurement } from './storage/measure-once.ts';
+import type { OnceTask } from './storage/measure-once.ts';
 import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
 import { estimateSecondsLeft } from './time-left.ts';
@@ -34,7 +34,7 @@ export interface Surroundings extends MeasureSurroundings {
   /** Where the file of a level goes. */
   sink(fileName: string, source: File, file: LevelFile): Promise<Sink>;
   /** Measures, unless the same has been measured before: see storage/measure-once.ts. Measures each time when absent. */
-  once?(measurement: Measurement): Promise<{ report: Report; known: boolean }>;
+  once?(task: OnceTask): Promise<{ report: Report; known: boolean }>;
 }
 
 /** Looks at dropped files without loading weights. */
@@ -114,7 +114,8 @@ export async function compare(
     model: { name: file.name, fingerprint: hash.fingerprint }, levels: levels.flatMap((level) => level.keys.map(() => formatLevel(level))),
     text: sorted.text && { name: sorted.text.name, content: await sorted.text.text() },
     tokenizer: sorted.tokenizer && { json: sorted.tokenizer.json, config: sorted.tokenizerConfig },
-    protocol: job.protocol, maxTokens: job.maxTokens, extras: job.extras, threads: surroundings.threads,
+    inputs: await Promise.all(sorted.inputs.map(async (input) => ({ name: input.name, ...await hashContent(blobSource(input.name, input), () => undefined, signal) }))),
+    protocol: job.protocol, maxTokens: job.maxTokens, extras: job.extras, provider: job.provider, threads: surroundings.threads,
   };
   const { report, known } = await surroundings.once({ identity, onEvent, signal, finish, measure: measureAll });
   if (known) announce(report, levels, onEvent);

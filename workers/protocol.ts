@@ -535,6 +535,7 @@ export interface Setup {
   maxTokens: number | null;
   protocol?: ProtocolRequest;
   extras?: Extras;
+  provider?: Provider | 'faster';
 }
 
 /** Every way things can go wrong. */

@@ -6,8 +6,8 @@ import { quantize } from '../test-support.ts';
 import { isKey, levelKey, measurementKey, RESULT_FORMAT, type MeasurementIdentity } from './job-key.ts';
 
 const IDENTITY: MeasurementIdentity = {
-  model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16', 'int4'], text: { name: 't', content: 'text' }, tokenizer: { json: '{}', config: null },
-  protocol: undefined, maxTokens: null, extras: undefined, threads: 1,
+  model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16', 'int4'], text: { name: 't', content: 'text' }, tokenizer: { json: '{}', config: null }, inputs: [],
+  protocol: undefined, maxTokens: null, extras: undefined, provider: undefined, threads: 1,
 };
 
 describe('keys', () => {
@@ -20,9 +20,9 @@ describe('keys', () => {
   test.each<[string, Partial<MeasurementIdentity>]>([
     ['model', { model: { name: 'm.onnx', fingerprint: 'b' } }], ['name', { model: { name: 'n.onnx', fingerprint: 'a' } }], ['levels', { levels: ['fp16', 'int8'] }],
     ['text', { text: { name: 't', content: 'texts' } }], ['no text', { text: null }], ['tokenizer', { tokenizer: { json: '{ }', config: null } }],
-    ['tokenizer configuration', { tokenizer: { json: '{}', config: '{}' } }], ['protocol', { protocol: { name: 'gptq' } }],
+    ['tokenizer configuration', { tokenizer: { json: '{}', config: '{}' } }], ['inputs', { inputs: [{ name: 'i', fingerprint: 'i' }] }], ['protocol', { protocol: { name: 'gptq' } }],
     ['context', { protocol: { name: 'llama.cpp', context: 128 } }], ['stride', { protocol: { name: 'llama.cpp', stride: 128 } }], ['tokens', { maxTokens: 512 }],
-    ['extras', { extras: { words: true } }], ['threads', { threads: 2 }],
+    ['extras', { extras: { words: true } }], ['provider', { provider: 'webgpu' }], ['threads', { threads: 2 }],
   ])('differ with the %s', async (_, change) => {
     expect(await measurementKey({ ...IDENTITY, ...change })).not.toBe(await measurementKey(IDENTITY));
   });

@@ -4,7 +4,7 @@
  */
 import { sha256 as hash } from 'hash-wasm';
 import { version } from '../../package.json';
-import type { Extras, ProtocolRequest } from '../protocol.ts';
+import type { Extras, Job, ProtocolRequest } from '../protocol.ts';
 
 /**
  * To be raised whenever the same job gives other bytes or figures than before, so that stored results of an older
@@ -30,21 +30,26 @@ export interface MeasurementIdentity {
   text: { name: string; content: string } | null;
   /** Contents of tokenizer.json and tokenizer_config.json. */
   tokenizer: { json: string; config: string | null } | null;
+  /** Files with inputs for models of other kinds. */
+  inputs: readonly { name: string; fingerprint: string }[];
   protocol: ProtocolRequest | undefined;
   maxTokens: number | null;
   extras: Extras | undefined;
+  /** Asked for; nothing means WASM. */
+  provider: Job['provider'];
   /** Threads decide in which order floats are added. */
   threads: number;
 }
 
 /** Of a report. Names are part of it: they appear there. */
-export async function measurementKey({ model, levels, text, tokenizer, protocol, maxTokens, extras, threads }: MeasurementIdentity): Promise<string> {
+export async function measurementKey({ model, levels, text, tokenizer, inputs, protocol, maxTokens, extras, provider, threads }: MeasurementIdentity): Promise<string> {
   return keyOf([
     'measurement', model.name, model.fingerprint, levels,
     text && [text.name, await hash(text.content)],
     tokenizer && [await hash(tokenizer.json), tokenizer.config === null ? null : await hash(tokenizer.config)],
+    inputs.map(({ name, fingerprint }) => [name, fingerprint]),
     protocol ? [protocol.name, protocol.context ?? null, protocol.stride ?? null] : ['llama.cpp', null, null],
-    maxTokens, Object.entries(extras ?? {}).filter(([, wanted]) => wanted === true).map(([extra]) => extra).sort(), threads,
+    maxTokens, Object.entries(extras ?? {}).filter(([, wanted]) => wanted === true).map(([extra]) => extra).sort(), provider ?? 'wasm', threads,
   ]);
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { EngineEvent, Report } from '../protocol.ts';
 import { localLocks } from './locks.ts';
-import { measureOnce, type Measurement } from './measure-once.ts';
+import { measureOnce, type OnceTask } from './measure-once.ts';
 import { openReportStore } from './report-store.ts';
 import { memoryDisk } from './test-disk.ts';
 
@@ -17,8 +17,8 @@ const soon = () => new Promise((resolve) => { setTimeout(resolve, 20); });
 function tabs() {
   const disk = memoryDisk();
   const surroundings = { reports: openReportStore(disk), locks: localLocks(), channel: () => new BroadcastChannel('nibble:test-once'), notKept: (thrown: unknown) => { throw thrown; } };
-  return (measure: Measurement['measure'], options: { signal?: AbortSignal; finish?: AbortSignal; onEvent?: Measurement['onEvent'] } = {}) => measureOnce({
-    identity: { model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16'], text: null, tokenizer: null, protocol: undefined, maxTokens: null, extras: undefined, threads: 1 },
+  return (measure: OnceTask['measure'], options: { signal?: AbortSignal; finish?: AbortSignal; onEvent?: OnceTask['onEvent'] } = {}) => measureOnce({
+    identity: { model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16'], text: null, tokenizer: null, inputs: [], protocol: undefined, maxTokens: null, extras: undefined, provider: undefined, threads: 1 },
     onEvent: options.onEvent ?? (() => undefined), signal: options.signal ?? new AbortController().signal, finish: options.finish, measure,
   }, surroundings);
 }

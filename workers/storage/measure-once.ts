@@ -4,7 +4,7 @@ import { incompleteKey, measurementKey, type MeasurementIdentity } from './job-k
 import type { Locks } from './locks.ts';
 import type { ReportStore } from './report-store.ts';
 
-export interface Measurement {
+export interface OnceTask {
   identity: MeasurementIdentity;
   onEvent(event: EngineEvent): void;
   signal: AbortSignal;
@@ -25,7 +25,7 @@ export interface MeasurementSurroundings {
 interface Announcement { measurement: string; event: EngineEvent }
 
 /** `known` when nothing had to be measured. */
-export async function measureOnce({ identity, onEvent, signal, finish, measure }: Measurement, { reports, locks, channel: connect, notKept }: MeasurementSurroundings): Promise<{ report: Report; known: boolean }> {
+export async function measureOnce({ identity, onEvent, signal, finish, measure }: OnceTask, { reports, locks, channel: connect, notKept }: MeasurementSurroundings): Promise<{ report: Report; known: boolean }> {
   const key = await measurementKey(identity);
   const channel = connect();
   channel.onmessage = ({ data }: MessageEvent<Announcement>) => { if (data.measurement === key) onEvent(data.event); };
@@ -45,7 +45,7 @@ export async function measureOnce({ identity, onEvent, signal, finish, measure }
       if (event.type === 'progress' && release) channel.postMessage({ measurement: key, event: { ...event, level: null } } satisfies Announcement);
       onEvent(event);
     });
-    const answers = warnings.length === 0 && isWhole(report);
+    const answers = warnings.length === 0 && finish?.aborted !== true && isWhole(report);
     await reports.keep({ key: answers ? key : await incompleteKey(key), createdAt: new Date().toISOString(), answers, report }).catch(notKept);
     return { report, known: false };
   } finally {
@@ -55,7 +55,8 @@ export async function measureOnce({ identity, onEvent, signal, finish, measure }
 }
 
 /** Whether measuring again could not give more. */
-function isWhole({ protocol, levels }: Report): boolean {
-  return protocol !== null && protocol.stoppedEarly !== true && levels.every(({ perplexity, runtimeDrift, speed }) =>
-    perplexity !== null && !runtimeDrift?.problem && !speed?.some(({ problem }) => problem));
+function isWhole({ protocol, inputs, levels }: Report): boolean {
+  const measured = protocol ? protocol.stoppedEarly !== true && levels.every(({ perplexity }) => perplexity !== null)
+    : Boolean(inputs) && levels.every(({ baseline, outputs }) => baseline || Boolean(outputs));
+  return measured && levels.every(({ runtimeDrift, speed }) => !runtimeDrift?.problem && !speed?.some(({ problem }) => problem));
 }

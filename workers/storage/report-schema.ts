@@ -28,7 +28,7 @@ const distance = z.object({ tokens: number, kld: z.object({ value: number, error
 
 const outputDrift = z.object({
   output: z.string(), shape: numbers, cosine: number, sqnr: number.nullable(), maxError: number, rms: number,
-  top1: estimate.nullable(), top5: estimate.nullable(),
+  top1: estimate.nullable(), top5: estimate.nullable(), equal: estimate.nullable().exactOptional(),
 });
 
 const runtimeDrift = z.object({

@@ -3,7 +3,7 @@ import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { byteTokenizer, tinyLanguageModel } from '../../models/build.ts';
+import { byteTokenizer, matMulModel, randomValues, tinyLanguageModel } from '../../models/build.ts';
 import { cancelled, settle } from '../errors.ts';
 import type { Evaluator } from '../evaluate/evaluate.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
@@ -27,7 +27,10 @@ async function tab(disk: MemoryDisk, locks = localLocks()) {
   const keeper = await createKeeper(disk, { locks, channel: () => new BroadcastChannel('nibble:test'), recordEvery: 100 });
   const counts = { kernel: 0, evaluations: 0 };
   const evaluator = createNodeEvaluator();
-  const counting: Evaluator = { evaluate: (...args) => { counts.evaluations++; return evaluator.evaluate(...args); } };
+  const counting: Evaluator = {
+    evaluate: (...args) => { counts.evaluations++; return evaluator.evaluate(...args); },
+    compareOutputs: (...args) => { counts.evaluations++; return evaluator.compareOutputs(...args); },
+  };
   const kernel = createReferenceKernel();
   const run = async (job: Partial<Job> = {}, { signal = new AbortController().signal, finish, use = counting }: { signal?: AbortSignal; finish?: AbortController; use?: Evaluator } = {}) => {
     const events: EngineEvent[] = [];
@@ -80,6 +83,17 @@ describe('a job done before', { timeout: 60_000 }, () => {
     expect(counts.kernel).toBeGreaterThan(done);
   });
 
+  test('of a model of another kind is not done again either', async () => {
+    const disk = memoryDisk();
+    const job = { files: [new File([matMulModel(randomValues(1, 64 * 64), 64, 64)], 'm.onnx')], levels: [INT8] };
+    const first = await (await tab(disk)).run(job);
+    const later = await tab(disk);
+    const second = await later.run(job);
+    expect(first.report.ok && first.report.value.levels[1]?.outputs).toHaveLength(1);
+    expect(second.report).toEqual(first.report);
+    expect(later.counts).toEqual({ kernel: 0, evaluations: 0 });
+  });
+
   test('in two tabs at once is done once', async () => {
     const disk = memoryDisk();
     const locks = localLocks();
@@ -100,6 +114,7 @@ describe('a job done before', { timeout: 60_000 }, () => {
     ['was cancelled', (run) => {
       const stop = new AbortController();
       const cancelling: Evaluator = {
+        ...createNodeEvaluator(),
         async evaluate() {
           stop.abort();
           return { ok: false, error: cancelled() };
@@ -107,7 +122,7 @@ describe('a job done before', { timeout: 60_000 }, () => {
       };
       return run({}, { signal: stop.signal, use: cancelling });
     }],
-    ['failed in part', (run) => run({}, { use: { evaluate: async () => ({ ok: false, error: { code: 'out-of-memory', message: 'm', action: 'a', details: '' } }) } })],
+    ['failed in part', (run) => run({}, { use: { ...createNodeEvaluator(), evaluate: async () => ({ ok: false, error: { code: 'out-of-memory', message: 'm', action: 'a', details: '' } }) } })],
   ])('is measured again when it %s', async (_, disturbed) => {
     const { run, counts } = await tab(memoryDisk());
     await disturbed(run);

@@ -6,7 +6,7 @@ import type { EngineError, OpenedReport, Report, Storage, StoredReport } from '.
 import { isFull, type Disk } from './disk.ts';
 import { isKey, levelKey } from './job-key.ts';
 import { localLocks, webLocks, type Locks } from './locks.ts';
-import { measureOnce, type Measurement } from './measure-once.ts';
+import { measureOnce, type OnceTask } from './measure-once.ts';
 import { opfsDisk } from './opfs.ts';
 import { openReportStore, line } from './report-store.ts';
 import { openResultStore } from './result-store.ts';
@@ -19,7 +19,7 @@ export interface Keeper {
   /** For one job: where its files go, and its measurement done once. `warn` hears of each problem once. */
   job(warn: (error: EngineError) => void): {
     sink(name: string, source: File, file: LevelFile): Promise<Sink>;
-    once(measurement: Measurement): Promise<{ report: Report; known: boolean }>;
+    once(task: OnceTask): Promise<{ report: Report; known: boolean }>;
   };
   history(): Promise<StoredReport[]>;
   /** Fails with `not-stored`. */
@@ -88,7 +88,7 @@ export async function createKeeper(disk: Disk, { locks, channel, recordEvery, me
       const surroundings = { store, reports, locks, channel, free, warn, ...(memoryLimit === undefined ? {} : { memoryLimit }) };
       return {
         sink: (_name, _source, file) => storedSink(file, surroundings),
-        once: (measurement) => measureOnce(measurement, {
+        once: (task) => measureOnce(task, {
           ...surroundings,
           notKept: (thrown) => {
             warn(isFull(thrown) ? storageFull('the report', 1, [], 'It is on this page, but will not be there after a reload.')
