@@ -164,7 +164,7 @@ test('a protocol is chosen, tags every number, and does not pass for another', a
   }
 
   await protocol.selectOption('gptq');
-  await expect(page.getByText(/The results below were measured by the protocol lm-eval/)).toBeVisible();
+  await expect(page.getByText(/The results below were measured by another protocol, lm-eval/)).toBeVisible();
   await expect(statistics.getByText(tag)).toBeVisible();
 });
 

@@ -34,7 +34,7 @@ describe('a logarithmic axis', () => {
         expect(placeOn(axis, value)).toBeLessThanOrEqual(1);
       }
       for (const tick of axis.ticks) expect(Math.log10(tick)).toBeCloseTo(Math.round(Math.log10(tick)), 9);
-    }));
+    }), { examples: [[[{ value: 999.9999999999994, error: 0 }]]] });
   });
   it('places decades evenly, and what is zero at its start', () => {
     const axis = logAxisOf([{ value: 1e-4, error: 0 }, { value: 1, error: 0 }]);

@@ -33,12 +33,20 @@ export interface LogAxis { domain: [number, number]; ticks: number[] }
 /** Smaller numbers come of the arithmetic of measuring, not of what is measured. */
 const SMALLEST = 1e-12;
 
+/** Exponent of the largest power of ten that does not exceed `value`; a logarithm is rounded, and may say the next. */
+function decadeOf(value: number): number {
+  const exponent = Math.floor(Math.log10(value));
+  return Number(`1e${exponent}`) > value ? exponent - 1 : exponent;
+}
+
 /** Whole powers of ten around everything above zero. What is zero or below has no place on it. */
 export function logAxisOf(values: readonly Estimate[]): LogAxis {
   const known = values.flatMap(({ value, error }) => value > SMALLEST && Number.isFinite(value) ? [{ low: value - error > value / 10 ? value - error : value / 2, high: value + error }] : []);
   if (known.length === 0) return { domain: [1e-6, 1], ticks: [1e-6, 1e-4, 1e-2, 1] };
-  const first = Math.floor(Math.log10(Math.min(...known.map(({ low }) => low))));
-  const last = Math.max(first + 1, Math.ceil(Math.log10(Math.max(...known.map(({ high }) => high)))));
+  const first = decadeOf(Math.min(...known.map(({ low }) => low)));
+  const highest = Math.max(...known.map(({ high }) => high));
+  const decade = decadeOf(highest);
+  const last = Math.max(first + 1, Number(`1e${decade}`) < highest ? decade + 1 : decade);
   const step = last - first > 7 ? 2 : 1;
   const ticks: number[] = [];
   for (let exponent = first; exponent <= last; exponent += step) ticks.push(Number(`1e${exponent}`));
