@@ -8,7 +8,7 @@ import { withFallback } from './kernels/resilient.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
 import { createMakePool } from './make-pool.ts';
 import { compare, open, plan } from './pipeline.ts';
-import type { Engine, Generated, Result } from './protocol.ts';
+import type { Engine, Generated, Job, Result } from './protocol.ts';
 import { expose, reporting } from './remote.ts';
 import { browserKeeper } from './storage/storage.ts';
 import { throttleProgress } from './throttle.ts';
@@ -20,7 +20,6 @@ const threads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareC
 
 const evaluator = createEvaluator();
 const generator = createGenerator(threads);
-const speedMeter = createSpeedMeter(async () => ((await chosen()).webgpu.available ? ['wasm', 'webgpu'] : ['wasm']));
 let kernels: ReturnType<typeof chooseKernel> | null = null;
 let running: { stop: AbortController; finish: AbortController } | null = null;
 let generating: AbortController | null = null;
@@ -36,6 +35,12 @@ const keeper = async () => {
 };
 
 const chosen = () => (kernels ??= chooseKernel(navigator.gpu));
+
+/** How fast a GPU is that the CPU plays says nothing, and takes minutes to find out: only for who asks for it. */
+async function isWorthTiming(provider: Job['provider']): Promise<boolean> {
+  const { webgpu } = await chosen();
+  return webgpu.available && (!webgpu.software || provider === 'webgpu');
+}
 
 const engine: Engine = {
   async capabilities() {
@@ -60,7 +65,7 @@ const engine: Engine = {
         }),
         pool,
         evaluator,
-        speedMeter,
+        speedMeter: createSpeedMeter(async () => (await isWorthTiming(job.provider) ? ['wasm', 'webgpu'] : ['wasm'])),
         threads,
       }, send, signals.stop.signal, signals.finish.signal));
     } finally {

@@ -182,25 +182,25 @@ export interface Checks {
 /** What follows the figures: runtime drift where there is WebGPU, and activations that fp16 cannot hold. */
 export async function check(
   levels: LevelInHand[], job: Job, sorted: SortedFiles, model: ModelSummary, measured: Measurement,
-  surroundings: MeasureSurroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal,
+  surroundings: MeasureSurroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish?: AbortSignal,
 ): Promise<Checks> {
   const checks: Checks = { overflow: null, notes: [] };
   const [baseline] = levels;
   const material = await materialOf(job, sorted, measured);
   if (!baseline?.blob || !material) return checks;
   const { evaluator, threads } = surroundings;
-  if (job.extras?.noiseFloor) {
+  if (job.extras?.noiseFloor && !finish?.aborted) {
     const reference = await inFloat32(sorted, model, baseline.blob);
     const overflow = reference && await evaluator.checkOverflow({ model: reference.model, material, threads }, signal);
     signal.throwIfAborted();
     if (overflow?.ok) checks.overflow = overflow.value.overflow;
     else if (overflow) checks.notes.push(notChecked('Whether activations overflow fp16', overflow.error));
   }
-  if (job.extras?.runtimeDrift && evaluator.checkRuntimes) {
+  if (job.extras?.runtimeDrift && evaluator.checkRuntimes && !finish?.aborted) {
     const models = levels.flatMap((level) => (level.blob ? [{ key: formatLevel(level), model: level.blob, kld: level.drift?.kld.mean ?? null, outputs: level.outputs }] : []));
     const checked = await evaluator.checkRuntimes({ models, material, threads }, (event: Progress) => {
       for (const key of levels.find((level) => formatLevel(level) === event.level)?.keys ?? [null]) onEvent({ ...event, level: key });
-    }, signal);
+    }, signal, finish);
     signal.throwIfAborted();
     if (!checked.ok) checks.notes.push(notChecked('Runtime drift', checked.error));
     else for (const { key, runtimeDrift } of checked.value.levels) {
@@ -208,6 +208,7 @@ export async function check(
       if (level) level.runtimeDrift = runtimeDrift;
     }
   }
+  if (finish?.aborted) checks.notes.push('Stopped on the way: what had not been checked yet is left out.');
   return checks;
 }
 

@@ -97,7 +97,7 @@ export async function compare(
   const measureAll = async (report: (event: EngineEvent) => void): Promise<Report> => {
     const measured = await measure(levels, job, sorted, model, surroundings, report, signal, finish);
     stage('measure');
-    const checked = await check(levels, job, sorted, model, measured, surroundings, report, signal);
+    const checked = await check(levels, job, sorted, model, measured, surroundings, report, signal, finish);
     const speedNotes = job.extras?.speed && surroundings.speedMeter
       ? await checkSpeed(levels, { meter: surroundings.speedMeter, threads: surroundings.threads, onEvent: report, signal, finish }) : [];
     stage('check');

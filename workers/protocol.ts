@@ -48,7 +48,8 @@ export type Backend = 'webgpu' | 'wasm' | 'reference';
 export interface Capabilities {
   /** The backend quantization kernels run on. */
   backend: Backend;
-  webgpu: { available: true; adapter: string; f16: boolean } | { available: false; reason: string };
+  /** `software`: emulated on the CPU, right but slow. */
+  webgpu: { available: true; adapter: string; f16: boolean; software?: boolean } | { available: false; reason: string };
   /** Cross-origin isolated: shared memory and therefore WASM threads. */
   isolated: boolean;
   /** Threads the WASM evaluator uses. */

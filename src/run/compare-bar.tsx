@@ -24,7 +24,7 @@ export function CompareBar() {
   const opening = useWorkbench((state) => state.openingSince !== null);
   const running = useWorkbench((state) => isActive(state.run));
   const stoppable = useWorkbench((state) => state.run?.subject === 'text');
-  const measured = useWorkbench((state) => state.run?.status === 'running' && state.run.live.stage === 'measure');
+  const measured = useWorkbench((state) => state.run?.status === 'running' && (state.run.live.stage === 'measure' || state.run.live.stage === 'check'));
   const cancelling = useWorkbench((state) => state.run?.status === 'cancelling');
   useEffect(() => { void loadCharts(); void loadViews(); }, []);
   // Puts the button, the stages and the rows in one view.

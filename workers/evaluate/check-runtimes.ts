@@ -54,11 +54,13 @@ export interface OverflowOutcome { overflow: NonNullable<Report['overflow']> }
 const MOST_WINDOWS = 4;
 /** Inputs of models that are not language models. */
 const SAMPLES = 2;
+/** On an adapter that the CPU plays the fewest tokens have to do. */
+const SOFTWARE_SECONDS = 2;
 /** Tokens whose activations are looked at. */
 const OVERFLOW_TOKENS = 256;
 
-/** Fails with `cancelled`, or where the material cannot be used; what is wrong with one model is its drift's `problem`. */
-export async function checkRuntimes(job: RuntimesJob, runtime: GraphRuntime, against: GraphRuntime, onEvent: (event: Progress) => void, signal?: AbortSignal): Promise<Result<RuntimesOutcome>> {
+/** When `finish` fires the file in hand is the last. Fails with `cancelled`, or where the material cannot be used; what is wrong with one model is its drift's `problem`. */
+export async function checkRuntimes(job: RuntimesJob, runtime: GraphRuntime, against: GraphRuntime, onEvent: (event: Progress) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<RuntimesOutcome>> {
   const [baseline] = job.models;
   if (!baseline) return { ok: true, value: { levels: [] } };
   const material = await prepare(job.material, baseline.model, against, signal);
@@ -66,11 +68,12 @@ export async function checkRuntimes(job: RuntimesJob, runtime: GraphRuntime, aga
   const levels: RuntimesOutcome['levels'] = [];
   for (const [index, { key, model, kld, outputs }] of job.models.entries()) {
     if (signal?.aborted) return cancelled();
+    if (finish?.aborted) break;
     onEvent({ type: 'progress', stage: 'check', level: key, done: index, total: job.models.length, unit: 'runs', tensor: null, secondsLeft: null });
     const comparison = { model, runtime, against, signal };
     const others = job.models.filter((other) => other.key !== key);
     const measured = material.value.kind === 'text'
-      ? await runtimeDrift({ ...comparison, windows: material.value.windows, quantization: quantizationToBeat(kld, others.flatMap((other) => other.kld ?? [])) })
+      ? await runtimeDrift({ ...comparison, windows: material.value.windows, ...(runtime.adapter?.softwareAdapter && { seconds: SOFTWARE_SECONDS }), quantization: quantizationToBeat(kld, others.flatMap((other) => other.kld ?? [])) })
       : await outputRuntimeDrift({
         ...comparison, samples: material.value.samples, tally: tallyOutput,
         quantization: quantizationOfOutputs(outputs, others.flatMap((other) => (other.outputs ? [other.outputs] : []))),

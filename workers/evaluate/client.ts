@@ -25,7 +25,7 @@ export function createEvaluator(start: () => Worker = startWorker): Evaluator {
       worker.callWithEvents<Progress, Result<OutputsOutcome>>(onEvent, (api, port) => api.compareOutputs(job, port))),
     checkOverflow: (job, signal) => inWorker(start, signal, undefined, (worker) =>
       worker.call<Result<OverflowOutcome>>((api) => api.checkOverflow(job))),
-    checkRuntimes: (job, onEvent, signal) => inWorker(start, signal, undefined, (worker) =>
+    checkRuntimes: (job, onEvent, signal, finish) => inWorker(start, signal, finish, (worker) =>
       worker.callWithEvents<Progress, Result<RuntimesOutcome>>(onEvent, (api, port) => api.checkRuntimes(job, port))),
   };
 }

@@ -81,7 +81,7 @@ export interface Evaluator {
   /** Whether activations in float32 go beyond fp16. */
   checkOverflow(job: OverflowJob, signal?: AbortSignal): Promise<Result<OverflowOutcome>>;
   /** Each model on WebGPU against WASM; absent where there can be no WebGPU. */
-  checkRuntimes?(job: RuntimesJob, onEvent: (event: Progress) => void, signal?: AbortSignal): Promise<Result<RuntimesOutcome>>;
+  checkRuntimes?(job: RuntimesJob, onEvent: (event: Progress) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<RuntimesOutcome>>;
 }
 
 export const PROGRESS_EVERY_MS = 100;

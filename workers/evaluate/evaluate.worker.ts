@@ -55,7 +55,7 @@ const worker: EvaluationWorker = {
     const [wasm, webgpu] = [await openProvider('wasm', job.threads), await openProvider('webgpu', job.threads)];
     if (!wasm.ok) return wasm;
     if (!webgpu.ok) return webgpu;
-    return checkRuntimes(job, webgpu.value, wasm.value, report);
+    return checkRuntimes(job, webgpu.value, wasm.value, report, undefined, finish.signal);
   }),
   finish() { finish.abort(); },
 };

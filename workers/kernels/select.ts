@@ -9,5 +9,5 @@ export async function chooseKernel(gpu: GPU | undefined): Promise<{ kernel: Kern
   if (!gpu) return { kernel: await createWasmKernel(), webgpu: { available: false, reason: 'This browser has no WebGPU.' } };
   const made = await createWebGpuKernel(gpu);
   if (!made.ok) return { kernel: await createWasmKernel(), webgpu: { available: false, reason: made.reason } };
-  return { kernel: made.kernel, webgpu: { available: true, adapter: made.adapter.name, f16: made.adapter.f16 } };
+  return { kernel: made.kernel, webgpu: { available: true, adapter: made.adapter.name, f16: made.adapter.f16, software: made.adapter.softwareAdapter } };
 }
