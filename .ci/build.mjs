@@ -1,5 +1,6 @@
 /**
- * Builds what is out of date: `kernels` (AssemblyScript → WASM), `page` (dist/) and `cli` (build/cli/).
+ * Builds what is out of date: `kernels` (AssemblyScript → WASM), `page` (dist/), `planted-fault` (the page with a fault, build/planted-fault/)
+ * and `cli` (build/cli/).
  * A build is current while no file it is made from changed its size or time of writing.
  *
  * As a script: `node .ci/build.mjs [TARGET…]`; without targets, all of them.
@@ -26,6 +27,13 @@ const targets = {
     output: 'dist/index.html',
     needs: ['kernels'],
     command: viteBuild,
+  },
+  /** The page with a fault planted in one kernel of one provider, for a test that it is found. */
+  'planted-fault': {
+    sources: ['index.html', 'src', 'workers', 'public', 'models/sample', 'vite.config.ts', 'package-lock.json'],
+    output: 'build/planted-fault/index.html',
+    needs: ['kernels'],
+    command: [...viteBuild, '--mode', 'planted-fault', '--outDir', 'build/planted-fault', '--emptyOutDir'],
   },
   cli: {
     sources: ['workers', 'vite.config.ts', 'package-lock.json'],

@@ -24,13 +24,13 @@ const steps = [
   ...['src', 'workers', 'e2e'].map((project) => check(`types: ${project}`, tool('typescript', 'bin/tsc'), '-p', project)),
   check('lint', tool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0'),
   check('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
-  ...['kernels', 'page', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),
+  ...['kernels', 'page', 'planted-fault', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),
   check('bundle', '.ci/check-bundle.mjs'),
   vitest('unit', 'node'),
   vitest('browser, no WebGPU', 'browser'),
   vitest('browser, WebGPU', 'webgpu'),
   lane('end to end', countPlaywright, 'e2e.json',
-    tool('@playwright/test', 'cli.js'), 'test', '-c', 'e2e/playwright.config.ts', '--project', 'webgpu', '--project', 'wasm'),
+    tool('@playwright/test', 'cli.js'), 'test', '-c', 'e2e/playwright.config.ts', '--project', 'webgpu', '--project', 'wasm', '--project', 'planted-fault'),
 ];
 
 const rows = steps.map((step) => {

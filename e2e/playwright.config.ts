@@ -6,9 +6,20 @@ import { type Lane } from './lane.ts';
 const port = Number(process.env.E2E_PORT) || 4317;
 const executablePath = requireChromium();
 
+const FAULT = /planted-fault\.spec\.ts$/;
+
+const serve = (at: number, ...flags: string[]) => ({
+  command: ['node node_modules/vite/bin/vite.js preview --strictPort --port', at, ...flags].join(' '),
+  cwd: '..',
+  port: at,
+  reuseExistingServer: false,
+  stdout: 'ignore' as const,
+  stderr: 'pipe' as const,
+});
+
 const lane = (name: string, webgpu: boolean) => ({
   name,
-  testIgnore: /\.shots\.ts$/,
+  testIgnore: [/\.shots\.ts$/, FAULT],
   use: { webgpu, launchOptions: { executablePath, args: chromiumFlags({ webgpu }), ignoreDefaultArgs: ['--disable-gpu'] } },
 });
 
@@ -30,13 +41,7 @@ export default defineConfig<Lane>({
     lane('webgpu', true),
     lane('wasm', false),
     { ...lane('screenshots', true), testIgnore: /\.spec\.ts$/ },
+    { ...lane('planted-fault', true), testIgnore: [], testMatch: FAULT, use: { ...lane('', true).use, baseURL: `http://localhost:${port + 1}` } },
   ],
-  webServer: {
-    command: `node node_modules/vite/bin/vite.js preview --port ${port} --strictPort`,
-    cwd: '..',
-    port,
-    reuseExistingServer: false,
-    stdout: 'ignore',
-    stderr: 'pipe',
-  },
+  webServer: [serve(port), serve(port + 1, '--outDir', 'build/planted-fault')],
 });

@@ -107,6 +107,8 @@ export interface TinyLanguageModel {
   /** The output projection is the embedding seen through a Transpose. */
   tied: boolean;
   opset?: number;
+  /** Between the two matrices of the feed-forward block. */
+  activation?: 'Tanh' | 'Softmax';
 }
 
 /** Weights of a tiny language model by name, as float32. */
@@ -134,7 +136,7 @@ export function tinyLanguageModel(shape: TinyLanguageModel, override: ReadonlyMa
       node('Gather', ['embed.weight', 'input_ids'], ['x']),
       node('Mul', ['x', 'layers.0.norm.weight'], ['n']),
       node('MatMul', ['n', 'layers.0.up.weight'], ['u']),
-      node('Tanh', ['u'], ['t']),
+      node(shape.activation ?? 'Tanh', ['u'], ['t']),
       node('MatMul', ['t', 'layers.0.down.weight'], ['d']),
       node('Add', ['x', 'd'], ['out']),
       ...head,
