@@ -84,6 +84,9 @@ describe('what is measured beside perplexity', () => {
     expect([[104, 100], [96, 100], [100.2, 100], [250, 100], [1, 0]].map(([measured = 0, predicted = 0]) => plain(formatAgainstPrediction(measured, predicted))))
       .toEqual(['4.0 % more than predicted', '4.0 % less than predicted', 'as predicted', '150 % more than predicted', 'nothing was predicted']);
   });
+  it('nothing has a sign', () => {
+    expect([{ value: -4e-13, error: 4e-12 }, { value: -0.001, error: 0.3 }].map(formatEstimate).map(plain)).toEqual(['(0 ± 4) × 10⁻¹²', '0.0 ± 0.3']);
+  });
   it('decibels, rates and signed changes', () => {
     expect([23.06, null].map(formatDecibels).map(plain)).toEqual(['23.1 dB', 'identical']);
     expect(plain(formatRate(1234.4))).toBe('1,234 tokens/s');

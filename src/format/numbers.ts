@@ -10,7 +10,7 @@ const PLUS_MINUS = `${NBSP}±${NBSP}`;
 
 const fixed = (value: number, decimals: number): string =>
   new Intl.NumberFormat('en', { minimumFractionDigits: decimals, maximumFractionDigits: decimals })
-    .format(value).replace(/^-/, MINUS);
+    .format(value).replace(/^-(?=[0.]+$)/, '').replace(/^-/, MINUS);
 
 /** Three significant digits below 1000. */
 function threeDigits(value: number): string {

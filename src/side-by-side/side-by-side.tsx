@@ -147,9 +147,12 @@ function said({ baseline }: Figure, continuation: Continuation | undefined, yard
   if (!continuation) return '\u00a0';
   if (baseline) return 'The yardstick.';
   if (!parting) return continuation.final && yardstick?.final ? 'The same as fp16, to the last token.' : 'The same as fp16 so far.';
-  const same = continuation.ends.filter((end) => end <= parting.same).length;
-  return same === 0 ? 'Differs from fp16 from the first token.' : `Differs from fp16 after ${plural(same, 'token')}.`;
+  if (!parting.exact) return `Differs from fp16 ${parting.tokens === 0 ? 'within the first tokens' : `some tokens after the ${ordinal(parting.tokens)}`}.`;
+  return parting.tokens === 0 ? 'Differs from fp16 from the first token.' : `Differs from fp16 after ${plural(parting.tokens, 'token')}.`;
 }
+
+const ENDINGS: Partial<Record<Intl.LDMLPluralRule, string>> = { one: 'st', two: 'nd', few: 'rd' };
+const ordinal = (count: number): string => `${count}${ENDINGS[new Intl.PluralRules('en', { type: 'ordinal' }).select(count)] ?? 'th'}`;
 
 function Pace({ continuation: { tokens, tokensPerSecond, cached }, provider }: { continuation: Continuation; provider: Provider }) {
   return (

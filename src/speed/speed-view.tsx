@@ -55,12 +55,12 @@ function Group({ group }: { group: SpeedGroup }) {
         )}
         {has(({ speed }) => speed.prefill) && (
           <Card title={<Term id="prefill">Prefill</Term>} about={`${tokens === undefined ? 'Many tokens' : plural(tokens, 'token')} at once; more is better.`}>
-            <LevelBars name={`Prefill on ${name}`} tick={formatCount} bars={spread(({ speed }) => speed.prefill?.tokensPerSecond, formatRate)} />
+            <LevelBars name={`Prefill on ${name}`} tick={rateTick} bars={spread(({ speed }) => speed.prefill?.tokensPerSecond, formatRate)} />
           </Card>
         )}
         {has(({ speed }) => speed.decode) && (
           <Card title={<Term id="decode">Decode</Term>} about={<>One by one, {cached ? <>with</> : <>without</>} a <Term id="kvCache">KV cache</Term>; more is better.</>}>
-            <LevelBars name={`Decode on ${name}`} tick={formatCount} bars={spread(({ speed }) => speed.decode?.tokensPerSecond, formatRate)} />
+            <LevelBars name={`Decode on ${name}`} tick={rateTick} bars={spread(({ speed }) => speed.decode?.tokensPerSecond, formatRate)} />
           </Card>
         )}
         {has(({ speed }) => speed.memory) && (
@@ -86,6 +86,7 @@ function Group({ group }: { group: SpeedGroup }) {
   );
 }
 
+const rateTick = (perSecond: number): string => perSecond.toLocaleString('en', { maximumSignificantDigits: 3 });
 const formatTick = (seconds: number): string => seconds === 0 ? '0' : formatSeconds(seconds).replace(/(\.\d*?)0+(?=\D)/, '$1').replace(/\.(?=\D)/, '');
 
 function Table({ group: { provider, lines }, name }: { group: SpeedGroup; name: string }) {
@@ -148,6 +149,6 @@ function remarksOn({ lines, provider }: SpeedGroup): string[] {
   const widened = lines.filter(({ speed }) => speed.widened).map(({ figure }) => figure.name);
   return [
     ...lines.flatMap(({ figure, speed }) => speed.problem ? [`${figure.name}: ${speed.problem.message} ${speed.problem.action}`] : []),
-    ...(widened.length > 0 ? [`${widened.join(', ')}: run in float32, since the ${PROVIDERS[provider]} adapter has no 16-bit arithmetic; with it the model takes half the memory.`] : []),
+    ...(widened.length > 0 ? [`${widened.join(', ')}: run in float32, since the ${PROVIDERS[provider]} adapter has no 16-bit arithmetic; with it they take less memory.`] : []),
   ];
 }

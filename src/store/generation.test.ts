@@ -33,7 +33,7 @@ describe('generation', () => {
     asked[0]?.settle({ ok: true, value: null });
     await running;
     expect(store.getState()).toMatchObject({ status: 'idle', problem: null });
-    expect(store.getState().continuations.get('a')).toMatchObject({ text: ' one two', ends: [4, 8], final: true });
+    expect(store.getState().continuations.get('a')).toMatchObject({ text: ' one two', ends: [{ at: 4 }, { at: 8 }], final: true });
   });
   it('runs one at a time, and cancelling is no problem', async () => {
     const { store, asked } = setUp();
@@ -67,18 +67,23 @@ describe('generation', () => {
   it('takes back half a character', () => {
     const texts = [' caf', ' caf\ufffd', ' café'];
     const all = texts.reduce((map: ReadonlyMap<string, Continuation>, text) => applyGenerated(map, said('a', text)), new Map<string, Continuation>());
-    expect(all.get('a')).toMatchObject({ text: ' café', ends: [4, 5] });
+    expect(all.get('a')).toMatchObject({ text: ' café', ends: [{ at: 4 }, { at: 5 }] });
   });
 });
 
 describe('where two continuations part', () => {
   const of = (pieces: string[], final = true): Continuation => {
-    const ends = pieces.map((_, index) => pieces.slice(0, index + 1).join('').length);
+    const ends = pieces.map((_, index) => ({ at: pieces.slice(0, index + 1).join('').length, tokens: index + 1 }));
     return { text: pieces.join(''), ends, tokens: pieces.length, tokensPerSecond: null, cached: true, final, problem: null };
   };
   it('is the first piece that differs, whole', () => {
-    expect(partingOf(of([' the', ' white', ' horse']), of([' the', ' white', ' whale']))).toEqual({ same: 10, until: 16 });
-    expect(partingOf(of(['x']), of(['y']))).toEqual({ same: 0, until: 1 });
+    expect(partingOf(of([' the', ' white', ' horse']), of([' the', ' white', ' whale']))).toEqual({ same: 10, until: 16, tokens: 2, exact: true });
+    expect(partingOf(of(['x']), of(['y']))).toEqual({ same: 0, until: 1, tokens: 0, exact: true });
+  });
+  it('is a word where several tokens came together', () => {
+    const together = { ...of([]), text: ' the report of it', ends: [{ at: 4, tokens: 1 }, { at: 17, tokens: 4 }] };
+    expect(partingOf(together, of([' the', ' white']))).toEqual({ same: 4, until: 11, tokens: 1, exact: false });
+    expect(partingOf(together, of([' the', ' report', ' on']))).toEqual({ same: 11, until: 14, tokens: 1, exact: false });
   });
   it('is nowhere while one is only behind, and nowhere when both are the same', () => {
     expect(partingOf(of([' the'], false), of([' the', ' white']))).toBeNull();
@@ -87,7 +92,7 @@ describe('where two continuations part', () => {
     expect(partingOf(of([], false), of([], false))).toBeNull();
   });
   it('is the end of one that ended first', () => {
-    expect(partingOf(of([' the']), of([' the', ' white']))).toEqual({ same: 4, until: 4 });
-    expect(partingOf(of([' the', ' white']), of([' the']))).toEqual({ same: 4, until: 10 });
+    expect(partingOf(of([' the']), of([' the', ' white']))).toMatchObject({ same: 4, until: 4, tokens: 1 });
+    expect(partingOf(of([' the', ' white']), of([' the']))).toMatchObject({ same: 4, until: 10, tokens: 1 });
   });
 });

@@ -11,8 +11,8 @@ export type Generate = (job: GenerationJob, onEvent: (event: Generated) => void)
 /** What one model has written so far. */
 export interface Continuation {
   text: string;
-  /** Where each piece that came ends, in characters of `text`: as a rule a token. */
-  ends: readonly number[];
+  /** Where each piece that came ends, in characters of `text`, and at how many tokens: as a rule one more than before. */
+  ends: readonly { at: number; tokens: number }[];
   tokens: number;
   tokensPerSecond: number | null;
   cached: boolean;
@@ -75,21 +75,24 @@ export function applyGenerated(continuations: ReadonlyMap<string, Continuation>,
   const { text, tokens, tokensPerSecond, cached, final, problem } = event;
   const before = continuations.get(event.key)?.ends ?? [];
   // Half a character may be taken back when its other half comes.
-  const ends = before.filter((end) => end < text.length);
-  return new Map(continuations).set(event.key, { text, ends: text.length > 0 ? [...ends, text.length] : ends, tokens, tokensPerSecond, cached, final, problem });
+  const ends = before.filter(({ at }) => at < text.length);
+  return new Map(continuations).set(event.key, { text, ends: text.length > 0 ? [...ends, { at: text.length, tokens }] : ends, tokens, tokensPerSecond, cached, final, problem });
 }
 
 /** Where a continuation parts from the baseline's. */
 export interface Parting {
-  /** Characters that both begin with, up to the piece that differs. */
+  /** Characters that both begin with, up to the token that differs. */
   same: number;
-  /** Characters up to the end of the first piece that differs; as `same` where it has ended earlier. */
+  /** Characters up to the end of the first token that differs; as `same` where it has ended earlier. */
   until: number;
+  /** Tokens before it; `exact` where they came one by one. */
+  tokens: number;
+  exact: boolean;
 }
 
 /**
- * The first piece of `text` that differs from the baseline's text. Null while nothing differs: one that is only shorter
- * differs when it has ended.
+ * The first token of `text` that differs from the baseline's text. Null while nothing differs: one that is only shorter
+ * differs when it has ended. Of several tokens that came together the word that differs stands for the token.
  */
 export function partingOf(continuation: Pick<Continuation, 'text' | 'ends' | 'final'>, baseline: Pick<Continuation, 'text' | 'ends' | 'final'>): Parting | null {
   const shorter = Math.min(continuation.text.length, baseline.text.length);
@@ -97,6 +100,13 @@ export function partingOf(continuation: Pick<Continuation, 'text' | 'ends' | 'fi
   while (at < shorter && continuation.text[at] === baseline.text[at]) at++;
   const ended = (one: typeof baseline) => one.final && one.text.length === at;
   if (at === shorter && !(continuation.text.length !== baseline.text.length && (ended(continuation) || ended(baseline)))) return null;
-  const start = continuation.ends.findLast((end) => end <= at) ?? 0;
-  return { same: start, until: continuation.ends.find((end) => end > at) ?? start };
+  const before = continuation.ends.findLast((end) => end.at <= at) ?? { at: 0, tokens: 0 };
+  const after = continuation.ends.find((end) => end.at > at) ?? before;
+  if (after.tokens - before.tokens <= 1) return { same: before.at, until: after.at, tokens: before.tokens, exact: true };
+  const { text } = continuation;
+  const spaces = Array.from(text.slice(before.at, after.at).matchAll(/\s+/gu), ({ index }) => before.at + index);
+  return {
+    same: spaces.findLast((space) => space <= at) ?? before.at, until: spaces.find((space) => space > at) ?? after.at,
+    tokens: before.tokens, exact: false,
+  };
 }
