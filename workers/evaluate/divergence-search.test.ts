@@ -51,7 +51,9 @@ describe('the search', () => {
     await fc.assert(fc.asyncProperty(graphs, async ({ inputs, gains, fault, hidden }) => {
       const names = inputs.map((_, at) => `v${at}`);
       const unseen = new Set(names.filter((_, at) => hidden[at]! && at % 3 === 0 && at < names.length - 1));
-      const { values, relative, look, last } = world(inputs, gains, fault, unseen);
+      // What grows on a long way through values that cannot be seen cannot be told from a fault; here it does not grow there.
+      const calm = gains.map((gain, at) => (unseen.has(names[at]!) ? Math.min(1, gain) : gain));
+      const { values, relative, look, last } = world(inputs, calm, fault, unseen);
       fc.pre(relative.at(-1)! > 1e-3);
       const found = await searchDivergence(values, last, look, 1e-3);
       const parting = found.ok ? found.value : null;

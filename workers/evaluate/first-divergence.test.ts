@@ -146,6 +146,17 @@ describe('what goes wrong on the way', SLOW, () => {
     expect(opened).toBe(3);
   });
 
+  it('gives back what sessions left on the GPU, once that is much', async () => {
+    const model = tinyTransformer({ vocabulary: VOCABULARY });
+    let resets = 0;
+    const right: GraphRuntime = { ...withFault(wasm(), { tensor: 'attended', factor: 1.2 }), reset: () => { resets++; return Promise.resolve(); } };
+    const search = (mostLeft?: number) => firstDivergence({ model, feeds: ids(12), left: wasm(), right, output: 'logits', ...(mostLeft !== undefined && { mostLeft }) });
+    expect(await search()).toMatchObject({ ok: true, value: { tensor: 'attended' } });
+    expect(resets).toBe(0);
+    expect(await search(2 * model.size)).toMatchObject({ ok: true, value: { tensor: 'attended' } });
+    expect(resets).toBeGreaterThan(0);
+  });
+
   it('leaves no session open', async () => {
     const right = withFault(wasm(), { tensor: 'attended', factor: 1.2 });
     let open = 0;

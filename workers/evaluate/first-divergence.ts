@@ -24,6 +24,8 @@ export interface DivergenceJob {
   output: string;
   /** Relative difference (RMS over RMS) above which values differ; half of that of `output` when absent. */
   tolerance?: number;
+  /** Bytes of weights that released sessions may leave on the GPU before it is reset. */
+  mostLeft?: number;
   signal?: AbortSignal | undefined;
 }
 
@@ -68,6 +70,8 @@ export async function firstDivergence(job: DivergenceJob): Promise<Result<Diverg
 
 const CLOSER = 10;
 
+const MOST_LEFT = 256 << 20;
+
 interface Observer {
   /** The difference of the output in the model as it is. */
   plain(): Promise<Result<Difference>>;
@@ -76,9 +80,17 @@ interface Observer {
   look(tensors: readonly string[]): Promise<Result<ReadonlyMap<string, Difference | null>>>;
 }
 
-function observer({ model, feeds, left, right, output, signal }: DivergenceJob, scanned: Model): Observer {
+function observer({ model, feeds, left, right, output, mostLeft = MOST_LEFT, signal }: DivergenceJob, scanned: Model): Observer {
   const seen = new Map<string, Difference | null>();
   let expected = 0;
+
+  let released = 0;
+  /** onnxruntime leaves the weights of a released session on the GPU; a large model must not be there time and again. */
+  const giveBack = async (runtime: GraphRuntime) => {
+    if (!runtime.reset || (released += model.size) <= mostLeft) return;
+    released = 0;
+    await runtime.reset();
+  };
 
   const run = async (runtime: GraphRuntime, tensors: readonly string[]): Promise<Result<Record<string, HostTensor>>> => {
     if (signal?.aborted) return cancelled();
@@ -91,6 +103,7 @@ function observer({ model, feeds, left, right, output, signal }: DivergenceJob, 
       return await session.value.run(feeds, [...new Set([output, ...tensors])].filter((tensor) => shown.has(tensor)));
     } finally {
       await session.value.release();
+      await giveBack(runtime);
     }
   };
 

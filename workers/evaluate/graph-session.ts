@@ -78,6 +78,8 @@ export interface GraphRuntime {
   open(model: Blob, options?: OpenOptions): Promise<Result<GraphSession>>;
   /** Threads in use, known once a model has been opened. */
   threads(): number;
+  /** On WebGPU: gives back what released sessions left on the GPU, and the shaders with it. Does nothing while one is open. */
+  reset?(): Promise<void>;
 }
 
 export const SESSION_OPTIONS: Ort.InferenceSession.SessionOptions = {

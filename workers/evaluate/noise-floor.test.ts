@@ -28,7 +28,7 @@ describe('the noise floor', { timeout: 60_000 }, () => {
     const { levels: [, level] } = await measured({ baseline: { key: 'fp32', model: fp32 }, levels: [{ key: 'fp16', model: fp16 }] });
     const drift = level?.drift;
     // Levels may be scored by another implementation, whose sums round differently.
-    const about = (value: number | undefined): number => expect.closeTo(value ?? NaN, 12) as number;
+    const about = (value: number | undefined): unknown => expect.closeTo(value ?? NaN, 12);
     expect(noiseFloor).toEqual({
       reference: 'original', tokens: 4 * 255, sameTop: drift?.sameTop,
       kld: { value: about(drift?.kld.mean), error: about(drift?.kld.error), max: about(drift?.kld.max) },

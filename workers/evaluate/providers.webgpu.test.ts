@@ -123,6 +123,28 @@ describe('memory of the GPU', SLOW, () => {
   });
 });
 
+describe('a reset', SLOW, () => {
+  it('gives back what released sessions left, unless one is open, and what comes after runs', async () => {
+    const other = start();
+    const live = async () => (await other.call<Observed>((api) => api.observed())).gpu.live;
+    try {
+      const first = await open('webgpu', tiny('float32'), {}, other);
+      await other.call((api) => api.reset());
+      must(await tryRun(first.session, ids, other));
+      await other.call((api) => api.release(first.session));
+      await other.call((api) => api.reset());
+      expect(await live()).toBe(0);
+      const second = await open('webgpu', tiny('float32'), {}, other);
+      must(await tryRun(second.session, ids, other));
+      expect(await live()).toBeGreaterThan(0);
+      await other.call((api) => api.loseDevice());
+      expect(await tryRun(second.session, ids, other)).toMatchObject({ ok: false, error: { code: 'device-lost' } });
+    } finally {
+      other.terminate();
+    }
+  });
+});
+
 describe('a lost device', SLOW, () => {
   it('is an answer, to a run in flight and to whatever is asked next', async () => {
     const other = start();

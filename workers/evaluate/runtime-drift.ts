@@ -101,6 +101,7 @@ async function compareLogits(job: RuntimeDriftJob): Promise<Result<Compared>> {
     return await compareWindows(job, models[0]!, models[1]!);
   } finally {
     for (const model of open) await model.release();
+    await job.runtime.reset?.();
   }
 }
 
@@ -248,6 +249,7 @@ async function compareOutputs({ model, runtime, against, samples, tally, signal 
     }
   } finally {
     for (const session of open) await session.release();
+    await runtime.reset?.();
   }
   return { ok: true, value: { outputs: [...tallies.values()].flatMap((output) => output.drift() ?? []), apart } };
 }

@@ -25,6 +25,8 @@ export interface ProvidersFixture {
   open(on: Provider, model: Blob, options?: OpenOptions): Promise<Result<OpenedGraph>>;
   run(session: number, feeds: Record<string, HostTensor>): Promise<Result<Record<string, HostTensor>>>;
   release(session: number): Promise<void>;
+  /** Of the WebGPU provider. */
+  reset(): Promise<void>;
   observed(): Promise<Observed>;
   resetPeak(): Promise<void>;
   /** Takes the device away from onnxruntime. */
@@ -53,6 +55,10 @@ const fixture: ProvidersFixture = {
   },
   run: (session, feeds) => sessions[session]!.run(feeds),
   release: (session) => sessions[session]!.release(),
+  async reset() {
+    const webgpu = await openProvider('webgpu', 2);
+    if (webgpu.ok) await webgpu.value.reset?.();
+  },
   observed: async () => ({ gpu: { live: gpu.live(), peak: gpu.peak() }, heap: heap.bytes() }),
   async resetPeak() { gpu.resetPeak(); },
   async loseDevice() {

@@ -28,18 +28,24 @@ const PROVIDER = 'WebGpuExecutionProvider';
 export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: AdapterFacts): GraphRuntime {
   setThreads(ort, threads);
   const queued = createQueue();
-  let watched = false;
+  /** onnxruntime destroys its device, and the shaders made for it, with the last session on it: this one stays. */
+  let keeper: GraphSession | undefined;
+  let watched: GPUDevice | undefined;
+  const open = new Set<GraphSession>();
   let lost: Failure | undefined;
   let announce!: (failure: Failure) => void;
   const loss = new Promise<Failure>((resolve) => { announce = resolve; });
 
-  const watchDevice = async () => {
-    if (watched) return;
-    watched = true;
-    // onnxruntime destroys its device, and the shaders made for it, with the last session on it: this one is never released.
-    await openGraph(ort, smallestModel(), { ...SESSION_OPTIONS, executionProviders: ['webgpu'] });
+  const keepDevice = async () => {
+    if (keeper) return;
+    const smallest = await openGraph(ort, smallestModel(), { ...SESSION_OPTIONS, executionProviders: ['webgpu'] });
+    if (smallest.ok) keeper = smallest.value;
     const device = await ort.env.webgpu.device;
+    if (device === watched) return;
+    watched = device;
     void device.lost.then(({ message }) => {
+      // One that was given up is destroyed, which is no loss.
+      if (device !== watched) return;
       lost = deviceLost(message);
       announce(lost);
     });
@@ -54,6 +60,15 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
     provider: 'webgpu',
     adapter,
     threads: () => threadsOf(ort),
+    async reset() {
+      await inTurn(async () => {
+        if (open.size > 0) return { ok: true, value: undefined };
+        watched = undefined;
+        await keeper?.release();
+        keeper = undefined;
+        return { ok: true, value: undefined };
+      });
+    },
     async open(model, { placement = false, keep = [] }: OpenOptions = {}) {
       let wide: Blob | null;
       try {
@@ -68,8 +83,9 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
       return inTurn<GraphSession>(async () => {
         const { value: opened, lines } = await hear(() => openGraph(ort, wide ?? model, options));
         if (!opened.ok) return opened;
-        await watchDevice();
+        await keepDevice();
         const session = opened.value;
+        open.add(session);
         return {
           ok: true,
           value: {
@@ -81,6 +97,7 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
             runKeeping: (feeds, fetch, kept) => inTurn(() => session.runKeeping(feeds, fetch, kept)),
             async release() {
               await inTurn(async () => {
+                open.delete(session);
                 await session.release();
                 return { ok: true, value: undefined };
               });
