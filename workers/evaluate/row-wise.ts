@@ -140,7 +140,7 @@ async function readInts({ source }: Model, index: GraphIndex, value: string): Pr
   if (tensor?.type !== INT64 || tensor.data.kind !== 'inline' || tensor.data.length > 64) return null;
   const { data } = tensor;
   const bytes = await source.read(data.offset, data.length);
-  return Array.from(new BigInt64Array(bytes.slice().buffer), Number);
+  return Array.from(new BigInt64Array(new Uint8Array(bytes).buffer), Number);
 }
 
 /** Where results have the type of what comes in, or of one of these inputs. */

@@ -47,7 +47,7 @@ function widen(bytes: Uint8Array, type: number): Float32Array {
   switch (type) {
     case FLOAT16: return fromFloat16Array(asUint16(bytes));
     case BFLOAT16: return new Float32Array(Uint32Array.from(asUint16(bytes), (bits) => bits << 16).buffer);
-    case FLOAT64: return Float32Array.from(new Float64Array(bytes.slice().buffer));
+    case FLOAT64: return Float32Array.from(new Float64Array(new Uint8Array(bytes).buffer));
     default: return asFloat32(bytes);
   }
 }

@@ -66,7 +66,7 @@ export async function readInts(reader: Reader, tensor: Tensor): Promise<number[]
   const { data } = tensor;
   if (data.kind !== 'inline' && data.kind !== 'typed') return null;
   const bytes = data.kind === 'inline' ? await reader.bytes(data.offset, data.offset + data.length) : await readTyped(reader, tensor, data.body, data.end);
-  return Array.from(new BigInt64Array(bytes.slice().buffer), Number);
+  return Array.from(new BigInt64Array(new Uint8Array(bytes).buffer), Number);
 }
 
 async function readTyped(reader: Reader, tensor: Tensor, body: number, end: number): Promise<Uint8Array> {

@@ -28,7 +28,7 @@ export const elementBytes = (type: string): number | null => ARRAYS.get(type)?.b
 export function valuesOf(type: string, bytes: Uint8Array): TensorValues {
   const array = ARRAYS.get(type);
   if (!array) throw new TypeError(`elements of type ${type}`);
-  return array.view(bytes.slice().buffer);
+  return array.view(new Uint8Array(bytes).buffer);
 }
 
 /** NumPy's own limit. */
