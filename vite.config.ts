@@ -119,11 +119,11 @@ export default defineConfig(({ isSsrBuild }) => ({
       },
       {
         extends: true,
-        test: { name: 'browser', include: ['{src,workers}/**/*.browser.test.{ts,tsx}'], browser: inChromium(chromiumFlags({ webgpu: false })) },
+        test: { name: 'browser', testTimeout: 30_000, hookTimeout: 30_000, include: ['{src,workers}/**/*.browser.test.{ts,tsx}'], browser: inChromium(chromiumFlags({ webgpu: false })) },
       },
       {
         extends: true,
-        test: { name: 'webgpu', include: ['workers/**/*.webgpu.test.ts'], browser: inChromium(chromiumFlags({ webgpu: true })) },
+        test: { name: 'webgpu', testTimeout: 60_000, hookTimeout: 60_000, include: ['workers/**/*.webgpu.test.ts'], browser: inChromium(chromiumFlags({ webgpu: true })) },
       },
     ],
   },
