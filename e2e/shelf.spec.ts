@@ -25,12 +25,14 @@ async function download(page: Page, button: string): Promise<{ name: string; byt
   return { name: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
 }
 
+const json = async (page: Page): Promise<unknown> => JSON.parse((await download(page, 'Export JSON')).bytes.toString());
+
 const fold = (page: Page) => page.getByText(/^Earlier results:/);
 
 test('a comparison outlives a reload, with its files, until it is deleted', async ({ page }) => {
   await compare(page);
   const int4 = await download(page, 'Download int4');
-  const report = await download(page, 'Export JSON');
+  const report = await json(page);
 
   await page.reload();
   await expect(page.getByRole('button', { name: 'Try the sample model' })).toBeVisible();
@@ -48,10 +50,12 @@ test('a comparison outlives a reload, with its files, until it is deleted', asyn
   await page.keyboard.press('Enter');
   await expect(page.getByRole('heading', { name: /^tiny\.onnx, compared on / })).toBeFocused();
   expect(await download(page, 'Download int4')).toEqual(int4);
-  expect(await download(page, 'Export JSON')).toEqual(report);
+  expect(await json(page)).toEqual(report);
 
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
   await expect(page.getByText('tiny.onnx: fp16, int8, int4')).toBeHidden();
+  await expect(page.getByRole('button', { name: 'Download int4' })).toBeHidden();
+  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
   await page.reload();
   await expect(page.getByRole('button', { name: 'Try the sample model' })).toBeEnabled();
   await expect(fold(page)).toBeHidden();
@@ -67,4 +71,28 @@ test('all of them are deleted only when that is confirmed', async ({ page }) => 
   await page.getByRole('button', { name: 'Delete all' }).click();
   await page.getByRole('button', { name: 'Yes, delete all' }).click();
   await expect(fold(page)).toBeHidden();
+});
+
+test('every way of making a level is offered, and what is left out by name stays as it is', async ({ page }) => {
+  await page.goto('/');
+  await page.getByLabel('Choose files').setInputFiles(MODEL);
+  const int8 = page.getByRole('article', { name: /^int8/ });
+  const size = int8.getByText(/ (kB|KB|MB)$/).first();
+  await expect(size).toBeVisible();
+  await int8.getByRole('combobox', { name: 'Mode' }).selectOption('dequantize');
+  await expect(page.getByRole('article', { name: 'int8 per channel', exact: true })).toContainText('a channel');
+  await int8.getByRole('combobox', { name: 'Mode' }).selectOption('dynamic');
+  await int8.getByText(/^Leave out by name:/).click();
+  const before = await size.textContent();
+  await int8.getByRole('textbox', { name: 'Weights or nodes' }).fill('*');
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('article', { name: 'int8 dynamic without *', exact: true })).toBeVisible();
+  await expect(int8.getByRole('note').or(size.filter({ hasNotText: before ?? '' }))).toBeVisible();
+  await int8.getByRole('button', { name: /^Duplicate/ }).click();
+  await expect(page.getByRole('article', { name: 'int8 dynamic without *', exact: true })).toHaveCount(2);
+  await page.getByRole('button', { name: 'Add uint8' }).click();
+  await expect(page.getByRole('article', { name: 'uint8', exact: true })).toContainText('the whole tensor');
+  expect((await new AxeBuilder({ page }).analyze()).violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+  await page.setViewportSize({ width: 390, height: 844 });
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
 });

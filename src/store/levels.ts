@@ -24,7 +24,7 @@ export const SLOTS = 8;
 export const DEFAULT_BLOCK: BlockSize = 32;
 export const BLOCKS: readonly BlockSize[] = [16, 32, 64, 128, 256];
 /** Ids that may be added; the baseline is there already. */
-export const ADDABLE: readonly LevelId[] = ['int8', 'int4'];
+export const ADDABLE: readonly LevelId[] = ['int8', 'int4', 'uint8'];
 
 /** Slots int8 and int4 take when free, so that they look the same in every comparison. */
 const HOME_SLOT: Record<LevelId, number> = { fp16: 0, int8: 1, int4: 2, uint8: 3 };

@@ -49,6 +49,17 @@ function withFiles(live: Live, levels: readonly Level[], { report, files }: Pick
   return { ...live, rows, done: { open: 1, quantize: 1, measure: 1, check: 1 } };
 }
 
+/** `run` without the files that cannot be read any more, as after they were deleted; its figures stay. */
+export async function withoutLostFiles(run: Run): Promise<Run> {
+  const rows = new Map(run.live.rows);
+  for (const [uid, row] of rows) {
+    if (row.written && !(await isReadable(row.written.blob))) rows.set(uid, { ...row, written: null });
+  }
+  return { ...run, live: { ...run.live, rows } };
+}
+
+const isReadable = (blob: Blob): Promise<boolean> => blob.slice(0, 1).arrayBuffer().then(() => true, () => false);
+
 /** `llama.cpp, 16,384 tokens of held-out.txt scored · 12 MB model`. */
 export function storedLine({ protocol, model }: StoredReport): string {
   const measured = protocol ? `${protocol.name}, ${formatCount(protocol.tokens)} tokens of ${protocol.text} scored` : 'no text measured';

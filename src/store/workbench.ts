@@ -12,7 +12,7 @@ import { gatherUnknown, merge, modelChoices, pair, usable, type Choice, type Kep
 import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, toRequests, type Level, type Origin } from './levels.ts';
 import { applyEvent, startLive } from './live.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
-import { ownResults, storedRun } from './stored-run.ts';
+import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
 
 export interface Notice { id: string; error: EngineError }
 
@@ -225,6 +225,16 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       if (problem) notify(problem);
     };
 
+    /** After files were deleted, which may be those of the run on show. */
+    const deleted = async (result: Result<Storage>): Promise<EngineError | null> => {
+      const { run } = get();
+      if (run) {
+        const left = await withoutLostFiles(run);
+        if (get().run === run) set({ run: left });
+      }
+      return result.ok ? null : result.error;
+    };
+
     /** Keys of what goes with a stored report; only itself when it can no longer be read. */
     const keysWith = async (key: string): Promise<string[]> => {
       const [opened, history] = [await engine.openStored(key), await engine.history()];
@@ -388,17 +398,11 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       },
 
       removeStored(key) {
-        return withStorage(async () => {
-          const removed = await engine.remove(await keysWith(key));
-          return removed.ok ? null : removed.error;
-        });
+        return withStorage(async () => deleted(await engine.remove(await keysWith(key))));
       },
 
       removeAllStored() {
-        return withStorage(async () => {
-          const removed = await engine.removeAll();
-          return removed.ok ? null : removed.error;
-        });
+        return withStorage(async () => deleted(await engine.removeAll()));
       },
     };
   });
