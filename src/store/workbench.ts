@@ -6,7 +6,7 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { Capabilities, EngineError, EngineEvent, Extras, LevelId, LevelPlan, LevelSettings, Opened, OpenedReport, ProtocolRequest, Provider, Result, Storage, StoredReport } from '../../workers/protocol.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
 import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
-import { DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
+import { checksOf, DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
 import { createBatch } from './batch.ts';
 import { gatherUnknown, merge, modelChoices, pair, usable, type Choice, type Kept } from './files.ts';
 import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, toRequests, type Level, type Origin } from './levels.ts';
@@ -355,6 +355,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
             ? learn(result.value.protocol, base, result.value.levels.length, {
               seconds: ((ended?.endedAt ?? run.startedAt) - run.startedAt) / 1000,
               stretch: stretch ? { share: stretch.to - stretch.from, seconds: (stretch.until - stretch.since) / 1000 } : null,
+              ...(result.value.seconds?.check === undefined || result.value.protocol.stoppedEarly ? {} : { checks: { seconds: result.value.seconds.check, of: checksOf(extras, get().capabilities) } }),
             })
             : null;
           if (measured) set({ measurement: measured });
