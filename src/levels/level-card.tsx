@@ -168,7 +168,7 @@ function Exclude({ level: { uid, settings }, disabled }: { level: Level; disable
     <details className={layout.fold}>
       <summary>Leave out by name: {kept.length === 0 ? 'none' : plural(kept.length, 'pattern')}</summary>
       <TextInput
-        size="xs" value={text} disabled={disabled} label="Weights or nodes" description="Names, parted by commas; * is any text, ? one character." placeholder="lm_head*, model.layers.0.*"
+        size="xs" value={text} disabled={disabled} classNames={{ description: classes.hint ?? '' }} label="Weights or nodes" description="Names, parted by commas; * is any text, ? one character." placeholder="lm_head*, model.layers.0.*"
         autoComplete="off" autoCapitalize="none" spellCheck={false}
         onChange={(event) => { setText(event.currentTarget.value); }} onBlur={take} onKeyDown={(event) => { if (event.key === 'Enter') take(); }}
       />
