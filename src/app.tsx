@@ -13,6 +13,7 @@ import { Notices } from './problems/notices.tsx';
 import { announcement, title } from './run/announce.ts';
 import { CompareBar } from './run/compare-bar.tsx';
 import { RunSection } from './run/run-section.tsx';
+import { ShelfPlace } from './shelf/shelf-place.tsx';
 import { actions, useWorkbench } from './store/use-workbench.ts';
 
 export function App() {
@@ -36,6 +37,7 @@ export function App() {
           {hasModel && <LevelsSection />}
           {hasModel && <CompareBar />}
           {run && <RunSection run={run} />}
+          <ShelfPlace />
         </main>
         <footer className={classes.footer}>Everything happens in this tab: files are read here, and nothing is sent anywhere.</footer>
       </div>

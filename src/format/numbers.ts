@@ -227,3 +227,8 @@ export function formatSigned(value: number, decimals = 2): string {
   if (!/[1-9]/.test(text)) return text.replace(MINUS, '');
   return value > 0 ? `+${text}` : text;
 }
+
+const WHEN = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
+
+/** `22 Nov 2026, 19:20`, in the clock of this machine. */
+export const formatWhen = (iso: string): string => WHEN.format(new Date(iso));

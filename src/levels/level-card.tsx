@@ -1,11 +1,12 @@
 /** One level: its settings and what it will weigh. */
-import { ActionIcon, NativeSelect, SegmentedControl, Switch, Tooltip } from '@mantine/core';
+import { ActionIcon, NativeSelect, SegmentedControl, Switch, TextInput, Tooltip } from '@mantine/core';
 import { IconCopy, IconTrash } from '@tabler/icons-react';
-import { useId, type ReactNode } from 'react';
+import { useId, useState, type ReactNode } from 'react';
 import type { BlockSize, LevelSettings } from '../../workers/protocol.ts';
 import { Mark, tone } from '../charts/mark.tsx';
-import { formatBytes, formatCount, formatSmaller } from '../format/numbers.ts';
-import { BLOCKS, DEFAULT_BLOCK, levelName, type Level } from '../store/levels.ts';
+import { formatBytes, formatCount, formatSmaller, plural } from '../format/numbers.ts';
+import layout from '../layout.module.css';
+import { BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level, type Mode } from '../store/levels.ts';
 import { isActive } from '../store/run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Hint, Term } from '../terms/term.tsx';
@@ -79,6 +80,7 @@ function Settings({ level }: { level: Level }) {
   const edit = (change: LevelSettings) => { actions.editLevel(level.uid, { ...settings, ...change }); };
   return (
     <div className={classes.settings}>
+      {MODES[level.id].length > 0 && <ModeSetting level={level} disabled={running} />}
       {level.id === 'int4' ? (
         <>
           <Setting label={<Term id="block">Block</Term>}>
@@ -104,8 +106,8 @@ function Settings({ level }: { level: Level }) {
         </>
       ) : (
         <>
-          <Setting label={<Term id="block">Block</Term>}>{() => <span className={classes.fixed}>{DEFAULT_BLOCK} weights</span>}</Setting>
-          <Setting label={<Term id="symmetric">Range</Term>}>{() => <span className={classes.fixed}>symmetric</span>}</Setting>
+          <Setting label={<Term id="block">Block</Term>}>{() => <span className={classes.fixed}>{level.id === 'uint8' ? 'the whole tensor' : settings.mode ? 'a channel' : `${DEFAULT_BLOCK} weights`}</span>}</Setting>
+          <Setting label={<Term id="symmetric">Range</Term>}>{() => <span className={classes.fixed}>{level.id === 'uint8' ? 'asymmetric' : 'symmetric'}</span>}</Setting>
         </>
       )}
       <Setting label={<Term id="head">Quantize output head</Term>}>
@@ -126,7 +128,51 @@ function Settings({ level }: { level: Level }) {
             onChange={(event) => { edit({ embedding: event.currentTarget.checked && 'tokens' }); }} />
         )}
       </Setting>
+      <Exclude level={level} disabled={running} />
     </div>
+  );
+}
+
+/** How the runtime computes with the weights. */
+function ModeSetting({ level: { uid, id, settings }, disabled }: { level: Level; disabled: boolean }) {
+  const labels: Record<Mode | 'blocks', string> = { blocks: 'blocks', dequantize: id === 'int8' ? 'per channel' : 'DequantizeLinear', dynamic: 'dynamic' };
+  return (
+    <Setting label={<Term id="mode">Mode</Term>}>
+      {(labelId) => (
+        <NativeSelect
+          size="xs" aria-labelledby={labelId} disabled={disabled} className={classes.select}
+          data={(['blocks', ...MODES[id]] as const).map((mode) => ({ value: mode, label: labels[mode] }))}
+          value={settings.mode ?? 'blocks'}
+          onChange={(event) => {
+            const next: LevelSettings = { ...settings };
+            delete next.mode;
+            const mode = MODES[id].find((each) => each === event.currentTarget.value);
+            actions.editLevel(uid, mode ? { ...next, mode } : next);
+          }}
+        />
+      )}
+    </Setting>
+  );
+}
+
+/** Taken over when the field is left or Enter is pressed: half a name would leave out something else. */
+function Exclude({ level: { uid, settings }, disabled }: { level: Level; disabled: boolean }) {
+  const kept = settings.exclude ?? [];
+  const [text, setText] = useState(kept.join(', '));
+  const take = () => {
+    const exclude = excludeFrom(text);
+    setText(exclude.join(', '));
+    if (exclude.join(' ') !== kept.join(' ')) actions.editLevel(uid, { ...settings, exclude });
+  };
+  return (
+    <details className={layout.fold}>
+      <summary>Leave out by name: {kept.length === 0 ? 'none' : plural(kept.length, 'pattern')}</summary>
+      <TextInput
+        size="xs" value={text} disabled={disabled} classNames={{ description: classes.hint ?? '' }} label="Weights or nodes" description="Names, parted by commas; * is any text, ? one character." placeholder="lm_head*, model.layers.0.*"
+        autoComplete="off" autoCapitalize="none" spellCheck={false}
+        onChange={(event) => { setText(event.currentTarget.value); }} onBlur={take} onKeyDown={(event) => { if (event.key === 'Enter') take(); }}
+      />
+    </details>
   );
 }
 

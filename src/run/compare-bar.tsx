@@ -7,7 +7,7 @@ import { formatCount, formatDuration } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { lengthsOf, PROTOCOL_NAMES, PROTOCOLS, protocolNamed, sameProtocol, stridesFor, WINDOWS } from '../protocols/protocols.ts';
 import { loadCharts, loadViews } from '../report/load-charts.ts';
-import { costOf, shortSentence, stops, tokensRun } from '../store/amount.ts';
+import { checksOf, costOf, shortSentence, stops, tokensRun } from '../store/amount.ts';
 import { isActive, provenance, type Run } from '../store/run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { canMeasure, tokensInText } from '../store/workbench.ts';
@@ -66,17 +66,18 @@ function Amount({ disabled }: { disabled: boolean }) {
   const opened = useWorkbench((state) => state.opened);
   const maxTokens = useWorkbench((state) => state.maxTokens);
   const levels = useWorkbench((state) => state.levels.length);
-  const threads = useWorkbench((state) => state.capabilities?.threads ?? 1);
+  const capabilities = useWorkbench((state) => state.capabilities);
+  const threads = capabilities?.threads ?? 1;
   const measurement = useWorkbench((state) => state.measurement);
   const protocol = useWorkbench((state) => state.protocol);
-  const checks = useWorkbench(({ extras }) => extras.noiseFloor || extras.runtimeDrift || extras.speed);
+  const extras = useWorkbench((state) => state.extras);
   const text = tokensInText(opened);
   if (!opened?.model || !text) return null;
 
   const list = stops(text.tokens, protocol);
   const tokens = tokensRun(maxTokens, text.tokens, protocol);
   const position = nearest(list, tokens);
-  const cost = costOf(tokens, { levels, parameters: opened.model.parameters, threads, bytesPerToken: (opened.text?.bytes ?? 0) / text.tokens }, measurement, protocol);
+  const cost = costOf(tokens, { levels, parameters: opened.model.parameters, threads, bytesPerToken: (opened.text?.bytes ?? 0) / text.tokens, checks: checksOf(extras, capabilities) }, measurement, protocol);
   const basis = cost.basis === 'measured'
     ? 'Predicted from the last comparison of this model on this machine.'
     : `Predicted from the model's size and ${threads === 1 ? 'one thread' : `${threads} threads`}, and from how much single tokens usually vary (a standard deviation of 3 nats); measured after the first comparison.`;
@@ -97,7 +98,7 @@ function Amount({ disabled }: { disabled: boolean }) {
       />
       {short && <p className={classes.short}>{short}</p>}
       <p className={classes.amountFoot}>
-        <Hint text={`${basis} ${levels} levels, fp16 included, run over the same tokens.${cost.basis === 'assumed' && checks ? ' What is measured besides comes on top.' : ''}`}>{cost.seconds < 1 ? '' : 'about '}{formatDuration(cost.seconds)}</Hint>
+        <Hint text={`${basis} ${levels} levels, fp16 included, run over the same tokens.${cost.checkSeconds >= 1 ? ` Roughly ${formatDuration(cost.checkSeconds)} of it are for what is measured besides.` : ''}`}>{cost.seconds < 1 ? '' : 'about '}{formatDuration(cost.seconds)}</Hint>
         <span>
           {PROTOCOLS[protocol.name].unit === 'word' ? 'word perplexity' : 'perplexity'} to <Hint text={`One standard error, from ${formatCount(cost.scored)} scored tokens. ${basis} The difference between two levels is known far better, since both see the same tokens.`}>
             ± {(cost.relativeError * 100).toFixed(1)}&nbsp;%

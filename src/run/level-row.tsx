@@ -34,20 +34,20 @@ export function LevelRow({ run, figure, baseline, provenance }: Props) {
           <span className={classes.rowSettings}>{settingWords(figure.level).join(', ')}</span>
         </span>
       </div>
-      <Words figure={figure} baseline={baseline} row={row} active={active} provenance={provenance} />
+      <Words run={run} figure={figure} baseline={baseline} row={row} active={active} provenance={provenance} />
       <Take figure={figure} />
       <span className={classes.rowTrack} data-idle={!active || undefined} aria-hidden="true"><span className={classes.fill} style={{ '--done': done }} /></span>
     </li>
   );
 }
 
-function Words({ figure, baseline, row, active, provenance }: { figure: Figure; baseline: Figure | undefined; row: Row | undefined; active: boolean; provenance: Provenance | null }) {
+function Words({ run, figure, baseline, row, active, provenance }: { run: Run; figure: Figure; baseline: Figure | undefined; row: Row | undefined; active: boolean; provenance: Provenance | null }) {
   const levels = useWorkbench((state) => state.levels);
   const size = sizeSentence(figure, baseline);
   const outputs = figure.outputs ?? [];
   const cost = perplexitySentence(figure, baseline) ?? outputsSentence(outputs);
   const agreement = agreementSentence(figure) ?? classSentence(outputs);
-  const age = active ? 'current' : staleness(figure.level, levels);
+  const age = active || run.storedAt !== undefined ? 'current' : staleness(figure.level, levels);
   const hover = provenance?.sentence ?? '';
   if (active && !row?.written && row?.progress) return <div className={classes.words}><Passing row={row} /></div>;
   if (size === null) return <div className={classes.words}><p className={classes.aside}>{active ? 'Waiting' : 'Not finished'}</p></div>;

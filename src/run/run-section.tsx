@@ -1,7 +1,7 @@
 /** A comparison, from its first byte to its last figure: the same rows all the way, so that nothing jumps. */
 import { VisuallyHidden } from '@mantine/core';
 import type { Stage } from '../../workers/protocol.ts';
-import { formatBytes, formatDuration, formatProgress, formatShareOf, plural } from '../format/numbers.ts';
+import { formatBytes, formatDuration, formatProgress, formatWhen, formatShareOf, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { ExportButton } from '../report/export-button.tsx';
 import { Results } from '../report/results.tsx';
@@ -18,7 +18,7 @@ export function RunSection({ run }: { run: Run }) {
   return (
     <section aria-labelledby="run-heading" aria-busy={isActive(run)}>
       <div className={layout.sectionHead}>
-        <h2 id="run-heading" className={layout.heading}>{heading(run)}</h2>
+        <h2 id="run-heading" tabIndex={-1} className={layout.heading}>{heading(run)}</h2>
         <ExportButton run={run} />
       </div>
       <Strip run={run} />
@@ -48,7 +48,7 @@ function heading(run: Run): string {
     case 'cancelling': return 'Cancelling';
     case 'cancelled': return 'Cancelled: what was found until then';
     case 'failed': return 'Broken off: what was found until then';
-    case 'done': return `${run.model.name}, compared`;
+    case 'done': return `${run.model.name}, compared${run.storedAt === undefined ? '' : ` on ${formatWhen(run.storedAt)}`}`;
   }
 }
 

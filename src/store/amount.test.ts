@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Protocol, ProtocolRequest } from '../../workers/protocol.ts';
 import { PROTOCOL_NAMES } from '../protocols/protocols.ts';
-import { costOf, DEFAULT_TOKENS, learn, shortSentence, stops, tokensRun, WINDOW } from './amount.ts';
+import { checksOf, costOf, DEFAULT_TOKENS, learn, shortSentence, stops, tokensRun, WINDOW } from './amount.ts';
 
 const REQUESTS: ProtocolRequest[] = PROTOCOL_NAMES.flatMap((name) => [{ name }, { name, context: 128 }, { name, context: 4096 }, ...(name === 'huggingface' ? [{ name, context: 512, stride: 64 }] : [])]);
 const machine = { levels: 3, parameters: 5_800_000, threads: 2 };
@@ -40,6 +40,32 @@ describe('text amount', () => {
     expect(cost.relativeError).toBeCloseTo(0.6465 / 56.668, 9);
     expect(learn(protocol, { value: 56.668, error: 0.6465 }, 3, { seconds: 120, stretch: null })).toMatchObject({ secondsPerLevel: 0 });
     expect(learn(protocol, { value: 56.668, error: 0.6465 }, 3, { seconds: 0, stretch: null })).toBeNull();
+  });
+
+  it('counts in the checks that are switched on and can be made', () => {
+    const all = { noiseFloor: true, runtimeDrift: true, speed: true };
+    const tokens = 32 * WINDOW;
+    const plain = costOf(tokens, machine, null).seconds;
+    const perToken = plain / (machine.levels * tokens);
+    const checks = (extras: Partial<typeof all>, gpu: 'none' | 'software' | 'hardware') =>
+      costOf(tokens, { ...machine, checks: { noiseFloor: false, runtimeDrift: false, speed: false, ...extras, gpu } }, null);
+    expect(checks({}, 'hardware')).toMatchObject({ seconds: plain, checkSeconds: 0 });
+    expect(checks({ noiseFloor: true }, 'none').seconds - plain).toBeCloseTo(16 * WINDOW * perToken, 9);
+    expect(checks({ runtimeDrift: true }, 'none').checkSeconds).toBe(0);
+    expect(checks({ runtimeDrift: true }, 'software').checkSeconds).toBeLessThanOrEqual(3 * 2);
+    expect(checks({ speed: true }, 'hardware').checkSeconds).toBeCloseTo(2 * checks({ speed: true }, 'none').checkSeconds, 9);
+    expect(checks(all, 'hardware').checkSeconds).toBeGreaterThan(checks(all, 'software').checkSeconds);
+  });
+
+  it('learns what the checks take apart from the rest, for the same checks', () => {
+    const protocol: Protocol = {
+      name: 'llama.cpp', context: 512, tokens: 61_200, chunks: 240, textTokens: 122_991, textBytes: 500_000, provider: 'wasm', threads: 2, text: 'held-out.txt',
+    };
+    const of = checksOf({ speed: true }, null);
+    const measured = learn(protocol, { value: 56.668, error: 0.6465 }, 3, { seconds: 150, stretch: { share: 0.5, seconds: 50 }, checks: { seconds: 30, of } });
+    expect(costOf(240 * WINDOW, machine, measured).seconds).toBeCloseTo(120, 9);
+    expect(costOf(240 * WINDOW, { ...machine, checks: of }, measured)).toMatchObject({ checkSeconds: 30 });
+    expect(costOf(240 * WINDOW, { ...machine, checks: checksOf({}, null) }, measured).checkSeconds).toBe(0);
   });
 
   it('learns the same from a part as from the whole', () => {

@@ -15,11 +15,16 @@ export interface Level {
 /** Where new identities and times come from. */
 export interface Origin { uid(): string; now(): number }
 
+export type Mode = NonNullable<LevelSettings['mode']>;
+
+/** Other ways of computing that a level has. */
+export const MODES: Readonly<Record<LevelId, readonly Mode[]>> = { fp16: [], int8: ['dequantize', 'dynamic'], int4: ['dequantize'], uint8: [] };
+
 export const SLOTS = 8;
 export const DEFAULT_BLOCK: BlockSize = 32;
 export const BLOCKS: readonly BlockSize[] = [16, 32, 64, 128, 256];
 /** Ids that may be added; the baseline is there already. */
-export const ADDABLE: readonly LevelId[] = ['int8', 'int4'];
+export const ADDABLE: readonly LevelId[] = ['int8', 'int4', 'uint8'];
 
 /** Slots int8 and int4 take when free, so that they look the same in every comparison. */
 const HOME_SLOT: Record<LevelId, number> = { fp16: 0, int8: 1, int4: 2, uint8: 3 };
@@ -65,6 +70,9 @@ export function normalize(id: LevelId, settings: LevelSettings | LevelReport['se
     ...(id === 'int4' && settings.asymmetric ? { asymmetric: true } : {}),
     ...(settings.head === 'keep' ? { head: 'keep' as const } : {}),
     ...(settings.embedding ? { embedding: settings.embedding } : {}),
+    ...(settings.source === 'original' ? { source: settings.source } : {}),
+    ...(settings.mode && MODES[id].includes(settings.mode) ? { mode: settings.mode } : {}),
+    ...(settings.exclude && settings.exclude.length > 0 ? { exclude: [...settings.exclude] } : {}),
   };
 }
 
@@ -75,24 +83,39 @@ export function levelName(level: Pick<Level, 'id' | 'settings'>): string {
 
 /** Settings that differ from the defaults, in words. */
 export function settingWords({ id, settings }: Pick<Level, 'id' | 'settings'>): string[] {
-  const { block, asymmetric, head, embedding } = normalize(id, settings);
+  const { block, asymmetric, head, embedding, source, mode, exclude } = normalize(id, settings);
   return [
+    ...(mode ? [modeWords(id, mode)] : []),
     ...(block === undefined ? [] : [`block ${block}`]),
     ...(asymmetric ? ['asymmetric'] : []),
     ...(head ? ['head kept'] : []),
     ...(embedding ? [embedding === 'tokens' ? 'embedding' : 'all tables'] : []),
+    ...(source ? ['from float32'] : []),
+    ...(exclude ? [`without ${exclude.join(' ')}`] : []),
   ];
 }
+
+/** `per channel`: int8 behind DequantizeLinear has one scale a channel, int4 keeps its blocks. */
+const modeWords = (id: LevelId, mode: Mode): string =>
+  mode === 'dynamic' ? 'dynamic' : id === 'int8' ? 'per channel' : 'DequantizeLinear';
+
+/** Names and patterns as typed, parted by commas or spaces, to what a level leaves as it is. */
+export const excludeFrom = (text: string): string[] => [...new Set(text.split(/[\s,|]+/).filter((pattern) => pattern !== ''))];
 
 /** Every setting in words, for a result that must say what made it. */
 export function describeSettings({ id, settings }: Pick<Level, 'id' | 'settings'>): string {
   if (id === 'fp16') return 'weights in fp16';
-  const { block, asymmetric, head, embedding } = settings;
+  const { block, asymmetric, head, embedding, source, mode, exclude } = normalize(id, settings);
+  const scales = id === 'uint8' ? 'one scale a tensor' : id === 'int8' && mode ? 'one scale a channel' : `block ${block ?? DEFAULT_BLOCK}`;
+  const symmetric = id === 'uint8' || asymmetric ? 'asymmetric' : 'symmetric';
   return [
-    `block ${id === 'int4' ? block ?? DEFAULT_BLOCK : DEFAULT_BLOCK}`,
-    id === 'int4' && asymmetric ? 'asymmetric' : 'symmetric',
+    scales, symmetric,
+    ...(mode === 'dequantize' ? ['behind DequantizeLinear'] : []),
+    ...(mode === 'dynamic' || id === 'uint8' ? ['activations quantized while running'] : []),
     head === 'keep' ? 'head kept' : 'head quantized',
     embedding ? (embedding === 'tokens' ? 'embedding quantized' : 'embedding and position tables quantized') : 'embedding kept',
+    ...(source ? ['from the float32 weights'] : []),
+    ...(exclude ? [`without ${exclude.join(' ')}`] : []),
   ].join(', ');
 }
 

@@ -9,6 +9,8 @@ export interface Run {
   id: string;
   startedAt: number;
   endedAt: number | null;
+  /** Of a run read back from the browser's storage: when it was kept, ISO 8601. */
+  storedAt?: string;
   /** `finishing`: told to stop measuring and to keep what it has. */
   status: 'running' | 'finishing' | 'cancelling' | 'done' | 'cancelled' | 'failed';
   /** Snapshot: editing a level afterwards does not reach it. */

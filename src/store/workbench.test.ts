@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, Opened, OpenedFile, Report, Result } from '../../workers/protocol.ts';
-import type { EngineClient } from '../engine/client.ts';
+import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, Opened, OpenedFile, OpenedReport, Report, Result, Storage } from '../../workers/protocol.ts';
+import type { EngineClient, StorageClient } from '../engine/client.ts';
 import { figuresOf, provenance, staleness } from './run.ts';
 import { createWorkbench } from './workbench.ts';
 
@@ -42,7 +42,23 @@ function setUp() {
   const plans: string[][] = [];
   const opened: string[][] = [];
   let finished = 0;
-  const engine: EngineClient = {
+  /** Reports by key, and the keys of every result file there is. */
+  const shelf = { reports: new Map<string, OpenedReport>(), results: new Set<string>(), unreadable: new Set<string>() };
+  const space = (): Storage => ({ problem: null, used: shelf.reports.size + shelf.results.size, quota: null, free: null, persisted: false, results: [] });
+  const remove = (keys: string[]): Promise<Result<Storage>> => {
+    keys.forEach((key) => { shelf.reports.delete(key); shelf.results.delete(key); });
+    return Promise.resolve({ ok: true, value: space() });
+  };
+  const engine: EngineClient & StorageClient = {
+    history: () => Promise.resolve({ ok: true, value: [...shelf.reports.values()].map(({ stored }) => stored) }),
+    openStored: (key) => {
+      const opened = shelf.reports.get(key);
+      if (shelf.unreadable.has(key)) return Promise.resolve({ ok: false, error: error('internal') });
+      return Promise.resolve(opened ? { ok: true, value: opened } : { ok: false, error: error('not-stored') });
+    },
+    storage: () => Promise.resolve({ ok: true, value: space() }),
+    remove,
+    removeAll: () => remove([...shelf.reports.keys(), ...shelf.results]),
     capabilities: () => Promise.resolve({ ok: false, error: error('internal') }),
     open: (files) => { opened.push(files.map(({ name }) => name)); return Promise.resolve({ ok: true, value: describeFiles(files) }); },
     plan: (_, levels) => {
@@ -67,7 +83,7 @@ function setUp() {
     if (!comparison) throw new Error('nothing is being compared');
     return comparison;
   };
-  return { store, comparisons, plans, opened, last, finished: () => finished };
+  return { store, comparisons, plans, opened, last, shelf, finished: () => finished };
 }
 
 const file = (name: string) => new File(['12345678'], name);
@@ -350,5 +366,80 @@ describe('a comparison', () => {
     void store.getState().compare();
     void store.getState().compare();
     expect(comparisons).toHaveLength(1);
+  });
+});
+
+/** A report with a file for each level, kept as `key`; `lost` levels have no file any more. */
+function keep({ shelf }: ReturnType<typeof setUp>, key: string, levels: Job['levels'], lost: readonly number[] = []): void {
+  const report = reportOf({ files: [], levels, maxTokens: null });
+  const files = report.levels.map(({ level }, index) => ({ level, result: `result of ${level}`, file: lost.includes(index) ? null : file(`${level}.onnx`) }));
+  shelf.reports.set(key, { stored: { key, createdAt: '2026-03-04T05:06:07.000Z', bytes: 1, model: { name: 'm', bytes: 8 }, levels: levels.map(({ id }) => id), protocol: null }, report: { ...report, seconds: { measure: 2 } }, files });
+  files.forEach(({ result }) => shelf.results.add(result));
+}
+
+const FP16 = { key: 'x', id: 'fp16', settings: {} } as const;
+const INT8 = { key: 'y', id: 'int8', settings: { mode: 'dynamic' } } as const;
+const INT4 = { key: 'z', id: 'int4', settings: { block: 64 } } as const;
+
+describe('earlier results', () => {
+  it('open as a finished run with the files that are still there', async () => {
+    const page = setUp();
+    keep(page, 'r', [FP16, INT8, INT4], [0]);
+    await page.store.getState().openStored('r');
+    const { run, stored, storageBusy } = page.store.getState();
+    expect(storageBusy).toBe(false);
+    expect(stored.map(({ key }) => key)).toEqual(['r']);
+    expect(run).toMatchObject({ status: 'done', storedAt: '2026-03-04T05:06:07.000Z', model: { name: 'm' }, subject: 'text', protocol: { name: 'llama.cpp' } });
+    expect((run?.endedAt ?? 0) - (run?.startedAt ?? 0)).toBe(2000);
+    const figures = run ? figuresOf(run) : [];
+    expect(figures.map(({ name, bytes, blob, final }) => [name, bytes, blob?.size ?? null, final])).toEqual([
+      ['fp16', 100, null, true], ['int8 dynamic', 99, 8, true], ['int4 block 64', 98, 8, true],
+    ]);
+  });
+
+  it('say so when they are gone, and are not listed any more', async () => {
+    const page = setUp();
+    keep(page, 'r', [FP16]);
+    await page.store.getState().removeStored('r');
+    await page.store.getState().openStored('r');
+    expect(page.store.getState()).toMatchObject({ run: null, stored: [] });
+    expect(page.store.getState().notices.map((notice) => notice.error.code)).toEqual(['not-stored']);
+  });
+
+  it('take their files with them, but none that another result has', async () => {
+    const page = setUp();
+    keep(page, 'a', [FP16, INT8]);
+    keep(page, 'b', [FP16, INT4]);
+    await page.store.getState().removeStored('a');
+    expect([...page.shelf.reports.keys()]).toEqual(['b']);
+    expect([...page.shelf.results]).toEqual(['result of fp16', 'result of int4']);
+  });
+
+  it('leave all files where another result cannot be read', async () => {
+    const page = setUp();
+    keep(page, 'a', [FP16, INT8]);
+    keep(page, 'b', [FP16, INT4]);
+    page.shelf.unreadable.add('b');
+    await page.store.getState().removeStored('a');
+    expect([...page.shelf.reports.keys()]).toEqual(['b']);
+    expect(page.shelf.results.size).toBe(3);
+  });
+
+  it('are left alone during a comparison and listed after it', async () => {
+    const page = setUp();
+    const { store } = page;
+    await store.getState().addFiles([file('a.onnx')]);
+    const done = store.getState().compare();
+    keep(page, 'r', [FP16, INT8]);
+    await store.getState().removeAllStored();
+    await store.getState().openStored('r');
+    expect(page.shelf.reports.size).toBe(1);
+    expect(store.getState()).toMatchObject({ run: { status: 'running' }, stored: [] });
+    page.last().settle({ ok: true, value: reportOf(page.last().job) });
+    await done;
+    await flush();
+    expect(store.getState()).toMatchObject({ stored: [{ key: 'r' }], storage: { used: 3 } });
+    await store.getState().removeAllStored();
+    expect(store.getState()).toMatchObject({ stored: [], storage: { used: 0 } });
   });
 });

@@ -3,15 +3,16 @@
  * client and holds handles and numbers, never weights.
  */
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import type { Capabilities, EngineError, EngineEvent, Extras, LevelId, LevelPlan, LevelSettings, Opened, ProtocolRequest, Provider, Result } from '../../workers/protocol.ts';
-import type { EngineClient } from '../engine/client.ts';
+import type { Capabilities, EngineError, EngineEvent, Extras, LevelId, LevelPlan, LevelSettings, Opened, OpenedReport, ProtocolRequest, Provider, Result, Storage, StoredReport } from '../../workers/protocol.ts';
+import type { EngineClient, StorageClient } from '../engine/client.ts';
 import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
-import { DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
+import { checksOf, DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
 import { createBatch } from './batch.ts';
 import { gatherUnknown, merge, modelChoices, pair, usable, type Choice, type Kept } from './files.ts';
 import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, toRequests, type Level, type Origin } from './levels.ts';
 import { applyEvent, startLive } from './live.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
+import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
 
 export interface Notice { id: string; error: EngineError }
 
@@ -47,6 +48,12 @@ export interface WorkbenchState {
   run: Run | null;
   /** What the last measured run taught about speed and spread, for the model it was made with. */
   measurement: Measurement | null;
+  /** Finished reports kept in this browser, the latest first. */
+  stored: readonly StoredReport[];
+  /** What is kept in all; null until it is known. */
+  storage: Storage | null;
+  /** Something is being read from storage or deleted there. */
+  storageBusy: boolean;
 
   start(): Promise<void>;
   addFiles(files: readonly File[]): Promise<void>;
@@ -66,10 +73,15 @@ export interface WorkbenchState {
   /** Ends the measurement under way and keeps its figures. */
   finish(): Promise<void>;
   cancel(): Promise<void>;
+  /** Shows a stored report as a finished run. */
+  openStored(key: string): Promise<void>;
+  /** Deletes a stored report and the files that no other report has a part in. */
+  removeStored(key: string): Promise<void>;
+  removeAllStored(): Promise<void>;
 }
 
 export interface Dependencies {
-  engine: EngineClient;
+  engine: EngineClient & StorageClient;
   origin: Origin;
   /** Fetches the sample model, its tokenizer and text. */
   fetchSample(onProgress: (done: number, total: number | null) => void): Promise<Result<File[]>>;
@@ -197,6 +209,46 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       set(({ run }) => run?.id === id ? { run: { ...run, endedAt: origin.now(), ...change } } : {});
     };
 
+    const lookIntoStorage = async () => {
+      const [history, storage] = [await engine.history(), await engine.storage()];
+      // A list that cannot be read is no reason to speak up: the page works without it.
+      set({ stored: history.ok ? history.value : [], storage: storage.ok ? storage.value : null });
+    };
+
+    /** One at a time, and none during a run: its files are being written there. */
+    const withStorage = async (act: () => Promise<EngineError | null>): Promise<void> => {
+      if (get().storageBusy || isActive(get().run)) return;
+      set({ storageBusy: true });
+      const problem = await act();
+      await lookIntoStorage();
+      set({ storageBusy: false });
+      if (problem) notify(problem);
+    };
+
+    /** After files were deleted, which may be those of the run on show. */
+    const deleted = async (result: Result<Storage>): Promise<EngineError | null> => {
+      const { run } = get();
+      if (run) {
+        const left = await withoutLostFiles(run);
+        if (get().run === run) set({ run: left });
+      }
+      return result.ok ? null : result.error;
+    };
+
+    /** Keys of what goes with a stored report; only itself when it can no longer be read. */
+    const keysWith = async (key: string): Promise<string[]> => {
+      const [opened, history] = [await engine.openStored(key), await engine.history()];
+      if (!opened.ok || !history.ok) return [key];
+      const others: OpenedReport[] = [];
+      for (const stored of history.value.filter((entry) => entry.key !== key)) {
+        const other = await engine.openStored(stored.key);
+        if (other.ok) others.push(other.value);
+        // What cannot be read may still be missed: then no file is deleted.
+        else if (other.error.code !== 'not-stored') return [key];
+      }
+      return [key, ...ownResults(opened.value, others)];
+    };
+
     return {
       capabilities: null,
       files: [],
@@ -215,11 +267,15 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       context: DEFAULT_CONTEXT,
       run: null,
       measurement: null,
+      stored: [],
+      storage: null,
+      storageBusy: false,
 
       async start() {
         const result = await engine.capabilities();
         if (result.ok) set({ capabilities: result.value });
         else notify(result.error);
+        if (result.ok) await lookIntoStorage();
       },
 
       addFiles(files) {
@@ -299,6 +355,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
             ? learn(result.value.protocol, base, result.value.levels.length, {
               seconds: ((ended?.endedAt ?? run.startedAt) - run.startedAt) / 1000,
               stretch: stretch ? { share: stretch.to - stretch.from, seconds: (stretch.until - stretch.since) / 1000 } : null,
+              ...(result.value.seconds?.check === undefined || result.value.protocol.stoppedEarly ? {} : { checks: { seconds: result.value.seconds.check, of: checksOf(extras, get().capabilities) } }),
             })
             : null;
           if (measured) set({ measurement: measured });
@@ -311,6 +368,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
           if (before?.report) set({ run: before });
           else if (ended && !hasFindings(ended)) set({ run: null });
         }
+        void lookIntoStorage();
         const waiting = afterRun;
         afterRun = [];
         if (waiting.length > 0) await get().addFiles(waiting);
@@ -328,6 +386,24 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
         if (run?.status !== 'running' && run?.status !== 'finishing') return;
         set({ run: { ...run, status: 'cancelling' } });
         await engine.cancel();
+      },
+
+      openStored(key) {
+        return withStorage(async () => {
+          const opened = await engine.openStored(key);
+          if (!opened.ok) return opened.error;
+          // A comparison may have been started while this was read.
+          if (!isActive(get().run)) set({ run: storedRun(opened.value, origin) });
+          return null;
+        });
+      },
+
+      removeStored(key) {
+        return withStorage(async () => deleted(await engine.remove(await keysWith(key))));
+      },
+
+      removeAllStored() {
+        return withStorage(async () => deleted(await engine.removeAll()));
       },
     };
   });

@@ -1,0 +1,2 @@
+/** Fetched only where something is stored. */
+export const loadShelf = () => import('./shelf.tsx');
