@@ -9,7 +9,7 @@ import type { Reference } from './evaluate/noise-floor.ts';
 import type { SortedFiles } from './files.ts';
 import type { Plan } from './plan/plan.ts';
 import type {
-  Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Report,
+  DataFile, Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Report,
   Result, RuntimeDrift, Speed,
 } from './protocol.ts';
 import { widenModel } from './onnx/widen.ts';
@@ -24,6 +24,8 @@ export interface LevelInHand {
   plan: Plan;
   file: string;
   blob: Blob | null;
+  /** The second file, of a model too large for one. */
+  data?: DataFile & { blob: Blob };
   perplexity: Perplexity | null;
   drift: Drift | null;
   outputs: OutputDrift[] | null;

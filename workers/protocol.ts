@@ -99,12 +99,24 @@ export interface ModelSummary {
 export interface TokenizerSummary { name: string; vocabulary: number; addsBos: boolean }
 export interface TextSummary { name: string; bytes: number; tokens: number | null }
 
+/** A file of external data that a model needs and that is not there. */
+export interface MissingData {
+  /** Relative to the model's folder. */
+  location: string;
+  /** How many tensors lie in it. */
+  tensors: number;
+  /** Bytes it has at least. */
+  bytes: number;
+}
+
 /** What the dropped files amount to. Missing parts are null; what is wrong is in `problems`. */
 export interface Opened {
   files: OpenedFile[];
   model: ModelSummary | null;
   tokenizer: TokenizerSummary | null;
   text: TextSummary | null;
+  /** Of a model whose external data is not all there: what to add. `model` is null until it is. */
+  missing?: MissingData[];
   problems: EngineError[];
 }
 
@@ -124,11 +136,17 @@ export interface LedgerLine {
 }
 
 /** What a level will write, known exactly before any weight is read. */
+/** The second file of a model too large for one: its larger weights. */
+export interface DataFile { file: string; bytes: number }
+
 export interface LevelPlan {
   key: string;
+  /** Of all that is written. */
   bytes: number;
+  /** What of it goes to a second file; absent where one is enough. */
+  data?: DataFile;
   weightBytes: number;
-  /** Bytes of the file that are no weights: nodes, names, metadata. With the ledger's they are the whole file. */
+  /** Bytes written that are no weights: nodes, names, metadata, padding. With the ledger's they are all of it. */
   graphBytes?: number;
   quantizedTensors: number;
   /** One sentence, in words with numbers. */
@@ -380,7 +398,10 @@ export interface LevelReport {
   settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'tokens'; source?: 'baseline' | 'original'; mode?: 'dequantize' | 'dynamic'; exclude?: string[] };
   /** File name of the model written. */
   file: string;
+  /** Of all that was written. */
   bytes: number;
+  /** What of it is in a second file. */
+  data?: DataFile;
   weightBytes: number;
   perplexity: Perplexity | null;
   drift: Drift | null;
@@ -434,7 +455,10 @@ export interface Written {
   level: string;
   file: string;
   blob: Blob;
+  /** Of both files. */
   bytes: number;
+  /** The second file of a model too large for one; it has to lie beside the first under this name. */
+  data?: DataFile & { blob: Blob };
   weightBytes: number;
 }
 

@@ -5,6 +5,7 @@
 import { encodeConstant, encodeInitializer, encodeInput, encodeNode, encodeOpset, NODE_FIELD, OPSET_FIELD, type NewNode, type NewTensor } from '../onnx/encode.ts';
 import type { Model, Node, Span } from '../onnx/model.ts';
 import { pieceLength, type Edit, type Piece } from '../onnx/splice.ts';
+import { placeNew, type DataFile } from './data-file.ts';
 import type { Recipe } from './recipe.ts';
 import { definingScope, type Constant, type Scope } from './scopes.ts';
 import type { Via } from './view.ts';
@@ -45,7 +46,8 @@ export interface Draft {
   finish(): { edits: Edit<Recipe>[]; extras: Extra[] };
 }
 
-export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
+/** @param data Where large tensors go, when not into the model. */
+export function createDraft(model: Model, scopes: readonly Scope[], data: DataFile | null): Draft {
   const unique = uniqueNames(scopes);
   const uniqueNode = uniqueNodeNames(scopes);
   const edits: Edit<Recipe>[] = [];
@@ -64,7 +66,7 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
     if (name === free) free = '';
     return { kind: 'bytes', bytes: encodeNode({ ...node, name }, NODE_FIELD[scope.kind]) };
   });
-  const tensorPieces = (scope: Scope, tensor: NewTensor<Recipe>) => (scope.kind === 'graph' ? encodeInitializer(tensor) : encodeConstant(tensor));
+  const tensorPieces = (scope: Scope, tensor: NewTensor<Recipe>) => (scope.kind === 'graph' ? encodeInitializer(tensor, placeNew(data, tensor.data)) : encodeConstant(tensor));
   const edit = (scope: Scope, at: { start: number; end: number }, pieces: Piece<Recipe>[]) => { edits.push({ start: at.start, end: at.end, within: scope.within, pieces }); };
   const beginning = (scope: Scope) => {
     const at = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
@@ -123,8 +125,7 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
         const place = node?.span ?? tensor.span;
         const stays = !isDead(scope, name);
         const made = nodePieces(scope, nodes);
-        edit(scope, place, [
-          ...(stays ? [{ kind: 'copy' as const, start: place.start, end: place.end }] : []),
+        edit(scope, stays ? { start: place.end, end: place.end } : place, [
           ...[...extras.map(({ tensor: extra }) => extra), ...tensors].flatMap((one) => tensorPieces(scope, one)),
           ...(node ? made : []),
         ]);

@@ -121,10 +121,10 @@ function forgetfulKeeper(problem: EngineError): Keeper {
     job(warn) {
       let said = false;
       return {
-        async sink(_, source) {
+        async sink(_, source, file) {
           if (!said) warn(problem);
           said = true;
-          return blobSink(source);
+          return blobSink(source, file.external);
         },
         once: async ({ measure, onEvent }) => ({ report: await measure(onEvent), known: false }),
       };
