@@ -16,6 +16,7 @@ import type { MakePool } from './make-pool.ts';
 import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
 import { piecesLength } from './onnx/splice.ts';
 import { writePieces, type ExternalBlobs, type Sink, type WriteProgress } from './onnx/write.ts';
+import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { settingsInFull } from './plan/metadata.ts';
 import { modelBytes, planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
@@ -25,6 +26,7 @@ import { formatLevel } from './schemes/level.ts';
 import type { Recipe } from './plan/recipe.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { blobSource, type ByteSource } from './source.ts';
+import { dataSpelling } from './storage/job-key.ts';
 import type { OnceTask } from './storage/measure-once.ts';
 import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
@@ -40,6 +42,8 @@ export interface Surroundings extends MeasureSurroundings {
   pool?: MakePool;
   /** Where the file of a level goes. */
   sink(fileName: string, source: File, file: LevelFile): Promise<Sink>;
+  /** Bytes a file may have before its weights go to a second one; what protobuf can hold when absent. */
+  singleFileLimit?: number;
   /** For jobs that ask for speed; without it none is measured. */
   speedMeter?: SpeedMeter;
   /** Measures, unless the same has been measured before: see storage/measure-once.ts. Measures each time when absent. */
@@ -104,7 +108,7 @@ export async function compare(
   const model = summarize(input);
   const hash = await readThrough(source, input, onEvent, signal);
 
-  const levels = planLevels(job, input, hash, onEvent);
+  const levels = planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
   const kernel = await surroundings.kernel();
   stage('open');
   await writeLevels(levels, { file, external, input, fingerprint: hash.fingerprint }, kernel, surroundings, onEvent, signal);
@@ -190,7 +194,7 @@ async function readThrough(source: ByteSource, input: PlanInput, onEvent: (event
   return { ...hash, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes, external) };
 }
 
-function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint }: ContentHash & { beyondFloat16: ReadonlySet<string> }, onEvent: (event: EngineEvent) => void): LevelInHand[] {
+function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): LevelInHand[] {
   const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16') ? job.levels : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
   const bySpelling = new Map<string, LevelInHand>();
   const problems: EngineError[] = [];
@@ -201,7 +205,7 @@ function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint }: 
       same.keys.push(key);
       continue;
     }
-    const planned = planLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint });
+    const planned = planLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit });
     if (planned.problem) {
       problems.push(planned.problem);
       onEvent({ type: 'warning', error: planned.problem });
@@ -236,7 +240,7 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
       writeFile(content, { file, part, bytes: piecesLength(content), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
     );
     // The data first: a model is there only when what it needs is.
-    if (data) level.data = { file: data.file, bytes: data.bytes, blob: await write(data.file, `${spelling} data`, data.pieces, 0) };
+    if (data) level.data = { file: data.file, bytes: data.bytes, blob: await write(data.file, dataSpelling(spelling), data.pieces, 0) };
     level.blob = await write(level.file, spelling, pieces, data?.bytes ?? 0);
     for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob: level.blob, bytes, ...(level.data && { data: level.data }), weightBytes });
   }

@@ -553,7 +553,7 @@ export interface OpenedReport {
   stored: StoredReport;
   report: Report;
   /** One for each of the report's levels, in order; null where the file is not stored, as of a model that is its own baseline. */
-  files: { level: string; result: string; file: File | null }[];
+  files: { level: string; result: string; file: File | null; /** The second file of a model too large for one; null where it is not stored. */ data?: File | null }[];
 }
 
 /**

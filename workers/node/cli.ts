@@ -1,10 +1,10 @@
 /** `nibble compare`: the page's pipeline on the command line, for scripts and CI. */
-import { openAsBlob } from 'node:fs';
 import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { engineError, fail, settle, toEngineError } from '../errors.ts';
 import { sortFiles } from '../files.ts';
+import { openBeside, openFile } from './open-file.ts';
 import { createWasmKernel } from '../kernels/wasm/kernel.ts';
 import { compare } from '../pipeline.ts';
 import type { EngineError, EngineEvent, Report } from '../protocol.ts';
@@ -42,7 +42,8 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   const model = await openFile(given.model);
-  const files = [model];
+  const beside = await openBeside(given.model, model);
+  const files = [model, ...beside.map(({ file }) => file)];
   const problems: EngineError[] = [];
   if (given.tokenizer !== null) {
     const tokenizer = await openFile(given.tokenizer);
@@ -73,7 +74,7 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
     await mkdir(folder, { recursive: true }).catch((thrown: unknown) => fail('write-failed', `The folder ${folder} cannot be made.`, 'Choose another --out folder.', String(thrown)));
     report = await compare({ files, levels: given.levels, maxTokens: given.tokens, ...(given.protocol && { protocol: given.protocol }), extras: given.extras }, {
       kernel: () => createWasmKernel(),
-      sink: (name, source) => fileSink(join(folder, name), source, given.model),
+      sink: (name, source, { external }) => fileSink(join(folder, name), source, given.model, external, beside.map(({ path }) => path)),
       evaluator: createNodeEvaluator(),
       speedMeter: createNodeSpeedMeter(new URL('./speed-worker.mjs', import.meta.url)),
       threads: given.threads ?? Math.min(8, availableParallelism()),
@@ -91,14 +92,6 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   if (protocol?.stoppedEarly) process.stderr.write(`Finished early: ${protocol.chunks} of ${protocol.plannedChunks ?? '?'} windows were run; the report is of those and says so.\n`);
   problems.forEach(complain);
   return problems.some((problem) => asked(problem, given)) ? 1 : 0;
-}
-
-async function openFile(path: string): Promise<File> {
-  try {
-    return new File([await openAsBlob(path)], basename(path));
-  } catch (thrown) {
-    return fail('file-unreadable', `${path} cannot be read.`, 'Check the path.', String(thrown));
-  }
 }
 
 function exists(path: string): Promise<boolean> {

@@ -9,9 +9,11 @@ const SLAB = 1 << 22;
 /**
  * @param path Where the file goes. Fails with `write-failed` when that is the source itself and anything in it would
  * change; a level that is the model as it is needs no second copy.
+ * @param reading Paths of the model's other files, which are not written over either.
  */
-export async function fileSink(path: string, source: File, sourcePath: string, external: ExternalBlobs = NO_EXTERNAL_BLOBS): Promise<Sink> {
+export async function fileSink(path: string, source: File, sourcePath: string, external: ExternalBlobs = NO_EXTERNAL_BLOBS, reading: readonly string[] = []): Promise<Sink> {
   if (await sameFile(path, sourcePath)) return sourceItself(path, source);
+  for (const other of reading) if (await sameFile(path, other)) fail('write-failed', `${path} holds weights of the model being read.`, 'Choose another --out folder.');
   const unfinished = `${path}.part`;
   const handle = await open(unfinished, 'w').catch((thrown: unknown) => cannotWrite(path, thrown));
   const write = async (bytes: Uint8Array) => {

@@ -54,8 +54,8 @@ export function placeNew(data: DataFile | null, piece: Piece<Recipe>): DataPlace
 }
 
 /**
- * What becomes of the tensors that `edits` leave alone: without a data file all are in the model, with one those that
- * were outside before, and initializers of some size.
+ * What becomes of the tensors that `edits` leave alone: without a data file all are in the model, with one only the
+ * small ones, and `Constant` nodes that were there before.
  */
 export function placeKept(model: Model, edits: readonly Edit<Recipe>[], data: DataFile | null): Edit<Recipe>[] {
   const gone = new Set(edits.flatMap(({ start, end }) => (end > start ? [start] : [])));
@@ -74,7 +74,7 @@ function placeOutside(tensor: Outside, external: ExternalFiles, data: DataFile |
   const { location, offset } = tensor.data;
   const length = outsideLength(tensor, external);
   const copy = { kind: 'copy', start: offset, end: offset + length, location } as const;
-  return restored(tensor, data ? sayWhere(data.add([copy])) : [{ kind: 'bytes', bytes: encodeHeader(RAW_DATA, length) }, copy]);
+  return restored(tensor, data && length >= LEAST_OUTSIDE ? sayWhere(data.add([copy])) : [{ kind: 'bytes', bytes: encodeHeader(RAW_DATA, length) }, copy]);
 }
 
 /** Other fields in place of those that held a tensor's elements. */
