@@ -24,6 +24,7 @@ import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelReques
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
 import type { Recipe } from './plan/recipe.ts';
+import { notOn } from './plan/targets.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { blobSource, type ByteSource } from './source.ts';
 import { dataSpelling } from './storage/job-key.ts';
@@ -89,9 +90,11 @@ export async function open(files: readonly File[]): Promise<Opened> {
 export async function plan(files: readonly File[], levels: readonly LevelRequest[]): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await sortFiles(files));
   return levels.map(({ key, id, settings }) => {
-    const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
+    const planned = planLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
+    const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
-      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger, problem: missing ?? problem,
+      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger,
+      notOn: problem ? [] : notOn({ ...planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)) }), problem: missing ?? problem,
     };
   });
 }

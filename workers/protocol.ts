@@ -135,10 +135,13 @@ export interface LedgerLine {
   reason: string;
 }
 
-/** What a level will write, known exactly before any weight is read. */
 /** The second file of a model too large for one: its larger weights. */
 export interface DataFile { file: string; bytes: number }
 
+/** Where a written model is to run; `both` is WASM and WebGPU in the browser. */
+export type Target = 'wasm' | 'webgpu' | 'both' | 'cpu' | 'cuda' | 'transformers.js';
+
+/** What a level will write, known exactly before any weight is read. */
 export interface LevelPlan {
   key: string;
   /** Of all that is written. */
@@ -152,6 +155,8 @@ export interface LevelPlan {
   /** One sentence, in words with numbers. */
   summary: string;
   ledger: LedgerLine[];
+  /** Targets it is nothing for, and why. */
+  notOn?: { target: Target; reason: string }[];
   /** Set when the level cannot be made of this model. */
   problem: EngineError | null;
 }

@@ -6,8 +6,9 @@ import { engineError, fail, settle, toEngineError } from '../errors.ts';
 import { sortFiles } from '../files.ts';
 import { openBeside, openFile } from './open-file.ts';
 import { createWasmKernel } from '../kernels/wasm/kernel.ts';
-import { compare } from '../pipeline.ts';
-import type { EngineError, EngineEvent, Report } from '../protocol.ts';
+import { compare, plan } from '../pipeline.ts';
+import type { EngineError, EngineEvent, LevelRequest, Report, Target } from '../protocol.ts';
+import { formatLevel } from '../schemes/level.ts';
 import { readArguments, USAGE, type Arguments } from './arguments.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { fileSink } from './file-sink.ts';
@@ -61,6 +62,7 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
     if (inputs.length > 0) files.push(input);
     else problems.push(opened?.problem ?? engineError('input-invalid', `${path} is nothing a model can be run on.`, 'Give a .npy file, a TensorProto (.pb) or JSON of numbers.'));
   }
+  const levels = given.target === null ? given.levels : await onTarget(given.target, given.levels, files, problems);
   const progress = given.quiet ? null : printProgress(process.stderr);
   const onEvent = (event: EngineEvent) => {
     if (event.type === 'warning') problems.push(event.error);
@@ -72,7 +74,7 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   let report: Report;
   try {
     await mkdir(folder, { recursive: true }).catch((thrown: unknown) => fail('write-failed', `The folder ${folder} cannot be made.`, 'Choose another --out folder.', String(thrown)));
-    report = await compare({ files, levels: given.levels, maxTokens: given.tokens, ...(given.protocol && { protocol: given.protocol }), extras: given.extras }, {
+    report = await compare({ files, levels, maxTokens: given.tokens, ...(given.protocol && { protocol: given.protocol }), extras: given.extras }, {
       kernel: () => createWasmKernel(),
       sink: (name, source, { external }) => fileSink(join(folder, name), source, given.model, external, beside.map(({ path }) => path)),
       evaluator: createNodeEvaluator(),
@@ -92,6 +94,16 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   if (protocol?.stoppedEarly) process.stderr.write(`Finished early: ${protocol.chunks} of ${protocol.plannedChunks ?? '?'} windows were run; the report is of those and says so.\n`);
   problems.forEach(complain);
   return problems.some((problem) => asked(problem, given)) ? 1 : 0;
+}
+
+/** The levels that run on a target; why the others do not goes to `problems`. */
+async function onTarget(target: Target, levels: readonly LevelRequest[], files: readonly File[], problems: EngineError[]): Promise<LevelRequest[]> {
+  const plans = await plan(files, levels);
+  return levels.filter((level, i) => {
+    const refused = plans[i]?.notOn?.find((entry) => entry.target === target);
+    if (refused) problems.push(engineError('level-invalid', `${formatLevel(level)} is left out, as it is nothing for ${target}. ${refused.reason}`, 'Choose another level, or another --target.'));
+    return !refused;
+  });
 }
 
 function exists(path: string): Promise<boolean> {

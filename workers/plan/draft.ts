@@ -43,6 +43,8 @@ export interface Draft {
   isDead(scope: Scope, name: string): boolean;
   /** Uses of a value that are still there. */
   liveUses(scope: Scope, name: string): Node[];
+  /** What new nodes are, with the domain in front where there is one. */
+  operators: ReadonlySet<string>;
   finish(): { edits: Edit<Recipe>[]; extras: Extra[] };
 }
 
@@ -58,10 +60,12 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const added: { scope: Scope; extra: Extra }[] = [];
   const waiting: (() => void)[] = [];
   const contribIn = new Set<Scope>();
+  const operators = new Set<string>();
 
   /** @param free A node name that has just become free. */
   const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<Recipe>[] => nodes.map((node) => {
     if (node.domain === CONTRIB) contribIn.add(scope);
+    operators.add(node.domain === '' ? node.type : `${node.domain}:${node.type}`);
     const name = node.name === free ? free : uniqueNode(node.name);
     if (name === free) free = '';
     return { kind: 'bytes', bytes: encodeNode({ ...node, name }, NODE_FIELD[scope.kind]) };
@@ -88,6 +92,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
 
   return {
     unique,
+    operators,
     replace(scope, node, nodes) {
       gone.add(node);
       edit(scope, node.span, nodePieces(scope, nodes, node.name));

@@ -34,6 +34,8 @@ export interface Plan {
   weightBytes: number;
   /** The rest of what is written. */
   graphBytes: number;
+  /** What new nodes are, with the domain in front where there is one. */
+  operators: ReadonlySet<string>;
   ledger: LedgerLine[];
   /** Constants that change. */
   changed: number;
@@ -88,9 +90,9 @@ export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSetti
   const level = scheme.resolve(settings);
   const metadata = fingerprint === undefined ? [] : describeOrigin(scheme.id, settings, level, fingerprint);
   const planWith = (data: DataFile | null): Plan => {
-    if (!level.baseline) return planQuantized(input, scheme, level, beyondFloat16, { data, metadata });
+    if (!level.baseline) return planQuantized(input, scheme, level, beyondFloat16, { data, metadata, operators: new Set() });
     const { edits, ledger, summary } = float16.planFloat16(input.scopes, input.constants, beyondFloat16, data);
-    return finish(input, edits, ledger, summary, null, { data, metadata });
+    return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']) });
   };
   const whole = planWith(null);
   return whole.bytes <= limit ? whole : planWith(createDataFile(dataFileName(fileName(input.model.source.name, scheme.suffix(settings)))));
@@ -103,7 +105,7 @@ export interface PlanOptions {
   limit?: number;
 }
 
-interface Output { data: DataFile | null; metadata: readonly Entry[] }
+interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string> }
 
 export function isHalfPrecision({ constants }: PlanInput): boolean {
   return float16.isHalfPrecision(constants);
@@ -135,7 +137,7 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, b
   }
   const { edits, extras } = draft.finish();
   const ledger = [...constants.map((constant) => lineOf(constant, draft, store.told.get(constant) ?? [], whyKept.get(constant), scheme.element)), ...extras.map(extraLine)];
-  return finish(input, edits, ledger, summarize(store.told), null, output);
+  return finish(input, edits, ledger, summarize(store.told), null, { ...output, operators: draft.operators });
 }
 
 /** Tables before products: a product that shares a table sees the table's codes. */
@@ -196,14 +198,14 @@ function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyM
     'Drop a model with weights of its own; what is computed while running has none.');
 }
 
-function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata }: Output): Plan {
+function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators }: Output): Plan {
   const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
   const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? metadataEdits(model, metadata) : [])]);
   const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
   const ledger = [...lines, ...scopes.flatMap((scope) => [...scope.shadowed.map((constant) => keptLine(constant, 'another tensor of the same name comes after it, which is the one that counts')), ...sparseLines(scope)])];
   const weightBytes = ledger.reduce((sum, line) => sum + line.bytesAfter, 0);
   return {
-    pieces, ledger, bytes, weightBytes, problem, changed,
+    pieces, ledger, bytes, weightBytes, problem, changed, operators,
     data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
     summary: problem ? summary : `${summary}${notSmaller(bytes, modelBytes(model), ledger)}`,
