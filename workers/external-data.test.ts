@@ -1,12 +1,15 @@
-import { describe, expect, test } from 'vitest';
-import { splitModel, tinyLanguageModel } from '../models/build.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { byteTokenizer, splitModel, tinyLanguageModel } from '../models/build.ts';
 import { settle } from './errors.ts';
 import { createNodeEvaluator } from './evaluate/evaluator.node.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import { blobSink } from './onnx/write.ts';
 import { compare, open, plan } from './pipeline.ts';
-import type { EngineEvent, LevelRequest } from './protocol.ts';
+import type { EngineEvent, Job, LevelRequest } from './protocol.ts';
 import { initializer, scanBytes } from './test-support.ts';
+
+/** Several levels are made and run, by a kernel written to be read. */
+vi.setConfig({ testTimeout: 60_000 });
 
 const WHOLE = tinyLanguageModel({ vocabulary: 128, width: 64, hidden: 96, type: 'float32', tied: false });
 const ONE = () => 'model.onnx_data';
@@ -20,11 +23,15 @@ function split(locate: (name: string) => string | null, folder = ''): { model: F
   return { model: file(`${folder}model.onnx`, model), data: [...files].map(([location, bytes]) => file(`${folder}${location}`, bytes)) };
 }
 
-async function write(files: File[], levels = [INT4]) {
+async function write(files: File[], levels = [INT4], more: Partial<Job> = {}, limits: { singleFileLimit?: number } = {}) {
   const written = new Map<string, Uint8Array>();
-  const report = await settle(() => compare({ files, levels, maxTokens: null }, {
+  const report = await settle(() => compare({ files, levels, maxTokens: null, ...more }, {
+    ...limits,
     kernel: () => Promise.resolve(createReferenceKernel()), sink: (_, source, { external }) => Promise.resolve(blobSink(source, external)), evaluator: createNodeEvaluator(), threads: 1,
-  }, (event: EngineEvent) => { if (event.type === 'written') blobs.push([event.level, event.blob]); }, new AbortController().signal));
+  }, (event: EngineEvent) => { if (event.type !== 'written') return;
+    blobs.push([event.level, event.blob]);
+    if (event.data) blobs.push([event.data.file, event.data.blob]);
+  }, new AbortController().signal));
   for (const [level, blob] of blobs.splice(0)) written.set(level, new Uint8Array(await blob.arrayBuffer()));
   return { report, written };
 }
@@ -100,18 +107,18 @@ describe('missing', () => {
 
 test('what is written is the same as of the model in one file, but for its order and origin', async () => {
   const { model, data } = split(EACH);
-  const levels: LevelRequest[] = [INT4, { key: 'b', id: 'int8', settings: { source: 'original', embedding: true } }, { key: 'c', id: 'uint8', settings: {} }];
+  const levels: LevelRequest[] = [INT4, { key: 'b', id: 'int8', settings: { mode: 'dequantize', source: 'original', embedding: true } }];
   const apart = await write([model, ...data], levels);
   const whole = await write([file('model.onnx', WHOLE)], levels);
   if (!apart.report.ok || !whole.report.ok) throw new Error('not written');
-  expect([...apart.written.keys()]).toEqual(['fp16', 'a', 'b', 'c']);
+  expect([...apart.written.keys()]).toEqual(['fp16', 'a', 'b']);
   for (const [level, bytes] of apart.written) {
     const same = whole.written.get(level) ?? new Uint8Array();
     const { graph, outside } = await scanBytes(bytes);
     expect(outside).toEqual([]);
     for (const { name } of (await scanBytes(same)).graph.initializers) expect((await initializer(bytes, name)).data, `${level} ${name}`).toEqual((await initializer(same, name)).data);
     expect(graph.nodes.map(({ type }) => type)).toEqual((await scanBytes(same)).graph.nodes.map(({ type }) => type));
-    expect(bytes.length).toBe(apart.report.value.levels.find((entry) => entry.level.startsWith({ fp16: 'fp16', a: 'int4', b: 'int8', c: 'uint8' }[level] ?? '?'))?.bytes);
+    expect(bytes.length).toBe(apart.report.value.levels.find((entry) => entry.level.startsWith({ fp16: 'fp16', a: 'int4', b: 'int8' }[level] ?? '?'))?.bytes);
   }
   const drift = ({ outputs }: { outputs?: unknown }) => outputs;
   expect(apart.report.value.levels.map(drift)).toEqual(whole.report.value.levels.map(drift));
@@ -131,4 +138,32 @@ test('the fingerprint covers the data, whatever order it comes in', async () => 
   const known = await fingerprint([model, ...data]);
   expect(await fingerprint([...data.toReversed(), model])).toBe(known);
   expect(await fingerprint([model, file(first.name, changed), ...rest])).not.toBe(known);
+});
+
+test('a model too large for one file is written as two, and not run', async () => {
+  const { model, data } = split(EACH);
+  const { report, written } = await write([model, ...data], [INT4], {}, { singleFileLimit: 20_000 });
+  if (!report.ok) throw new Error(report.error.message);
+  expect([...written.keys()]).toEqual(['fp16', 'model_fp16.onnx_data', 'a', 'model_q4.onnx_data']);
+  for (const [i, key] of ['fp16', 'a'].entries()) {
+    const level = report.value.levels[i];
+    expect(level?.data?.bytes).toBe(written.get(level?.data?.file ?? '')?.length);
+    expect(level?.bytes).toBe((written.get(key)?.length ?? 0) + (level?.data?.bytes ?? 0));
+    expect(level?.outputs).toBeNull();
+  }
+  expect(report.value.notes).toEqual([expect.stringMatching(/model_fp16\.onnx is too large to be run here.* Only sizes were compared/)]);
+});
+
+test('the original in float32, for the noise floor, is put together from its files', async () => {
+  const tokens = new File([byteTokenizer()], 'tokenizer.json');
+  const text = new File(['It was the best of times, it was the worst of times. '.repeat(30)], 'text.txt');
+  const whole = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false });
+  const { model, files } = splitModel(whole, ONE);
+  const extras = { noiseFloor: true };
+  const apart = await write([file('model.onnx', model), ...[...files].map(([name, bytes]) => file(name, bytes)), tokens, text], [INT4], { extras });
+  const one = await write([file('model.onnx', whole), tokens, text], [INT4], { extras });
+  if (!apart.report.ok || !one.report.ok) throw new Error('not measured');
+  expect(apart.report.value.noiseFloor).toMatchObject({ reference: 'original' });
+  expect(apart.report.value.noiseFloor).toEqual(one.report.value.noiseFloor);
+  expect(apart.report.value.levels[1]?.perplexity).toEqual(one.report.value.levels[1]?.perplexity);
 });

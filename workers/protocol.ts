@@ -603,6 +603,15 @@ export interface EngineError {
 
 export type Result<T> = { ok: true; value: T } | { ok: false; error: EngineError };
 
+/** What goes into a folder for the Hugging Face Hub. */
+export interface HubFolderJob {
+  /** All that was dropped: configuration and tokenizer are taken from it. */
+  files: File[];
+  report: Report;
+  /** `level` as in the report. */
+  models: { level: string; file: string; blob: Blob; data?: { file: string; blob: Blob } }[];
+}
+
 /** What the engine worker exposes. Calls settle with a `Result`, they do not throw. */
 export interface Engine {
   capabilities(): Promise<Capabilities>;
@@ -624,6 +633,8 @@ export interface Engine {
   generate(job: GenerationJob, port: MessagePort): Promise<Result<null>>;
   /** Stops the continuation in hand; its `generate` settles with code `cancelled`. A comparison goes on. */
   cancelGeneration(): Promise<void>;
+  /** A zip of models, configuration, tokenizer and a card: parts of the files given, not copies. */
+  hubFolder(job: HubFolderJob): Promise<Result<Blob>>;
   /** Finished reports of earlier jobs, the latest first. */
   history(): Promise<Result<StoredReport[]>>;
   /** A report of `history`, with the files that are still there: handles, not copies. Code `not-stored` when it is gone. */

@@ -48,7 +48,7 @@ describe('size and names', () => {
   test('what no WebAssembly memory holds', () => {
     const refused = notOn({ ...small, bytes: 5e9, data: { file: 'model_q4.onnx_data' } });
     expect(refused.map(({ target }) => target)).toEqual(TARGETS.filter((target) => target !== 'cpu' && target !== 'cuda'));
-    expect(refused[0]?.reason).toMatch(/5000\.0 MB/);
+    expect(refused[0]?.reason).toMatch(/5\.0 GB/);
   });
 
   test('names transformers.js does not look for', () => {

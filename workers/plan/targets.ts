@@ -52,7 +52,7 @@ export function whyNotOn(target: Target, written: ToRun): string | null {
   if (target === 'both') return whyNotOn('wasm', written) ?? whyNotOn('webgpu', written);
   const { name, onCpu, memory, suffixes } = FACTS[target];
   const { operators, bytes, file } = written;
-  if (memory !== undefined && bytes > memory) return `It is ${bytesInWords(bytes)} large, and ${name} has 4.3 GB of memory for everything.`;
+  if (memory !== undefined && bytes > memory) return `It is ${bytesInWords(bytes)} large, and ${name} has ${bytesInWords(memory)} of memory for everything.`;
   const missing = onCpu?.filter((operator) => operators.has(operator)) ?? [];
   if (missing.length > 0) return `It uses ${missing.join(', ')}, which ${name} has no kernel for: those nodes run on the CPU, and what they compute with is copied there and back.`;
   const stem = file.replace(/\.onnx$/i, '');
