@@ -17,8 +17,8 @@ export interface FoundData {
 
 /** A dropped file's path, from the folder that was dropped down; its name where it came alone. */
 export function pathOf({ name, webkitRelativePath }: File): string {
-  // Typed as always there; outside browsers it is not.
-  return plainLocation((webkitRelativePath as string | undefined) || name);
+  // Outside browsers there is no such path.
+  return plainLocation(webkitRelativePath || name);
 }
 
 /**

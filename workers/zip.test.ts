@@ -1,18 +1,38 @@
-import AdmZip from 'adm-zip';
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { zip } from './zip.ts';
 
 const { signal } = new AbortController();
 
+/** Reads an archive as unpackers do: from its end to the directory, from there to each file; nothing is shared with the writer. */
+function unpack(archive: Buffer): { path: string; bytes: Uint8Array }[] {
+  const end = archive.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));
+  expect(end).toBe(archive.length - 22);
+  let at = archive.readUInt32LE(end + 16);
+  expect(at + archive.readUInt32LE(end + 12)).toBe(end);
+  return Array.from({ length: archive.readUInt16LE(end + 10) }, () => {
+    expect(archive.toString('latin1', at, at + 4)).toBe('PK\x01\x02');
+    const [crc, packed, size] = [16, 20, 24].map((field) => archive.readUInt32LE(at + field));
+    const [name = 0, extra = 0, comment = 0] = [28, 30, 32].map((field) => archive.readUInt16LE(at + field));
+    const path = archive.toString('utf8', at + 46, at + 46 + name);
+    const local = archive.readUInt32LE(at + 42);
+    at += 46 + name + extra + comment;
+    expect(archive.toString('latin1', local, local + 4)).toBe('PK\x03\x04');
+    expect([14, 18, 22].map((field) => archive.readUInt32LE(local + field))).toEqual([crc, packed, size]);
+    const start = local + 30 + archive.readUInt16LE(local + 26) + archive.readUInt16LE(local + 28);
+    expect(archive.toString('utf8', local + 30, local + 30 + archive.readUInt16LE(local + 26))).toBe(path);
+    const bytes = archive.subarray(start, start + (size ?? 0));
+    expect([crc32(bytes), packed]).toEqual([crc, size]);
+    return { path, bytes: new Uint8Array(bytes) };
+  });
+}
+
 test('another reader finds the same files, names and checksums', async () => {
-  const path = fc.array(fc.stringMatching(/^[a-zé漢0-9_.-]{1,8}$/), { minLength: 1, maxLength: 3 }).map((steps) => steps.join('/')).filter((name) => !/(^|\/)\.{1,2}(\/|$)/.test(name));
+  const path = fc.array(fc.stringMatching(/^[a-zé漢0-9_.-]{1,8}$/), { minLength: 1, maxLength: 3 }).map((steps) => steps.join('/'));
   await fc.assert(fc.asyncProperty(fc.uniqueArray(fc.record({ path, bytes: fc.uint8Array({ maxLength: 200 }) }), { selector: (entry) => entry.path, maxLength: 8 }), async (entries) => {
-    const archive = await zip(entries.map(({ path: name, bytes }) => ({ path: name, blob: new Blob([bytes as Uint8Array<ArrayBuffer>]) })), signal);
-    const read = new AdmZip(Buffer.from(await archive.arrayBuffer()));
-    expect(read.test()).toBe(true);
-    expect(read.getEntries().map(({ entryName }) => entryName)).toEqual(entries.map((entry) => entry.path));
-    expect(read.getEntries().map((entry) => new Uint8Array(entry.getData()))).toEqual(entries.map(({ bytes }) => new Uint8Array(bytes)));
+    const archive = await zip(entries.map(({ path: name, bytes }) => ({ path: name, blob: new Blob([bytes]) })), signal);
+    expect(unpack(Buffer.from(await archive.arrayBuffer()))).toEqual(entries.map(({ path: name, bytes }) => ({ path: name, bytes: new Uint8Array(bytes) })));
   }), { numRuns: 50 });
 });
 

@@ -21,6 +21,8 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
   --target TARGET          leave out levels that are nothing for wasm, webgpu, both of them, onnxruntime on
                            cpu or cuda, or transformers.js, and say why
   --out DIR                write the model of every level there
+  --zip FILE               write all of it there as the folder of a model on the Hub: models under onnx/, the
+                           configuration and tokenizer files beside the model, and a card with the figures
   --json FILE              write the report there; - for standard output
   --tokens N               measure on the first N tokens only
   --protocol NAME          how perplexity is measured (default: llama.cpp)
@@ -51,6 +53,7 @@ export interface Arguments {
   /** Null for any. */
   target: Target | null;
   out: string | null;
+  zip: string | null;
   json: string | null;
   tokens: number | null;
   /** Null for the default. */
@@ -71,7 +74,7 @@ export function readArguments(argv: readonly string[]): Parsed {
       options: {
         'tokenizer': { type: 'string' }, 'tokenizer-config': { type: 'string' }, 'text': { type: 'string' },
         'input': { type: 'string', multiple: true },
-        'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'json': { type: 'string' },
+        'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'zip': { type: 'string' }, 'json': { type: 'string' },
         'target': { type: 'string' }, 'protocol': { type: 'string' }, 'context': { type: 'string' }, 'stride': { type: 'string' },
         'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'words': { type: 'boolean' }, 'speed': { type: 'boolean' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
       },
@@ -112,7 +115,7 @@ export function readArguments(argv: readonly string[]): Parsed {
       model, levels, target, tokens, threads, protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined) ? null : protocol,
       tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null, inputs: values.input ?? [],
       extras: { ...(values.words && { words: true }), ...(values.speed && { speed: true }) },
-      out: values.out ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
+      out: values.out ?? null, zip: values.zip ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
     },
   };
 }

@@ -4,10 +4,11 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { engineError, fail, settle, toEngineError } from '../errors.ts';
 import { sortFiles } from '../files.ts';
-import { openBeside, openFile } from './open-file.ts';
+import { openBeside, openCompanions, openFile } from './open-file.ts';
+import { writeZip } from './write-zip.ts';
 import { createWasmKernel } from '../kernels/wasm/kernel.ts';
 import { compare, plan } from '../pipeline.ts';
-import type { EngineError, EngineEvent, LevelRequest, Report, Target } from '../protocol.ts';
+import type { EngineError, EngineEvent, LevelRequest, Report, Target, Written } from '../protocol.ts';
 import { formatLevel } from '../schemes/level.ts';
 import { readArguments, USAGE, type Arguments } from './arguments.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
@@ -64,8 +65,10 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   }
   const levels = given.target === null ? given.levels : await onTarget(given.target, given.levels, files, problems);
   const progress = given.quiet ? null : printProgress(process.stderr);
+  const models = new Map<string, Written>();
   const onEvent = (event: EngineEvent) => {
     if (event.type === 'warning') problems.push(event.error);
+    if (event.type === 'written') models.set(event.level, event);
     if (event.type === 'progress' && event.stage === 'measure') interrupt.measuring();
     progress?.show(event);
   };
@@ -81,6 +84,7 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
       speedMeter: createNodeSpeedMeter(new URL('./speed-worker.mjs', import.meta.url)),
       threads: given.threads ?? Math.min(8, availableParallelism()),
     }, onEvent, interrupt.stop, interrupt.finish);
+    if (given.zip !== null) await writeZip(given.zip, { files: [...files, ...await openCompanions([given.model, ...(given.tokenizer === null ? [] : [given.tokenizer])])], report, models: [...models].map(([level, { file, blob, data }]) => ({ level, file, blob, ...(data && { data }) })) }, interrupt.stop);
   } finally {
     progress?.end();
     if (temporary !== null) await rm(temporary, { recursive: true, force: true });

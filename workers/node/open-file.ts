@@ -1,8 +1,9 @@
 /** Files named on the command line, and those beside a model that hold its weights. */
 import { openAsBlob } from 'node:fs';
-import { realpath } from 'node:fs/promises';
-import { basename, dirname, join, relative, sep } from 'node:path';
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { fail, settle } from '../errors.ts';
+import { COPIED_NAMES } from '../hub-folder.ts';
 import { plainLocation } from '../onnx/location.ts';
 import { scanModel } from '../onnx/scan.ts';
 import { blobSource } from '../source.ts';
@@ -14,6 +15,23 @@ export async function openFile(path: string, name = basename(path)): Promise<Fil
   } catch (thrown) {
     return fail('file-unreadable', `${path} cannot be read.`, 'Check the path.', String(thrown));
   }
+}
+
+/** Configuration and tokenizer files in the folders of given files; above an `onnx/` too, where the Hub has them. */
+export async function openCompanions(paths: readonly string[]): Promise<File[]> {
+  const folders = [...new Set(paths.flatMap((path) => {
+    const folder = resolve(dirname(path));
+    return basename(folder) === 'onnx' ? [dirname(folder), folder] : [folder];
+  }))];
+  const found: File[] = [];
+  for (const folder of folders) {
+    for (const name of COPIED_NAMES) if (await isFile(join(folder, name))) found.push(await openFile(join(folder, name)));
+  }
+  return found;
+}
+
+function isFile(path: string): Promise<boolean> {
+  return stat(path).then((entry) => entry.isFile(), () => false);
 }
 
 /**
