@@ -67,6 +67,7 @@ const engine: Engine = {
     return { ok: true, value: null };
   }),
   cancelGeneration: () => Promise.resolve(),
+  hubFolder: () => Promise.resolve({ ok: true, value: new Blob() }),
   history: () => Promise.resolve({ ok: true, value: [] }),
   openStored: () => Promise.resolve({ ok: false, error: problemOf('busy') }),
   storage: () => Promise.resolve({ ok: false, error: problemOf('busy') }),

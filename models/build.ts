@@ -1,7 +1,7 @@
 /** Tiny ONNX models made in code, for tests: as exporters write them, small enough to read. */
-import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import {
-  AttributeProto_AttributeType, AttributeProtoSchema, FunctionProtoSchema, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema,
+  AttributeProto_AttributeType, AttributeProtoSchema, FunctionProtoSchema, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema, StringStringEntryProtoSchema, TensorProto_DataLocation,
   TensorProtoSchema, TensorShapeProto_DimensionSchema, TensorShapeProtoSchema, TypeProto_TensorSchema, TypeProtoSchema, ValueInfoProtoSchema,
   type AttributeProto, type FunctionProto, type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto,
 } from 'onnx-buf';
@@ -75,6 +75,29 @@ export function localFunction(domain: string, name: string, input: string[], out
 
 export function encode(proto: ModelProto): Uint8Array<ArrayBuffer> {
   return toBinary(ModelProtoSchema, proto);
+}
+
+/**
+ * The model with the initializers of its main graph in other files, one after the other in each, as ONNX's own helper
+ * writes them.
+ * @param locate The file a tensor goes to; null leaves it in the model.
+ */
+export function splitModel(bytes: Uint8Array, locate: (name: string) => string | null): { model: Uint8Array<ArrayBuffer>; files: Map<string, Uint8Array<ArrayBuffer>> } {
+  const proto = fromBinary(ModelProtoSchema, bytes);
+  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  for (const init of proto.graph?.initializer ?? []) {
+    const location = locate(init.name);
+    if (location === null) continue;
+    const before = files.get(location) ?? new Uint8Array(0);
+    const all = new Uint8Array(before.length + init.rawData.length);
+    all.set(before);
+    all.set(init.rawData, before.length);
+    files.set(location, all);
+    init.dataLocation = TensorProto_DataLocation.EXTERNAL;
+    init.externalData = Object.entries({ location, offset: before.length, length: init.rawData.length }).map(([key, entry]) => create(StringStringEntryProtoSchema, { key, value: String(entry) }));
+    init.rawData = new Uint8Array(0);
+  }
+  return { model: toBinary(ModelProtoSchema, proto), files };
 }
 
 /** Seeded numbers, roughly normal: the sum of four uniform ones (mulberry32). */

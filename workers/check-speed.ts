@@ -1,5 +1,6 @@
 /** After the figures: how fast each level is on each provider, and what memory it takes. */
 import type { SpeedMeter } from './evaluate/speed-meter.ts';
+import { toRun } from './fits.ts';
 import type { LevelInHand } from './measure.ts';
 import type { EngineEvent } from './protocol.ts';
 import { estimateSecondsLeft } from './time-left.ts';
@@ -19,15 +20,18 @@ export interface SpeedCheck {
  */
 export async function checkSpeed(levels: readonly LevelInHand[], { meter, threads, onEvent, signal, finish }: SpeedCheck): Promise<string[]> {
   const providers = await meter.providers();
-  const total = levels.length * providers.length;
-  const secondsLeft = estimateSecondsLeft();
   for (const level of levels) level.speed = [];
+  const runnable = levels.flatMap((level) => {
+    const blob = toRun(level);
+    return blob ? [{ ...level, blob }] : [];
+  });
+  const total = runnable.length * providers.length;
+  const secondsLeft = estimateSecondsLeft();
   const notes = new Set<string>();
   let done = 0;
   // One provider after the other, so that a device that is lost spoils what comes last.
   for (const provider of providers) {
-    for (const { keys, blob, speed: speeds } of levels) {
-      if (!blob) continue;
+    for (const { keys, blob, speed: speeds } of runnable) {
       if (finish?.aborted) {
         notes.add(`Speed was measured of ${done} of ${total} levels and providers before it was stopped.`);
         continue;

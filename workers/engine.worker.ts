@@ -6,6 +6,7 @@ import { createSpeedMeter } from './evaluate/speed-meter.ts';
 import { chooseKernel } from './kernels/select.ts';
 import { withFallback } from './kernels/resilient.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
+import { hubFolder } from './hub-folder.ts';
 import { createMakePool } from './make-pool.ts';
 import { compare, open, plan } from './pipeline.ts';
 import type { Engine, Generated, Job, Result } from './protocol.ts';
@@ -97,6 +98,7 @@ const engine: Engine = {
     generating?.abort();
     return Promise.resolve();
   },
+  hubFolder: (job) => settle(() => hubFolder(job, new AbortController().signal)),
   history: () => settle(async () => (await keeper()).history()),
   openStored: (key) => settle(async () => (await keeper()).openStored(key)),
   storage: () => settle(async () => (await keeper()).storage()),

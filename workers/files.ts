@@ -2,17 +2,24 @@
  * Tells what dropped files are. Content decides; a name only breaks ties (a README is text, but nobody wants its
  * perplexity) and tells what a person meant (a `.onnx` that holds something else deserves a sentence).
  */
-import { engineError } from './errors.ts';
+import { engineError, settle } from './errors.ts';
 import { isImage } from './evaluate/input-files/image.ts';
 import { looksLikeInputs } from './evaluate/input-files/json-inputs.ts';
 import { isNpy } from './evaluate/input-files/npy.ts';
 import { looksLikeTensor } from './evaluate/input-files/tensor-proto.ts';
-import type { EngineError, FileKind, OpenedFile } from './protocol.ts';
+import { checkExtents, externalSources, findData, type FoundData } from './external-data.ts';
+import type { Model } from './onnx/model.ts';
+import { scanModel } from './onnx/scan.ts';
+import type { EngineError, FileKind, OpenedFile, Result } from './protocol.ts';
+import { blobSource } from './source.ts';
 
 /** The newest file of each kind, a later drop replaces an earlier one; of inputs all. */
 export interface SortedFiles {
   files: OpenedFile[];
   model: File | null;
+  /** The model's structure, or what is wrong with it; null without a model. */
+  scanned: Result<Model> | null;
+  data: FoundData;
   tokenizer: { file: File; json: string } | null;
   tokenizerConfig: string | null;
   text: File | null;
@@ -20,18 +27,31 @@ export interface SortedFiles {
 }
 
 export async function sortFiles(files: readonly File[]): Promise<SortedFiles> {
-  const sorted: SortedFiles = { files: [], model: null, tokenizer: null, tokenizerConfig: null, text: null, inputs: [] };
-  for (const file of files) {
-    const opened = await identify(file);
+  const identified: { file: File; opened: Identified }[] = [];
+  for (const file of files) identified.push({ file, opened: await identify(file) });
+  const model = newestModel(identified);
+  const sorted: SortedFiles = {
+    files: [], model, scanned: null, data: { files: new Map(), missing: [] }, tokenizer: null, tokenizerConfig: null, text: null, inputs: [],
+  };
+  if (model) {
+    const scanned = await settle(() => scanModel(blobSource(model.name, model)));
+    if (scanned.ok) sorted.data = findData(scanned.value, model, files);
+    sorted.scanned = scanned.ok ? await settle(() => withData(scanned.value, sorted.data)) : scanned;
+  }
+  const claimed = new Set(sorted.data.files.values());
+  for (const { file, opened } of identified) {
+    if (claimed.has(file)) {
+      sorted.files.push({ name: file.name, bytes: file.size, kind: 'external-data' });
+      continue;
+    }
     sorted.files.push({ name: file.name, bytes: file.size, kind: opened.kind, ...(opened.problem ? { problem: opened.problem } : {}) });
     if (opened.problem) continue;
     switch (opened.kind) {
-      case 'onnx': sorted.model = file; break;
       case 'tokenizer': sorted.tokenizer = { file, json: opened.json }; break;
       case 'tokenizer-config': sorted.tokenizerConfig = opened.json; break;
       case 'text': if (!sorted.text || textRank(file.name) >= textRank(sorted.text.name)) sorted.text = file; break;
       case 'input': sorted.inputs.push(file); break;
-      case 'model-config': case 'external-data': case 'unknown': break;
+      case 'onnx': case 'model-config': case 'external-data': case 'unknown': break;
     }
   }
   for (const file of sorted.files) {
@@ -42,15 +62,27 @@ export async function sortFiles(files: readonly File[]): Promise<SortedFiles> {
   return sorted;
 }
 
+/** What looks like a model by its first bytes alone is one only where no file is called a model: weights can look like anything. */
+function newestModel(identified: readonly { file: File; opened: Identified }[]): File | null {
+  const models = identified.flatMap(({ file, opened: { kind, problem } }) => (kind === 'onnx' && !problem ? [file] : []));
+  return models.findLast(({ name }) => MODEL_NAME.test(name)) ?? models.at(-1) ?? null;
+}
+
+function withData(model: Model, data: FoundData): Promise<Model> {
+  checkExtents(model, data.files);
+  return Promise.resolve({ ...model, external: externalSources(model, data) });
+}
+
 interface Identified { kind: FileKind; json: string; problem: EngineError | null }
 
+const MODEL_NAME = /\.onnx$/i;
 const HEAD = 4096;
 /** Tokenizers of large vocabularies reach some 40 MB; more is not one. */
 const MAX_JSON = 1 << 28;
 
 async function identify(file: File): Promise<Identified> {
   const found = (kind: FileKind, problem: EngineError | null = null, json = ''): Identified => ({ kind, json, problem });
-  const meantAsModel = /\.onnx$/i.test(file.name);
+  const meantAsModel = MODEL_NAME.test(file.name);
   if (file.size === 0) return found('unknown', engineError('file-empty', `${file.name} is empty.`, 'Download or export it again.'));
   let head: Uint8Array;
   try {

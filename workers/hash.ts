@@ -5,7 +5,7 @@
  */
 import { createSHA256 } from 'hash-wasm';
 import { concatBytes } from './onnx/wire.ts';
-import type { ByteSource } from './source.ts';
+import type { ByteSource, ExternalFiles } from './source.ts';
 
 export const FINGERPRINT_SLAB = 4 * 2 ** 20;
 /** Files up to this size get a plain SHA-256, too. */
@@ -39,6 +39,18 @@ export async function hashContent(source: ByteSource, onBytes: (bytes: number) =
     fingerprint: hex(await sha256(concatBytes(digests))),
     sha256: source.size <= PLAIN_HASH_LIMIT ? hex(await sha256(await source.read(0, source.size))) : null,
   };
+}
+
+/**
+ * Of a model with its external data: the fingerprints of its file and of each other file, in the order of their
+ * locations, hashed. The names are in the model. Without external data it is the model's own.
+ */
+export async function hashModel(source: ByteSource, external: ExternalFiles, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<ContentHash> {
+  const hash = await hashContent(source, onBytes, signal);
+  const fingerprints = [hash.fingerprint];
+  for (const [, file] of [...external].sort(([a], [b]) => (a < b ? -1 : 1))) fingerprints.push((await hashContent(file, onBytes, signal)).fingerprint);
+  if (fingerprints.length === 1) return hash;
+  return { ...hash, fingerprint: hex(await sha256(new TextEncoder().encode(fingerprints.join('')))) };
 }
 
 /** Pages that are not served securely have no digests of their own. */

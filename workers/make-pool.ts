@@ -4,6 +4,7 @@
  */
 import { failure as thrownError, fail } from './errors.ts';
 import type { MakeWorker } from './make.worker.ts';
+import { NO_EXTERNAL_BLOBS, type ExternalBlobs } from './onnx/write.ts';
 import type { Recipe } from './plan/recipe.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
 
@@ -14,8 +15,14 @@ export interface MakePool {
    * worker is ended and another started when it is needed.
    * Errors: those of `make`; `worker-crashed` when a recipe brings down two workers.
    */
-  make(recipe: Recipe, source: File, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>>;
+  make(recipe: Recipe, source: File, signal: AbortSignal, external?: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>>;
   dispose(): void;
+}
+
+/** The one file of external data a recipe reads, or none: there may be hundreds, and each costs something to pass on. */
+function ofRecipe({ tensor: { data } }: Recipe, external: ExternalBlobs): ExternalBlobs {
+  const file = data.kind === 'external' ? external.get(data.location) : undefined;
+  return data.kind === 'external' && file ? new Map([[data.location, file]]) : NO_EXTERNAL_BLOBS;
 }
 
 type Lane = { worker: RemoteWorker<MakeWorker> | null };
@@ -37,7 +44,7 @@ export function createMakePool(threads: number, start: () => Worker = startWorke
     else idle.push(lane);
   };
 
-  const makeIn = async (lane: Lane, recipe: Recipe, source: File, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>> => {
+  const makeIn = async (lane: Lane, recipe: Recipe, source: File, signal: AbortSignal, external: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>> => {
     const end = () => {
       lane.worker?.terminate();
       lane.worker = null;
@@ -48,7 +55,7 @@ export function createMakePool(threads: number, start: () => Worker = startWorke
         signal.throwIfAborted();
         lane.worker ??= connect<MakeWorker>(start());
         try {
-          const made = await lane.worker.call<Awaited<ReturnType<MakeWorker['make']>>>((api) => api.make(recipe, source.name, source));
+          const made = await lane.worker.call<Awaited<ReturnType<MakeWorker['make']>>>((api) => api.make(recipe, source.name, source, ofRecipe(recipe, external)));
           if (made.ok) return made.value;
           throw thrownError(made.error);
         } catch (thrown) {
@@ -68,10 +75,10 @@ export function createMakePool(threads: number, start: () => Worker = startWorke
 
   return {
     threads,
-    async make(recipe, source, signal) {
+    async make(recipe, source, signal, external = NO_EXTERNAL_BLOBS) {
       const lane = await take();
       try {
-        return await makeIn(lane, recipe, source, signal);
+        return await makeIn(lane, recipe, source, signal, external);
       } finally {
         giveBack(lane);
       }

@@ -3,13 +3,14 @@ import { toEngineError } from './errors.ts';
 import type { Kernel } from './kernels/kernel.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
 import { make } from './make.ts';
+import type { ExternalBlobs } from './onnx/write.ts';
 import type { Recipe } from './plan/recipe.ts';
 import type { Result } from './protocol.ts';
 import { expose, transfer } from './remote.ts';
-import { blobSource } from './source.ts';
+import { blobSource, blobSources } from './source.ts';
 
 export interface MakeWorker {
-  make(recipe: Recipe, name: string, source: Blob): Promise<Result<Map<string, Uint8Array>>>;
+  make(recipe: Recipe, name: string, source: Blob, external: ExternalBlobs): Promise<Result<Map<string, Uint8Array>>>;
 }
 
 let kernel: Promise<Kernel> | null = null;
@@ -17,9 +18,9 @@ let kernel: Promise<Kernel> | null = null;
 const { signal } = new AbortController();
 
 const worker: MakeWorker = {
-  async make(recipe, name, source) {
+  async make(recipe, name, source, external) {
     try {
-      const parts = new Map(await make(recipe, blobSource(name, source), await (kernel ??= createWasmKernel()), signal));
+      const parts = new Map(await make(recipe, blobSource(name, source), await (kernel ??= createWasmKernel()), signal, blobSources(external)));
       return transfer({ ok: true, value: parts }, [...new Set([...parts.values()].map(({ buffer }) => buffer as ArrayBuffer))]);
     } catch (thrown) {
       return { ok: false, error: toEngineError(thrown) };

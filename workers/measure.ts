@@ -7,13 +7,15 @@ import { notChecked, type Material } from './evaluate/check-runtimes.ts';
 import type { Evaluator } from './evaluate/evaluate.ts';
 import type { Reference } from './evaluate/noise-floor.ts';
 import type { SortedFiles } from './files.ts';
+import { toRun, whyTooLarge } from './fits.ts';
 import type { Plan } from './plan/plan.ts';
 import type {
-  Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Report,
+  DataFile, Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Report,
   Result, RuntimeDrift, Speed,
 } from './protocol.ts';
 import { widenModel } from './onnx/widen.ts';
 import { formatLevel } from './schemes/level.ts';
+import { asSingleFile } from './single-file.ts';
 
 /** A level on its way through the job; what is measured is filled in. */
 export interface LevelInHand {
@@ -24,6 +26,8 @@ export interface LevelInHand {
   plan: Plan;
   file: string;
   blob: Blob | null;
+  /** The second file, of a model too large for one. */
+  data?: DataFile & { blob: Blob };
   perplexity: Perplexity | null;
   drift: Drift | null;
   outputs: OutputDrift[] | null;
@@ -68,6 +72,12 @@ export async function measure(
   levels: LevelInHand[], job: Job, sorted: SortedFiles, model: ModelSummary,
   surroundings: MeasureSurroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish: AbortSignal | undefined,
 ): Promise<Measurement> {
+  const [baseline] = levels;
+  const tooLarge = baseline && whyTooLarge(baseline);
+  if (tooLarge) {
+    onEvent({ type: 'warning', error: tooLarge });
+    return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${tooLarge.message} ${tooLarge.action} Only sizes were compared.`] };
+  }
   const measuring: Measuring = { levels, job, sorted, model, surroundings, onEvent, signal, finish };
   const missing = whyNotMeasured(sorted, model);
   if (!missing) {
@@ -150,7 +160,10 @@ async function measureOutputs({ levels: [baseline, ...others], levels, job, sort
 }
 
 function withModels(levels: readonly LevelInHand[]): { key: string; model: Blob }[] {
-  return levels.flatMap((level) => (level.blob ? [{ key: formatLevel(level), model: level.blob }] : []));
+  return levels.flatMap((level) => {
+    const model = toRun(level);
+    return model ? [{ key: formatLevel(level), model }] : [];
+  });
 }
 
 function describeInputs({ kind, samples, seed }: InputsUsed): string {
@@ -168,7 +181,10 @@ function whyNotMeasured(sorted: SortedFiles, { languageModelProblem }: ModelSumm
 
 /** The model in float32: the file itself where its weights were rounded for the baseline, else the baseline widened. */
 async function inFloat32(sorted: SortedFiles, model: ModelSummary, baseline: Blob): Promise<Reference | null> {
-  if (model.baseline === 'rounded-to-fp16') return sorted.model && { kind: 'original', model: sorted.model };
+  if (model.baseline === 'rounded-to-fp16') {
+    const original = sorted.model && sorted.scanned?.ok ? asSingleFile(sorted.scanned.value, sorted.model, sorted.data.files) : null;
+    return original && { kind: 'original', model: original };
+  }
   const widened = await widenModel(baseline).catch(() => null);
   return widened && { kind: 'widened', model: widened };
 }
@@ -197,7 +213,10 @@ export async function check(
     else if (overflow) checks.notes.push(notChecked('Whether activations overflow fp16', overflow.error));
   }
   if (job.extras?.runtimeDrift && evaluator.checkRuntimes && !finish?.aborted) {
-    const models = levels.flatMap((level) => (level.blob ? [{ key: formatLevel(level), model: level.blob, kld: level.drift?.kld.mean ?? null, outputs: level.outputs }] : []));
+    const models = levels.flatMap((level) => {
+      const model = toRun(level);
+      return model ? [{ key: formatLevel(level), model, kld: level.drift?.kld.mean ?? null, outputs: level.outputs }] : [];
+    });
     const checked = await evaluator.checkRuntimes({ models, material, threads }, (event: Progress) => {
       for (const key of levels.find((level) => formatLevel(level) === event.level)?.keys ?? [null]) onEvent({ ...event, level: key });
     }, signal, finish);

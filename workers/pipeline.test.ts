@@ -5,8 +5,9 @@ import type { Evaluator } from './evaluate/evaluate.ts';
 import { createNodeEvaluator } from './evaluate/evaluator.node.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import { blobSink } from './onnx/write.ts';
-import { compare, fileName, open, plan, type Surroundings } from './pipeline.ts';
+import { compare, open, plan, type Surroundings } from './pipeline.ts';
 import { notMeasured, type SpeedMeter } from './evaluate/speed-meter.ts';
+import { fileName } from './schemes/file-name.ts';
 import type { EngineEvent, Job, LevelRequest, Provider } from './protocol.ts';
 
 const MODEL = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true });

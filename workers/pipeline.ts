@@ -3,30 +3,38 @@
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
 import { checkSpeed } from './check-speed.ts';
-import { engineError, fail, failure, toEngineError } from './errors.ts';
+import { engineError, failure, toEngineError } from './errors.ts';
 import type { SpeedMeter } from './evaluate/speed-meter.ts';
 import { openTokenizer } from './evaluate/tokenizer.ts';
+import { whatIsMissing } from './external-data.ts';
 import { sortFiles, type SortedFiles } from './files.ts';
-import { hashContent, type ContentHash } from './hash.ts';
+import { hashContent, hashModel, type ContentHash } from './hash.ts';
 import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
 import { makeAhead } from './make-ahead.ts';
 import type { MakePool } from './make-pool.ts';
 import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
-import { scanModel } from './onnx/scan.ts';
 import { piecesLength } from './onnx/splice.ts';
-import { writePieces, type Sink, type WriteProgress } from './onnx/write.ts';
+import { writePieces, type ExternalBlobs, type Sink, type WriteProgress } from './onnx/write.ts';
+import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
-import { planLevel, preparePlan, roundedTensors, type PlanInput } from './plan/plan.ts';
+import { settingsInFull } from './plan/metadata.ts';
+import { modelBytes, planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
 import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, Stage } from './protocol.ts';
+import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
 import type { Recipe } from './plan/recipe.ts';
+import { notOn } from './plan/targets.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { blobSource, type ByteSource } from './source.ts';
+import { dataSpelling } from './storage/job-key.ts';
 import type { OnceTask } from './storage/measure-once.ts';
 import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
 import { estimateSecondsLeft } from './time-left.ts';
+
+/** As long as any: before a model is read its own is not known, and what is planned is exact all the same. */
+const SOME_FINGERPRINT = '0'.repeat(64);
 
 /** What the surroundings provide: a tab or Node. */
 export interface Surroundings extends MeasureSurroundings {
@@ -35,6 +43,8 @@ export interface Surroundings extends MeasureSurroundings {
   pool?: MakePool;
   /** Where the file of a level goes. */
   sink(fileName: string, source: File, file: LevelFile): Promise<Sink>;
+  /** Bytes a file may have before its weights go to a second one; what protobuf can hold when absent. */
+  singleFileLimit?: number;
   /** For jobs that ask for speed; without it none is measured. */
   speedMeter?: SpeedMeter;
   /** Measures, unless the same has been measured before: see storage/measure-once.ts. Measures each time when absent. */
@@ -49,7 +59,16 @@ export async function open(files: readonly File[]): Promise<Opened> {
     problems: sorted.files.flatMap(({ problem }) => problem ?? []),
   };
   const note = (thrown: unknown) => { opened.problems.push(toEngineError(thrown)); };
-  if (sorted.model) await openModel(sorted.model).then(({ input }) => { opened.model = summarize(input); }, note);
+  if (sorted.model) {
+    try {
+      const { input, missing } = openModel(sorted);
+      if (missing) opened.problems.push(missing);
+      else opened.model = summarize(input);
+    } catch (thrown) {
+      note(thrown);
+    }
+    if (sorted.data.missing.length > 0) opened.missing = sorted.data.missing;
+  }
   const tokenizer = sorted.tokenizer ? await openTokenizer(sorted.tokenizer.json, sorted.tokenizerConfig) : null;
   if (tokenizer?.ok === false) opened.problems.push(tokenizer.error);
   if (tokenizer?.ok && sorted.tokenizer) {
@@ -69,10 +88,14 @@ export async function open(files: readonly File[]): Promise<Opened> {
 
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */
 export async function plan(files: readonly File[], levels: readonly LevelRequest[]): Promise<LevelPlan[]> {
-  const { input } = await openModel((await sortFiles(files)).model ?? noModel());
+  const { input, missing } = openModel(await sortFiles(files));
   return levels.map(({ key, id, settings }) => {
-    const { bytes, weightBytes, graphBytes, changed, summary, ledger, problem } = planLevel(input, SCHEMES[id], settings, new Set());
-    return { key, bytes, weightBytes, graphBytes, quantizedTensors: changed, summary, ledger, problem };
+    const planned = planLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
+    const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
+    return {
+      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger,
+      notOn: problem ? [] : notOn({ ...planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)) }), problem: missing ?? problem,
+    };
   });
 }
 
@@ -82,15 +105,16 @@ export async function compare(
 ): Promise<Report> {
   const { seconds, stage } = stageClock();
   const sorted = await sortFiles(job.files);
-  const file = sorted.model ?? noModel(sorted);
-  const { source, input } = await openModel(file);
+  const { file, source, input, missing } = openModel(sorted);
+  if (missing) throw failure(missing);
+  const external = sorted.data.files;
   const model = summarize(input);
   const hash = await readThrough(source, input, onEvent, signal);
 
-  const levels = planLevels(job, input, hash.beyondFloat16, file.name, onEvent);
+  const levels = planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
   const kernel = await surroundings.kernel();
   stage('open');
-  await writeLevels(levels, file, hash.fingerprint, source, kernel, surroundings, onEvent, signal);
+  await writeLevels(levels, { file, external, input, fingerprint: hash.fingerprint }, kernel, surroundings, onEvent, signal);
   surroundings.pool?.dispose();
   stage('quantize');
 
@@ -103,7 +127,7 @@ export async function compare(
     stage('check');
     return {
       schema: 'nibble.report/1',
-      model: { name: file.name, sha256: hash.sha256, fingerprint: hash.fingerprint, bytes: file.size, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
+      model: { name: file.name, sha256: hash.sha256, fingerprint: hash.fingerprint, bytes: model.bytes, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
       protocol: measured.protocol,
       backend: kernel.backend,
       levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
@@ -150,33 +174,30 @@ function stageClock(): { seconds: Partial<Record<Stage, number>>; stage: (ended:
   };
 }
 
-async function openModel(file: File): Promise<{ source: ByteSource; input: PlanInput }> {
-  const source = blobSource(file.name, file);
-  const model = await scanModel(source);
-  const external = model.graph.initializers.filter(({ data }) => data.kind === 'external');
-  if (external.length > 0) {
-    const places = [...new Set(external.map(({ data }) => (data.kind === 'external' ? data.location : '')))];
-    fail('onnx-external-data', `${file.name} keeps ${external.length} of its weights in other files (${places.slice(0, 3).join(', ')}${places.length > 3 ? ', …' : ''}), which Nibble cannot read yet.`,
-      'Save the model as one file, for example with onnx.save_model(model, path, save_as_external_data=False).');
-  }
-  return { source, input: preparePlan(model) };
+/** `missing` says what external data is not there; planning is exact all the same. */
+function openModel(sorted: SortedFiles): { file: File; source: ByteSource; input: PlanInput; missing: EngineError | null } {
+  const { model: file, scanned } = sorted;
+  if (!file || !scanned) return noModel(sorted);
+  if (!scanned.ok) throw failure(scanned.error);
+  return { file, source: scanned.value.source, input: preparePlan(scanned.value), missing: whatIsMissing(file.name, sorted.data.missing) };
 }
 
-/** One pass over the file before anything is written: its hash, and which weights fp16 cannot hold. */
+/** One pass over all files before anything is written: its hash, and which weights fp16 cannot hold. */
 async function readThrough(source: ByteSource, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<ContentHash & { beyondFloat16: Set<string> }> {
   const toCheck = roundedTensors(input);
-  const total = source.size + toCheck.reduce((sum, { bytes }) => sum + bytes, 0);
+  const { external } = input.model;
+  const total = modelBytes(input.model) + toCheck.reduce((sum, { bytes }) => sum + bytes, 0);
   const secondsLeft = estimateSecondsLeft();
   let done = 0;
   const onBytes = (bytes: number) => {
     done += bytes;
     onEvent({ type: 'progress', stage: 'open', level: null, done, total, unit: 'bytes', tensor: null, secondsLeft: secondsLeft(done, total) });
   };
-  const hash = await hashContent(source, onBytes, signal);
-  return { ...hash, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes) };
+  const hash = await hashModel(source, external, onBytes, signal);
+  return { ...hash, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes, external) };
 }
 
-function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<string>, modelName: string, onEvent: (event: EngineEvent) => void): LevelInHand[] {
+function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): LevelInHand[] {
   const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16') ? job.levels : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
   const bySpelling = new Map<string, LevelInHand>();
   const problems: EngineError[] = [];
@@ -187,14 +208,14 @@ function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<strin
       same.keys.push(key);
       continue;
     }
-    const planned = planLevel(input, SCHEMES[id], settings, beyondFloat16);
+    const planned = planLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit });
     if (planned.problem) {
       problems.push(planned.problem);
       onEvent({ type: 'warning', error: planned.problem });
       continue;
     }
     bySpelling.set(spelling, {
-      keys: [key], id, settings, plan: planned, file: fileName(modelName, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null, outputs: null, runtimeDrift: null,
+      keys: [key], id, settings, plan: planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null, outputs: null, runtimeDrift: null,
     });
   }
   const levels = [...bySpelling.values()].sort((a, b) => Number(b.id === 'fp16') - Number(a.id === 'fp16'));
@@ -207,55 +228,55 @@ function planLevels(job: Job, input: PlanInput, beyondFloat16: ReadonlySet<strin
 const GPU_LANES = 2;
 const BYTES_UNDER_WAY = 128 * 2 ** 20;
 
-async function writeLevels(levels: LevelInHand[], file: File, fingerprint: string, source: ByteSource, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+/** What levels are made of. */
+interface Original { file: File; external: ExternalBlobs; input: PlanInput; fingerprint: string }
+
+async function writeLevels(levels: LevelInHand[], original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
   for (const level of levels) {
+    const { pieces, data, bytes, weightBytes } = level.plan;
     const secondsLeft = estimateSecondsLeft();
-    const onProgress = ({ done, total, tensor }: WriteProgress) => {
-      for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, total) });
+    const onDone = (done: number, tensor: string | null) => {
+      for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
     };
-    const { pieces, bytes } = level.plan;
-    const sink = await surroundings.sink(level.file, file, {
-      name: level.file, source: file, fingerprint, level: formatLevel(level), bytes,
-      madeBytes: piecesLength(pieces.filter(({ kind }) => kind !== 'copy')), onProgress, signal,
-    });
-    const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
-    const { pool } = surroundings;
-    const makeOne = (recipe: Recipe, stop: AbortSignal) =>
-      (pool && kernel.backend === 'wasm' ? pool.make(recipe, file, stop) : make(recipe, source, kernel, stop));
-    level.blob = await writePieces({
-      pieces,
-      make: makeAhead([...recipes], ({ tensor }) => tensor.bytes, makeOne, { count: pool?.threads ?? GPU_LANES, bytes: BYTES_UNDER_WAY }),
-      nameOf: (recipe) => recipe.tensor.name,
-      sink,
-      onProgress,
-      signal,
-    });
-    for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob: level.blob, bytes: level.blob.size, weightBytes: level.plan.weightBytes });
+    const spelling = formatLevel(level);
+    const write = (file: string, part: string, content: Plan['pieces'], before: number) => (
+      writeFile(content, { file, part, bytes: piecesLength(content), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
+    );
+    // The data first: a model is there only when what it needs is.
+    if (data) level.data = { file: data.file, bytes: data.bytes, blob: await write(data.file, dataSpelling(spelling), data.pieces, 0) };
+    level.blob = await write(level.file, spelling, pieces, data?.bytes ?? 0);
+    for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob: level.blob, bytes, ...(level.data && { data: level.data }), weightBytes });
   }
 }
 
-function levelReport({ id, settings, plan, file, perplexity, drift, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {
-  const { baseline } = SCHEMES[id].resolve(settings);
-  return {
-    id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull({ id, settings }),
-    file, bytes: plan.bytes, weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
-  };
+interface Writing { file: string; part: string; bytes: number; onProgress(progress: WriteProgress): void }
+
+async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<Blob> {
+  const { model } = input;
+  const sink = await surroundings.sink(name, file, {
+    name, source: file, external, fingerprint, level: part, bytes, madeBytes: piecesLength(pieces.filter(({ kind }) => kind !== 'copy')), onProgress, signal,
+  });
+  const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
+  const { pool } = surroundings;
+  const makeOne = (recipe: Recipe, stop: AbortSignal) =>
+    (pool && kernel.backend === 'wasm' ? pool.make(recipe, file, stop, external) : make(recipe, model.source, kernel, stop, model.external));
+  return writePieces({
+    pieces,
+    make: makeAhead([...recipes], ({ tensor }) => tensor.bytes, makeOne, { count: pool?.threads ?? GPU_LANES, bytes: BYTES_UNDER_WAY }),
+    nameOf: (recipe) => recipe.tensor.name,
+    sink,
+    onProgress,
+    signal,
+  });
 }
 
-function settingsInFull({ id, settings }: Pick<LevelInHand, 'id' | 'settings'>): LevelReport['settings'] {
-  const { baseline, form, weights, head, tables, source, exclude } = SCHEMES[id].resolve(settings);
-  if (baseline) return {};
+function levelReport({ id, settings, plan, data, file, perplexity, drift, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {
+  const resolved = SCHEMES[id].resolve(settings);
+  const { baseline } = resolved;
   return {
-    ...(weights && { block: weights.block, asymmetric: !weights.symmetric }),
-    head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source,
-    ...(form === 'blocks' ? {} : { mode: form }), ...(exclude.length > 0 ? { exclude: [...exclude] } : {}),
+    id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull(resolved),
+    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
   };
-}
-
-/** `model_fp16.onnx` at level int4 becomes `model_q4.onnx`, the names transformers.js looks for. */
-export function fileName(model: string, suffix: string): string {
-  const base = model.split('/').at(-1) ?? model;
-  return `${base.replace(/\.onnx$/i, '').replace(/_(fp16|fp32|float16|float32)$/i, '') || 'model'}${suffix}.onnx`;
 }
 
 /** With a text, whether the model knows every token in it; without one, whether sizes are about equal: a few added tokens may never occur. */

@@ -100,12 +100,24 @@ export interface ModelSummary {
 export interface TokenizerSummary { name: string; vocabulary: number; addsBos: boolean }
 export interface TextSummary { name: string; bytes: number; tokens: number | null }
 
+/** A file of external data that a model needs and that is not there. */
+export interface MissingData {
+  /** Relative to the model's folder. */
+  location: string;
+  /** How many tensors lie in it. */
+  tensors: number;
+  /** Bytes it has at least. */
+  bytes: number;
+}
+
 /** What the dropped files amount to. Missing parts are null; what is wrong is in `problems`. */
 export interface Opened {
   files: OpenedFile[];
   model: ModelSummary | null;
   tokenizer: TokenizerSummary | null;
   text: TextSummary | null;
+  /** Of a model whose external data is not all there: what to add. `model` is null until it is. */
+  missing?: MissingData[];
   problems: EngineError[];
 }
 
@@ -124,17 +136,28 @@ export interface LedgerLine {
   reason: string;
 }
 
+/** The second file of a model too large for one: its larger weights. */
+export interface DataFile { file: string; bytes: number }
+
+/** Where a written model is to run; `both` is WASM and WebGPU in the browser. */
+export type Target = 'wasm' | 'webgpu' | 'both' | 'cpu' | 'cuda' | 'transformers.js';
+
 /** What a level will write, known exactly before any weight is read. */
 export interface LevelPlan {
   key: string;
+  /** Of all that is written. */
   bytes: number;
+  /** What of it goes to a second file; absent where one is enough. */
+  data?: DataFile;
   weightBytes: number;
-  /** Bytes of the file that are no weights: nodes, names, metadata. With the ledger's they are the whole file. */
+  /** Bytes written that are no weights: nodes, names, metadata, padding. With the ledger's they are all of it. */
   graphBytes?: number;
   quantizedTensors: number;
   /** One sentence, in words with numbers. */
   summary: string;
   ledger: LedgerLine[];
+  /** Targets it is nothing for, and why. */
+  notOn?: { target: Target; reason: string }[];
   /** Set when the level cannot be made of this model. */
   problem: EngineError | null;
 }
@@ -381,7 +404,10 @@ export interface LevelReport {
   settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'tokens'; source?: 'baseline' | 'original'; mode?: 'dequantize' | 'dynamic'; exclude?: string[] };
   /** File name of the model written. */
   file: string;
+  /** Of all that was written. */
   bytes: number;
+  /** What of it is in a second file. */
+  data?: DataFile;
   weightBytes: number;
   perplexity: Perplexity | null;
   drift: Drift | null;
@@ -435,7 +461,10 @@ export interface Written {
   level: string;
   file: string;
   blob: Blob;
+  /** Of both files. */
   bytes: number;
+  /** The second file of a model too large for one; it has to lie beside the first under this name. */
+  data?: DataFile & { blob: Blob };
   weightBytes: number;
 }
 
@@ -530,7 +559,7 @@ export interface OpenedReport {
   stored: StoredReport;
   report: Report;
   /** One for each of the report's levels, in order; null where the file is not stored, as of a model that is its own baseline. */
-  files: { level: string; result: string; file: File | null }[];
+  files: { level: string; result: string; file: File | null; /** The second file of a model too large for one; null where it is not stored. */ data?: File | null }[];
 }
 
 /**
@@ -575,6 +604,15 @@ export interface EngineError {
 
 export type Result<T> = { ok: true; value: T } | { ok: false; error: EngineError };
 
+/** What goes into a folder for the Hugging Face Hub. */
+export interface HubFolderJob {
+  /** All that was dropped: configuration and tokenizer are taken from it. */
+  files: File[];
+  report: Report;
+  /** `level` as in the report. */
+  models: { level: string; file: string; blob: Blob; data?: { file: string; blob: Blob } }[];
+}
+
 /** What the engine worker exposes. Calls settle with a `Result`, they do not throw. */
 export interface Engine {
   capabilities(): Promise<Capabilities>;
@@ -596,6 +634,8 @@ export interface Engine {
   generate(job: GenerationJob, port: MessagePort): Promise<Result<null>>;
   /** Stops the continuation in hand; its `generate` settles with code `cancelled`. A comparison goes on. */
   cancelGeneration(): Promise<void>;
+  /** A zip of models, configuration, tokenizer and a card: parts of the files given, not copies. */
+  hubFolder(job: HubFolderJob): Promise<Result<Blob>>;
   /** Finished reports of earlier jobs, the latest first. */
   history(): Promise<Result<StoredReport[]>>;
   /** A report of `history`, with the files that are still there: handles, not copies. Code `not-stored` when it is gone. */

@@ -36,6 +36,11 @@ export function blobSource(name: string, blob: Blob): ByteSource {
   };
 }
 
+/** Several, by their keys. */
+export function blobSources(blobs: ReadonlyMap<string, Blob>): ExternalFiles {
+  return new Map([...blobs].map(([name, blob]) => [name, blobSource(name, blob)]));
+}
+
 const SLAB = 1 << 22;
 
 /** Bytes [start, end) in slabs, each read while the one before it is being dealt with: at most two are in memory. */

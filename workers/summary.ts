@@ -3,14 +3,14 @@ import type { ElementTypeCount, LayerBytes, ModelSummary, OperatorCount } from '
 import { recogniseSignature, signatureOf } from './evaluate/inputs.ts';
 import { elementCount, elementType } from './onnx/element-types.ts';
 import type { Graph, Model, Node, Tensor } from './onnx/model.ts';
-import { isHalfPrecision, type PlanInput } from './plan/plan.ts';
+import { isHalfPrecision, modelBytes, type PlanInput } from './plan/plan.ts';
 
 export function summarize(input: PlanInput): ModelSummary {
   const { model } = input;
   const tensors = input.constants.map(({ tensor }) => tensor);
   return {
     name: model.source.name,
-    bytes: model.source.size,
+    bytes: modelBytes(model),
     producer: model.producer,
     irVersion: model.irVersion,
     opsets: model.opsets,

@@ -5,7 +5,7 @@ import { fromFloat16Array } from './onnx/float16.ts';
 import { readTensor } from './onnx/tensor-data.ts';
 import { blobSink, writePieces } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
-import { planLevel, preparePlan, roundedTensors, type Plan } from './plan/plan.ts';
+import { planLevel, preparePlan, roundedTensors, type Plan, type PlanOptions } from './plan/plan.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
@@ -13,20 +13,20 @@ import { parseLevel } from './schemes/level.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { bytesSource } from './source.ts';
 
-/** Plans and writes one level of a model. */
-export async function quantize(model: Uint8Array, spelling: string, kernel: Kernel = createReferenceKernel()): Promise<{ bytes: Uint8Array; plan: Plan }> {
+/** Plans and writes one level of a model. A file larger than `limit` gets a second one. */
+export async function quantize(model: Uint8Array, spelling: string, kernel: Kernel = createReferenceKernel(), options: PlanOptions = {}): Promise<{ bytes: Uint8Array; data: Uint8Array | null; plan: Plan }> {
   const source = bytesSource('model.onnx', model);
   const level = parseLevel(spelling);
   if (!level.ok) throw new Error(level.error.message);
   const input = preparePlan(await scanModel(source));
   const { signal } = new AbortController();
   const beyond = await findBeyondFloat16(source, roundedTensors(input), signal, () => undefined);
-  const plan = planLevel(input, SCHEMES[level.value.id], level.value.settings, beyond);
-  const blob = await writePieces({
-    pieces: plan.pieces, make: (recipe) => make(recipe, source, kernel, signal), nameOf: (recipe) => recipe.tensor.name,
+  const plan = planLevel(input, SCHEMES[level.value.id], level.value.settings, beyond, options);
+  const write = async (pieces: Plan['pieces']) => new Uint8Array(await (await writePieces({
+    pieces, make: (recipe) => make(recipe, source, kernel, signal), nameOf: (recipe) => recipe.tensor.name,
     sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])), onProgress: () => undefined, signal,
-  });
-  return { bytes: new Uint8Array(await blob.arrayBuffer()), plan };
+  })).arrayBuffer());
+  return { bytes: await write(plan.pieces), data: plan.data && await write(plan.data.pieces), plan };
 }
 
 export function scanBytes(bytes: Uint8Array): Promise<Model> {

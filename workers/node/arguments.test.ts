@@ -5,7 +5,7 @@ test('reads everything', () => {
   expect(readArguments(['compare', 'm.onnx', '--tokenizer', 't.json', '--text', 'x.txt', '--input', 'a.npy', '--input', 'b.npy', '--level', 'int8', '--level', 'int4:block=128,asymmetric', '--out', 'o', '--json', '-', '--tokens', '512', '--threads', '1', '--words', '--speed', '--quiet'])).toEqual({
     kind: 'compare',
     arguments: {
-      model: 'm.onnx', tokenizer: 't.json', tokenizerConfig: null, text: 'x.txt', inputs: ['a.npy', 'b.npy'], out: 'o', json: '-', tokens: 512, protocol: null, extras: { words: true, speed: true }, threads: 1, quiet: true,
+      model: 'm.onnx', tokenizer: 't.json', tokenizerConfig: null, text: 'x.txt', inputs: ['a.npy', 'b.npy'], out: 'o', zip: null, json: '-', tokens: 512, protocol: null, target: null, extras: { words: true, speed: true }, threads: 1, quiet: true,
       levels: [{ key: 'int8', id: 'int8', settings: {} }, { key: 'int4:block=128,asymmetric', id: 'int4', settings: { block: 128, asymmetric: true } }],
     },
   });
@@ -16,6 +16,11 @@ test.each<[string[], object]>([
   [['--protocol', 'huggingface', '--context', '128', '--stride', '64'], { name: 'huggingface', context: 128, stride: 64 }],
 ])('%j chooses a protocol', (argv, protocol) => {
   expect(readArguments(['compare', 'm.onnx', ...argv])).toMatchObject({ arguments: { protocol } });
+});
+
+test('a target is one of those there are', () => {
+  expect(readArguments(['compare', 'm.onnx', '--target', 'transformers.js'])).toMatchObject({ arguments: { target: 'transformers.js' } });
+  expect(readArguments(['compare', 'm.onnx', '--target', 'toaster'])).toMatchObject({ kind: 'wrong', error: { message: expect.stringMatching(/there are wasm, webgpu, both/) as string } });
 });
 
 test.each<[string[]]>([[[]], [['--help']], [['compare', '-h']]])('%j asks for help', (argv) => { expect(readArguments(argv).kind).toBe('help'); });

@@ -1,7 +1,8 @@
 /** What the command line says, checked before anything runs. */
 import { parseArgs } from 'node:util';
 import { engineError } from '../errors.ts';
-import type { EngineError, Extras, LevelRequest, ProtocolName, ProtocolRequest } from '../protocol.ts';
+import type { EngineError, Extras, LevelRequest, ProtocolName, ProtocolRequest, Target } from '../protocol.ts';
+import { TARGETS } from '../plan/targets.ts';
 import { formatLevel, parseLevel } from '../schemes/level.ts';
 
 export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
@@ -17,7 +18,11 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
                              int8[:mode=dequantize|dynamic][,head=keep][,embedding[=tokens]][,source=original][,exclude=NAME|…]
                              int4[:block=16|32|64|128|256][,asymmetric][,mode=dequantize], and as int8
                              uint8[:head=keep][,embedding[=tokens]][,source=original][,exclude=NAME|…]
+  --target TARGET          leave out levels that are nothing for wasm, webgpu, both of them, onnxruntime on
+                           cpu or cuda, or transformers.js, and say why
   --out DIR                write the model of every level there
+  --zip FILE               write all of it there as the folder of a model on the Hub: models under onnx/, the
+                           configuration and tokenizer files beside the model, and a card with the figures
   --json FILE              write the report there; - for standard output
   --tokens N               measure on the first N tokens only
   --protocol NAME          how perplexity is measured (default: llama.cpp)
@@ -45,7 +50,10 @@ export interface Arguments {
   text: string | null;
   inputs: string[];
   levels: LevelRequest[];
+  /** Null for any. */
+  target: Target | null;
   out: string | null;
+  zip: string | null;
   json: string | null;
   tokens: number | null;
   /** Null for the default. */
@@ -66,8 +74,8 @@ export function readArguments(argv: readonly string[]): Parsed {
       options: {
         'tokenizer': { type: 'string' }, 'tokenizer-config': { type: 'string' }, 'text': { type: 'string' },
         'input': { type: 'string', multiple: true },
-        'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'json': { type: 'string' },
-        'protocol': { type: 'string' }, 'context': { type: 'string' }, 'stride': { type: 'string' },
+        'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'zip': { type: 'string' }, 'json': { type: 'string' },
+        'target': { type: 'string' }, 'protocol': { type: 'string' }, 'context': { type: 'string' }, 'stride': { type: 'string' },
         'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'words': { type: 'boolean' }, 'speed': { type: 'boolean' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
       },
     });
@@ -98,14 +106,16 @@ export function readArguments(argv: readonly string[]): Parsed {
   if (stride === undefined) return wrong('--stride takes a number above 0.');
   const name = PROTOCOLS.find((known) => known === (values.protocol ?? 'llama.cpp'));
   if (name === undefined) return wrong(`There is no protocol "${values.protocol ?? ''}"; there are ${PROTOCOLS.join(', ')}.`);
+  const target = TARGETS.find((known) => known === values.target) ?? null;
+  if (target === null && values.target !== undefined) return wrong(`There is no target "${values.target}"; there are ${TARGETS.join(', ')}.`);
   const protocol = { name, ...(context !== null && { context }), ...(stride !== null && { stride }) };
   return {
     kind: 'compare',
     arguments: {
-      model, levels, tokens, threads, protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined) ? null : protocol,
+      model, levels, target, tokens, threads, protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined) ? null : protocol,
       tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null, inputs: values.input ?? [],
       extras: { ...(values.words && { words: true }), ...(values.speed && { speed: true }) },
-      out: values.out ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
+      out: values.out ?? null, zip: values.zip ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
     },
   };
 }

@@ -1,10 +1,10 @@
 /** The command as people and scripts run it: exit codes, standard output, standard error, files. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { byteTokenizer, randomValues, tinyLanguageModel, twoOutputModel } from '../../models/build.ts';
+import { byteTokenizer, randomValues, splitModel, tinyLanguageModel, twoOutputModel } from '../../models/build.ts';
 import type { Report } from '../protocol.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -56,6 +56,27 @@ describe('compare', () => {
       expect(speed?.[0]?.memory?.heap).toBeLessThan(60e6);
     }
     expect(stdout).toMatch(/prefill, tokens\/s/);
+  });
+
+  test('external data beside the model, a zip of all, and levels that a target runs', () => {
+    const { model, files } = splitModel(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false }), (name) => `weights/${name}`);
+    mkdirSync(join(folder, 'export', 'weights'), { recursive: true });
+    writeFileSync(join(folder, 'export', 'apart.onnx'), model);
+    writeFileSync(join(folder, 'export', 'config.json'), '{"model_type": "tiny"}');
+    for (const [location, bytes] of files) writeFileSync(join(folder, 'export', location), bytes);
+    const argv = ['compare', 'export/apart.onnx', '--quiet', '--level', 'int8:mode=dynamic', '--level', 'int4', '--target', 'webgpu', '--out', 'whole', '--zip', 'hub.zip'];
+    const { status, stderr } = nibble(...argv);
+    expect(stderr).toMatch(/int8:mode=dynamic is left out, as it is nothing for webgpu\. It uses .*MatMulInteger/);
+    expect(status).toBe(1);
+    expect(readdirSync(join(folder, 'whole')).sort()).toEqual(['apart_fp16.onnx', 'apart_q4.onnx']);
+    const archive = readFileSync(join(folder, 'hub.zip'), 'latin1');
+    for (const name of ['README.md', 'config.json', 'onnx/model_fp16.onnx', 'onnx/model_q4.onnx']) expect(archive).toContain(name);
+
+    rmSync(join(folder, 'export', 'weights', 'embed.weight'));
+    expect(nibble('compare', 'export/apart.onnx', '--quiet')).toMatchObject({ status: 1, stderr: expect.stringMatching(/weights\/embed\.weight is missing/) as string });
+    writeFileSync(join(folder, 'outside'), '');
+    symlinkSync(join(folder, 'outside'), join(folder, 'export', 'weights', 'embed.weight'));
+    expect(nibble('compare', 'export/apart.onnx', '--quiet')).toMatchObject({ status: 1, stderr: expect.stringMatching(/a link that leads out of its folder/) as string });
   });
 
   test('--json - prints nothing but the report', () => {

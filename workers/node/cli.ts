@@ -1,13 +1,15 @@
 /** `nibble compare`: the page's pipeline on the command line, for scripts and CI. */
-import { openAsBlob } from 'node:fs';
 import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { engineError, fail, settle, toEngineError } from '../errors.ts';
 import { sortFiles } from '../files.ts';
+import { openBeside, openCompanions, openFile } from './open-file.ts';
+import { writeZip } from './write-zip.ts';
 import { createWasmKernel } from '../kernels/wasm/kernel.ts';
-import { compare } from '../pipeline.ts';
-import type { EngineError, EngineEvent, Report } from '../protocol.ts';
+import { compare, plan } from '../pipeline.ts';
+import type { EngineError, EngineEvent, LevelRequest, Report, Target, Written } from '../protocol.ts';
+import { formatLevel } from '../schemes/level.ts';
 import { readArguments, USAGE, type Arguments } from './arguments.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { fileSink } from './file-sink.ts';
@@ -42,7 +44,8 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   const model = await openFile(given.model);
-  const files = [model];
+  const beside = await openBeside(given.model, model);
+  const files = [model, ...beside.map(({ file }) => file)];
   const problems: EngineError[] = [];
   if (given.tokenizer !== null) {
     const tokenizer = await openFile(given.tokenizer);
@@ -60,9 +63,12 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
     if (inputs.length > 0) files.push(input);
     else problems.push(opened?.problem ?? engineError('input-invalid', `${path} is nothing a model can be run on.`, 'Give a .npy file, a TensorProto (.pb) or JSON of numbers.'));
   }
+  const levels = given.target === null ? given.levels : await onTarget(given.target, given.levels, files, problems);
   const progress = given.quiet ? null : printProgress(process.stderr);
+  const models = new Map<string, Written>();
   const onEvent = (event: EngineEvent) => {
     if (event.type === 'warning') problems.push(event.error);
+    if (event.type === 'written') models.set(event.level, event);
     if (event.type === 'progress' && event.stage === 'measure') interrupt.measuring();
     progress?.show(event);
   };
@@ -71,13 +77,14 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   let report: Report;
   try {
     await mkdir(folder, { recursive: true }).catch((thrown: unknown) => fail('write-failed', `The folder ${folder} cannot be made.`, 'Choose another --out folder.', String(thrown)));
-    report = await compare({ files, levels: given.levels, maxTokens: given.tokens, ...(given.protocol && { protocol: given.protocol }), extras: given.extras }, {
+    report = await compare({ files, levels, maxTokens: given.tokens, ...(given.protocol && { protocol: given.protocol }), extras: given.extras }, {
       kernel: () => createWasmKernel(),
-      sink: (name, source) => fileSink(join(folder, name), source, given.model),
+      sink: (name, source, { external }) => fileSink(join(folder, name), source, given.model, external, beside.map(({ path }) => path)),
       evaluator: createNodeEvaluator(),
       speedMeter: createNodeSpeedMeter(new URL('./speed-worker.mjs', import.meta.url)),
       threads: given.threads ?? Math.min(8, availableParallelism()),
     }, onEvent, interrupt.stop, interrupt.finish);
+    if (given.zip !== null) await writeZip(given.zip, { files: [...files, ...await openCompanions([given.model, ...(given.tokenizer === null ? [] : [given.tokenizer])])], report, models: [...models].map(([level, { file, blob, data }]) => ({ level, file, blob, ...(data && { data }) })) }, interrupt.stop);
   } finally {
     progress?.end();
     if (temporary !== null) await rm(temporary, { recursive: true, force: true });
@@ -93,12 +100,14 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
   return problems.some((problem) => asked(problem, given)) ? 1 : 0;
 }
 
-async function openFile(path: string): Promise<File> {
-  try {
-    return new File([await openAsBlob(path)], basename(path));
-  } catch (thrown) {
-    return fail('file-unreadable', `${path} cannot be read.`, 'Check the path.', String(thrown));
-  }
+/** The levels that run on a target; why the others do not goes to `problems`. */
+async function onTarget(target: Target, levels: readonly LevelRequest[], files: readonly File[], problems: EngineError[]): Promise<LevelRequest[]> {
+  const plans = await plan(files, levels);
+  return levels.filter((level, i) => {
+    const refused = plans[i]?.notOn?.find((entry) => entry.target === target);
+    if (refused) problems.push(engineError('level-invalid', `${formatLevel(level)} is left out, as it is nothing for ${target}. ${refused.reason}`, 'Choose another level, or another --target.'));
+    return !refused;
+  });
 }
 
 function exists(path: string): Promise<boolean> {

@@ -1,7 +1,8 @@
 /** New messages for a graph: nodes, small constants, and tensors whose data is made while writing. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
-  AttributeProto_AttributeType, AttributeProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema, TensorProtoSchema, type AttributeProto,
+  AttributeProto_AttributeType, AttributeProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema, StringStringEntryProtoSchema, TensorProto_DataLocation,
+  TensorProtoSchema, type AttributeProto,
 } from 'onnx-buf';
 import { INT64 } from './element-types.ts';
 import { pieceLength, type Piece } from './splice.ts';
@@ -11,6 +12,7 @@ import { concatBytes, encodeHeader } from './wire.ts';
 export const NODE_FIELD = { graph: 1, function: 7 } as const;
 /** Number of the field operator sets are in. */
 export const OPSET_FIELD = { model: 8, function: 9 } as const;
+const MODEL_METADATA = 14;
 const GRAPH_INITIALIZER = 5;
 const NODE_ATTRIBUTE = 5;
 const NODE_INPUT = 1;
@@ -52,8 +54,16 @@ export interface NewTensor<Recipe> {
   data: Exclude<Piece<Recipe>, { kind: 'copy' }>;
 }
 
-/** The tensor as an `initializer` field. */
-export function encodeInitializer<Recipe>(tensor: NewTensor<Recipe>): Piece<Recipe>[] {
+/** A range of another file. */
+export interface DataPlace { location: string; offset: number; length: number }
+
+/** The tensor as an `initializer` field; its data is not written here when it is said to lie `elsewhere`. */
+export function encodeInitializer<Recipe>(tensor: NewTensor<Recipe>, elsewhere: DataPlace | null = null): Piece<Recipe>[] {
+  if (elsewhere) {
+    const { name, type, dims } = tensor;
+    const placed = concatBytes([toBinary(TensorProtoSchema, create(TensorProtoSchema, { name, dataType: type, dims: dims.map(BigInt) })), encodePlace(elsewhere)]);
+    return [bytes(concatBytes([encodeHeader(GRAPH_INITIALIZER, placed.length), placed]))];
+  }
   const message = tensorMessage(tensor);
   return [bytes(encodeHeader(GRAPH_INITIALIZER, message.length)), ...message.pieces];
 }
@@ -79,6 +89,21 @@ function tensorMessage<Recipe>({ name, type, dims, data }: NewTensor<Recipe>): {
 
 function bytes<Recipe>(of: Uint8Array): Piece<Recipe> {
   return { kind: 'bytes', bytes: of };
+}
+
+/** The fields of a tensor whose elements lie elsewhere. */
+export function encodePlace({ location, offset, length }: DataPlace): Uint8Array {
+  const entries = { location, offset: String(offset), length: String(length) };
+  return toBinary(TensorProtoSchema, create(TensorProtoSchema, {
+    dataLocation: TensorProto_DataLocation.EXTERNAL,
+    externalData: Object.entries(entries).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value })),
+  }));
+}
+
+/** A `metadata_props` field of a model. */
+export function encodeMetadata(key: string, value: string): Uint8Array {
+  const message = toBinary(StringStringEntryProtoSchema, create(StringStringEntryProtoSchema, { key, value }));
+  return concatBytes([encodeHeader(MODEL_METADATA, message.length), message]);
 }
 
 /** A list of int64, as shapes are given. */

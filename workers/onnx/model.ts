@@ -27,7 +27,12 @@ export interface Tensor {
   /** Its elements, of the short lists of int64 that shapes and axes are given in; null for all others. */
   ints: number[] | null;
   span: Span;
+  /** Where its message is, for what was read from a file. */
+  place?: Place;
 }
+
+/** The messages around a tensor's own, outermost first, and the fields in it that hold its elements or say where they are. */
+export interface Place { within: readonly Span[]; stored: readonly Span[] }
 
 /** A tensor of which only some elements are stored; it is passed on as it is. */
 export interface SparseTensor { name: string; dims: number[]; type: number; /** Of values and indices. */ bytes: number; span: Span }
@@ -62,6 +67,9 @@ export interface Graph {
   within: Span[];
 }
 
+/** An entry of `metadata_props`. */
+export interface Metadata { key: string; value: string; span: Span }
+
 export interface Opset { domain: string; version: number }
 
 /** A local function; its weights are `Constant` nodes or come in through its inputs. */
@@ -78,4 +86,9 @@ export interface Model {
   functions: FunctionBody[];
   /** Names that training information mentions; what has them stays. */
   trainingNames: ReadonlySet<string>;
+  /** Every tensor that lies in another file, wherever in the model it is. */
+  outside: Outside[];
+  metadata: Metadata[];
 }
+
+export type Outside = Tensor & { data: TensorData & { kind: 'external' }; place: Place };

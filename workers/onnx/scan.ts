@@ -10,18 +10,23 @@ import {
 import { fail } from '../errors.ts';
 import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
 import { elementCount, elementType, INT64, packedBytes } from './element-types.ts';
-import type { Attribute, FunctionBody, Graph, Model, Node, Opset, Span, SparseTensor, Tensor, TensorData, ValueInfo } from './model.ts';
+import type { Attribute, FunctionBody, Graph, Metadata, Model, Node, Opset, Outside, Place, Span, SparseTensor, Tensor, TensorData, ValueInfo } from './model.ts';
+import { whyNotBeside } from './location.ts';
 import { readInts, typedEntries, TYPED_FIELD } from './tensor-data.ts';
 import { concatBytes, createReader, type Field, type Reader } from './wire.ts';
 
-const MODEL = { irVersion: 1, producerName: 2, graph: 7, opset: 8, trainingInfo: 20, function: 25 };
+const MODEL = { irVersion: 1, producerName: 2, graph: 7, opset: 8, metadata: 14, trainingInfo: 20, function: 25 };
 const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, value: 13, sparseInitializer: 15 };
 const NODE = { input: 1, attribute: 5 };
 const ATTRIBUTE = { tensor: 5, graph: 6, tensors: 10, graphs: 11, sparseTensor: 22, sparseTensors: 23 };
 const TENSOR = { ...TYPED_FIELD, rawData: 9 };
+const TENSOR_PLACE = { externalData: 13, dataLocation: 14 };
 const SPARSE = { values: 1, indices: 2, dims: 3 };
 const FUNCTION = { name: 1, input: 4, output: 5, node: 7, opset: 9, domain: 10 };
 const TRAINING = { initialization: 1, algorithm: 2, initializationBinding: 3, updateBinding: 4 };
+
+/** A reader that notes which tensors lie elsewhere. */
+interface Scanner extends Reader { outside: Outside[] }
 
 /** Deeper control flow than this is not a model anybody exported. */
 const MAX_DEPTH = 32;
@@ -34,7 +39,8 @@ const MAX_INTS = 64;
  * Errors: `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` for places outside the model's folder.
  */
 export async function scanModel(source: ByteSource, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Model> {
-  const reader = createReader(source);
+  const reader: Scanner = { ...createReader(source), outside: [] };
+  const metadata: Metadata[] = [];
   const model: Partial<Model> & { opsets: Model['opsets']; functions: FunctionBody[] } = { opsets: [], functions: [] };
   let irVersion: number | null = null;
   let producer = '';
@@ -52,12 +58,18 @@ export async function scanModel(source: ByteSource, external: ExternalFiles = NO
       model.functions.push(await scanFunction(reader, span(field)));
     } else if (field.number === MODEL.trainingInfo) {
       await collectTrainingNames(reader, span(field), trainingNames);
+    } else if (field.number === MODEL.metadata) {
+      const { key, value } = decode(source, StringStringEntryProtoSchema, await reader.bytes(field.body, field.end));
+      metadata.push({ key, value, span: span(field) });
     }
   }
   if (!model.graph) return invalid(source, 'it holds no graph');
   // Operator sets came with IR version 3; a newer file without any was most likely cut off.
   if (model.opsets.length === 0 && (irVersion === null || irVersion >= 3)) return invalid(source, 'it states no operator set, so it may have been cut off');
-  return { source, external, irVersion: irVersion ?? 0, producer, opsets: model.opsets, graph: model.graph, functions: model.functions, trainingNames };
+  return {
+    source, external, irVersion: irVersion ?? 0, producer, opsets: model.opsets, graph: model.graph, functions: model.functions, trainingNames,
+    outside: reader.outside, metadata,
+  };
 }
 
 async function scanOpset(reader: Reader, at: Span): Promise<Opset> {
@@ -65,7 +77,7 @@ async function scanOpset(reader: Reader, at: Span): Promise<Opset> {
   return { domain: defaultDomain(domain), version: Number(version) };
 }
 
-async function scanGraph(reader: Reader, graphSpan: Span, within: Span[]): Promise<Graph> {
+async function scanGraph(reader: Scanner, graphSpan: Span, within: Span[]): Promise<Graph> {
   if (within.length > MAX_DEPTH * 3) invalid(reader.source, 'graphs are nested too deeply');
   const graph: Graph = {
     name: '', nodes: [], initializers: [], sparseInitializers: [], inputs: [], outputs: [], values: [], span: graphSpan, within,
@@ -75,8 +87,8 @@ async function scanGraph(reader: Reader, graphSpan: Span, within: Span[]): Promi
     const at = span(field);
     switch (field.number) {
       case GRAPH.node: graph.nodes.push(await scanNode(reader, at, [...within, graphSpan])); break;
-      case GRAPH.initializer: graph.initializers.push(await scanTensor(reader, at)); break;
-      case GRAPH.sparseInitializer: graph.sparseInitializers.push(await scanSparse(reader, at)); break;
+      case GRAPH.initializer: graph.initializers.push(await scanTensor(reader, at, [...within, graphSpan])); break;
+      case GRAPH.sparseInitializer: graph.sparseInitializers.push(await scanSparse(reader, at, [...within, graphSpan])); break;
       case GRAPH.name: graph.name = utf8(await reader.bytes(field.body, field.end)); break;
       case GRAPH.input: graph.inputs.push(await scanValue(reader, at)); break;
       case GRAPH.output: graph.outputs.push(await scanValue(reader, at)); break;
@@ -86,7 +98,7 @@ async function scanGraph(reader: Reader, graphSpan: Span, within: Span[]): Promi
   return graph;
 }
 
-async function scanNode(reader: Reader, nodeSpan: Span, within: Span[]): Promise<Node> {
+async function scanNode(reader: Scanner, nodeSpan: Span, within: Span[]): Promise<Node> {
   const { head, parts, kept } = await split(reader, nodeSpan, (number) => number === NODE.attribute);
   const proto = decode(reader.source, NodeProtoSchema, head);
   const attributes: Attribute[] = [];
@@ -97,13 +109,13 @@ async function scanNode(reader: Reader, nodeSpan: Span, within: Span[]): Promise
   };
 }
 
-async function scanAttribute(reader: Reader, attributeSpan: Span, within: Span[]): Promise<Attribute> {
+async function scanAttribute(reader: Scanner, attributeSpan: Span, within: Span[]): Promise<Attribute> {
   const nested = new Set(Object.values(ATTRIBUTE));
   const { head, parts } = await split(reader, attributeSpan, (number) => nested.has(number));
   const attribute: Attribute = { proto: decode(reader.source, AttributeProtoSchema, head), tensors: [], sparse: [], graphs: [] };
   for (const part of parts) {
-    if (part.number === ATTRIBUTE.tensor || part.number === ATTRIBUTE.tensors) attribute.tensors.push(await scanTensor(reader, part));
-    if (part.number === ATTRIBUTE.sparseTensor || part.number === ATTRIBUTE.sparseTensors) attribute.sparse.push(await scanSparse(reader, part));
+    if (part.number === ATTRIBUTE.tensor || part.number === ATTRIBUTE.tensors) attribute.tensors.push(await scanTensor(reader, part, [...within, attributeSpan]));
+    if (part.number === ATTRIBUTE.sparseTensor || part.number === ATTRIBUTE.sparseTensors) attribute.sparse.push(await scanSparse(reader, part, [...within, attributeSpan]));
     if (part.number === ATTRIBUTE.graph || part.number === ATTRIBUTE.graphs) {
       attribute.graphs.push(await scanGraph(reader, part, [...within, attributeSpan]));
     }
@@ -111,7 +123,7 @@ async function scanAttribute(reader: Reader, attributeSpan: Span, within: Span[]
   return attribute;
 }
 
-async function scanFunction(reader: Reader, functionSpan: Span): Promise<FunctionBody> {
+async function scanFunction(reader: Scanner, functionSpan: Span): Promise<FunctionBody> {
   const body: FunctionBody = { name: '', domain: '', inputs: [], outputs: [], opsets: [], nodes: [], span: functionSpan };
   for await (const field of reader.fields(functionSpan.body, functionSpan.end)) {
     if (field.wireType !== 2) continue;
@@ -128,7 +140,7 @@ async function scanFunction(reader: Reader, functionSpan: Span): Promise<Functio
 }
 
 /** Training refers to initializers by name: in its graphs, and in pairs of what is updated and what by. */
-async function collectTrainingNames(reader: Reader, at: Span, names: Set<string>): Promise<void> {
+async function collectTrainingNames(reader: Scanner, at: Span, names: Set<string>): Promise<void> {
   const collect = (graph: Graph) => {
     for (const { proto } of [...graph.inputs, ...graph.outputs]) names.add(proto.name);
     for (const node of graph.nodes) {
@@ -146,18 +158,25 @@ async function collectTrainingNames(reader: Reader, at: Span, names: Set<string>
   }
 }
 
-async function scanTensor(reader: Reader, tensorSpan: Span): Promise<Tensor> {
+async function scanTensor(reader: Scanner, tensorSpan: Span, within: Span[]): Promise<Tensor> {
   const payloads = new Set(Object.values(TENSOR));
-  const { head, parts } = await split(reader, tensorSpan, (number) => payloads.has(number), true);
+  const { head, parts, kept } = await split(reader, tensorSpan, (number) => payloads.has(number), true);
   const proto = decode(reader.source, TensorProtoSchema, head);
   const dims = checkDims(reader.source, proto.name, proto.dims);
   const count = elementCount(dims);
-  const tensor = { name: proto.name, dims, type: proto.dataType, ints: null, span: tensorSpan };
+  const place: Place = { within, stored: parts };
+  const tensor = { name: proto.name, dims, type: proto.dataType, ints: null, span: tensorSpan, place };
   const expected = packedBytes(proto.dataType, count);
   const describe = () => `tensor ${proto.name} of shape [${dims.join(', ')}] and type ${elementType(proto.dataType).name}`;
   const lies = (what: string): never => invalid(reader.source, `${describe()} ${what}`);
 
-  if (proto.dataLocation === 1) return { ...tensor, ...externalData(reader.source, proto, expected) };
+  if (proto.dataLocation === 1) {
+    if (elementType(proto.dataType).name === 'string') lies('keeps its strings in another file, which ONNX does not have');
+    const stored = [...kept.filter(({ number }) => number === TENSOR_PLACE.externalData || number === TENSOR_PLACE.dataLocation), ...parts].sort((a, b) => a.start - b.start);
+    const outside: Outside = { ...tensor, ...externalData(reader.source, proto, expected), place: { within, stored } };
+    reader.outside.push(outside);
+    return outside;
+  }
 
   const raw = parts.findLast(({ number }) => number === TENSOR.rawData);
   if (raw) {
@@ -201,7 +220,7 @@ async function withInts(reader: Reader, tensor: Tensor): Promise<Tensor> {
 }
 
 /** The entries of `external_data` (onnx/docs/ExternalData.md). Locations outside the model's folder are refused. */
-function externalData(source: ByteSource, { name, externalData }: TensorProto, expected: number | null): { data: TensorData; bytes: number } {
+function externalData(source: ByteSource, { name, externalData }: TensorProto, expected: number | null): { data: TensorData & { kind: 'external' }; bytes: number } {
   const entries = new Map(externalData.map(({ key, value }) => [key, value]));
   const location = entries.get('location') ?? '';
   const number = (key: string): number | null => {
@@ -210,9 +229,9 @@ function externalData(source: ByteSource, { name, externalData }: TensorProto, e
     const value = /^\d+$/.test(text) ? Number(text) : NaN;
     return Number.isSafeInteger(value) ? value : invalid(source, `tensor ${name} has the ${key} "${text}" in another file`);
   };
-  if (location === '' || /^[/\\]|^[a-z]:|^\*|(^|[/\\])\.\.([/\\]|$)|\0/i.test(location)) {
-    fail('onnx-external-data', `${source.name} keeps the weight ${name} at "${location}", which is not a file beside it.`,
-      'Save the model again with its external data in the same folder.');
+  const why = whyNotBeside(location);
+  if (why !== null) {
+    fail('onnx-external-data', `${source.name} keeps the weight ${name} at "${location}", ${why}.`, 'Save the model again with its external data in the same folder.');
   }
   const length = number('length');
   if (expected !== null && length !== null && length !== expected) invalid(source, `tensor ${name} needs ${expected} bytes and says ${length} in another file`);
@@ -226,12 +245,12 @@ function holdsElements(field: number, type: number): boolean {
     || (field === TENSOR.double && elementType(type).name === 'float64');
 }
 
-async function scanSparse(reader: Reader, sparseSpan: Span): Promise<SparseTensor> {
+async function scanSparse(reader: Scanner, sparseSpan: Span, within: Span[]): Promise<SparseTensor> {
   const sparse: SparseTensor = { name: '', dims: [], type: 0, bytes: 0, span: sparseSpan };
   const { head, parts } = await split(reader, sparseSpan, (number) => number === SPARSE.values || number === SPARSE.indices);
   const proto = decode(reader.source, SparseTensorProtoSchema, head);
   for (const part of parts) {
-    const tensor = await scanTensor(reader, part);
+    const tensor = await scanTensor(reader, part, [...within, sparseSpan]);
     sparse.bytes += tensor.bytes;
     if (part.number === SPARSE.values) Object.assign(sparse, { name: tensor.name, type: tensor.type });
   }

@@ -8,7 +8,8 @@ import { encodeHeader } from './wire.ts';
 
 /** A part of the output. `made` parts are computed while writing; their length is known before. */
 export type Piece<Recipe> =
-  | { kind: 'copy'; start: number; end: number }
+  /** Bytes of the model's file, or of one of its external data: the one at that location. */
+  | { kind: 'copy'; start: number; end: number; location?: string }
   | { kind: 'bytes'; bytes: Uint8Array }
   | { kind: 'made'; recipe: Recipe; part: string; length: number };
 

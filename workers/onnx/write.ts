@@ -2,13 +2,25 @@
 import type { Piece } from './splice.ts';
 import { pieceLength } from './splice.ts';
 
+/** Files of external data, by location as the model writes it. */
+export type ExternalBlobs = ReadonlyMap<string, Blob>;
+
+export const NO_EXTERNAL_BLOBS: ExternalBlobs = new Map();
+
+/** The file a piece is copied from. */
+export function copiedFrom(source: Blob, external: ExternalBlobs, location: string | undefined): Blob {
+  const file = location === undefined ? source : external.get(location);
+  if (!file) throw new Error(`${location ?? ''} is not there to copy from`);
+  return file;
+}
+
 /** Where a new file goes. */
 export interface Sink {
   /** How many of the file's first bytes are there from an earlier attempt; what is written goes after them. */
   readonly resumeAt?: number;
   write(bytes: Uint8Array): Promise<void>;
-  /** Bytes [start, end) of the source file; `onBytes` hears of what has been copied of them. */
-  copy(start: number, end: number, onBytes?: (bytes: number) => void): Promise<void>;
+  /** Bytes [start, end) of the source file, or of its external data at a location; `onBytes` hears of what has been copied of them. */
+  copy(start: number, end: number, onBytes?: (bytes: number) => void, location?: string): Promise<void>;
   /** Closes the file; what came out of it can be read any number of times. */
   finish(): Promise<Blob>;
   /** Gives up. What a later attempt can go on from may stay. */
@@ -61,7 +73,7 @@ export async function writePieces<Recipe>({ pieces, make, nameOf, sink, onProgre
       await sink.copy(piece.start + there, piece.end, (bytes) => {
         copied += bytes;
         onProgress({ done: at + copied, total, tensor: null });
-      });
+      }, piece.location);
       return;
     }
     if (piece.kind === 'bytes') return sink.write(piece.bytes.subarray(there));
@@ -85,15 +97,15 @@ export async function writePieces<Recipe>({ pieces, make, nameOf, sink, onProgre
  * A sink made of blobs: source ranges stay references to the dropped file, new bytes leave the heap part by part.
  * Nothing is copied together, so a written model costs no memory of its own.
  */
-export function blobSink(source: Blob): Sink {
+export function blobSink(source: Blob, external: ExternalBlobs = NO_EXTERNAL_BLOBS): Sink {
   let parts: Blob[] = [];
   return {
     write(bytes) {
       parts.push(new Blob([bytes as Uint8Array<ArrayBuffer>]));
       return Promise.resolve();
     },
-    copy(start, end) {
-      parts.push(source.slice(start, end));
+    copy(start, end, _, location) {
+      parts.push(copiedFrom(source, external, location).slice(start, end));
       return Promise.resolve();
     },
     finish: () => Promise.resolve(new Blob(parts, { type: 'application/octet-stream' })),

@@ -5,6 +5,7 @@
 import { encodeConstant, encodeInitializer, encodeInput, encodeNode, encodeOpset, NODE_FIELD, OPSET_FIELD, type NewNode, type NewTensor } from '../onnx/encode.ts';
 import type { Model, Node, Span } from '../onnx/model.ts';
 import { pieceLength, type Edit, type Piece } from '../onnx/splice.ts';
+import { placeNew, type DataFile } from './data-file.ts';
 import type { Recipe } from './recipe.ts';
 import { definingScope, type Constant, type Scope } from './scopes.ts';
 import type { Via } from './view.ts';
@@ -42,10 +43,13 @@ export interface Draft {
   isDead(scope: Scope, name: string): boolean;
   /** Uses of a value that are still there. */
   liveUses(scope: Scope, name: string): Node[];
+  /** What new nodes are, with the domain in front where there is one. */
+  operators: ReadonlySet<string>;
   finish(): { edits: Edit<Recipe>[]; extras: Extra[] };
 }
 
-export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
+/** @param data Where large tensors go, when not into the model. */
+export function createDraft(model: Model, scopes: readonly Scope[], data: DataFile | null): Draft {
   const unique = uniqueNames(scopes);
   const uniqueNode = uniqueNodeNames(scopes);
   const edits: Edit<Recipe>[] = [];
@@ -56,15 +60,17 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
   const added: { scope: Scope; extra: Extra }[] = [];
   const waiting: (() => void)[] = [];
   const contribIn = new Set<Scope>();
+  const operators = new Set<string>();
 
   /** @param free A node name that has just become free. */
   const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<Recipe>[] => nodes.map((node) => {
     if (node.domain === CONTRIB) contribIn.add(scope);
+    operators.add(node.domain === '' ? node.type : `${node.domain}:${node.type}`);
     const name = node.name === free ? free : uniqueNode(node.name);
     if (name === free) free = '';
     return { kind: 'bytes', bytes: encodeNode({ ...node, name }, NODE_FIELD[scope.kind]) };
   });
-  const tensorPieces = (scope: Scope, tensor: NewTensor<Recipe>) => (scope.kind === 'graph' ? encodeInitializer(tensor) : encodeConstant(tensor));
+  const tensorPieces = (scope: Scope, tensor: NewTensor<Recipe>) => (scope.kind === 'graph' ? encodeInitializer(tensor, placeNew(data, tensor.data)) : encodeConstant(tensor));
   const edit = (scope: Scope, at: { start: number; end: number }, pieces: Piece<Recipe>[]) => { edits.push({ start: at.start, end: at.end, within: scope.within, pieces }); };
   const beginning = (scope: Scope) => {
     const at = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
@@ -86,6 +92,7 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
 
   return {
     unique,
+    operators,
     replace(scope, node, nodes) {
       gone.add(node);
       edit(scope, node.span, nodePieces(scope, nodes, node.name));
@@ -123,8 +130,7 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
         const place = node?.span ?? tensor.span;
         const stays = !isDead(scope, name);
         const made = nodePieces(scope, nodes);
-        edit(scope, place, [
-          ...(stays ? [{ kind: 'copy' as const, start: place.start, end: place.end }] : []),
+        edit(scope, stays ? { start: place.end, end: place.end } : place, [
           ...[...extras.map(({ tensor: extra }) => extra), ...tensors].flatMap((one) => tensorPieces(scope, one)),
           ...(node ? made : []),
         ]);

@@ -1,20 +1,29 @@
 /** Which float32 weights fp16 cannot hold: rounding would turn them into infinity. */
 import { asFloat32 } from '../bytes.ts';
 import type { Tensor } from '../onnx/model.ts';
-import type { ByteSource } from '../source.ts';
+import { readTensor } from '../onnx/tensor-data.ts';
+import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
 
 /** The smallest float32 that rounds to infinity in fp16: halfway between 65,504 and 65,536. */
 const OVERFLOW = 65_520;
 const SLAB = 1 << 22;
 
 /** Names of the tensors that hold a value beyond fp16's range. Reads each tensor once, in slabs. */
-export async function findBeyondFloat16(source: ByteSource, tensors: readonly Tensor[], signal: AbortSignal, onBytes: (bytes: number) => void): Promise<Set<string>> {
+export async function findBeyondFloat16(source: ByteSource, tensors: readonly Tensor[], signal: AbortSignal, onBytes: (bytes: number) => void, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Set<string>> {
   const beyond = new Set<string>();
-  for (const { name, data } of tensors) {
-    if (data.kind !== 'inline') continue;
-    for (let at = 0; at < data.length; at += SLAB) {
+  for (const tensor of tensors) {
+    const { name, data, bytes: size } = tensor;
+    const file = data.kind === 'inline' ? source : data.kind === 'external' ? external.get(data.location) : undefined;
+    if (!file || (data.kind !== 'inline' && data.kind !== 'external')) {
       signal.throwIfAborted();
-      const bytes = await source.read(data.offset + at, Math.min(SLAB, data.length - at));
+      if (holdsBeyond(await readTensor(source, tensor, external))) beyond.add(name);
+      onBytes(size);
+      continue;
+    }
+    const length = data.length ?? size;
+    for (let at = 0; at < length; at += SLAB) {
+      signal.throwIfAborted();
+      const bytes = await file.read(data.offset + at, Math.min(SLAB, length - at));
       onBytes(bytes.length);
       if (holdsBeyond(bytes)) {
         beyond.add(name);

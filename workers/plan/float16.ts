@@ -5,6 +5,7 @@ import type { Edit, Piece } from '../onnx/splice.ts';
 import { changedLine, count, keptLine, whyNotFloat } from './ledger.ts';
 import { isQuantizedOperator } from './families/registry.ts';
 import { uniqueNames, uniqueNodeNames } from './draft.ts';
+import { placeNew, type DataFile } from './data-file.ts';
 import { float16Bytes, type Recipe } from './recipe.ts';
 import type { Constant, Scope } from './scopes.ts';
 import type { LedgerLine } from '../protocol.ts';
@@ -31,8 +32,11 @@ function whyNotRounded({ name, tensor, scope, readable }: Constant): string | nu
   return readable ? null : 'stored in another file, which is missing';
 }
 
-/** @param beyond Names of tensors that hold values fp16 cannot. */
-export function planFloat16(scopes: readonly Scope[], constants: readonly Constant[], beyond: ReadonlySet<string>): { edits: Edit<Recipe>[]; ledger: LedgerLine[]; summary: string } {
+/**
+ * @param beyond Names of tensors that hold values fp16 cannot.
+ * @param data Where large tensors go, when not into the model.
+ */
+export function planFloat16(scopes: readonly Scope[], constants: readonly Constant[], beyond: ReadonlySet<string>, data: DataFile | null): { edits: Edit<Recipe>[]; ledger: LedgerLine[]; summary: string } {
   if (isHalfPrecision(constants)) {
     const ledger = constants.map((constant) => keptLine(constant, 'the model is half precision already: it is its own baseline'));
     return { edits: [], ledger, summary: 'The model as it is: its weights are fp16 already.' };
@@ -48,7 +52,7 @@ export function planFloat16(scopes: readonly Scope[], constants: readonly Consta
     const half = unique(`${name}_fp16`);
     const length = float16Bytes(tensor);
     const stored = { name: half, type: FLOAT16, dims: tensor.dims, data: { kind: 'made', recipe: { kind: 'to-float16', tensor }, part: 'values', length } } as const;
-    const pieces = scope.kind === 'graph' ? encodeInitializer<Recipe>(stored) : encodeConstant<Recipe>(stored);
+    const pieces = scope.kind === 'graph' ? encodeInitializer<Recipe>(stored, placeNew(data, stored.data)) : encodeConstant<Recipe>(stored);
     const cast: Piece<Recipe> = {
       kind: 'bytes',
       bytes: encodeNode({ type: 'Cast', domain: '', name: uniqueNode(`${name}_widen`), inputs: [half], outputs: [name], attributes: { to: FLOAT32 } }, NODE_FIELD[scope.kind]),

@@ -62,6 +62,7 @@ export function millions(n: number): string {
 
 /** Bytes for people: 12.3 MB. */
 export function bytesInWords(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
   return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} bytes`;
 }
 

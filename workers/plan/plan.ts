@@ -7,15 +7,18 @@ import type { EngineError, LedgerLine, LevelSettings } from '../protocol.ts';
 import { elementCount, elementType } from '../onnx/element-types.ts';
 import type { Model, Node, Tensor } from '../onnx/model.ts';
 import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
+import { dataFileName, fileName } from '../schemes/file-name.ts';
 import type { ResolvedLevel, Scheme } from '../schemes/scheme.ts';
 import { createActivations } from './activations.ts';
 import { createDraft, tensorBytes, type Draft } from './draft.ts';
 import { findInCall, functionKey, type Functions } from './families/call.ts';
 import type { Candidate, Left, Offer } from './families/family.ts';
 import { familyOf, isQuantizedOperator } from './families/registry.ts';
+import { createDataFile, placeKept, SINGLE_FILE_LIMIT, type DataFile } from './data-file.ts';
 import * as float16 from './float16.ts';
 import { findHeads } from './heads.ts';
 import { changedLine, count, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
+import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
 import type { Recipe } from './recipe.ts';
 import { findScopes, type Constant, type Scope } from './scopes.ts';
 import { matchesPattern } from './pattern.ts';
@@ -23,11 +26,16 @@ import { createStore, type Told } from './store.ts';
 
 export interface Plan {
   pieces: Piece<Recipe>[];
+  /** A second file, of weights that do not fit in the model. */
+  data: { file: string; pieces: Piece<Recipe>[]; bytes: number } | null;
+  /** Of the model and its data file together. */
   bytes: number;
   /** What the ledger adds up to. */
   weightBytes: number;
-  /** The rest of the file. */
+  /** The rest of what is written. */
   graphBytes: number;
+  /** What new nodes are, with the domain in front where there is one. */
+  operators: ReadonlySet<string>;
   ledger: LedgerLine[];
   /** Constants that change. */
   changed: number;
@@ -74,14 +82,30 @@ export function preparePlan(model: Model): PlanInput {
  * A level is made of the weights it is compared with, those of the fp16 baseline, so that its drift is quantization and
  * nothing else; the setting `source: 'original'` takes the model's own float32 weights instead.
  *
+ * A model of more than `limit` bytes keeps its larger weights in a second file.
+ *
  * @param beyondFloat16 names of float32 tensors that hold values fp16 cannot (see float16-range.ts).
  */
-export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>): Plan {
+export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, { fingerprint, limit = SINGLE_FILE_LIMIT }: PlanOptions = {}): Plan {
   const level = scheme.resolve(settings);
-  if (!level.baseline) return planQuantized(input, scheme, level, beyondFloat16);
-  const { edits, ledger, summary } = float16.planFloat16(input.scopes, input.constants, beyondFloat16);
-  return finish(input, edits, ledger, summary, null);
+  const metadata = fingerprint === undefined ? [] : describeOrigin(scheme.id, settings, level, fingerprint);
+  const planWith = (data: DataFile | null): Plan => {
+    if (!level.baseline) return planQuantized(input, scheme, level, beyondFloat16, { data, metadata, operators: new Set() });
+    const { edits, ledger, summary } = float16.planFloat16(input.scopes, input.constants, beyondFloat16, data);
+    return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']) });
+  };
+  const whole = planWith(null);
+  return whole.bytes <= limit ? whole : planWith(createDataFile(dataFileName(fileName(input.model.source.name, scheme.suffix(settings)))));
 }
+
+export interface PlanOptions {
+  /** Of the model's content (hash.ts), for the metadata; nothing is said of the origin when absent. */
+  fingerprint?: string;
+  /** Bytes one file may have. */
+  limit?: number;
+}
+
+interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string> }
 
 export function isHalfPrecision({ constants }: PlanInput): boolean {
   return float16.isHalfPrecision(constants);
@@ -92,10 +116,10 @@ export function roundedTensors({ constants }: PlanInput): Tensor[] {
   return float16.roundedConstants(constants).map(({ tensor }) => tensor);
 }
 
-function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, beyondFloat16: ReadonlySet<string>): Plan {
+function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, beyondFloat16: ReadonlySet<string>, output: Output): Plan {
   const { model, scopes, constants } = input;
   const rounded = new Set(level.source === 'baseline' ? float16.roundedConstants(constants).filter(({ name }) => !beyondFloat16.has(name)) : []);
-  const draft = createDraft(model, scopes);
+  const draft = createDraft(model, scopes, output.data);
   const store = createStore(draft, (constant) => rounded.has(constant));
   const activations = createActivations(draft);
   const whyKept = new Map<Constant, string>(input.lefts.map(({ constant, why }) => [constant, why]));
@@ -109,11 +133,11 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, b
   for (const offer of offers) offer.write({ draft, store, activations });
   if (offers.length === 0) {
     const ledger = constants.map((constant) => keptLine(constant, whyKept.get(constant) ?? whyNotCovered(constant, scheme.element)));
-    return finish(input, [], ledger, 'Nothing to quantize.', whyNothing(input, whyKept));
+    return finish(input, [], ledger, 'Nothing to quantize.', whyNothing(input, whyKept), output);
   }
   const { edits, extras } = draft.finish();
   const ledger = [...constants.map((constant) => lineOf(constant, draft, store.told.get(constant) ?? [], whyKept.get(constant), scheme.element)), ...extras.map(extraLine)];
-  return finish(input, edits, ledger, summarize(store.told), null);
+  return finish(input, edits, ledger, summarize(store.told), null, { ...output, operators: draft.operators });
 }
 
 /** Tables before products: a product that shares a table sees the table's codes. */
@@ -174,17 +198,23 @@ function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyM
     'Drop a model with weights of its own; what is computed while running has none.');
 }
 
-function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null): Plan {
-  const pieces = splice(model.source.size, edits);
-  const bytes = piecesLength(pieces);
+function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators }: Output): Plan {
+  const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
+  const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? metadataEdits(model, metadata) : [])]);
+  const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
   const ledger = [...lines, ...scopes.flatMap((scope) => [...scope.shadowed.map((constant) => keptLine(constant, 'another tensor of the same name comes after it, which is the one that counts')), ...sparseLines(scope)])];
   const weightBytes = ledger.reduce((sum, line) => sum + line.bytesAfter, 0);
   return {
-    pieces, ledger, bytes, weightBytes, problem,
+    pieces, ledger, bytes, weightBytes, problem, changed, operators,
+    data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
-    summary: problem ? summary : `${summary}${notSmaller(bytes, model.source.size, ledger)}`,
-    changed: ledger.filter((line) => line.from !== line.to && line.from !== '').length,
+    summary: problem ? summary : `${summary}${notSmaller(bytes, modelBytes(model), ledger)}`,
   };
+}
+
+/** Of the model's file and its external data. */
+export function modelBytes({ source, external }: Model): number {
+  return [...new Set(external.values())].reduce((sum, { size }) => sum + size, source.size);
 }
 
 /** A file that hardly got smaller says why. */

@@ -10,7 +10,7 @@ import type { Extras, Job, ProtocolRequest } from '../protocol.ts';
  * To be raised whenever the same job gives other bytes or figures than before, so that stored results of an older
  * engine are not taken for its own. `job-key.test.ts` notices when written files change.
  */
-export const RESULT_FORMAT = 1;
+export const RESULT_FORMAT = 2;
 
 export const ENGINE_VERSION = `${version}/${RESULT_FORMAT}`;
 
@@ -21,6 +21,16 @@ export function isKey(text: string): boolean {
 /** Of a level's file: the fingerprint of the model it is made of (hash.ts), the level as `formatLevel` spells it. */
 export function levelKey(fingerprint: string, level: string): Promise<string> {
   return keyOf(['level', fingerprint, level]);
+}
+
+/** Of the second file of a level too large for one. */
+export function dataKey(fingerprint: string, level: string): Promise<string> {
+  return levelKey(fingerprint, dataSpelling(level));
+}
+
+/** What the second file goes by where the first goes by its level's spelling; no level is spelled so. */
+export function dataSpelling(level: string): string {
+  return `${level} (data)`;
 }
 
 export interface MeasurementIdentity {

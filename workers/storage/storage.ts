@@ -4,7 +4,7 @@ import type { Sink } from '../onnx/write.ts';
 import { blobSink } from '../onnx/write.ts';
 import type { EngineError, OpenedReport, Report, Storage, StoredReport } from '../protocol.ts';
 import { isFull, type Disk } from './disk.ts';
-import { isKey, levelKey } from './job-key.ts';
+import { dataKey, isKey, levelKey } from './job-key.ts';
 import { localLocks, webLocks, type Locks } from './locks.ts';
 import { measureOnce, type OnceTask } from './measure-once.ts';
 import { opfsDisk } from './opfs.ts';
@@ -102,9 +102,10 @@ export async function createKeeper(disk: Disk, { locks, channel, recordEvery, me
       const kept = isKey(key) ? await reports.read(key) : null;
       if (!kept) fail('not-stored', 'This report is not stored any more, or cannot be read.', 'Compare again; files that are still stored are not made again.');
       const { report } = kept;
-      const files = await Promise.all(report.levels.map(async ({ level }) => {
+      const files = await Promise.all(report.levels.map(async ({ level, data }) => {
         const result = await levelKey(report.model.fingerprint ?? '', level);
-        return { level, result, file: await store.find(result) };
+        const fingerprint = report.model.fingerprint ?? '';
+        return { level, result, file: await store.find(result), ...(data && { data: await store.find(await dataKey(fingerprint, level)) }) };
       }));
       return { stored: line(kept), report, files };
     },
@@ -121,10 +122,10 @@ function forgetfulKeeper(problem: EngineError): Keeper {
     job(warn) {
       let said = false;
       return {
-        async sink(_, source) {
+        async sink(_, source, file) {
           if (!said) warn(problem);
           said = true;
-          return blobSink(source);
+          return blobSink(source, file.external);
         },
         once: async ({ measure, onEvent }) => ({ report: await measure(onEvent), known: false }),
       };

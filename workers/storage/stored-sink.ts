@@ -3,7 +3,7 @@
  * what is there already is not written again. Where there is no room the rest is held in memory, within limits.
  */
 import { engineError, fail, failure } from '../errors.ts';
-import { blobSink, type Sink } from '../onnx/write.ts';
+import { blobSink, copiedFrom, NO_EXTERNAL_BLOBS, type ExternalBlobs, type Sink } from '../onnx/write.ts';
 import type { EngineError } from '../protocol.ts';
 import { blobSource, readAhead } from '../source.ts';
 import { isFull } from './disk.ts';
@@ -18,6 +18,8 @@ export interface LevelFile {
   name: string;
   /** The model it is made of. */
   source: File;
+  /** Its external data; none when absent. */
+  external?: ExternalBlobs;
   /** Of the model, see hash.ts. */
   fingerprint: string;
   /** As `formatLevel` spells it. */
@@ -54,7 +56,7 @@ const ANNOUNCE_EVERY_MS = 100;
  */
 export async function storedSink(file: LevelFile, surroundings: SinkSurroundings): Promise<Sink> {
   // A level that is the model as it is needs no second copy.
-  if (file.madeBytes === 0) return blobSink(file.source);
+  if (file.madeBytes === 0) return blobSink(file.source, file.external);
   const key = await levelKey(file.fingerprint, file.level);
   const turn = await waitForTurn(key, file, surroundings);
   try {
@@ -64,7 +66,7 @@ export async function storedSink(file: LevelFile, surroundings: SinkSurroundings
     if (there.kind === 'finished') return finishedSink(there.file);
     surroundings.warn(engineError('storage-unavailable', `This browser's storage does not work just now: ${file.name} is held in memory, until this tab is closed.`,
       'Download it to keep it. If this happens again, clear the data of this site in the browser\'s settings.', String(there.thrown)));
-    return blobSink(file.source);
+    return blobSink(file.source, file.external);
   } catch (thrown) {
     turn.end();
     throw thrown;
@@ -128,7 +130,6 @@ function finishedSink(found: File): Sink {
 }
 
 async function writingSink(key: string, file: LevelFile, unfinished: Unfinished | null, { store, free, warn, memoryLimit = MEMORY_LIMIT }: SinkSurroundings, turn: Turn): Promise<Sink> {
-  const source = blobSource(file.source.name, file.source);
   /** Takes over when the storage is full. */
   let memory: Sink | null = null;
   const spilled = (): Sink | null => memory;
@@ -144,7 +145,7 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
       unfinished?.close();
       throw failure(say('What has been written of it is kept.'));
     }
-    const taken = blobSink(file.source);
+    const taken = blobSink(file.source, file.external);
     for (let at = 0; at < there; at += SLAB) await taken.write(unfinished!.read(at, Math.min(at + SLAB, there)));
     unfinished?.close();
     warn(say('It is held in memory, until this tab is closed.'));
@@ -174,7 +175,8 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
   return {
     resumeAt,
     write,
-    async copy(start, end, onBytes) {
+    async copy(start, end, onBytes, location) {
+      const source = blobSource(location ?? file.source.name, copiedFrom(file.source, file.external ?? NO_EXTERNAL_BLOBS, location));
       let at = start;
       if (!spilled()) {
         for await (const bytes of readAhead(source, start, end)) {
@@ -186,7 +188,7 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
         }
       }
       if (at === end) return;
-      await spilled()?.copy(at, end);
+      await spilled()?.copy(at, end, undefined, location);
       onBytes?.(end - at);
     },
     async finish() {

@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { toRun, whyTooLarge } from './fits.ts';
+
+/** Of a size no test has the memory for. */
+const blob = (size: number) => new Proxy(new Blob([]), { get: (target, key) => (key === 'size' ? size : Reflect.get(target, key) as unknown) });
+
+test('a model of up to 2 GB is tried, a larger one is not, and the figures are said', () => {
+  const fits = { file: 'm.onnx', blob: blob(2 ** 31 - 1) };
+  expect([whyTooLarge(fits), toRun(fits)]).toEqual([null, fits.blob]);
+  const large = { file: 'm.onnx', blob: blob(1e6), data: { bytes: 3e9 } };
+  expect(toRun(large)).toBeNull();
+  expect(whyTooLarge(large)?.message).toBe('m.onnx is too large to be run here: loading its 3.0 GB takes 6.0 GB and more, and a WebAssembly memory holds 4.3 GB.');
+});
+
+test('what was not written is not run', () => { expect(toRun({ file: 'm.onnx', blob: null })).toBeNull(); });

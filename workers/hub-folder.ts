@@ -1,0 +1,90 @@
+/**
+ * A finished comparison as the folder of a model on the Hugging Face Hub, zipped: models under `onnx/`, configuration
+ * and tokenizer as they came, and a card that says what was made of what and what it costs.
+ */
+import { dataFileName } from './schemes/file-name.ts';
+import { sortFiles } from './files.ts';
+import { bytesInWords } from './plan/ledger.ts';
+import type { FileKind, HubFolderJob, LevelReport, Report } from './protocol.ts';
+import { zip, type ZipEntry } from './zip.ts';
+
+/** What transformers.js reads beside a model, told by content or by these names. */
+const COPIED_KINDS: ReadonlySet<FileKind> = new Set(['tokenizer', 'tokenizer-config', 'model-config']);
+export const COPIED_NAMES: readonly string[] = [
+  'config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'vocab.json', 'vocab.txt', 'merges.txt',
+  'tokenizer.model', 'chat_template.jinja', 'preprocessor_config.json', 'processor_config.json', 'quantize_config.json', 'LICENSE', 'LICENSE.txt', 'LICENSE.md',
+];
+
+/** Stems of file names transformers.js knows; a model of another name is called `model`. */
+const KNOWN_STEMS = /^(model|encoder_model|decoder_model|decoder_model_merged|decoder_with_past_model|vision_encoder|embed_tokens|text_model|vision_model|audio_encoder)(_|\.)/;
+
+/** The archive refers to the files; none is copied in memory. Errors: `file-changed` when one of them was. */
+export async function hubFolder({ files, report, models }: HubFolderJob, signal: AbortSignal): Promise<Blob> {
+  const named = models.map((model) => ({ ...model, file: hubName(model) }));
+  const entries: ZipEntry[] = [
+    { path: 'README.md', blob: new Blob([modelCard(report, new Map(named.map(({ level, file }) => [level, file])))]) },
+    ...await copied(files),
+    ...named.flatMap(({ file, blob, data }) => [{ path: `onnx/${file}`, blob }, ...(data ? [{ path: `onnx/${data.file}`, blob: data.blob }] : [])]),
+  ];
+  return zip(entries, signal);
+}
+
+/** A model with a data file names it and keeps its own name. */
+function hubName({ file, data }: HubFolderJob['models'][number]): string {
+  if (data || KNOWN_STEMS.test(file)) return file;
+  const suffix = /(_(?:fp16|int8|uint8|quantized|q4)(?:_.*)?)?\.onnx$/i.exec(file)?.[0] ?? '.onnx';
+  return `model${suffix}`;
+}
+
+/** The newest of each name. */
+async function copied(files: readonly File[]): Promise<ZipEntry[]> {
+  const { files: opened } = await sortFiles(files);
+  const found = new Map<string, Blob>();
+  for (const [i, file] of files.entries()) {
+    const kind = opened[i]?.kind;
+    const name = file.name.split('/').at(-1) ?? file.name;
+    const standard = kind === 'tokenizer' ? 'tokenizer.json' : kind === 'tokenizer-config' ? 'tokenizer_config.json' : name;
+    if ((kind && COPIED_KINDS.has(kind)) || COPIED_NAMES.includes(name)) found.set(standard, file);
+  }
+  return [...found].map(([path, blob]) => ({ path, blob }));
+}
+
+/** Text in a cell of a table: what would be markup is not. */
+function plain(text: string): string {
+  return text.replace(/[\\`*_{}[\]<>|#]/g, '\\$&').replace(/\s+/g, ' ');
+}
+
+/** @param names File names in the folder, by level. */
+export function modelCard(report: Report, names: ReadonlyMap<string, string>): string {
+  const { model, protocol, inputs } = report;
+  const levels = report.levels.filter(({ level }) => names.has(level));
+  const rows = levels.map((level) => [level.level, names.get(level.level) ?? level.file, bytesInWords(level.bytes), ...figures(level, report)]);
+  const heads = ['level', 'file', 'size', ...(protocol ? ['perplexity', 'KL divergence', 'same top token'] : inputs ? ['worst output: SQNR', 'cosine'] : [])];
+  const table = [heads, heads.map(() => '---'), ...rows.map((row) => row.map(plain))].map((row) => `| ${row.join(' | ')} |`).join('\n');
+  const how = protocol
+    ? `Measured by the protocol of ${protocol.name} over ${protocol.tokens.toLocaleString('en')} tokens of ${plain(protocol.text)}, windows of ${protocol.context}, on ${protocol.provider}. ± is one standard error; divergence and top token are against fp16.`
+    : inputs ? `Outputs against fp16 on ${inputs.samples} samples of ${inputs.kind === 'files' ? 'inputs from files' : 'random inputs'}, on ${inputs.provider}.` : 'Quality was not measured.';
+  const split = levels.filter(({ data }) => data);
+  return [
+    '---', 'library_name: transformers.js', 'tags:', '- onnx', '---', '', `# ${plain(model.name.replace(/\.onnx$/i, ''))}, quantized`, '',
+    `Made by Nibble from ${plain(model.name)} (${bytesInWords(model.bytes)}, ${model.parameters.toLocaleString('en')} parameters${model.fingerprint === undefined ? '' : `, fingerprint ${model.fingerprint}`}). Each file's metadata says the same.`, '',
+    table, '', how,
+    ...(split.length > 0 ? ['', `${split.map(({ level }) => plain(level)).join(', ')}: the weights are in a file beside the model (\`${dataFileName('….onnx')}\`); in transformers.js, set \`use_external_data_format\`.`] : []),
+    ...report.notes.flatMap((note) => ['', plain(note)]), '',
+  ].join('\n');
+}
+
+function figures({ baseline, perplexity, drift, outputs }: LevelReport, { protocol, inputs }: Report): string[] {
+  if (protocol) {
+    const share = ({ value, error }: { value: number; error: number }) => `${(value * 100).toFixed(2)} ± ${(error * 100).toFixed(2)} %`;
+    return [
+      perplexity ? `${perplexity.value.toFixed(3)} ± ${perplexity.error.toFixed(3)}` : '–',
+      drift ? `${drift.kld.mean.toPrecision(3)} ± ${drift.kld.error.toPrecision(1)}` : '–',
+      drift ? share(drift.sameTop) : '–',
+    ];
+  }
+  if (!inputs) return [];
+  if (baseline || !outputs || outputs.length === 0) return ['–', '–'];
+  const worst = outputs.reduce((low, output) => ((output.sqnr ?? Infinity) < (low.sqnr ?? Infinity) ? output : low));
+  return [worst.sqnr === null ? 'exact' : `${worst.sqnr.toFixed(1)} dB (${worst.output})`, worst.cosine.toFixed(6)];
+}

@@ -1,0 +1,9 @@
+/** How much of another file a tensor takes. */
+import type { ExternalFiles } from '../source.ts';
+import { elementCount, packedBytes } from './element-types.ts';
+import type { Outside } from './model.ts';
+
+/** Bytes; where neither the model nor the element type says, all that is left of the file. */
+export function outsideLength({ data, dims, type }: Outside, external: ExternalFiles): number {
+  return data.length ?? packedBytes(type, elementCount(dims)) ?? Math.max(0, (external.get(data.location)?.size ?? 0) - data.offset);
+}

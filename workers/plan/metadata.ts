@@ -1,0 +1,40 @@
+/** What a written model says of where it comes from, in `metadata_props`: for whoever finds it years later. */
+import { version } from '../../package.json';
+import { encodeMetadata } from '../onnx/encode.ts';
+import type { Model } from '../onnx/model.ts';
+import type { Edit } from '../onnx/splice.ts';
+import type { LevelId, LevelReport, LevelSettings } from '../protocol.ts';
+import { formatLevel } from '../schemes/level.ts';
+import type { ResolvedLevel } from '../schemes/scheme.ts';
+import type { Recipe } from './recipe.ts';
+
+export interface Entry { key: string; value: string }
+
+const PREFIX = 'nibble.';
+
+/** @param fingerprint Of the model it is made of, see hash.ts. */
+export function describeOrigin(id: LevelId, settings: LevelSettings, level: ResolvedLevel, fingerprint: string): Entry[] {
+  return Object.entries({
+    version, level: formatLevel({ id, settings }), settings: JSON.stringify(settingsInFull(level)), source_fingerprint: fingerprint,
+  }).map(([key, value]) => ({ key: `${PREFIX}${key}`, value }));
+}
+
+/** Settings in full, as used. */
+export function settingsInFull({ baseline, form, weights, head, tables, source, exclude }: ResolvedLevel): LevelReport['settings'] {
+  if (baseline) return {};
+  return {
+    ...(weights && { block: weights.block, asymmetric: !weights.symmetric }),
+    head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source,
+    ...(form === 'blocks' ? {} : { mode: form }), ...(exclude.length > 0 ? { exclude: [...exclude] } : {}),
+  };
+}
+
+/** Adds entries at the end of the model; those of an earlier run go, as a key may be there once. */
+export function metadataEdits(model: Model, entries: readonly Entry[]): Edit<Recipe>[] {
+  if (entries.length === 0) return [];
+  const { size } = model.source;
+  return [
+    ...model.metadata.filter(({ key }) => key.startsWith(PREFIX)).map(({ span: { start, end } }) => ({ start, end, within: [], pieces: [] })),
+    { start: size, end: size, within: [], pieces: entries.map(({ key, value }) => ({ kind: 'bytes' as const, bytes: encodeMetadata(key, value) })) },
+  ];
+}
