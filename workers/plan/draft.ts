@@ -34,6 +34,8 @@ export interface Draft {
   pass(via: Via): void;
   replacementOf(constant: Constant): Replacement;
   isReplaced(constant: Constant): boolean;
+  /** Whether a constant is gone with the node that used it, such as the shape of a Reshape. Known at the end. */
+  isDropped(constant: Constant): boolean;
   /** Tensors that belong to no constant, such as shapes. */
   add(scope: Scope, extra: Extra): void;
   /** Work to do when all uses are known, before the end. */
@@ -56,6 +58,7 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
   const added: { scope: Scope; extra: Extra }[] = [];
   const waiting: (() => void)[] = [];
   const contribIn = new Set<Scope>();
+  const droppedConstants = new Set<Constant>();
 
   /** @param free A node name that has just become free. */
   const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<Recipe>[] => nodes.map((node) => {
@@ -104,6 +107,7 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
       return known;
     },
     isReplaced: (constant) => replacements.has(constant),
+    isDropped: (constant) => droppedConstants.has(constant),
     add(scope, extra) { added.push({ scope, extra }); },
     later(work) { waiting.push(work); },
     isDead,
@@ -112,11 +116,21 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
       for (const work of waiting) work();
       const dropped = new Map<Scope, Set<string>>();
       const drop = (scope: Scope, name: string) => { dropped.set(scope, (dropped.get(scope) ?? new Set()).add(name)); };
+      const besides: { scope: Scope; name: string }[] = [];
       for (const { node, scope } of passed.flat()) {
         const [output = ''] = node.outputs;
         if (gone.has(node) || !isDead(scope, output)) continue;
         remove(scope, node);
         drop(scope, output);
+        for (const name of node.inputs.slice(1)) besides.push({ scope, name });
+      }
+      for (const { scope, name } of besides) {
+        const constant = definingScope(scope, name)?.constants.get(name);
+        if (!constant || replacements.has(constant) || droppedConstants.has(constant) || !isDead(scope, name)) continue;
+        if (constant.node) remove(constant.scope, constant.node);
+        else edit(constant.scope, constant.tensor.span, []);
+        drop(constant.scope, name);
+        droppedConstants.add(constant);
       }
       for (const { scope, extra } of added) edit(scope, beginning(scope), tensorPieces(scope, extra.tensor));
       for (const [{ scope, name, tensor, node }, { tensors, extras, nodes }] of replacements) {

@@ -12,6 +12,11 @@ export function keptLine({ name, tensor, scope }: Constant, reason: string): Led
   return { tensor: name, ...where(scope), shape: tensor.dims, from: type, to: type, bytesBefore: tensor.bytes, bytesAfter: tensor.bytes, reason };
 }
 
+/** Of a tensor that is left out, because what it was for is worked out already. */
+export function droppedLine(constant: Constant): LedgerLine {
+  return { ...keptLine(constant, 'left out: said how a weight is to be seen, which the new file has it as'), bytesAfter: 0 };
+}
+
 /** @param bytes Of what it is stored as now; of itself too where it stays. */
 export function changedLine({ name, tensor, scope }: Constant, to: string, bytes: number, reason: string): LedgerLine {
   return { tensor: name, ...where(scope), shape: tensor.dims, from: elementType(tensor.type).name, to, bytesBefore: tensor.bytes, bytesAfter: bytes, reason };

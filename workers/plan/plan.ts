@@ -15,7 +15,7 @@ import type { Candidate, Left, Offer } from './families/family.ts';
 import { familyOf, isQuantizedOperator } from './families/registry.ts';
 import * as float16 from './float16.ts';
 import { findHeads } from './heads.ts';
-import { changedLine, count, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
+import { changedLine, count, droppedLine, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
 import type { Recipe } from './recipe.ts';
 import { findScopes, type Constant, type Scope } from './scopes.ts';
 import { matchesPattern } from './pattern.ts';
@@ -131,6 +131,7 @@ function whyAsked({ node, seen, role }: Candidate, level: ResolvedLevel, heads: 
 
 function lineOf(constant: Constant, draft: Draft, told: readonly Told[], why: string | undefined, element: string): LedgerLine {
   const { name, tensor, scope } = constant;
+  if (draft.isDropped(constant)) return droppedLine(constant);
   if (!draft.isReplaced(constant)) return keptLine(constant, why ?? whyNotCovered(constant, element));
   const bytes = tensorBytes(draft.replacementOf(constant).tensors);
   const type = elementType(tensor.type).name;
