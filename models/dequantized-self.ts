@@ -10,7 +10,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, type GraphProto, type NodeProto, type TensorProto } from 'onnx-buf';
 import { elementCount, elementType, FLOAT16, FLOAT32 } from '../workers/onnx/element-types.ts';
 import { fromFloat16Array } from '../workers/onnx/float16.ts';
-import { node, tensor } from './build.ts';
+import { node as namedNode, tensor, type AttributeValue } from './build.ts';
 
 export function dequantizedSelf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const model = fromBinary(ModelProtoSchema, bytes);
@@ -40,6 +40,9 @@ function rewriteGraph(graph: GraphProto, parent: Scope | null, names: (wish: str
   graph.node = rewriteNodes(graph.node, scopeOf(graph.node, graph.initializer, parent), names);
   // What is said of types of values may no longer hold.
   graph.valueInfo = [];
+  // Before IR version 4 an initializer that nobody uses is an error.
+  const used = usedNames(graph);
+  graph.initializer = graph.initializer.filter(({ name }) => used.has(name));
 }
 
 function rewriteNodes(nodes: readonly NodeProto[], scope: Scope, names: (wish: string) => string): NodeProto[] {
@@ -48,6 +51,18 @@ function rewriteNodes(nodes: readonly NodeProto[], scope: Scope, names: (wish: s
     const rewritten = REWRITE[one.opType]?.(one, scope, names) ?? [one];
     return rewritten;
   });
+}
+
+function usedNames(graph: GraphProto): Set<string> {
+  return new Set([
+    ...graph.output.map(({ name }) => name), ...graph.input.map(({ name }) => name),
+    ...graph.node.flatMap(({ input, attribute }) => [...input, ...attribute.flatMap(({ g, graphs }) => [...(g ? [g] : []), ...graphs].flatMap((body) => [...usedNames(body)]))]),
+  ]);
+}
+
+/** Nodes need no names, and those of the model are taken. */
+function node(type: string, input: string[], output: string[], attributes: Record<string, AttributeValue> = {}): NodeProto {
+  return { ...namedNode(type, input, output, attributes), name: '' };
 }
 
 type Rewrite = (node: NodeProto, scope: Scope, names: (wish: string) => string) => NodeProto[] | null;
