@@ -28,6 +28,7 @@ function whyNotRounded({ name, tensor, scope, readable }: Constant): string | nu
   if (tensor.type !== FLOAT32) return elementType(tensor.type).name === 'float16' ? 'fp16 already' : whyNotFloat(tensor.type);
   if (tensor.dims.length < 2) return 'a vector or a number: small, and kept exact';
   if (elementCount(tensor.dims) === 0) return 'it is empty';
+  if (scope.shadowed.some((other) => other.name === name)) return 'another tensor has the same name, so it cannot make way for a Cast';
   return readable ? null : 'stored in another file, which is missing';
 }
 
