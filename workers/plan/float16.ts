@@ -6,7 +6,7 @@ import { changedLine, count, keptLine, whyNotFloat } from './ledger.ts';
 import { isQuantizedOperator } from './families/registry.ts';
 import { uniqueNames, uniqueNodeNames } from './draft.ts';
 import { float16Bytes, type Recipe } from './recipe.ts';
-import type { Constant, Scope } from './scopes.ts';
+import { opsetOf, type Constant, type Scope } from './scopes.ts';
 import type { LedgerLine } from '../protocol.ts';
 
 /** Whether the model's own weights are half precision already, so that it is its own fp16 baseline. */
@@ -28,6 +28,7 @@ function whyNotRounded({ name, tensor, scope, readable }: Constant): string | nu
   if (tensor.type !== FLOAT32) return elementType(tensor.type).name === 'float16' ? 'fp16 already' : whyNotFloat(tensor.type);
   if (tensor.dims.length < 2) return 'a vector or a number: small, and kept exact';
   if (elementCount(tensor.dims) === 0) return 'it is empty';
+  if (opsetOf(scope) < 6) return `a Cast that fp16 takes came with operator set 6, the model is written for ${opsetOf(scope)}`;
   if (scope.shadowed.some((other) => other.name === name)) return 'another tensor has the same name, so it cannot make way for a Cast';
   return readable ? null : 'stored in another file, which is missing';
 }

@@ -4,7 +4,7 @@ import { elementType, FLOAT16, FLOAT32 } from '../onnx/element-types.ts';
 import { pieceLength } from '../onnx/splice.ts';
 import type { Extra } from './draft.ts';
 import { isQuantizedOperator } from './families/registry.ts';
-import type { Constant, Scope } from './scopes.ts';
+import { isNodeKnown, type Constant, type Scope } from './scopes.ts';
 import { isFloat } from './view.ts';
 
 export function keptLine({ name, tensor, scope }: Constant, reason: string): LedgerLine {
@@ -46,6 +46,8 @@ export function whyNotCovered({ tensor, name, scope }: Constant, element: string
   if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;
   if (tensor.type !== FLOAT32 && tensor.type !== FLOAT16) return whyNotFloat(tensor.type);
   if (tensor.dims.length < 2) return 'a vector or a number: small, and kept exact';
+  const odd = users.find(({ node, scope: where }) => !isNodeKnown(node, where))?.node;
+  if (odd) return `used by ${odd.type} with inputs or attributes that the model's operator set does not have`;
   const operators = [...new Set(users.map(({ node }) => node.type))];
   if (operators.length === 0) return scope.outputs.has(name) ? 'given out by the graph as it is' : 'not used by any operator';
   return `used by ${operators.join(', ')}, which ${element} does not cover here`;

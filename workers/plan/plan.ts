@@ -17,7 +17,7 @@ import * as float16 from './float16.ts';
 import { findHeads } from './heads.ts';
 import { changedLine, count, droppedLine, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
 import type { Recipe } from './recipe.ts';
-import { findScopes, type Constant, type Scope } from './scopes.ts';
+import { findScopes, isNodeKnown, type Constant, type Scope } from './scopes.ts';
 import { matchesPattern } from './pattern.ts';
 import { createStore, type Told } from './store.ts';
 
@@ -59,7 +59,7 @@ export function preparePlan(model: Model): PlanInput {
     return scope ? [[functionKey(domain, name), { inputs, scope }] as const] : [];
   }));
   const found = scopes.flatMap((scope) => scope.nodes.flatMap((node) => (
-    functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : familyOf(node)?.find(node, scope) ?? []
+    functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : isNodeKnown(node, scope) ? familyOf(node)?.find(node, scope) ?? [] : []
   )));
   return {
     model, scopes,

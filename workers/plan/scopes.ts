@@ -5,6 +5,7 @@
 import { fail } from '../errors.ts';
 import { FLOAT32, INT64 } from '../onnx/element-types.ts';
 import { isReadable } from '../onnx/tensor-data.ts';
+import { isWellFormed } from './node-form.ts';
 import type { Attribute, Graph, Model, Node, Opset, Span, SparseTensor, Tensor, ValueInfo } from '../onnx/model.ts';
 
 /** An initializer, or what a `Constant` node holds. Its tensor has the name it is used by. */
@@ -87,7 +88,7 @@ export function findScopes(model: Model): Scope[] {
   for (const body of model.functions) {
     add({
       ...emptyScope(), kind: 'function', title: `function ${body.domain === '' ? '' : `${body.domain}.`}${body.name}`, parent: null, nodes: body.nodes,
-      within: [body.span], inputs: new Set(body.inputs), outputs: new Set(body.outputs), opsets: body.opsets,
+      within: [body.span], inputs: new Set(body.inputs), outputs: new Set(body.outputs), opsets: body.opsets.map((opset) => olderOf(opset, model.opsets)),
     }, null);
   }
   for (const scope of scopes) {
@@ -130,15 +131,26 @@ export function definingScope(scope: Scope, name: string): Scope | null {
   return null;
 }
 
+/** onnxruntime puts the nodes of a function into the graph around it, where the model's operator sets count. */
+function olderOf(opset: Opset, model: readonly Opset[]): Opset {
+  const outside = model.find(({ domain }) => domain === opset.domain);
+  return outside && outside.version < opset.version ? outside : opset;
+}
+
 /** The version of an operator set a scope is written for; 0 where it does not say. */
 export function opsetOf(scope: Scope, domain = ''): number {
   return scope.opsets.find((opset) => opset.domain === domain)?.version ?? 0;
 }
 
+/** Whether a node is as its operator set has it; see node-form.ts. */
+export function isNodeKnown(node: Node, scope: Scope): boolean {
+  return isWellFormed(node, scope.opsets.length === 0 ? null : opsetOf(scope));
+}
+
 /** What a `Constant` node holds; sparse tensors and strings given as attributes are not weights. */
 function constantOf(node: Node, scope: Scope, model: Model): Constant | null {
   const name = node.outputs[0] ?? '';
-  if (node.type !== 'Constant' || node.domain !== '' || name === '') return null;
+  if (node.type !== 'Constant' || node.domain !== '' || name === '' || !isNodeKnown(node, scope)) return null;
   const given = node.attributes.find(({ proto, tensors }) => tensors.length > 0 || (proto.refAttrName === '' && /^value_(float|int)s?$/.test(proto.name)));
   const tensor = given && (given.tensors[0] ?? numbersOf(given, node.span));
   return tensor ? { name, tensor: { ...tensor, name }, scope, node, readable: isReadable(tensor, model.external) } : null;
