@@ -22,14 +22,14 @@ export function roundedConstants(constants: readonly Constant[]): Constant[] {
   return isHalfPrecision(constants) ? [] : constants.filter((constant) => whyNotRounded(constant) === null);
 }
 
-function whyNotRounded({ name, tensor, scope, readable }: Constant): string | null {
+function whyNotRounded({ name, tensor, scope, readable, doubt }: Constant): string | null {
   const quantized = scope.uses.get(name)?.find(({ node }) => isQuantizedOperator(node))?.node;
   if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;
   if (tensor.type !== FLOAT32) return elementType(tensor.type).name === 'float16' ? 'fp16 already' : whyNotFloat(tensor.type);
   if (tensor.dims.length < 2) return 'a vector or a number: small, and kept exact';
   if (elementCount(tensor.dims) === 0) return 'it is empty';
   if (opsetOf(scope) < 6) return `a Cast that fp16 takes came with operator set 6, the model is written for ${opsetOf(scope)}`;
-  if (scope.shadowed.some((other) => other.name === name)) return 'another tensor has the same name, so it cannot make way for a Cast';
+  if (doubt !== null) return doubt;
   return readable ? null : 'stored in another file, which is missing';
 }
 

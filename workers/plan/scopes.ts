@@ -17,6 +17,8 @@ export interface Constant {
   node: Node | null;
   /** Whether its elements can be read: the file they lie in is there. */
   readable: boolean;
+  /** Why what the graph says of it is not clear, so that it must stay as it is; null for nearly all. */
+  doubt: string | null;
 }
 
 export interface Use { node: Node; /** Position among the node's inputs. */ input: number; scope: Scope }
@@ -61,10 +63,14 @@ export function findScopes(model: Model): Scope[] {
   const scopes: Draft[] = [];
   const add = (draft: Draft, graph: Graph | null): Draft => {
     scopes.push(draft);
+    const stated = new Map<string, ValueInfo[]>();
+    for (const info of draft.values) stated.set(info.proto.name, [...stated.get(info.proto.name) ?? [], info]);
+    const doubtOf = (name: string, tensor: Tensor) => (draft.constants.has(name) ? 'another tensor has the same name'
+      : stated.get(name)?.some((info) => !agrees(info, tensor)) ? 'the graph states another type or shape for it' : null);
     for (const tensor of graph?.initializers ?? []) {
       const earlier = draft.constants.get(tensor.name);
       if (earlier) draft.shadowed.push(earlier);
-      draft.constants.set(tensor.name, { name: tensor.name, tensor, scope: draft, node: null, readable: isReadable(tensor, model.external) });
+      draft.constants.set(tensor.name, { name: tensor.name, tensor, scope: draft, node: null, readable: isReadable(tensor, model.external), doubt: doubtOf(tensor.name, tensor) });
     }
     for (const node of draft.nodes) {
       for (const output of node.outputs) {
@@ -74,7 +80,7 @@ export function findScopes(model: Model): Scope[] {
         draft.producer.set(output, node);
       }
       const constant = constantOf(node, draft, model);
-      if (constant) draft.constants.set(constant.name, constant);
+      if (constant) draft.constants.set(constant.name, { ...constant, doubt: doubtOf(constant.name, constant.tensor) });
       for (const attribute of node.attributes) {
         attribute.graphs.forEach((body, index) => {
           const place = `${attribute.proto.name}${attribute.graphs.length > 1 ? ` ${index}` : ''} of ${node.name || node.type}`;
@@ -131,6 +137,14 @@ export function definingScope(scope: Scope, name: string): Scope | null {
   return null;
 }
 
+/** Whether what a graph states of a value is true of a tensor. */
+function agrees({ proto }: ValueInfo, { type, dims }: Tensor): boolean {
+  const stated = proto.type?.value;
+  if (stated?.case !== 'tensorType' || stated.value.elemType !== type) return false;
+  const { shape } = stated.value;
+  return !shape || (shape.dim.length === dims.length && shape.dim.every(({ value }, axis) => value.case !== 'dimValue' || Number(value.value) === dims[axis]));
+}
+
 /** onnxruntime puts the nodes of a function into the graph around it, where the model's operator sets count. */
 function olderOf(opset: Opset, model: readonly Opset[]): Opset {
   const outside = model.find(({ domain }) => domain === opset.domain);
@@ -148,7 +162,7 @@ export function isNodeKnown(node: Node, scope: Scope): boolean {
 }
 
 /** What a `Constant` node holds; sparse tensors and strings given as attributes are not weights. */
-function constantOf(node: Node, scope: Scope, model: Model): Constant | null {
+function constantOf(node: Node, scope: Scope, model: Model): Omit<Constant, 'doubt'> | null {
   const name = node.outputs[0] ?? '';
   if (node.type !== 'Constant' || node.domain !== '' || name === '' || !isNodeKnown(node, scope)) return null;
   const given = node.attributes.find(({ proto, tensors }) => tensors.length > 0 || (proto.refAttrName === '' && /^value_(float|int)s?$/.test(proto.name)));
