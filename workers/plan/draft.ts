@@ -59,6 +59,8 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
   const waiting: (() => void)[] = [];
   const contribIn = new Set<Scope>();
   const droppedConstants = new Set<Constant>();
+  /** Values of the model that new nodes take: a weight may be the other factor or the bias of what is replaced, too. */
+  const taken = new Map<Scope, Set<string>>();
 
   /** @param free A node name that has just become free. */
   const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<Recipe>[] => nodes.map((node) => {
@@ -80,7 +82,7 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
   };
   const isDead = (scope: Scope, name: string): boolean => {
     const owner = definingScope(scope, name);
-    return !owner?.outputs.has(name) && liveUses(scope, name).length === 0;
+    return !owner?.outputs.has(name) && !(owner && taken.get(owner)?.has(name)) && liveUses(scope, name).length === 0;
   };
   const remove = (scope: Scope, node: Node) => {
     gone.add(node);
@@ -91,6 +93,10 @@ export function createDraft(model: Model, scopes: readonly Scope[]): Draft {
     unique,
     replace(scope, node, nodes) {
       gone.add(node);
+      for (const name of nodes.flatMap(({ inputs }) => inputs)) {
+        const owner = definingScope(scope, name);
+        if (owner) taken.set(owner, (taken.get(owner) ?? new Set()).add(name));
+      }
       edit(scope, node.span, nodePieces(scope, nodes, node.name));
     },
     rename(scope, node, input, name) {

@@ -30,6 +30,7 @@ function whyNotRounded({ name, tensor, scope, readable, doubt }: Constant): stri
   if (elementCount(tensor.dims) === 0) return 'it is empty';
   if (opsetOf(scope) < 6) return `a Cast that fp16 takes came with operator set 6, the model is written for ${opsetOf(scope)}`;
   if (doubt !== null) return doubt;
+  if (!scope.uses.has(name) && !scope.outputs.has(name)) return 'not used by any operator';
   return readable ? null : 'stored in another file, which is missing';
 }
 

@@ -57,7 +57,7 @@ interface Draft extends Scope {
 
 /**
  * All scopes, the main graph first.
- * Errors: `onnx-invalid` for a name that two nodes make and for nodes that need each other's results.
+ * Errors: `onnx-invalid` for a name that two nodes have or make, which onnxruntime refuses, too, and for nodes that need each other's results.
  */
 export function findScopes(model: Model): Scope[] {
   const scopes: Draft[] = [];
@@ -72,7 +72,10 @@ export function findScopes(model: Model): Scope[] {
       if (earlier) draft.shadowed.push(earlier);
       draft.constants.set(tensor.name, { name: tensor.name, tensor, scope: draft, node: null, readable: isReadable(tensor, model.external), doubt: doubtOf(tensor.name, tensor) });
     }
+    const names = new Set<string>();
     for (const node of draft.nodes) {
+      if (node.name !== '' && names.has(node.name) && draft.kind === 'graph') invalid(model, `two nodes are called "${node.name}"`);
+      names.add(node.name);
       for (const output of node.outputs) {
         if (output === '') continue;
         if (draft.producer.has(output)) invalid(model, `two nodes make "${output}"`);
