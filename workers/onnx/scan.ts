@@ -23,6 +23,11 @@ const SPARSE = { values: 1, indices: 2, dims: 3 };
 const FUNCTION = { name: 1, input: 4, output: 5, node: 7, opset: 9, domain: 10 };
 const TRAINING = { initialization: 1, algorithm: 2, initializationBinding: 3, updateBinding: 4 };
 
+/** Messages inside a message, by the number of the field they are in. */
+interface Messages { readonly [number: number]: Messages }
+/** type → tensor type → shape → dimension. */
+const VALUE_MESSAGES: Messages = { 2: { 1: { 2: { 1: {} } } } };
+
 /** Deeper control flow than this is not a model anybody exported. */
 const MAX_DEPTH = 32;
 /** Shapes and axes are no longer than this. */
@@ -239,7 +244,16 @@ async function scanSparse(reader: Reader, sparseSpan: Span): Promise<SparseTenso
 }
 
 async function scanValue(reader: Reader, valueSpan: Span): Promise<ValueInfo> {
+  await checkLengths(reader, valueSpan, VALUE_MESSAGES);
   return { proto: decode(reader.source, ValueInfoProtoSchema, await reader.bytes(valueSpan.body, valueSpan.end)), span: valueSpan };
+}
+
+/** The decoder takes lengths by their lower 32 bits; what claims to be longer than the message around it is refused here. */
+async function checkLengths(reader: Reader, at: Span, messages: Messages): Promise<void> {
+  for await (const field of reader.fields(at.body, at.end)) {
+    const inner = field.wireType === 2 ? messages[field.number] : undefined;
+    if (inner) await checkLengths(reader, span(field), inner);
+  }
 }
 
 /** A message without its `nested` fields, where those are, and where the others are. `every`: nested ones of any wire type. */
