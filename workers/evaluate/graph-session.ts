@@ -6,7 +6,7 @@ import type * as Ort from 'onnxruntime-web';
 import type { AdapterFacts } from '../kernels/webgpu/adapter.ts';
 import type { Provider, Result } from '../protocol.ts';
 import { failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
-import type { ValueInfo } from './inputs.ts';
+import { withFreeDimensions, type ValueInfo } from './inputs.ts';
 
 /** The part of onnxruntime-web used here; which build it is, is the caller's business. */
 export type OnnxRuntime = Pick<typeof Ort, 'InferenceSession' | 'Tensor' | 'env'>;
@@ -121,8 +121,8 @@ export async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.Infe
   return {
     ok: true,
     value: {
-      inputs: session.inputMetadata,
-      outputs: session.outputMetadata,
+      inputs: session.inputMetadata.map(withFreeDimensions),
+      outputs: session.outputMetadata.map(withFreeDimensions),
       widened: false,
       placement: null,
       async run(feeds, fetch) {

@@ -82,6 +82,7 @@ export const isBatch = (dim: number | string | undefined): boolean => typeof dim
 
 const LENGTH = /seq|len|time|token|step|ctx|context/i;
 const AUDIO_INPUT = /audio|wave|speech|sound|input_values/i;
+const STATE = /state|hidden|^[hc]\d*$/i;
 
 /** A size, or the kind of dimension to take the usual size of. */
 function guessDimension(input: ValueInfo, axis: number, dim: string, hints: InputHints): number | FreeKind {
@@ -94,6 +95,8 @@ function guessDimension(input: ValueInfo, axis: number, dim: string, hints: Inpu
   if (/^past|_past|cache/i.test(dim) && !/\+/.test(dim)) return 0;
   // Spectrograms, as Whisper takes them: [batch, mel bins, frames].
   if (/input_features|mel/i.test(input.name) && rank === 3) return axis === 0 ? 1 : axis === 1 ? 80 : 'frames';
+  // States of recurrent layers: [layers, batch, width].
+  if (STATE.test(input.name) && rank === 3 && axis === 1) return 1;
   if (axis === 0 && rank >= 2 && !LENGTH.test(dim)) return 1;
   if (AUDIO_INPUT.test(input.name) || /sample|audio|wave/i.test(dim)) return 'audio';
   return 'sequence';

@@ -17,15 +17,22 @@ export interface ValueInfo {
   shape?: readonly (number | string)[];
 }
 
+/** Some exports state −1 for a dimension that is free; onnxruntime-web shows it as 4,294,967,295. */
+export function withFreeDimensions<Info extends ValueInfo>(info: Info): Info {
+  return info.shape?.some(isFree) ? { ...info, shape: info.shape.map((dim) => (isFree(dim) ? '' : dim)) } : info;
+}
+
+const isFree = (dim: number | string): boolean => dim === -1 || dim === 0xffffffff;
+
 /** A graph input or output as the file has it, in the shape onnxruntime gives in a session's metadata. */
 export function signatureOf({ name, type }: ValueInfoProto): ValueInfo {
   if (type?.value.case !== 'tensorType') return { name, isTensor: false };
-  return {
+  return withFreeDimensions({
     name,
     isTensor: true,
     type: elementType(type.value.value.elemType).name,
     shape: (type.value.value.shape?.dim ?? []).map(({ value }) => (value.case === 'dimValue' ? Number(value.value) : value.case === 'dimParam' ? value.value : '')),
-  };
+  });
 }
 
 const FEED_TYPES = ['int64', 'int32', 'float32', 'float16', 'bool', 'int8', 'uint8'] as const;

@@ -5,7 +5,7 @@ import { encode, encoderModel, graph, imageModel, model, node, tensor, twoOutput
 import { wasmRuntime } from './graph-session.ts';
 import { readInputHints, type InputHints } from './input-hints.ts';
 import { USUAL_SIZES } from './input-shapes.ts';
-import type { ValueInfo } from './inputs.ts';
+import { withFreeDimensions, type ValueInfo } from './inputs.ts';
 import { randomNumbers } from './random.ts';
 import { feedsOf, findRecipe, seededSample, type Recipe, type SeededInput } from './seeded-inputs.ts';
 
@@ -62,6 +62,8 @@ describe('shapes', () => {
     ['an image', input('pixel_values', 'float32', ['batch_size', 3, 'height', 'width']), [1, 3, 224, 224]],
     ['an image with everything free', input('pixel_values', 'float32', ['batch_size', 'num_channels', 'height', 'width']), [1, 3, 224, 224]],
     ['an image, channels last, nameless', input('input_1', 'float32', ['unk__0', '', '', 3]), [1, 224, 224, 3]],
+    ['the state of a recurrent layer, whose batch an export states as −1', withFreeDimensions(input('state', 'float32', [2, -1, 128])), [2, 1, 128]],
+    ['the same as onnxruntime-web shows it', withFreeDimensions(input('h', 'float32', [2, 0xffffffff, 64])), [2, 1, 64]],
     ['sound', input('input_values', 'float32', ['batch_size', 'sequence_length']), [1, 16_000]],
     ['a spectrogram', input('input_features', 'float32', ['batch_size', 'feature_size', 'encoder_sequence_length']), [1, 80, 3000]],
     ['an empty cache', input('past_key_values.0.key', 'float32', ['batch_size', 4, 'past_sequence_length', 8]), [1, 4, 0, 8]],

@@ -27,6 +27,10 @@ const TRAINING = { initialization: 1, algorithm: 2, initializationBinding: 3, up
 
 /** A reader that notes which tensors lie elsewhere. */
 interface Scanner extends Reader { outside: Outside[] }
+/** Messages inside a message, by the number of the field they are in. */
+interface Messages { readonly [number: number]: Messages }
+/** type → tensor type → shape → dimension. */
+const VALUE_MESSAGES: Messages = { 2: { 1: { 2: { 1: {} } } } };
 
 /** Deeper control flow than this is not a model anybody exported. */
 const MAX_DEPTH = 32;
@@ -258,7 +262,16 @@ async function scanSparse(reader: Scanner, sparseSpan: Span, within: Span[]): Pr
 }
 
 async function scanValue(reader: Reader, valueSpan: Span): Promise<ValueInfo> {
+  await checkLengths(reader, valueSpan, VALUE_MESSAGES);
   return { proto: decode(reader.source, ValueInfoProtoSchema, await reader.bytes(valueSpan.body, valueSpan.end)), span: valueSpan };
+}
+
+/** The decoder takes lengths by their lower 32 bits; what claims to be longer than the message around it is refused here. */
+async function checkLengths(reader: Reader, at: Span, messages: Messages): Promise<void> {
+  for await (const field of reader.fields(at.body, at.end)) {
+    const inner = field.wireType === 2 ? messages[field.number] : undefined;
+    if (inner) await checkLengths(reader, span(field), inner);
+  }
 }
 
 /** A message without its `nested` fields, where those are, and where the others are. `every`: nested ones of any wire type. */

@@ -35,6 +35,8 @@ export interface Draft {
   pass(via: Via): void;
   replacementOf(constant: Constant): Replacement;
   isReplaced(constant: Constant): boolean;
+  /** Whether a constant is gone with the node that used it, such as the shape of a Reshape. Known at the end. */
+  isDropped(constant: Constant): boolean;
   /** Tensors that belong to no constant, such as shapes. */
   add(scope: Scope, extra: Extra): void;
   /** Work to do when all uses are known, before the end. */
@@ -61,6 +63,9 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const waiting: (() => void)[] = [];
   const contribIn = new Set<Scope>();
   const operators = new Set<string>();
+  const droppedConstants = new Set<Constant>();
+  /** Values of the model that new nodes take: a weight may be the other factor or the bias of what is replaced, too. */
+  const taken = new Map<Scope, Set<string>>();
 
   /** @param free A node name that has just become free. */
   const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<Recipe>[] => nodes.map((node) => {
@@ -83,7 +88,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   };
   const isDead = (scope: Scope, name: string): boolean => {
     const owner = definingScope(scope, name);
-    return !owner?.outputs.has(name) && liveUses(scope, name).length === 0;
+    return !owner?.outputs.has(name) && !(owner && taken.get(owner)?.has(name)) && liveUses(scope, name).length === 0;
   };
   const remove = (scope: Scope, node: Node) => {
     gone.add(node);
@@ -95,6 +100,10 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
     operators,
     replace(scope, node, nodes) {
       gone.add(node);
+      for (const name of nodes.flatMap(({ inputs }) => inputs)) {
+        const owner = definingScope(scope, name);
+        if (owner) taken.set(owner, (taken.get(owner) ?? new Set()).add(name));
+      }
       edit(scope, node.span, nodePieces(scope, nodes, node.name));
     },
     rename(scope, node, input, name) {
@@ -111,6 +120,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
       return known;
     },
     isReplaced: (constant) => replacements.has(constant),
+    isDropped: (constant) => droppedConstants.has(constant),
     add(scope, extra) { added.push({ scope, extra }); },
     later(work) { waiting.push(work); },
     isDead,
@@ -119,11 +129,21 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
       for (const work of waiting) work();
       const dropped = new Map<Scope, Set<string>>();
       const drop = (scope: Scope, name: string) => { dropped.set(scope, (dropped.get(scope) ?? new Set()).add(name)); };
+      const besides: { scope: Scope; name: string }[] = [];
       for (const { node, scope } of passed.flat()) {
         const [output = ''] = node.outputs;
         if (gone.has(node) || !isDead(scope, output)) continue;
         remove(scope, node);
         drop(scope, output);
+        for (const name of node.inputs.slice(1)) besides.push({ scope, name });
+      }
+      for (const { scope, name } of besides) {
+        const constant = definingScope(scope, name)?.constants.get(name);
+        if (!constant || replacements.has(constant) || droppedConstants.has(constant) || !isDead(scope, name)) continue;
+        if (constant.node) remove(constant.scope, constant.node);
+        else edit(constant.scope, constant.tensor.span, []);
+        drop(constant.scope, name);
+        droppedConstants.add(constant);
       }
       for (const { scope, extra } of added) edit(scope, beginning(scope), tensorPieces(scope, extra.tensor));
       for (const [{ scope, name, tensor, node }, { tensors, extras, nodes }] of replacements) {

@@ -7,7 +7,7 @@ import { isQuantizedOperator } from './families/registry.ts';
 import { uniqueNames, uniqueNodeNames } from './draft.ts';
 import { placeNew, type DataFile } from './data-file.ts';
 import { float16Bytes, type Recipe } from './recipe.ts';
-import type { Constant, Scope } from './scopes.ts';
+import { opsetOf, type Constant, type Scope } from './scopes.ts';
 import type { LedgerLine } from '../protocol.ts';
 
 /** Whether the model's own weights are half precision already, so that it is its own fp16 baseline. */
@@ -23,12 +23,15 @@ export function roundedConstants(constants: readonly Constant[]): Constant[] {
   return isHalfPrecision(constants) ? [] : constants.filter((constant) => whyNotRounded(constant) === null);
 }
 
-function whyNotRounded({ name, tensor, scope, readable }: Constant): string | null {
+function whyNotRounded({ name, tensor, scope, readable, doubt }: Constant): string | null {
   const quantized = scope.uses.get(name)?.find(({ node }) => isQuantizedOperator(node))?.node;
   if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;
   if (tensor.type !== FLOAT32) return elementType(tensor.type).name === 'float16' ? 'fp16 already' : whyNotFloat(tensor.type);
   if (tensor.dims.length < 2) return 'a vector or a number: small, and kept exact';
   if (elementCount(tensor.dims) === 0) return 'it is empty';
+  if (opsetOf(scope) < 6) return `a Cast that fp16 takes came with operator set 6, the model is written for ${opsetOf(scope)}`;
+  if (doubt !== null) return doubt;
+  if (!scope.uses.has(name) && !scope.outputs.has(name)) return 'not used by any operator';
   return readable ? null : 'stored in another file, which is missing';
 }
 

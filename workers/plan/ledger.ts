@@ -4,12 +4,17 @@ import { elementType, FLOAT16, FLOAT32 } from '../onnx/element-types.ts';
 import { pieceLength } from '../onnx/splice.ts';
 import type { Extra } from './draft.ts';
 import { isQuantizedOperator } from './families/registry.ts';
-import type { Constant, Scope } from './scopes.ts';
+import { isNodeKnown, type Constant, type Scope } from './scopes.ts';
 import { isFloat } from './view.ts';
 
 export function keptLine({ name, tensor, scope }: Constant, reason: string): LedgerLine {
   const { name: type } = elementType(tensor.type);
   return { tensor: name, ...where(scope), shape: tensor.dims, from: type, to: type, bytesBefore: tensor.bytes, bytesAfter: tensor.bytes, reason };
+}
+
+/** Of a tensor that is left out, because what it was for is worked out already. */
+export function droppedLine(constant: Constant): LedgerLine {
+  return { ...keptLine(constant, 'left out: said how a weight is to be seen, which the new file has it as'), bytesAfter: 0 };
 }
 
 /** @param bytes Of what it is stored as now; of itself too where it stays. */
@@ -41,6 +46,8 @@ export function whyNotCovered({ tensor, name, scope }: Constant, element: string
   if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;
   if (tensor.type !== FLOAT32 && tensor.type !== FLOAT16) return whyNotFloat(tensor.type);
   if (tensor.dims.length < 2) return 'a vector or a number: small, and kept exact';
+  const odd = users.find(({ node, scope: where }) => !isNodeKnown(node, where))?.node;
+  if (odd) return `used by ${odd.type} with inputs or attributes that the model's operator set does not have`;
   const operators = [...new Set(users.map(({ node }) => node.type))];
   if (operators.length === 0) return scope.outputs.has(name) ? 'given out by the graph as it is' : 'not used by any operator';
   return `used by ${operators.join(', ')}, which ${element} does not cover here`;

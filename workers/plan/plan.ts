@@ -17,10 +17,10 @@ import { familyOf, isQuantizedOperator } from './families/registry.ts';
 import { createDataFile, placeKept, SINGLE_FILE_LIMIT, type DataFile } from './data-file.ts';
 import * as float16 from './float16.ts';
 import { findHeads } from './heads.ts';
-import { changedLine, count, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
 import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
+import { changedLine, count, droppedLine, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
 import type { Recipe } from './recipe.ts';
-import { findScopes, type Constant, type Scope } from './scopes.ts';
+import { findScopes, isNodeKnown, type Constant, type Scope } from './scopes.ts';
 import { matchesPattern } from './pattern.ts';
 import { createStore, type Told } from './store.ts';
 
@@ -67,7 +67,7 @@ export function preparePlan(model: Model): PlanInput {
     return scope ? [[functionKey(domain, name), { inputs, scope }] as const] : [];
   }));
   const found = scopes.flatMap((scope) => scope.nodes.flatMap((node) => (
-    functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : familyOf(node)?.find(node, scope) ?? []
+    functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : isNodeKnown(node, scope) ? familyOf(node)?.find(node, scope) ?? [] : []
   )));
   return {
     model, scopes,
@@ -155,6 +155,7 @@ function whyAsked({ node, seen, role }: Candidate, level: ResolvedLevel, heads: 
 
 function lineOf(constant: Constant, draft: Draft, told: readonly Told[], why: string | undefined, element: string): LedgerLine {
   const { name, tensor, scope } = constant;
+  if (draft.isDropped(constant)) return droppedLine(constant);
   if (!draft.isReplaced(constant)) return keptLine(constant, why ?? whyNotCovered(constant, element));
   const bytes = tensorBytes(draft.replacementOf(constant).tensors);
   const type = elementType(tensor.type).name;

@@ -5,6 +5,7 @@
 import { fail } from '../errors.ts';
 import { FLOAT32, INT64 } from '../onnx/element-types.ts';
 import { isReadable } from '../onnx/tensor-data.ts';
+import { isWellFormed } from './node-form.ts';
 import type { Attribute, Graph, Model, Node, Opset, Span, SparseTensor, Tensor, ValueInfo } from '../onnx/model.ts';
 
 /** An initializer, or what a `Constant` node holds. Its tensor has the name it is used by. */
@@ -16,6 +17,8 @@ export interface Constant {
   node: Node | null;
   /** Whether its elements can be read: the file they lie in is there. */
   readable: boolean;
+  /** Why what the graph says of it is not clear, so that it must stay as it is; null for nearly all. */
+  doubt: string | null;
 }
 
 export interface Use { node: Node; /** Position among the node's inputs. */ input: number; scope: Scope }
@@ -54,18 +57,25 @@ interface Draft extends Scope {
 
 /**
  * All scopes, the main graph first.
- * Errors: `onnx-invalid` for a name that two nodes make and for nodes that need each other's results.
+ * Errors: `onnx-invalid` for a name that two nodes have or make, which onnxruntime refuses, too, and for nodes that need each other's results.
  */
 export function findScopes(model: Model): Scope[] {
   const scopes: Draft[] = [];
   const add = (draft: Draft, graph: Graph | null): Draft => {
     scopes.push(draft);
+    const stated = new Map<string, ValueInfo[]>();
+    for (const info of draft.values) stated.set(info.proto.name, [...stated.get(info.proto.name) ?? [], info]);
+    const doubtOf = (name: string, tensor: Tensor) => (draft.constants.has(name) ? 'another tensor has the same name'
+      : stated.get(name)?.some((info) => !agrees(info, tensor)) ? 'the graph states another type or shape for it' : null);
     for (const tensor of graph?.initializers ?? []) {
       const earlier = draft.constants.get(tensor.name);
       if (earlier) draft.shadowed.push(earlier);
-      draft.constants.set(tensor.name, { name: tensor.name, tensor, scope: draft, node: null, readable: isReadable(tensor, model.external) });
+      draft.constants.set(tensor.name, { name: tensor.name, tensor, scope: draft, node: null, readable: isReadable(tensor, model.external), doubt: doubtOf(tensor.name, tensor) });
     }
+    const names = new Set<string>();
     for (const node of draft.nodes) {
+      if (node.name !== '' && names.has(node.name) && draft.kind === 'graph') invalid(model, `two nodes are called "${node.name}"`);
+      names.add(node.name);
       for (const output of node.outputs) {
         if (output === '') continue;
         if (draft.producer.has(output)) invalid(model, `two nodes make "${output}"`);
@@ -73,7 +83,7 @@ export function findScopes(model: Model): Scope[] {
         draft.producer.set(output, node);
       }
       const constant = constantOf(node, draft, model);
-      if (constant) draft.constants.set(constant.name, constant);
+      if (constant) draft.constants.set(constant.name, { ...constant, doubt: doubtOf(constant.name, constant.tensor) });
       for (const attribute of node.attributes) {
         attribute.graphs.forEach((body, index) => {
           const place = `${attribute.proto.name}${attribute.graphs.length > 1 ? ` ${index}` : ''} of ${node.name || node.type}`;
@@ -87,7 +97,7 @@ export function findScopes(model: Model): Scope[] {
   for (const body of model.functions) {
     add({
       ...emptyScope(), kind: 'function', title: `function ${body.domain === '' ? '' : `${body.domain}.`}${body.name}`, parent: null, nodes: body.nodes,
-      within: [body.span], inputs: new Set(body.inputs), outputs: new Set(body.outputs), opsets: body.opsets,
+      within: [body.span], inputs: new Set(body.inputs), outputs: new Set(body.outputs), opsets: body.opsets.map((opset) => olderOf(opset, model.opsets)),
     }, null);
   }
   for (const scope of scopes) {
@@ -130,15 +140,34 @@ export function definingScope(scope: Scope, name: string): Scope | null {
   return null;
 }
 
+/** Whether what a graph states of a value is true of a tensor. */
+function agrees({ proto }: ValueInfo, { type, dims }: Tensor): boolean {
+  const stated = proto.type?.value;
+  if (stated?.case !== 'tensorType' || stated.value.elemType !== type) return false;
+  const { shape } = stated.value;
+  return !shape || (shape.dim.length === dims.length && shape.dim.every(({ value }, axis) => value.case !== 'dimValue' || Number(value.value) === dims[axis]));
+}
+
+/** onnxruntime puts the nodes of a function into the graph around it, where the model's operator sets count. */
+function olderOf(opset: Opset, model: readonly Opset[]): Opset {
+  const outside = model.find(({ domain }) => domain === opset.domain);
+  return outside && outside.version < opset.version ? outside : opset;
+}
+
 /** The version of an operator set a scope is written for; 0 where it does not say. */
 export function opsetOf(scope: Scope, domain = ''): number {
   return scope.opsets.find((opset) => opset.domain === domain)?.version ?? 0;
 }
 
+/** Whether a node is as its operator set has it; see node-form.ts. */
+export function isNodeKnown(node: Node, scope: Scope): boolean {
+  return isWellFormed(node, scope.opsets.length === 0 ? null : opsetOf(scope));
+}
+
 /** What a `Constant` node holds; sparse tensors and strings given as attributes are not weights. */
-function constantOf(node: Node, scope: Scope, model: Model): Constant | null {
+function constantOf(node: Node, scope: Scope, model: Model): Omit<Constant, 'doubt'> | null {
   const name = node.outputs[0] ?? '';
-  if (node.type !== 'Constant' || node.domain !== '' || name === '') return null;
+  if (node.type !== 'Constant' || node.domain !== '' || name === '' || !isNodeKnown(node, scope)) return null;
   const given = node.attributes.find(({ proto, tensors }) => tensors.length > 0 || (proto.refAttrName === '' && /^value_(float|int)s?$/.test(proto.name)));
   const tensor = given && (given.tensors[0] ?? numbersOf(given, node.span));
   return tensor ? { name, tensor: { ...tensor, name }, scope, node, readable: isReadable(tensor, model.external) } : null;

@@ -221,9 +221,11 @@ export function whyNotNibbles({ k }: Matrix, scope: Scope, { block }: BlockedWei
   return k % block === 0 ? null : `${k} inputs are no multiple of the block of ${block}, which DequantizeLinear needs`;
 }
 
-function whyNotQuantizable({ tensor, readable }: Constant, type: number): string | null {
+function whyNotQuantizable({ tensor, readable, scope, doubt }: Constant, type: number): string | null {
   if (!readable) return 'stored in another file, which is missing';
+  if (doubt !== null) return doubt;
   if (type !== FLOAT32 && type !== FLOAT16) return `computes in ${elementType(type).name}, which quantized operators do not`;
+  if (type === FLOAT16 && opsetOf(scope) < 6) return `a Cast back to float16 came with operator set 6, the model is written for ${opsetOf(scope)}`;
   return elementCount(tensor.dims) === 0 ? 'it is empty' : null;
 }
 

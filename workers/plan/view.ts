@@ -5,7 +5,7 @@
  */
 import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from '../onnx/element-types.ts';
 import type { Node } from '../onnx/model.ts';
-import { definingScope, intAttribute, intsAttribute, type Constant, type Scope } from './scopes.ts';
+import { definingScope, hasReferences, intAttribute, intsAttribute, isNodeKnown, type Constant, type Scope } from './scopes.ts';
 
 export interface View {
   dims: number[];
@@ -40,7 +40,7 @@ export function seeConstant(scope: Scope, value: string): Seen | null {
     // What is also an input of a body is given anew each time; in the main graph it is a default nobody changes.
     if (constant) return owner.parent && owner.inputs.has(name) ? null : look(constant, via);
     const node = owner.producer.get(name);
-    if (node?.domain !== '' || !STEPS.has(node.type)) return null;
+    if (node?.domain !== '' || !STEPS.has(node.type) || !isNodeKnown(node, owner) || hasReferences(node)) return null;
     via.push({ node, scope: owner });
     name = node.inputs[0] ?? '';
     at = owner;

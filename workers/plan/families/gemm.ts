@@ -1,6 +1,6 @@
 /** Gemm with a constant second factor: alpha·A·B + beta·C. */
 import { seeConstant, type Seen } from '../view.ts';
-import { floatAttribute, intAttribute, opsetOf, type Scope } from '../scopes.ts';
+import { floatAttribute, intAttribute, opsetOf, statedRank, type Scope } from '../scopes.ts';
 import type { Node } from '../../onnx/model.ts';
 import { left, type Family } from './family.ts';
 import { matrixOf, productCandidate, type Product } from './product.ts';
@@ -24,6 +24,8 @@ export const gemm: Family = {
 
 function whyItStays(node: Node, scope: Scope): string | null {
   if (opsetOf(scope) < 7) return `Gemm of operator set ${opsetOf(scope)} adds its bias by older rules`;
+  const rank = statedRank(scope, node.inputs[0] ?? '');
+  if (rank !== null && rank !== 2) return `Gemm takes matrices, and its first factor is stated to have ${rank} dimensions`;
   if (floatAttribute(node, 'alpha', 1) !== 1) return 'Gemm scales the product (alpha), which MatMulNBits does not';
   return (node.inputs[2] ?? '') !== '' && floatAttribute(node, 'beta', 1) !== 1 ? 'Gemm scales its bias (beta), which MatMulNBits does not' : null;
 }
