@@ -7,10 +7,11 @@ import { TensorProto_DataLocation } from 'onnx-buf';
 import * as native from 'onnxruntime-node';
 import { expect, test } from 'vitest';
 import { encode, graph, localFunction, model, node, randomValues, tensor, tinyLanguageModel, value } from '../../models/build.ts';
-import { toEngineError } from '../errors.ts';
+import { fail, toEngineError } from '../errors.ts';
 import { openGraph, SESSION_OPTIONS, type HostTensor } from '../evaluate/graph-session.ts';
 import { readInputHints } from '../evaluate/input-hints.ts';
 import { feedsOf, findRecipe, seededSample, type Feeds } from '../evaluate/seeded-inputs.ts';
+import { checkExtents, findData } from '../external-data.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
 import { make } from '../make.ts';
 import { findBeyondFloat16 } from '../plan/float16-range.ts';
@@ -18,8 +19,9 @@ import { planLevel, preparePlan, roundedTensors, type Plan } from '../plan/plan.
 import type { EngineError } from '../protocol.ts';
 import { parseLevel } from '../schemes/level.ts';
 import { SCHEMES } from '../schemes/registry.ts';
-import { bytesSource } from '../source.ts';
+import { blobSource, bytesSource } from '../source.ts';
 import { fromFloat16Array } from './float16.ts';
+import type { Model } from './model.ts';
 import { scanModel } from './scan.ts';
 import { KINDS_OF_MUTATION, mutate, type Mutation } from './test-mutations.ts';
 import { blobSink, writePieces } from './write.ts';
@@ -81,6 +83,9 @@ const MODELS: readonly Uint8Array<ArrayBuffer>[] = [
   }))),
 ];
 
+/** Of the model that keeps a weight elsewhere. */
+const DATA = new File([Float32Array.from(randomValues(15, 256, 0.3))], 'model.data');
+
 const mutations = fc.array(fc.record<Mutation>({ what: fc.nat(KINDS_OF_MUTATION - 1), at: fc.nat(1 << 20), how: fc.nat(1 << 16) }), { minLength: 1, maxLength: 3 });
 const damaged = fc.tuple(fc.nat(MODELS.length - 1), mutations, fc.nat(LEVELS.length - 1));
 
@@ -92,7 +97,8 @@ async function through(bytes: Uint8Array<ArrayBuffer>, levels: readonly string[]
   const { signal } = new AbortController();
   try {
     const source = bytesSource('model.onnx', bytes);
-    const input = preparePlan(await scanModel(source));
+    const { model: scanned, files } = await withData(await scanModel(source), bytes);
+    const input = preparePlan(scanned);
     const beyond = await findBeyondFloat16(source, roundedTensors(input), signal, () => undefined);
     for (const text of LEVELS) {
       const level = parseLevel(text);
@@ -104,8 +110,8 @@ async function through(bytes: Uint8Array<ArrayBuffer>, levels: readonly string[]
       if (plan.problem || !levels.includes(text)) continue;
       try {
         const blob = await writePieces({
-          pieces: plan.pieces, make: (recipe) => make(recipe, source, kernel, signal), nameOf: (recipe) => recipe.tensor.name,
-          sink: blobSink(new Blob([bytes])), onProgress: () => undefined, signal,
+          pieces: plan.pieces, make: (recipe) => make(recipe, source, kernel, signal, scanned.external), nameOf: (recipe) => recipe.tensor.name,
+          sink: blobSink(new Blob([bytes]), files), onProgress: () => undefined, signal,
         });
         outcome.files.push({ level: text, plan, bytes: new Uint8Array(await blob.arrayBuffer()) });
       } catch (thrown) {
@@ -116,6 +122,16 @@ async function through(bytes: Uint8Array<ArrayBuffer>, levels: readonly string[]
     outcome.errors.push(refusal(thrown));
   }
   return outcome;
+}
+
+/** The model with its one file of external data beside it; as the page does, nothing is tried where data is missing or short. */
+async function withData(scanned: Model, bytes: Uint8Array<ArrayBuffer>): Promise<{ model: Model; files: ReadonlyMap<string, File> }> {
+  if (scanned.outside.length === 0) return { model: scanned, files: new Map() };
+  const file = new File([bytes], 'model.onnx');
+  const { files, missing } = findData(scanned, file, [file, DATA]);
+  if (missing.length > 0) fail('onnx-external-data', `${missing[0]?.location ?? ''} is missing.`, 'Add it.');
+  checkExtents(scanned, files);
+  return { model: { ...scanned, external: new Map([...files].map(([location, data]) => [location, blobSource(location, data)])) }, files };
 }
 
 /** What a check of this test throws goes on; everything else becomes a value. */
