@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import react from '@vitejs/plugin-react';
 import { playwright } from '@vitest/browser-playwright';
-import { runnerImport, type Plugin } from 'vite';
-import { VitePWA } from 'vite-plugin-pwa';
+import { runnerImport, transformWithOxc, type Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { chromiumFlags, findChromium } from './.ci/chromium.mjs';
 import { sampleModel } from './models/sample/vite-plugin.ts';
@@ -55,15 +57,25 @@ const themeStyles: Plugin = {
   },
 };
 
-/** The page and its scripts are there offline from the first visit; WebAssembly and the sample model once they were used. */
-const offline = VitePWA({
-  strategies: 'injectManifest',
-  srcDir: 'src/offline',
-  filename: 'service-worker.ts',
-  injectRegister: false,
-  manifest: false,
-  injectManifest: { globPatterns: ['**/*.{html,js,mjs,css,svg}'], globIgnores: ['sample/**'] },
-});
+/**
+ * The service worker, made from what the build has written: the page and its scripts are there offline from the first
+ * visit, WebAssembly and the sample model once they were used. See src/offline/service-worker.ts.
+ */
+const offline: Plugin = {
+  name: 'nibble:offline',
+  apply: 'build',
+  async writeBundle({ dir }) {
+    if (!dir) return;
+    const files = readdirSync(dir, { recursive: true, encoding: 'utf8' }).map((file) => file.replaceAll('\\', '/'));
+    const kept = files.filter((file) => /\.(html|m?js|css|svg)$/.test(file) && !/^(sample\/|\.vite\/|service-worker)/.test(file)).sort();
+    const hash = createHash('sha256');
+    for (const file of kept) hash.update(file).update(readFileSync(join(dir, file)));
+    const source = fileURLToPath(new URL('src/offline/service-worker.ts', import.meta.url));
+    const { code } = await transformWithOxc(readFileSync(source, 'utf8'), source);
+    const script = code.replace(/export \{\s*\};?/, '').replace('__KEPT_FILES__', JSON.stringify(kept)).replace('__BUILD__', JSON.stringify(hash.digest('hex').slice(0, 16)));
+    writeFileSync(join(dir, 'service-worker.js'), script);
+  },
+};
 
 const chromium = findChromium();
 const executable = chromium ? { executablePath: chromium } : {};

@@ -1,48 +1,49 @@
 /**
  * The service worker: the page goes on working without a network. It keeps the site's own files and nothing else: the
- * page itself from the start, the rest (WebAssembly of many megabytes) once it has been used. Hosts that cannot set
- * headers get those that make the page isolated, and with it threads, from here.
+ * page and its scripts from the start, the rest (WebAssembly of many megabytes) once it has been used. Hosts that cannot
+ * set headers get those that make the page isolated, and with it threads, from here.
  */
 /// <reference lib="webworker" />
-import { cleanupOutdatedCaches, matchPrecache, precache } from 'workbox-precaching';
-
 declare const self: ServiceWorkerGlobalScope;
+/** Put here by the build: the files kept from the start, and what tells one build from another. */
+declare const __KEPT_FILES__: string[];
+declare const __BUILD__: string;
 
-/** Put here by the build. */
-const MANIFEST = self.__WB_MANIFEST as { url: string; revision: string | null }[];
-const KEPT_PREFIX = 'nibble-used-';
-/** One for each build: the page's own revision names it. */
-const KEPT = `${KEPT_PREFIX}${MANIFEST.find(({ url }) => url === 'index.html')?.revision ?? ''}`;
+const PREFIX = 'nibble-';
+const CACHE = `${PREFIX}${__BUILD__}`;
+const PAGE = './index.html';
 const ISOLATION = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin' };
 
-precache(MANIFEST);
-cleanupOutdatedCaches();
-self.addEventListener('install', () => { void self.skipWaiting(); });
-self.addEventListener('activate', (event) => { event.waitUntil(Promise.all([dropOld(), self.clients.claim()])); });
+self.addEventListener('install', (event) => {
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(__KEPT_FILES__.map((file) => `./${file}`))));
+  void self.skipWaiting();
+});
+
+self.addEventListener('activate', (event) => {
+  event.waitUntil(Promise.all([dropOthers(), self.clients.claim()]));
+});
+
+async function dropOthers(): Promise<void> {
+  const names = await caches.keys();
+  await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)));
+}
 
 self.addEventListener('fetch', (event) => {
   const { request } = event;
-  const url = new URL(request.url);
-  // Blob and data addresses, ranges and other origins are none of its business.
-  if (request.method !== 'GET' || url.origin !== self.location.origin || request.headers.has('range')) return;
+  // Ranges and other origins are none of its business.
+  if (request.method !== 'GET' || new URL(request.url).origin !== self.location.origin || request.headers.has('range')) return;
   event.respondWith(answer(request).then(isolated));
 });
 
-async function dropOld(): Promise<void> {
-  const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith(KEPT_PREFIX) && name !== KEPT).map((name) => caches.delete(name)));
-}
-
 async function answer(request: Request): Promise<Response> {
-  // A page is asked for from the network first, so that a new version is seen; what it consists of has names of its own.
-  if (request.mode === 'navigate') return fetch(request).catch(async () => await matchPrecache('index.html') ?? Response.error());
-  const known = await matchPrecache(request.url) ?? await caches.match(request, { cacheName: KEPT });
+  const cache = await caches.open(CACHE);
+  // The page is asked for from the network first, so that a new version is seen; what it consists of has names of its own.
+  if (request.mode === 'navigate') return fetch(request).catch(async () => await cache.match(PAGE) ?? Response.error());
+  const known = await cache.match(request);
   if (known) return known;
   const response = await fetch(request);
-  if (response.ok && response.status === 200) {
-    const copy = response.clone();
-    await caches.open(KEPT).then((cache) => cache.put(request, copy)).catch(() => undefined);
-  }
+  // A full disk costs what is kept, not the answer.
+  if (response.status === 200) await cache.put(request, response.clone()).catch(() => undefined);
   return response;
 }
 
@@ -52,3 +53,6 @@ function isolated(response: Response): Response {
   for (const [name, value] of Object.entries(ISOLATION)) headers.set(name, value);
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
+
+// Makes this a module for TypeScript, whose names are its own; the build takes it away.
+export {};
