@@ -262,7 +262,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       planProblem: null,
       maxTokens: DEFAULT_TOKENS,
       protocol: DEFAULT_PROTOCOL,
-      provider: 'wasm',
+      provider: 'faster',
       extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true },
       context: DEFAULT_CONTEXT,
       run: null,
