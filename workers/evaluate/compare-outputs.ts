@@ -7,6 +7,7 @@ import type { EngineError, InputsUsed, OutputDrift, Progress, Provider, Result }
 import { estimateSecondsLeft } from '../time-left.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
 import type { GraphRuntime, GraphSession } from './graph-session.ts';
+import { inHalves, type Measuring, type Share } from './in-halves.ts';
 import { readInputHints } from './input-hints.ts';
 import { prepareSamples, type InputSamples } from './input-samples.ts';
 import { recogniseSignature, type ValueInfo } from './inputs.ts';
@@ -56,7 +57,7 @@ const TURN_EVERY_MS = 100;
  */
 export async function compareOutputs(runtime: GraphRuntime, job: OutputsJob, onEvent: (event: Progress) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<OutputsOutcome>> {
   const task: Task = { runtime, job, onEvent, signal, finish, secondsLeft: estimateSecondsLeft() };
-  const compared = await compare(task, job.levels, { from: 0, to: 1 });
+  const compared = await inHalves(comparing(task), job.levels, { from: 0, to: 1 });
   if (!compared.ok) return compared;
   const { samples, samplesRun, levels, passes, notes } = compared.value;
   return {
@@ -82,9 +83,6 @@ interface Task {
   secondsLeft: (done: number, total: number) => number | null;
 }
 
-/** The part of the whole work a pass is, as fractions. */
-interface Share { from: number; to: number }
-
 interface Comparison {
   samples: InputSamples;
   samplesRun: number;
@@ -93,31 +91,21 @@ interface Comparison {
   notes: string[];
 }
 
-/** All levels in one pass, or in halves where memory does not suffice for that. */
-async function compare(task: Task, levels: KeyedModel[], share: Share): Promise<Result<Comparison>> {
-  const together = await compareTogether(task, levels, share);
-  const [only] = levels;
-  if (together.ok || together.error.code !== 'out-of-memory' || !only) return together;
-  if (levels.length === 1) {
-    const baseline = await compareTogether(task, [], share);
-    return baseline.ok ? { ok: true, value: { ...baseline.value, levels: [{ key: only.key, outputs: null, problem: together.error }] } } : baseline;
-  }
-  const half = Math.ceil(levels.length / 2);
-  const middle = share.from + (share.to - share.from) * half / levels.length;
-  const first = await compare(task, levels.slice(0, half), { from: share.from, to: middle });
-  if (!first.ok) return first;
-  const second = task.finish?.aborted ? null : await compare(task, levels.slice(half), { from: middle, to: share.to });
-  if (second?.ok === false) return second;
-  // Stopped on the way, a later pass has fewer samples than the first: its figures would not compare.
-  const complete = second?.value.samplesRun === first.value.samplesRun ? second.value : null;
+function comparing(task: Task): Measuring<KeyedModel, Comparison> {
   return {
-    ok: true,
-    value: {
-      ...first.value,
-      passes: first.value.passes + (second?.value.passes ?? 0),
-      levels: [...first.value.levels, ...complete?.levels ?? levels.slice(half).map(notReached)],
-      notes: [...first.value.notes, ...(complete?.notes ?? []).filter((note) => !first.value.notes.includes(note))],
+    pass: (levels, share) => compareTogether(task, levels, share),
+    unmeasured: (baseline, { key }, problem) => ({ ...baseline, levels: [{ key, outputs: null, problem }] }),
+    join(first, second, rest) {
+      // Stopped on the way, a later pass has fewer samples than the first: its figures would not compare.
+      const complete = second?.samplesRun === first.samplesRun ? second : null;
+      return {
+        ...first,
+        passes: first.passes + (second?.passes ?? 0),
+        levels: [...first.levels, ...complete?.levels ?? rest.map(notReached)],
+        notes: [...first.notes, ...(complete?.notes ?? []).filter((note) => !first.notes.includes(note))],
+      };
     },
+    finish: task.finish,
   };
 }
 

@@ -9,6 +9,7 @@ import { collectWords, inWords, type CollectedWords } from './drift-in-words.ts'
 import type { OverflowJob, OverflowOutcome, RuntimesJob, RuntimesOutcome } from './check-runtimes.ts';
 import type { OutputsJob, OutputsOutcome } from './compare-outputs.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
+import { inHalves, type Measuring, type Share } from './in-halves.ts';
 import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
 import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
@@ -110,7 +111,7 @@ export async function evaluate(
   const textBytes = new TextEncoder().encode(job.text).length;
   const noise = job.reference ? noiseMeter(runtime, job.reference) : null;
   const task: Task = { runtime, job, noise, plan, text: textMeter(job.text, textBytes, text, tokenizer.value), longest: tokenizer.value.maxLength, onEvent, signal, finish };
-  const measured = await measure(task, job.levels, { from: 0, to: 1 });
+  const measured = await inHalves(measuring(task), job.levels, { from: 0, to: 1 });
   if (!measured.ok) return measured;
 
   const { windows, windowsRun, scored, passes, levels, words } = measured.value;
@@ -185,9 +186,6 @@ interface Task {
   finish: AbortSignal | undefined;
 }
 
-/** The part of the whole work a pass is, as fractions. */
-interface Share { from: number; to: number }
-
 interface Measurement {
   windows: WindowPlan;
   windowsRun: number;
@@ -199,37 +197,26 @@ interface Measurement {
   words: CollectedWords[];
 }
 
-/** Measures all levels in one pass, or in halves where memory does not suffice for that. */
-async function measure(task: Task, levels: EvaluationModel[], share: Share): Promise<Result<Measurement>> {
-  const together = await measureTogether(task, levels, share);
-  const [only] = levels;
-  if (together.ok || together.error.code !== 'out-of-memory') return together;
-  if (task.noise?.giveWay()) return measure(task, levels, share);
-  if (!only) return together;
-
-  if (levels.length === 1) {
-    const baseline = await measure(task, [], share);
-    if (!baseline.ok) return baseline;
-    const unmeasured = { key: only.key, perplexity: null, drift: null, problem: together.error };
-    return { ok: true, value: { ...baseline.value, levels: [...baseline.value.levels, unmeasured] } };
-  }
-  const half = Math.ceil(levels.length / 2);
-  const middle = share.from + (share.to - share.from) * half / levels.length;
-  const first = await measure(task, levels.slice(0, half), { from: share.from, to: middle });
-  if (!first.ok) return first;
-  const second = task.finish?.aborted ? null : await measure(task, levels.slice(half), { from: middle, to: share.to });
-  if (second?.ok === false) return second;
-  // Stopped on the way, a later pass has fewer windows than the first: its figures would not compare.
-  const same = second?.value.windowsRun === first.value.windowsRun ? second.value : null;
-  const others = same ? same.levels.slice(1) : levels.slice(half).map(notReached);
+function measuring(task: Task): Measuring<EvaluationModel, Measurement> {
   return {
-    ok: true,
-    value: {
-      ...first.value,
-      passes: first.value.passes + (second?.value.passes ?? 0),
-      levels: [...first.value.levels, ...others],
-      words: [...first.value.words, ...same?.words ?? []],
+    async pass(levels, share) {
+      for (;;) {
+        const measured = await measureTogether(task, levels, share);
+        if (measured.ok || measured.error.code !== 'out-of-memory' || !task.noise?.giveWay()) return measured;
+      }
     },
+    unmeasured: (baseline, { key }, problem) => ({ ...baseline, levels: [...baseline.levels, { key, perplexity: null, drift: null, problem }] }),
+    join(first, second, rest) {
+      // Stopped on the way, a later pass has fewer windows than the first: its figures would not compare.
+      const same = second?.windowsRun === first.windowsRun ? second : null;
+      return {
+        ...first,
+        passes: first.passes + (second?.passes ?? 0),
+        levels: [...first.levels, ...same ? same.levels.slice(1) : rest.map(notReached)],
+        words: [...first.words, ...same?.words ?? []],
+      };
+    },
+    finish: task.finish,
   };
 }
 

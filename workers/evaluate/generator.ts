@@ -19,10 +19,9 @@ export function createGenerator(threads: number, start: () => Worker = startWork
     async generate(job, onEvent, signal) {
       for (const model of job.models) {
         let last: Generated = { type: 'generated', key: model.key, text: '', tokens: 0, tokensPerSecond: null, cached: false, final: false, problem: null };
-        const result = await inOwnWorker<GenerationWorker, Generated, null>({
+        const result = await inOwnWorker<GenerationWorker, null>({
           start, signal, subject: 'Continuing the prompt',
-          onEvent: (event) => { onEvent(last = event); },
-          invoke: (api, port) => api.generate({ ...job, models: [model] }, threads, port),
+          work: (worker) => worker.callWithEvents<Generated, Result<null>>((event) => { onEvent(last = event); }, (api, port) => api.generate({ ...job, models: [model] }, threads, port)),
         });
         if (result.ok) continue;
         // Nothing is wrong with this model if nothing was ever tried with it.

@@ -6,26 +6,22 @@ import type { Result } from '../protocol.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
 import { cancelled, failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
 
-/** What a worker that exposes a `T` answers to. */
-type Remote<T> = Parameters<Parameters<RemoteWorker<T>['callWithEvents']>[1]>[0];
-
-export interface OwnWorker<T, E, R> {
+export interface OwnWorker<T, R> {
   start: () => Worker;
-  invoke: (api: Remote<T>, port: MessagePort) => Promise<Result<R>>;
-  onEvent: (event: E) => void;
+  work: (worker: RemoteWorker<T>) => Promise<Result<R>>;
   /** What is being done, as the start of a sentence. */
   subject: string;
   signal: AbortSignal | undefined;
 }
 
 /** Errors beside the work's own: `cancelled` once `signal` fires, `worker-crashed`, `out-of-memory` when the crash says so. */
-export async function inOwnWorker<T, E, R>({ start, invoke, onEvent, subject, signal }: OwnWorker<T, E, R>): Promise<Result<R>> {
+export async function inOwnWorker<T, R>({ start, work, subject, signal }: OwnWorker<T, R>): Promise<Result<R>> {
   if (signal?.aborted) return cancelled();
   const worker = connect<T>(start());
   const stop = () => { worker.terminate(); };
   signal?.addEventListener('abort', stop);
   try {
-    const outcome = await worker.callWithEvents(onEvent, invoke);
+    const outcome = await work(worker);
     return signal?.aborted ? cancelled() : outcome;
   } catch (thrown) {
     return signal?.aborted ? cancelled() : crash(subject, thrown);
@@ -38,6 +34,6 @@ export async function inOwnWorker<T, E, R>({ start, invoke, onEvent, subject, si
 function crash(subject: string, thrown: unknown): Failure {
   if (isOutOfMemory(thrown)) return outOfMemory(subject, thrown);
   return thrown instanceof Error && thrown.name === WORKER_CRASHED
-    ? failure('worker-crashed', `${subject} stopped unexpectedly; most often the tab is out of memory.`, 'Try again with a smaller model; files and sizes are still here.', thrown)
+    ? failure('worker-crashed', `${subject} stopped unexpectedly; most often the tab is out of memory.`, 'Try again with fewer levels or a smaller model; files and sizes are still here.', thrown)
     : failure('internal', `${subject} failed in a way it should not.`, 'Try again, and report the details if it happens twice.', thrown);
 }

@@ -20,8 +20,9 @@ export function createSpeedMeter(providers: () => Promise<readonly Provider[]>, 
   return {
     providers,
     async measure(model, provider, threads, signal) {
-      const result: Result<Speed> = await inOwnWorker<SpeedWorker, never, Speed>({
-        start, signal, subject: 'Measuring speed', onEvent: () => undefined, invoke: (api, port) => api.measure(model, provider, threads, port),
+      const result: Result<Speed> = await inOwnWorker<SpeedWorker, Speed>({
+        start, signal, subject: 'Measuring speed',
+        work: (worker) => worker.callWithEvents<never, Result<Speed>>(() => undefined, (api, port) => api.measure(model, provider, threads, port)),
       });
       return result.ok ? result.value : notMeasured(provider, threads, result.error);
     },
