@@ -8,6 +8,9 @@ const executablePath = requireChromium();
 
 const FAULT = /planted-fault\.spec\.ts$/;
 
+/** What is the same page with and without WebGPU is looked at once. */
+const EITHER = /(accessibility|results|shelf)\.spec\.ts$/;
+
 const serve = (at: number, ...flags: string[]) => ({
   command: ['node node_modules/vite/bin/vite.js preview --strictPort --port', at, ...flags].join(' '),
   cwd: '..',
@@ -38,7 +41,7 @@ export default defineConfig<Lane>({
     trace: 'retain-on-failure',
   },
   projects: [
-    lane('webgpu', true),
+    { ...lane('webgpu', true), testIgnore: [/\.shots\.ts$/, FAULT, EITHER] },
     lane('wasm', false),
     { ...lane('screenshots', true), testIgnore: /\.spec\.ts$/ },
     { ...lane('planted-fault', true), testIgnore: [], testMatch: FAULT, use: { ...lane('', true).use, baseURL: `http://localhost:${port + 1}` } },
