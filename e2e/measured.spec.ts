@@ -47,6 +47,14 @@ test('a language model is measured on the provider asked for, with everything be
     expect(runtimeDrift).toMatchObject({ provider: 'webgpu', against: 'wasm', exceeds: false, widened: true, problem: null });
     expect(runtimeDrift?.distance?.tokens).toBeGreaterThan(20);
   }
+
+  await page.getByRole('tab', { name: 'Side by side', exact: true }).click();
+  await page.getByRole('textbox', { name: 'Prompt' }).fill('It was the');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  const columns = page.getByRole('list', { name: 'Continuations' }).getByRole('listitem');
+  await expect(columns).toHaveCount(3);
+  for (const column of await columns.all()) await expect(column).toContainText(/[\d.,]+\stokens\/s/, { timeout: 60_000 });
+  await expect(columns.nth(1)).toContainText(/The same as fp16, to the last token|Differs from fp16/);
 });
 
 for (const [kind, model, outputs] of [['an image-like model', imageModel({ size: 32 }), ['scores']], ['a model with two outputs', twoOutputModel(), null]] as const) {
