@@ -27,6 +27,26 @@ export function widen(halves: v128, low: usize, high: usize): void {
   ));
 }
 
+/**
+ * The first four of eight float16 as float32, for who does not care what 0 and subnormals are, as long as it is below 2^-14 and
+ * has their sign: they come out as numbers from 2^-15 on. The others are exact.
+ */
+@inline
+export function widenLow(halves: v128): v128 {
+  return interleaveLow(i16x8.shl(halves, 13), upper(halves));
+}
+
+/** The last four. */
+@inline
+export function widenHigh(halves: v128): v128 {
+  return interleaveHigh(i16x8.shl(halves, 13), upper(halves));
+}
+
+@inline
+function upper(halves: v128): v128 {
+  return i16x8.add(v128.and(i16x8.shr_s(halves, 3), i16x8.splat(<i16>0x8fff)), i16x8.splat(0x3800));
+}
+
 @inline
 function interleaveLow(a: v128, b: v128): v128 {
   return v128.shuffle<u16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
