@@ -64,12 +64,12 @@ async function quantizeMatrix(
   const size = tileSize(matrix, scheme, layout, limits);
   const { lines } = linesOf(matrix.layout, size);
   const { elements } = linesOf(matrix.layout, { rows: Math.min(size.rows, matrix.k), columns: Math.min(size.columns, matrix.n) });
-  const stride = strideFor(elements * layout.elementBytes);
+  const stride = sourceStride(elements * layout.elementBytes, block);
 
   const { quantizeTile, packBits } = exports;
   const room = createRoom(exports);
   const most = channelBytes(size.span, scheme, layout);
-  const codesStride = strideFor(most.codes);
+  const codesStride = spread(most.codes);
   // The module reads a vector past the end of the last line.
   const source = room.reserve(lines * stride + CACHE_LINE);
   const codes = room.reserve(size.columns * codesStride);
@@ -100,7 +100,18 @@ async function quantizeMatrix(
   return result;
 }
 
-/** Long lines are spread over the sets of the cache: a stride of a power of two would put a whole block into one. */
-function strideFor(lineBytes: number): number {
+/** As quantize.ts has it: bytes of a block's lines that are worked on together. */
+const PANEL_BYTES = 16384;
+
+/**
+ * Lines as long as they are can be copied all at once. But a block's lines at a stride of a large power of two share few
+ * sets of the first-level cache; they are copied one by one, to be spread over all of them.
+ */
+function sourceStride(lineBytes: number, block: number): number {
+  const largestPower = lineBytes & -lineBytes;
+  return largestPower <= PANEL_BYTES / block ? lineBytes : spread(lineBytes);
+}
+
+function spread(lineBytes: number): number {
   return lineBytes < 1024 ? lineBytes : align(lineBytes, CACHE_LINE) + CACHE_LINE;
 }

@@ -3,13 +3,14 @@
  *
  * A block of eight channels goes through two steps: `prepare` finds each channel's range, scale and zero point, and
  * `encode` makes the codes. [K, N] weights are read where they lie; others, and halves whose scales are too small for
- * the short way of widening them, are first brought to float32 rows of eight channels (`gather`). Codes are packed along K
- * inside the 32-bit lane of their channel, so that a 4×4 transpose of whole words puts every channel's bytes in order.
+ * the short way of widening them, are first brought to float32 rows of eight channels (`gather`). Four channels are a
+ * vector: the first and the last four, or, where halves are read as they lie, the even and the odd ones. Codes are packed
+ * along K inside the 32-bit lane of their channel, so that a 4×4 transpose of whole words puts every channel's bytes in order.
  *
  * All arithmetic is IEEE float32, one rounding an operation, as in `reference.ts`.
  */
 
-import { widen, widenHigh, widenLow } from './half';
+import { widen, widenEvery2nd, widenRoughly } from './half';
 
 /** Float32 [256][8]: one block of eight channels. */
 const VALUES: usize = memory.data(256 * 32, 16);
@@ -84,7 +85,7 @@ function quantizeBlock(
   if (narrow) range16(first, stride, count);
   else range32(from, step, count);
   const at = <usize>(column * blocks + b);
-  const coarse = prepare(bits, symmetric, half, scales + at * size, zeroPoints + at, <usize>blocks);
+  const coarse = prepare(bits, symmetric, half, narrow, scales + at * size, zeroPoints + at, <usize>blocks);
   if (narrow && coarse) {
     if (bits == 8) encode(first, stride, count, block, 8, true);
     else if (bits == 4) encode(first, stride, count, block, 4, true);
@@ -100,7 +101,7 @@ function quantizeBlock(
     else encode(from, step, count, block, 2, false);
   }
   const blockBytes = (block * bits) >> 3;
-  scatter(codes + <usize>column * codesStride + <usize>(b * blockBytes), codesStride, blockBytes >> 2);
+  scatter(codes + <usize>column * codesStride + <usize>(b * blockBytes), codesStride, blockBytes >> 2, narrow);
 }
 
 /** Packs rows of values of 2 or 4 bits, one a byte, several to a byte: first in the low bits, each row padded to a whole byte. */
@@ -125,10 +126,16 @@ export function packBits(source: usize, target: usize, rows: i32, length: i32, b
 function gather16(source: usize, stride: usize, count: i32): void {
   let target = VALUES;
   for (let i = 0; i < count; i++) {
-    widen(v128.load(source), target, target + 16);
+    every2nd(v128.load(source), target);
     source += stride;
     target += 32;
   }
+}
+
+@inline
+function every2nd(halves: v128, target: usize): void {
+  v128.store(target, widenEvery2nd(halves, false));
+  v128.store(target, widenEvery2nd(halves, true), 16);
 }
 
 function gatherTransposed32(source: usize, stride: usize, count: i32): void {
@@ -204,19 +211,21 @@ function range16(from: usize, step: usize, count: i32): void {
     signed = i16x8.max_s(signed, v);
     unsigned = i16x8.max_u(unsigned, v);
   }
-  widen(first, FIRST, FIRST + 16);
-  widen(signed, SIGNED, SIGNED + 16);
-  widen(unsigned, UNSIGNED, UNSIGNED + 16);
+  every2nd(first, FIRST);
+  every2nd(signed, SIGNED);
+  every2nd(unsigned, UNSIGNED);
 }
 
 /**
- * Stores eight channels' scales and zero points, `blocks` elements apart, and what `encode` needs of them. Tells whether
- * the scales are so large that halves below the normal ones all have the code of 0.
+ * Stores eight channels' scales and zero points, `blocks` elements apart, and what `encode` needs of them. `alternate`: the
+ * vectors are of even and of odd channels. Tells whether the scales are so large that halves below the normal ones all have the
+ * code of 0.
  */
-function prepare(bits: i32, symmetric: bool, half: bool, scales: usize, zeroPoints: usize, blocks: usize): bool {
-  prepareFour(bits, symmetric, half, scales, zeroPoints, blocks, 0);
-  const next = blocks * 4;
-  prepareFour(bits, symmetric, half, scales + next * (half ? 2 : 4), zeroPoints + next, blocks, 16);
+function prepare(bits: i32, symmetric: bool, half: bool, alternate: bool, scales: usize, zeroPoints: usize, blocks: usize): bool {
+  const apart = alternate ? blocks * 2 : blocks;
+  const next = alternate ? blocks : blocks * 4;
+  prepareFour(bits, symmetric, half, scales, zeroPoints, apart, 0);
+  prepareFour(bits, symmetric, half, scales + next * (half ? 2 : 4), zeroPoints + next, apart, 16);
   // Up to 2^-14 off, such a weight is less than half a step away from 0.
   const limit = f32x4.splat(8000);
   return v128.any_true(v128.or(
@@ -332,7 +341,7 @@ function wordMask(bits: i32, remaining: i32): v128 {
 
 /**
  * The codes of the rows of half a word as one float32 below 65536, last row first. `narrow`: rows of halves, widened the short
- * way; of these and of float32 rows, `side` chooses channels 0 to 3 or 4 to 7.
+ * way; `side` chooses the vector of channels.
  */
 @inline
 function digits(from: usize, step: usize, bits: i32, narrow: bool, side: i32, reciprocal: v128, offset: v128, most: v128): v128 {
@@ -357,7 +366,7 @@ function digits(from: usize, step: usize, bits: i32, narrow: bool, side: i32, re
 @inline
 function weights(row: usize, narrow: bool, side: i32): v128 {
   if (!narrow) return side == 0 ? v128.load(row) : v128.load(row, 16);
-  return side == 0 ? widenLow(v128.load(row)) : widenHigh(v128.load(row));
+  return widenRoughly(v128.load(row), side == 1);
 }
 
 @inline
@@ -386,11 +395,13 @@ function encode(from: usize, step: usize, count: i32, block: i32, bits: i32, nar
   }
 }
 
-/** From [words][8 channels] to channels `stride` bytes apart. `words` is 1, 2 or a multiple of 4. */
-function scatter(target: usize, stride: usize, words: i32): void {
+/** From [words][8 channels] to channels `apart` bytes apart. `words` is 1, 2 or a multiple of 4. */
+function scatter(target: usize, apart: usize, words: i32, alternate: bool): void {
+  const stride = alternate ? apart * 2 : apart;
+  const next = alternate ? apart : apart * 4;
   for (let side: usize = 0; side < 2; side++) {
     const source = WORDS + side * 16;
-    const base = target + side * 4 * stride;
+    const base = target + side * next;
     if (words == 1) {
       const a = v128.load(source);
       v128.store_lane<u32>(base, a, 0);
