@@ -1,23 +1,100 @@
 /**
  * How fast the kernels are on this machine: parameters a second, and the share of the speed of a plain copy of the same
- * bytes. The fastest of a few runs counts; other programs disturb it least. `npm run bench`, or alone:
- * `node workers/kernels/bench.mjs [K] [N]`.
+ * bytes, both measured in turn. The fastest of a few runs counts; other programs disturb it least. Each backend has a
+ * process of its own. `npm run bench`, or alone: `node workers/kernels/bench.mjs [SIDE] [BACKEND]`.
  */
-import { availableParallelism } from 'node:os';
+import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { runnerImport } from 'vite';
 
 const load = async (file) => (await runnerImport(fileURLToPath(new URL(file, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
 
+const SCRIPT = fileURLToPath(import.meta.url);
 const RUNS = 5;
-/** The reference is written to be read, not to be fast: a smaller matrix tells its speed as well. */
-const REFERENCE_SIDE = 512;
-const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+/** The reference is written to be read, not to be fast, and so is a GPU that the CPU plays: a smaller matrix tells their speed as well. */
+const SLOW = { side: 512, runs: 2 };
+/** Chromium's package brings a Vulkan loader and a software driver, which WebGPU in Node finds only through the environment. */
+const CHROMIUM = '/usr/lib/chromium';
+const SWIFTSHADER = `${CHROMIUM}/vk_swiftshader_icd.json`;
 
 const SCHEMES = [['int4', 4], ['int8', 8]].flatMap(([kernel, bits]) =>
   [32, 128].flatMap((block) => [true, false].map((symmetric) => ({ kernel, bits, block, symmetric }))));
+
+/**
+ * Every backend on [K, N] matrices of `side` × `side`.
+ * @param print Called with each row as it is measured.
+ * @returns rows `{ kernel, source, block, symmetric, backend, threads, parametersPerSecond, ofMemoryCopy }`, and for each
+ *   backend that was not measured why.
+ */
+export async function benchKernels({ side = 4096, threads = availableParallelism(), only }, print) {
+  const lanes = [
+    { backend: 'reference', threads: 1, ...SLOW },
+    { backend: 'wasm', threads: 1, side, runs: RUNS },
+    ...(threads > 1 ? [{ backend: 'wasm', threads, side, runs: RUNS }] : []),
+    { backend: 'webgpu', threads: 1, side, runs: RUNS },
+  ].filter(({ backend }) => !only || backend === only);
+  const rows = [];
+  const problems = [];
+  for (const lane of lanes) {
+    const problem = await inProcess(lane, (row) => {
+      rows.push(row);
+      print(row);
+    });
+    if (problem) problems.push(`${lane.backend}, ${lane.threads} ${lane.threads > 1 ? 'threads' : 'thread'}, was not measured: ${problem}`);
+  }
+  return { rows, problems };
+}
+
+/** A driver that ends badly, as software ones do, then ends nothing but itself. Gives null, or what went wrong. */
+function inProcess(lane, onRow) {
+  const library = [process.env.LD_LIBRARY_PATH, CHROMIUM].filter(Boolean).join(':');
+  const env = lane.backend === 'webgpu' && existsSync(`${CHROMIUM}/libvulkan.so.1`) ? { ...process.env, LD_LIBRARY_PATH: library } : process.env;
+  const child = fork(SCRIPT, ['lane', JSON.stringify(lane)], { env });
+  return new Promise((resolve) => {
+    child.on('message', ({ row, done, problem }) => {
+      if (row) onRow(row);
+      if (done || problem) {
+        resolve(problem ?? null);
+        child.kill('SIGKILL');
+      }
+    });
+    child.on('error', (error) => { resolve(String(error)); });
+    child.on('exit', (code, signal) => { resolve(`its process ended with ${signal ?? `exit code ${code}`}.`); });
+  });
+}
+
+async function measureLane(lane, onRow) {
+  const { toFloat16Array } = await load('../onnx/float16.ts');
+  const made = await (lane.backend === 'webgpu' ? onGpu() : lane.threads > 1 ? inThreads(lane.threads) : inPlace(lane.backend));
+  const { side, runs } = made.software ? SLOW : lane;
+  const float32 = weights(side * side);
+  for (const [source, array] of Object.entries({ float32, float16: toFloat16Array(float32) })) {
+    const matrix = { data: new Uint8Array(array.buffer), type: source, layout: 'kn', k: side, n: side };
+    const target = new Uint8Array(matrix.data.length);
+    await made.give(matrix);
+    for (const { kernel, ...scheme } of SCHEMES) {
+      let [copy, seconds] = [Infinity, Infinity];
+      for (let run = 0; run < runs; run++) {
+        copy = Math.min(copy, await time(() => target.set(matrix.data)));
+        seconds = Math.min(seconds, await time(() => made.quantize(scheme)));
+      }
+      onRow({
+        kernel, source, block: scheme.block, symmetric: scheme.symmetric, backend: lane.backend, threads: lane.threads,
+        parametersPerSecond: Math.round((side * side) / seconds), ofMemoryCopy: Number((copy / seconds).toFixed(3)),
+        side, ...(made.adapter && { adapter: made.adapter }),
+      });
+    }
+  }
+}
+
+async function time(work) {
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
+}
 
 /** Roughly normal, the same every time. */
 function weights(count) {
@@ -26,120 +103,84 @@ function weights(count) {
   return Float32Array.from({ length: count }, () => (next() + next() + next() + next() - 2) * 0.03);
 }
 
-/** Seconds of the fastest run. */
-async function fastest(work, runs = RUNS) {
-  let best = Infinity;
-  for (let run = 0; run < runs; run++) {
-    const start = performance.now();
-    await work();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best / 1000;
+async function kernelOf(backend) {
+  return backend === 'reference' ? (await load('reference.ts')).createReferenceKernel() : (await load('wasm/kernel.ts')).createWasmKernel();
 }
 
-/** Bytes in shared memory, so that threads see the same ones. */
-function shared(array) {
-  const bytes = new Uint8Array(new SharedArrayBuffer(array.byteLength));
-  bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
-  return bytes;
+async function inPlace(backend) {
+  return around(await kernelOf(backend));
 }
 
-/** @param print Called with each row as it is measured. */
-export async function benchKernels({ k, n, threads = availableParallelism() }, print) {
-  const { createWasmKernel } = await load('wasm/kernel.ts');
-  const { createReferenceKernel } = await load('reference.ts');
-  const { toFloat16Array } = await load('../onnx/float16.ts');
-  const float32 = weights(k * n);
-  const sources = { float32: shared(float32), float16: shared(toFloat16Array(float32)) };
-  const rows = [];
-  const gpu = await dawn();
-  const lanes = [
-    { backend: 'reference', threads: 1, side: REFERENCE_SIDE, runs: 2, ...await inPlace(createReferenceKernel()) },
-    { backend: 'wasm', threads: 1, runs: RUNS, ...await inPlace(await createWasmKernel()) },
-    { backend: 'wasm', threads, runs: RUNS, ...await inThreads(threads) },
-    ...(gpu.kernel ? [{ backend: `webgpu (${gpu.adapter})`, threads: 1, runs: 2, ...await inPlace(gpu.kernel) }] : []),
-  ];
-  for (const [source, data] of Object.entries(sources)) {
-    for (const lane of lanes) {
-      const side = lane.side && Math.min(lane.side, k, n);
-      const matrix = side ? { data: data.subarray(0, side * side * (data.length / (k * n))), type: source, layout: 'kn', k: side, n: side } : { data, type: source, layout: 'kn', k, n };
-      const target = new Uint8Array(matrix.data.length);
-      const copy = await fastest(() => target.set(matrix.data));
-      for (const { kernel, ...scheme } of SCHEMES) {
-        const seconds = await fastest(() => lane.quantize(matrix, scheme), lane.runs);
-        const row = {
-          kernel, source, block: scheme.block, symmetric: scheme.symmetric, backend: lane.backend, threads: lane.threads,
-          parametersPerSecond: Math.round((matrix.k * matrix.n) / seconds), ofMemoryCopy: Number((copy / seconds).toFixed(3)),
-        };
-        rows.push(row);
-        print(row);
-      }
-    }
-  }
-  for (const lane of lanes) lane.end();
-  return { rows, webgpu: gpu.kernel ? null : gpu.reason };
+function around(kernel) {
+  let matrix;
+  return { give: (given) => { matrix = given; }, quantize: (scheme) => kernel.quantize(matrix, scheme) };
 }
 
-async function inPlace(kernel) {
-  return { quantize: (matrix, scheme) => kernel.quantize(matrix, scheme), end: () => { kernel.dispose(); } };
-}
-
-/** Each thread takes a share of K, in whole pairs of blocks. */
+/** Each thread has a share of K, in whole pairs of the largest blocks, in memory of its own. */
 async function inThreads(count) {
-  const workers = await Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { argv: ['thread'] });
-    worker.once('message', () => { resolve(worker); });
-    worker.once('error', reject);
-  })));
+  const threads = Array.from({ length: count }, () => new Worker(new URL(import.meta.url)));
+  const ask = (thread, message) => new Promise((resolve, reject) => {
+    const settle = (done) => (value) => {
+      thread.off('message', onMessage).off('error', onError);
+      done(value);
+    };
+    const onMessage = settle(resolve);
+    const onError = settle(reject);
+    thread.on('message', onMessage).on('error', onError);
+    thread.postMessage(message);
+  });
+  const unit = 2 * Math.max(...SCHEMES.map(({ block }) => block));
   return {
-    quantize(matrix, scheme) {
-      const unit = 2 * scheme.block;
+    give: (matrix) => Promise.all(threads.map((thread, index) => {
       const share = Math.ceil(matrix.k / unit / count) * unit;
+      const from = Math.min(index * share, matrix.k);
+      const k = Math.min(share, matrix.k - from);
       const row = matrix.data.length / matrix.k;
-      return Promise.all(workers.map((worker, index) => new Promise((resolve) => {
-        const from = Math.min(index * share, matrix.k);
-        const rows = Math.min(share, matrix.k - from);
-        worker.once('message', resolve);
-        worker.postMessage({ matrix: { ...matrix, data: matrix.data.subarray(from * row, (from + rows) * row), k: rows }, scheme });
-      })));
-    },
-    end: () => { for (const worker of workers) void worker.terminate(); },
+      return ask(thread, { matrix: { ...matrix, data: matrix.data.slice(from * row, (from + k) * row), k } });
+    })),
+    quantize: (scheme) => Promise.all(threads.map((thread) => ask(thread, { scheme }))),
   };
 }
 
-/** WebGPU in Node, on a real adapter where there is one, else on the software driver that Chromium brings. */
-async function dawn() {
-  try {
-    if (!process.env.VK_ICD_FILENAMES && existsSync(SWIFTSHADER) && !existsSync('/dev/nvidia0') && !existsSync('/dev/dri')) process.env.VK_ICD_FILENAMES = SWIFTSHADER;
-    const { create, globals } = await import('webgpu');
-    Object.assign(globalThis, globals);
-    const { createWebGpuKernel } = await load('webgpu/kernel.ts');
-    const made = await createWebGpuKernel(create([]));
-    return made.ok ? { kernel: made.kernel, adapter: made.adapter.name } : { kernel: null, reason: made.reason };
-  } catch (thrown) {
-    return { kernel: null, reason: String(thrown).slice(0, 200) };
-  }
+async function serveThread() {
+  const kernel = await kernelOf('wasm');
+  let share;
+  parentPort.on('message', async ({ matrix, scheme }) => {
+    if (matrix) share = matrix;
+    else await kernel.quantize(share, scheme);
+    parentPort.postMessage('done');
+  });
 }
 
-export function describeRow({ kernel, source, block, symmetric, backend, threads, parametersPerSecond, ofMemoryCopy }) {
-  return `${`${backend}, ${threads} thread${threads > 1 ? 's' : ''}`.padEnd(22)} ${kernel} from ${source}, block ${String(block).padStart(3)}, ${(symmetric ? 'symmetric' : 'asymmetric').padEnd(10)} `
+/** WebGPU in Node, on a real adapter where there is one, else on the software driver that Chromium brings. */
+async function onGpu() {
+  if (!process.env.VK_ICD_FILENAMES && existsSync(SWIFTSHADER) && !existsSync('/dev/nvidia0') && !existsSync('/dev/dri')) process.env.VK_ICD_FILENAMES = SWIFTSHADER;
+  const { create, globals } = await import('webgpu');
+  Object.assign(globalThis, globals);
+  const { createWebGpuKernel } = await load('webgpu/kernel.ts');
+  // Collected while its device is in use, it takes the process with it.
+  const gpu = globalThis.keptGpu = create([]);
+  const made = await createWebGpuKernel(gpu);
+  if (!made.ok) throw new Error(made.reason);
+  return { ...around(made.kernel), adapter: made.adapter.name, software: made.adapter.softwareAdapter };
+}
+
+export function describeRow({ kernel, source, block, symmetric, backend, threads, parametersPerSecond, ofMemoryCopy, adapter }) {
+  return `${`${backend}${adapter ? ` (${adapter.slice(0, 24)})` : `, ${threads} thread${threads > 1 ? 's' : ''}`}`.padEnd(20)} ${kernel} from ${source}, block ${String(block).padStart(3)}, ${(symmetric ? 'symmetric' : 'asymmetric').padEnd(10)} `
     + `${(parametersPerSecond / 1e9).toFixed(3)} G parameters/s, ${ofMemoryCopy.toFixed(2)} of a copy`;
 }
 
-async function serve() {
-  const { parentPort } = await import('node:worker_threads');
-  const { createWasmKernel } = await load('wasm/kernel.ts');
-  const kernel = await createWasmKernel();
-  parentPort.on('message', async ({ matrix, scheme }) => {
-    if (matrix.k > 0) await kernel.quantize(matrix, scheme);
-    parentPort.postMessage('done');
-  });
-  parentPort.postMessage('ready');
-}
-
-if (process.argv[2] === 'thread') await serve();
-else if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const k = Number(process.argv[2] ?? 4096);
-  const { webgpu } = await benchKernels({ k, n: Number(process.argv[3] ?? k) }, (row) => { console.log(describeRow(row)); });
-  if (webgpu) console.log(`WebGPU was not measured: ${webgpu}`);
+if (!isMainThread) await serveThread();
+else if (process.argv[2] === 'lane' && process.send) {
+  const tell = (message) => new Promise((resolve) => { process.send(message, resolve); });
+  try {
+    await measureLane(JSON.parse(process.argv[3]), (row) => { void tell({ row }); });
+    await tell({ done: true });
+  } catch (thrown) {
+    await tell({ problem: String(thrown?.message ?? thrown).slice(0, 200) });
+  }
+} else if (process.argv[1] === SCRIPT) {
+  const { problems } = await benchKernels({ side: Number(process.argv[2] ?? 4096), only: process.argv[3] }, (row) => { console.log(describeRow(row)); });
+  for (const problem of problems) console.error(problem);
+  process.exitCode = problems.length > 0 ? 1 : 0;
 }

@@ -27,6 +27,27 @@ export function widen(halves: v128, low: usize, high: usize): void {
   ));
 }
 
+/** The even ones of eight float16 as float32, or the odd ones; exact, and else as `widen`. */
+@inline
+export function widenEvery2nd(halves: v128, odd: bool): v128 {
+  const inTop = odd ? halves : i32x4.shl(halves, 16);
+  const magnitude = v128.and(inTop, i32x4.splat(0x7fff0000));
+  const subnormal = i32x4.lt_s(magnitude, i32x4.splat(0x04000000));
+  const raised = i32x4.add(i32x4.shr_u(magnitude, 3), v128.bitselect(i32x4.splat(0x38800000), i32x4.splat(0x38000000), subnormal));
+  const value = f32x4.sub(raised, v128.and(subnormal, i32x4.splat(0x38800000)));
+  return v128.or(value, v128.and(inTop, i32x4.splat(0x80000000)));
+}
+
+/**
+ * The same for who does not care what 0 and subnormals are, as long as it is below 2^-14 and has their sign: they come out as
+ * numbers from 2^-15 on.
+ */
+@inline
+export function widenRoughly(halves: v128, odd: bool): v128 {
+  const inTop = odd ? halves : i32x4.shl(halves, 16);
+  return i32x4.add(v128.and(i32x4.shr_s(inTop, 3), i32x4.splat(0x8fffe000)), i32x4.splat(0x38000000));
+}
+
 @inline
 function interleaveLow(a: v128, b: v128): v128 {
   return v128.shuffle<u16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11);

@@ -1,23 +1,29 @@
 /**
  * Blockwise round-to-nearest quantization of a tile of weights, eight output channels at a time.
  *
- * A block of eight channels goes through three steps: `gather` brings it to float32 rows of eight channels
- * (float32 [K, N] data already is), `prepare` finds each channel's range, scale and zero point, and `encode` makes
- * the codes. Codes are packed along K inside the 32-bit lane of their channel, so that a 4×4 transpose of whole words
- * puts every channel's bytes in order.
+ * A block of eight channels goes through two steps: `prepare` finds each channel's range, scale and zero point, and
+ * `encode` makes the codes. [K, N] weights are read where they lie; others, and halves whose scales are too small for
+ * the short way of widening them, are first brought to float32 rows of eight channels (`gather`). Four channels are a
+ * vector: the first and the last four, or, where halves are read as they lie, the even and the odd ones. Codes are packed
+ * along K inside the 32-bit lane of their channel, so that a 4×4 transpose of whole words puts every channel's bytes in order.
  *
  * All arithmetic is IEEE float32, one rounding an operation, as in `reference.ts`.
  */
 
-import { widen } from './half';
+import { widen, widenEvery2nd, widenRoughly } from './half';
 
 /** Float32 [256][8]: one block of eight channels. */
 const VALUES: usize = memory.data(256 * 32, 16);
 /** Uint32 [64][8]: packed codes of one block of eight channels. */
 const WORDS: usize = memory.data(64 * 32, 16);
-/** Float32 [8] each: reciprocals of the scales, and zero points. */
+/** 32-bit [8] each: the largest weight of each channel as a signed number, and as an unsigned one. */
+const SIGNED: usize = memory.data(32, 16);
+const UNSIGNED: usize = memory.data(32, 16);
+/** Float32 [8]: the first weight of each channel; only that of a channel of zeros counts. */
+const FIRST: usize = memory.data(32, 16);
+/** Float32 [8] each: reciprocals of the scales, and what is added to a weight times that, see `code`. */
 const RECIPROCALS: usize = memory.data(32, 16);
-const ZERO_POINTS: usize = memory.data(32, 16);
+const OFFSETS: usize = memory.data(32, 16);
 
 /** Half of a small first-level cache; a 256th of it is a line of 16 float32. */
 const PANEL_BYTES: i32 = 16384;
@@ -63,28 +69,39 @@ function quantizeBlock(
   block: i32, bits: i32, symmetric: bool, half: bool, transposed: bool,
   codes: usize, codesStride: usize, scales: usize, zeroPoints: usize, blocks: i32, b: i32,
 ): void {
-  let from: usize = VALUES;
-  let step: usize = 32;
   const size: usize = half ? 2 : 4;
   const first = transposed
     ? source + <usize>column * stride + <usize>row * size
     : source + <usize>row * stride + <usize>column * size;
+  let from = first;
+  let step = stride;
   if (transposed) {
     if (half) gatherTransposed16(first, stride, count);
     else gatherTransposed32(first, stride, count);
-  } else if (half) {
-    gather16(first, stride, count);
+    from = VALUES;
+    step = 32;
+  }
+  const narrow = half && !transposed;
+  if (narrow) range16(first, stride, count);
+  else range32(from, step, count);
+  const at = <usize>(column * blocks + b);
+  const coarse = prepare(bits, symmetric, half, narrow, scales + at * size, zeroPoints + at, <usize>blocks);
+  if (narrow && coarse) {
+    if (bits == 8) encode(first, stride, count, block, 8, true);
+    else if (bits == 4) encode(first, stride, count, block, 4, true);
+    else encode(first, stride, count, block, 2, true);
   } else {
-    from = first;
-    step = stride;
+    if (narrow) {
+      gather16(first, stride, count);
+      from = VALUES;
+      step = 32;
+    }
+    if (bits == 8) encode(from, step, count, block, 8, false);
+    else if (bits == 4) encode(from, step, count, block, 4, false);
+    else encode(from, step, count, block, 2, false);
   }
   const blockBytes = (block * bits) >> 3;
-  const at = <usize>(column * blocks + b);
-  prepare(from, step, count, bits, symmetric, half, scales + at * size, zeroPoints + at, <usize>blocks);
-  if (bits == 8) encode8(from, step, count, block);
-  else if (bits == 4) encode4(from, step, count, block);
-  else encode2(from, step, count, block);
-  scatter(codes + <usize>column * codesStride + <usize>(b * blockBytes), codesStride, blockBytes >> 2);
+  scatter(codes + <usize>column * codesStride + <usize>(b * blockBytes), codesStride, blockBytes >> 2, narrow);
 }
 
 /** Packs rows of values of 2 or 4 bits, one a byte, several to a byte: first in the low bits, each row padded to a whole byte. */
@@ -104,15 +121,21 @@ export function packBits(source: usize, target: usize, rows: i32, length: i32, b
   }
 }
 
-// Gathering. Rows past `count`, up to the next vector, are whatever lies there: `prepare` and `encode` leave them out.
+// Gathering. Rows past `count`, up to the next vector, are whatever lies there: ranges and codes leave them out.
 
 function gather16(source: usize, stride: usize, count: i32): void {
   let target = VALUES;
   for (let i = 0; i < count; i++) {
-    widen(v128.load(source), target, target + 16);
+    every2nd(v128.load(source), target);
     source += stride;
     target += 32;
   }
+}
+
+@inline
+function every2nd(halves: v128, target: usize): void {
+  v128.store(target, widenEvery2nd(halves, false));
+  v128.store(target, widenEvery2nd(halves, true), 16);
 }
 
 function gatherTransposed32(source: usize, stride: usize, count: i32): void {
@@ -150,74 +173,92 @@ function gatherTransposed16(source: usize, stride: usize, count: i32): void {
 }
 
 // Range, scale, zero point
+//
+// The bits of weights are compared as integers. Signed, those of positive weights are larger than those of negative ones
+// and in their order; unsigned, it is the other way round, larger ones being further from 0. So the largest of each kind
+// are the ends of the range, or both the same end where all weights have one sign, and an infinity or a NaN is larger
+// than any weight of its sign.
 
-/** Stores eight channels' scales and zero points, `blocks` elements apart, and what `encode` needs of them. */
-function prepare(
-  from: usize, step: usize, count: i32,
-  bits: i32, symmetric: bool, half: bool,
-  scales: usize, zeroPoints: usize, blocks: usize,
-): void {
-  let min0 = v128.load(from);
-  let min1 = v128.load(from, 16);
-  let max0 = min0;
-  let max1 = min1;
-  // Masks of the channels that hold an infinity or a NaN.
-  let odd0 = f32x4.splat(0);
-  let odd1 = f32x4.splat(0);
-  // `pmin` and `pmax` keep their first operand among equals: the first of +0 and −0 stays.
-  if (half) {
-    for (let i = 0; i < count; i++) {
-      const v0 = v128.load(from);
-      const v1 = v128.load(from, 16);
-      min0 = f32x4.pmin(min0, v0);
-      min1 = f32x4.pmin(min1, v1);
-      max0 = f32x4.pmax(max0, v0);
-      max1 = f32x4.pmax(max1, v1);
-      from += step;
-    }
-    const limit = f32x4.splat(65536);
-    odd0 = v128.or(f32x4.ge(max0, limit), f32x4.le(min0, f32x4.neg(limit)));
-    odd1 = v128.or(f32x4.ge(max1, limit), f32x4.le(min1, f32x4.neg(limit)));
-  } else {
-    // 0 times each value, added up: not 0 as soon as one is an infinity or a NaN.
-    const zero = f32x4.splat(0);
-    for (let i = 0; i < count; i++) {
-      const v0 = v128.load(from);
-      const v1 = v128.load(from, 16);
-      min0 = f32x4.pmin(min0, v0);
-      min1 = f32x4.pmin(min1, v1);
-      max0 = f32x4.pmax(max0, v0);
-      max1 = f32x4.pmax(max1, v1);
-      odd0 = f32x4.add(odd0, f32x4.mul(v0, zero));
-      odd1 = f32x4.add(odd1, f32x4.mul(v1, zero));
-      from += step;
-    }
-    odd0 = f32x4.ne(odd0, zero);
-    odd1 = f32x4.ne(odd1, zero);
+function range32(from: usize, step: usize, count: i32): void {
+  let signed0 = v128.load(from);
+  let signed1 = v128.load(from, 16);
+  let unsigned0 = signed0;
+  let unsigned1 = signed1;
+  v128.store(FIRST, signed0);
+  v128.store(FIRST, signed1, 16);
+  for (let i = 1; i < count; i++) {
+    from += step;
+    const v0 = v128.load(from);
+    const v1 = v128.load(from, 16);
+    signed0 = i32x4.max_s(signed0, v0);
+    signed1 = i32x4.max_s(signed1, v1);
+    unsigned0 = i32x4.max_u(unsigned0, v0);
+    unsigned1 = i32x4.max_u(unsigned1, v1);
   }
-  prepareFour(min0, max0, odd0, bits, symmetric, half, scales, zeroPoints, blocks, 0);
-  const next = blocks * 4;
-  prepareFour(min1, max1, odd1, bits, symmetric, half, scales + next * (half ? 2 : 4), zeroPoints + next, blocks, 16);
+  v128.store(SIGNED, signed0);
+  v128.store(SIGNED, signed1, 16);
+  v128.store(UNSIGNED, unsigned0);
+  v128.store(UNSIGNED, unsigned1, 16);
 }
 
-/** The same for four of them, whose `RECIPROCALS` and `ZERO_POINTS` are at `offset`. */
+function range16(from: usize, step: usize, count: i32): void {
+  const first = v128.load(from);
+  let signed = first;
+  let unsigned = first;
+  for (let i = 1; i < count; i++) {
+    from += step;
+    const v = v128.load(from);
+    signed = i16x8.max_s(signed, v);
+    unsigned = i16x8.max_u(unsigned, v);
+  }
+  every2nd(first, FIRST);
+  every2nd(signed, SIGNED);
+  every2nd(unsigned, UNSIGNED);
+}
+
+/**
+ * Stores eight channels' scales and zero points, `blocks` elements apart, and what `encode` needs of them. `alternate`: the
+ * vectors are of even and of odd channels. Tells whether the scales are so large that halves below the normal ones all have the
+ * code of 0.
+ */
+function prepare(bits: i32, symmetric: bool, half: bool, alternate: bool, scales: usize, zeroPoints: usize, blocks: usize): bool {
+  const apart = alternate ? blocks * 2 : blocks;
+  const next = alternate ? blocks : blocks * 4;
+  prepareFour(bits, symmetric, half, scales, zeroPoints, apart, 0);
+  prepareFour(bits, symmetric, half, scales + next * (half ? 2 : 4), zeroPoints + next, apart, 16);
+  // Up to 2^-14 off, such a weight is less than half a step away from 0.
+  const limit = f32x4.splat(8000);
+  return v128.any_true(v128.or(
+    f32x4.gt(f32x4.abs(v128.load(RECIPROCALS)), limit), f32x4.gt(f32x4.abs(v128.load(RECIPROCALS, 16)), limit),
+  )) == false;
+}
+
+/** The same for four of them, which are at `offset`. */
 function prepareFour(
-  min: v128, max: v128, notFinite: v128,
   bits: i32, symmetric: bool, half: bool,
   scales: usize, zeroPoints: usize, blocks: usize, offset: usize,
 ): void {
   const zero = f32x4.splat(0);
   const middle = <f32>(1 << (bits - 1));
   const largest = f32x4.splat(2 * middle - 1);
+  const signed = v128.load(SIGNED + offset);
+  const unsigned = v128.load(UNSIGNED + offset);
+  const upper = f32x4.abs(signed);
+  const lower = f32x4.abs(unsigned);
+  // Widened halves that are not finite are 65536 or more.
+  const limit = i32x4.splat(half ? 0x477fffff : 0x7f7fffff);
+  const notFinite = v128.or(i32x4.gt_s(upper, limit), i32x4.gt_s(lower, limit));
   let scale: v128;
   let zeroPoint: v128;
   if (symmetric) {
-    const extreme = v128.bitselect(max, min, f32x4.gt(f32x4.abs(max), f32x4.abs(min)));
+    let extreme = v128.bitselect(signed, unsigned, i32x4.gt_s(upper, lower));
+    // Among zeros the first one counts, with its sign.
+    extreme = v128.bitselect(v128.load(FIRST + offset), extreme, f32x4.eq(extreme, zero));
     scale = f32x4.mul(extreme, f32x4.splat(-1 / middle));
     zeroPoint = f32x4.splat(middle);
   } else {
-    const low = f32x4.pmin(zero, min);
-    const high = f32x4.pmax(zero, max);
+    const low = v128.and(unsigned, i32x4.shr_s(unsigned, 31));
+    const high = v128.andnot(signed, i32x4.shr_s(signed, 31));
     scale = f32x4.div(f32x4.sub(high, low), largest);
     zeroPoint = v128.andnot(
       roundClamped(f32x4.div(f32x4.neg(low), scale), largest),
@@ -258,7 +299,7 @@ function prepareFour(
 
   const none = v128.or(notFinite, f32x4.eq(stored, zero));
   v128.store(RECIPROCALS + offset, v128.andnot(f32x4.div(f32x4.splat(1), stored), none));
-  v128.store(ZERO_POINTS + offset, zeroPoint);
+  v128.store(OFFSETS + offset, v128.bitselect(f32x4.splat(0.49999997), f32x4.add(zeroPoint, f32x4.splat(0.5)), f32x4.eq(zeroPoint, zero)));
   if (!symmetric) {
     const bytes = i32x4.trunc_sat_f32x4_u(zeroPoint);
     v128.store_lane<u8>(zeroPoints, bytes, 0);
@@ -280,13 +321,15 @@ function roundClamped(value: v128, largest: v128): v128 {
   return f32x4.floor(f32x4.add(clamped, f32x4.splat(0.49999997)));
 }
 
-/** The code in the low bits of each lane, above it those of 2^23 as a float32. */
+/**
+ * The code as a float32. In one addition of zero point and half, which rounds as the addition of the zero point alone does:
+ * what decides is a sum just below a half, and that much further up there is the same distance between numbers. Only a
+ * zero point of 0, whose addition rounds nothing, takes the number before 1/2. NaN becomes 0.
+ */
 @inline
-function code(value: v128, reciprocal: v128, zeroPoint: v128, largest: v128): v128 {
-  return f32x4.add(
-    roundClamped(f32x4.add(f32x4.mul(value, reciprocal), zeroPoint), largest),
-    f32x4.splat(8388608),
-  );
+function code(value: v128, reciprocal: v128, offset: v128, most: v128): v128 {
+  const sum = f32x4.add(f32x4.mul(value, reciprocal), offset);
+  return f32x4.floor(f32x4.pmin(most, f32x4.pmax(f32x4.splat(0), sum)));
 }
 
 /** Bits of the codes of the rows a word really has. */
@@ -297,56 +340,68 @@ function wordMask(bits: i32, remaining: i32): v128 {
 }
 
 /**
- * `perWord`: codes in a word; `surplus`: what the bits of 2^23 in each of them, shifted as they are, add up to.
- * The rows of a word are taken last to first, two at a time: a longer unrolled stretch runs the engines' compilers out
- * of registers.
+ * The codes of the rows of half a word as one float32 below 65536, last row first. `narrow`: rows of halves, widened the short
+ * way; `side` chooses the vector of channels.
  */
 @inline
-function encode(from: usize, step: usize, count: i32, block: i32, bits: i32, perWord: i32, most: f32, surplus: i32): void {
+function digits(from: usize, step: usize, bits: i32, narrow: bool, side: i32, reciprocal: v128, offset: v128, most: v128): v128 {
+  const base = f32x4.splat(<f32>(1 << bits));
+  let row = from + step * <usize>(16 / bits - 1);
+  let sum = code(weights(row, narrow, side), reciprocal, offset, most);
+  row -= step;
+  sum = f32x4.add(f32x4.mul(sum, base), code(weights(row, narrow, side), reciprocal, offset, most));
+  if (bits == 8) return sum;
+  row -= step;
+  sum = f32x4.add(f32x4.mul(sum, base), code(weights(row, narrow, side), reciprocal, offset, most));
+  row -= step;
+  sum = f32x4.add(f32x4.mul(sum, base), code(weights(row, narrow, side), reciprocal, offset, most));
+  if (bits == 4) return sum;
+  do {
+    row -= step;
+    sum = f32x4.add(f32x4.mul(sum, base), code(weights(row, narrow, side), reciprocal, offset, most));
+  } while (row != from);
+  return sum;
+}
+
+@inline
+function weights(row: usize, narrow: bool, side: i32): v128 {
+  if (!narrow) return side == 0 ? v128.load(row) : v128.load(row, 16);
+  return widenRoughly(v128.load(row), side == 1);
+}
+
+@inline
+function word(from: usize, step: usize, bits: i32, narrow: bool, side: i32, reciprocal: v128, offset: v128, most: v128): v128 {
+  // 2^23 brings a number into the low bits.
+  const low = f32x4.add(digits(from, step, bits, narrow, side, reciprocal, offset, most), f32x4.splat(8388608));
+  const high = f32x4.add(digits(from + step * <usize>(16 / bits), step, bits, narrow, side, reciprocal, offset, most), f32x4.splat(8388608));
+  return v128.shuffle<u16>(low, i32x4.shl(high, 16), 0, 9, 2, 11, 4, 13, 6, 15);
+}
+
+@inline
+function encode(from: usize, step: usize, count: i32, block: i32, bits: i32, narrow: bool): void {
   const r0 = v128.load(RECIPROCALS);
   const r1 = v128.load(RECIPROCALS, 16);
-  const z0 = v128.load(ZERO_POINTS);
-  const z1 = v128.load(ZERO_POINTS, 16);
-  const largest = f32x4.splat(most);
+  const o0 = v128.load(OFFSETS);
+  const o1 = v128.load(OFFSETS, 16);
+  const most = f32x4.splat(<f32>((1 << bits) - 1));
   let target = WORDS;
+  const perWord = 32 / bits;
   for (let done = 0; done < block; done += perWord) {
-    const top = from;
-    from += step * <usize>perWord;
-    let row = from;
-    let w0 = i32x4.splat(0);
-    let w1 = i32x4.splat(0);
-    do {
-      row -= step;
-      w0 = i32x4.add(i32x4.shl(w0, bits), code(v128.load(row), r0, z0, largest));
-      w1 = i32x4.add(i32x4.shl(w1, bits), code(v128.load(row, 16), r1, z1, largest));
-      row -= step;
-      w0 = i32x4.add(i32x4.shl(w0, bits), code(v128.load(row), r0, z0, largest));
-      w1 = i32x4.add(i32x4.shl(w1, bits), code(v128.load(row, 16), r1, z1, largest));
-    } while (row != top);
     const mask = wordMask(bits, count - done);
-    v128.store(target, v128.and(i32x4.sub(w0, i32x4.splat(surplus)), mask));
-    v128.store(target, v128.and(i32x4.sub(w1, i32x4.splat(surplus)), mask), 16);
+    v128.store(target, v128.and(word(from, step, bits, narrow, 0, r0, o0, most), mask));
+    v128.store(target, v128.and(word(from, step, bits, narrow, 1, r1, o1, most), mask), 16);
     target += 32;
+    from += step * <usize>perWord;
   }
 }
 
-function encode2(from: usize, step: usize, count: i32, block: i32): void {
-  encode(from, step, count, block, 2, 16, 3, <i32>0xe7000000);
-}
-
-function encode4(from: usize, step: usize, count: i32, block: i32): void {
-  encode(from, step, count, block, 4, 8, 15, <i32>0xfb000000);
-}
-
-function encode8(from: usize, step: usize, count: i32, block: i32): void {
-  encode(from, step, count, block, 8, 4, 255, 0x4b000000);
-}
-
-/** From [words][8 channels] to channels `stride` bytes apart. `words` is 1, 2 or a multiple of 4. */
-function scatter(target: usize, stride: usize, words: i32): void {
+/** From [words][8 channels] to channels `apart` bytes apart. `words` is 1, 2 or a multiple of 4. */
+function scatter(target: usize, apart: usize, words: i32, alternate: bool): void {
+  const stride = alternate ? apart * 2 : apart;
+  const next = alternate ? apart : apart * 4;
   for (let side: usize = 0; side < 2; side++) {
     const source = WORDS + side * 16;
-    const base = target + side * 4 * stride;
+    const base = target + side * next;
     if (words == 1) {
       const a = v128.load(source);
       v128.store_lane<u32>(base, a, 0);
