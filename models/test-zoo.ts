@@ -22,7 +22,7 @@ import { encoderModel, imageModel, tinyLanguageModel, twoOutputModel } from './b
 import { checkModel } from './check-model.ts';
 import { dequantizedSelf } from './dequantized-self.ts';
 import * as odd from './odd-models.ts';
-import { LAYERS, PRODUCTS, seededWeights, TABLES } from './operators.ts';
+import { EMBEDDINGS, LAYERS, PRODUCTS, seededWeights, TABLES } from './operators.ts';
 
 const source = z.union([
   /** One of `BUILT`. */
@@ -74,7 +74,7 @@ export interface Visit {
   problems: string[];
 }
 
-const operators = [...PRODUCTS, ...TABLES, ...LAYERS].map((operator) => [operator.name, () => operator.build(seededWeights(operator))] as const);
+const operators = [...PRODUCTS, ...TABLES, ...LAYERS, ...EMBEDDINGS].map((operator) => [operator.name, () => operator.build(seededWeights(operator))] as const);
 
 /** Models built in code, by name. */
 const BUILT: ReadonlyMap<string, () => Uint8Array<ArrayBuffer>> = new Map([
