@@ -15,6 +15,7 @@ import type {
 } from './protocol.ts';
 import { widenModel } from './onnx/widen.ts';
 import { formatLevel } from './schemes/level.ts';
+import { SCHEMES } from './schemes/registry.ts';
 import { asSingleFile } from './single-file.ts';
 
 /** A level on its way through the job; what is measured is filled in. */
@@ -205,11 +206,18 @@ export async function check(
   const material = await materialOf(job, sorted, measured);
   if (!baseline?.blob || !material) return checks;
   const { evaluator, threads } = surroundings;
-  if (job.extras?.noiseFloor && !finish?.aborted) {
+  const inHalf = model.baseline === 'rounded-to-fp16' ? levels.filter(({ id, settings }) => SCHEMES[id].resolve(settings).halfActivations) : [];
+  if ((job.extras?.noiseFloor || inHalf.length > 0) && !finish?.aborted) {
     const reference = await inFloat32(sorted, model, baseline.blob);
     const overflow = reference && await evaluator.checkOverflow({ model: reference.model, material, threads }, signal);
     signal.throwIfAborted();
-    if (overflow?.ok) checks.overflow = overflow.value.overflow;
+    if (overflow?.ok) {
+      checks.overflow = overflow.value.overflow;
+      for (const level of inHalf) {
+        const spoiled = overflow.value.overflow.filter(({ tensor }) => !level.plan.floats?.has(tensor));
+        if (spoiled.length > 0) checks.notes.push(`${formatLevel(level)}: ${whatOverflows(spoiled)}`);
+      }
+    }
     else if (overflow) checks.notes.push(notChecked('Whether activations overflow fp16', overflow.error));
   }
   if (job.extras?.runtimeDrift && evaluator.checkRuntimes && !finish?.aborted) {
@@ -229,6 +237,12 @@ export async function check(
   }
   if (finish?.aborted && (job.extras?.noiseFloor || job.extras?.runtimeDrift)) checks.notes.push('Stopped on the way: what had not been checked yet is left out.');
   return checks;
+}
+
+/** For levels with fp16 activations: which nodes give numbers that those cannot hold. */
+function whatOverflows(overflow: NonNullable<Report['overflow']>): string {
+  const named = overflow.slice(0, 3).map(({ node, operator, largest }) => `${node} (${operator}, ${Number(largest.toPrecision(3)).toLocaleString('en')})`).join(', ');
+  return `${overflow.length === 1 ? 'a node gives' : `${overflow.length} nodes give`} numbers beyond 65,504, which fp16 activations cannot hold: ${named}${overflow.length > 3 ? ' and more' : ''}. Its figures are those of a model that overflows there.`;
 }
 
 /** What the figures were measured on; null when there were none. */

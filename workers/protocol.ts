@@ -5,7 +5,7 @@
  */
 
 /** Precision levels the engine knows. `fp16` is the baseline everything is measured against. */
-export type LevelId = 'fp16' | 'int8' | 'int4' | 'uint8';
+export type LevelId = 'fp16' | 'int8' | 'int4' | 'q4f16' | 'uint8';
 
 export type BlockSize = 16 | 32 | 64 | 128 | 256;
 

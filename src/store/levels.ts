@@ -18,7 +18,7 @@ export interface Origin { uid(): string; now(): number }
 export type Mode = NonNullable<LevelSettings['mode']>;
 
 /** Other ways of computing that a level has. */
-export const MODES: Readonly<Record<LevelId, readonly Mode[]>> = { fp16: [], int8: ['dequantize', 'dynamic'], int4: ['dequantize'], uint8: [] };
+export const MODES: Readonly<Record<LevelId, readonly Mode[]>> = { fp16: [], int8: ['dequantize', 'dynamic'], int4: ['dequantize'], q4f16: [], uint8: [] };
 
 export const SLOTS = 8;
 export const DEFAULT_BLOCK: BlockSize = 32;
@@ -27,7 +27,7 @@ export const BLOCKS: readonly BlockSize[] = [16, 32, 64, 128, 256];
 export const ADDABLE: readonly LevelId[] = ['int8', 'int4', 'uint8'];
 
 /** Slots int8 and int4 take when free, so that they look the same in every comparison. */
-const HOME_SLOT: Record<LevelId, number> = { fp16: 0, int8: 1, int4: 2, uint8: 3 };
+const HOME_SLOT: Record<LevelId, number> = { fp16: 0, int8: 1, int4: 2, uint8: 3, q4f16: 4 };
 
 function freeSlot(id: LevelId, taken: readonly number[]): number {
   if (!taken.includes(HOME_SLOT[id])) return HOME_SLOT[id];

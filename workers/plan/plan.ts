@@ -37,6 +37,8 @@ export interface Plan {
   /** What new nodes are, with the domain in front where there is one. */
   operators: ReadonlySet<string>;
   ledger: LedgerLine[];
+  /** Of levels with fp16 activations: values of the main graph that stay in float32 all the same. */
+  floats?: ReadonlySet<string>;
   /** Constants that change. */
   changed: number;
   summary: string;
@@ -86,13 +88,13 @@ export function preparePlan(model: Model): PlanInput {
  *
  * @param beyondFloat16 names of float32 tensors that hold values fp16 cannot (see float16-range.ts).
  */
-export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, { fingerprint, limit = SINGLE_FILE_LIMIT }: PlanOptions = {}): Plan {
+export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, { fingerprint, limit = SINGLE_FILE_LIMIT, before = modelBytes(input.model) }: PlanOptions = {}): Plan {
   const level = scheme.resolve(settings);
   const metadata = fingerprint === undefined ? [] : describeOrigin(scheme.id, settings, level, fingerprint);
   const planWith = (data: DataFile | null): Plan => {
-    if (!level.baseline) return planQuantized(input, scheme, level, beyondFloat16, { data, metadata, operators: new Set() });
+    if (!level.baseline) return planQuantized(input, scheme, level, beyondFloat16, { data, metadata, operators: new Set(), before });
     const { edits, ledger, summary } = float16.planFloat16(input.scopes, input.constants, beyondFloat16, data);
-    return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']) });
+    return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']), before });
   };
   const whole = planWith(null);
   return whole.bytes <= limit ? whole : planWith(createDataFile(dataFileName(fileName(input.model.source.name, scheme.suffix(settings)))));
@@ -103,9 +105,11 @@ export interface PlanOptions {
   fingerprint?: string;
   /** Bytes one file may have. */
   limit?: number;
+  /** Bytes the model had, where it is not the one that is planned on. */
+  before?: number;
 }
 
-interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string> }
+interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string>; /** Bytes of the model. */ before: number }
 
 export function isHalfPrecision({ constants }: PlanInput): boolean {
   return float16.isHalfPrecision(constants);
@@ -199,7 +203,7 @@ function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyM
     'Drop a model with weights of its own; what is computed while running has none.');
 }
 
-function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators }: Output): Plan {
+function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, before }: Output): Plan {
   const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
   const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? metadataEdits(model, metadata) : [])]);
   const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
@@ -209,7 +213,7 @@ function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: Ledg
     pieces, ledger, bytes, weightBytes, problem, changed, operators,
     data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
-    summary: problem ? summary : `${summary}${notSmaller(bytes, modelBytes(model), ledger)}`,
+    summary: problem ? summary : `${summary}${notSmaller(bytes, before, ledger)}`,
   };
 }
 

@@ -33,6 +33,8 @@ export interface ResolvedLevel {
   weights: BlockedWeights | null;
   /** Weights by channel: of convolutions and recurrent layers, and of MatMul and Gemm where `weights` is null. */
   linear: LinearWeights | null;
+  /** Activations are fp16: a float32 model's graph is turned to fp16 for it. */
+  halfActivations?: boolean;
   /** Quantize the output projection. */
   head: boolean;
   /** Which tables that Gather takes rows of are quantized: none, those looked up by token, or positions and rotary ones too. */

@@ -69,7 +69,7 @@ const protocol = z.object({
 });
 
 const level = z.object({
-  id: z.enum(['fp16', 'int8', 'int4', 'uint8']), level: z.string(), baseline: z.boolean(),
+  id: z.enum(['fp16', 'int8', 'int4', 'q4f16', 'uint8']), level: z.string(), baseline: z.boolean(),
   settings: z.object({
     block: z.union([z.literal(16), z.literal(32), z.literal(64), z.literal(128), z.literal(256)]).exactOptional(),
     asymmetric: z.boolean().exactOptional(), head: z.enum(['quantize', 'keep']).exactOptional(),
