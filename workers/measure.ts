@@ -96,11 +96,12 @@ export async function measure(
 }
 
 async function measurePerplexity({ levels: [baseline, ...others], levels, job, sorted, model, surroundings, onEvent, signal, finish }: Measuring): Promise<Result<Measurement>> {
-  if (!baseline?.blob || !sorted.tokenizer || !sorted.text) return { ok: true, value: { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [] } };
+  const first = baseline && toRun(baseline);
+  if (!first || !sorted.tokenizer || !sorted.text) return { ok: true, value: { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [] } };
   const byKey = new Map(levels.map((level) => [formatLevel(level), level]));
-  const reference = job.extras?.noiseFloor ? await inFloat32(sorted, model, baseline.blob) : null;
+  const reference = job.extras?.noiseFloor ? await inFloat32(sorted, model, first) : null;
   const result = await surroundings.evaluator.evaluate({
-    baseline: { key: formatLevel(baseline), model: baseline.blob },
+    baseline: { key: formatLevel(baseline), model: first },
     levels: withModels(others),
     tokenizerJson: sorted.tokenizer.json,
     tokenizerConfig: sorted.tokenizerConfig,
@@ -139,8 +140,9 @@ async function measurePerplexity({ levels: [baseline, ...others], levels, job, s
 /** @param reason Why perplexity was not measured. */
 async function measureOutputs({ levels: [baseline, ...others], levels, job, sorted, surroundings, onEvent, signal, finish }: Measuring, reason: EngineError): Promise<Measurement> {
   const models = withModels(others);
-  if (!baseline?.blob || models.length === 0) return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${reason.message} Only sizes were compared.`] };
-  const comparison = { baseline: { key: formatLevel(baseline), model: baseline.blob }, levels: models, files: sorted.inputs, threads: surroundings.threads, ...(job.provider && { provider: job.provider }) };
+  const first = baseline && toRun(baseline);
+  if (!first || models.length === 0) return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${reason.message} Only sizes were compared.`] };
+  const comparison = { baseline: { key: formatLevel(baseline), model: first }, levels: models, files: sorted.inputs, threads: surroundings.threads, ...(job.provider && { provider: job.provider }) };
   const result = await surroundings.evaluator.compareOutputs(comparison, (event: Progress) => { onEvent(event); }, signal, finish);
   signal.throwIfAborted();
   if (!result.ok) {
@@ -204,11 +206,12 @@ export async function check(
   const checks: Checks = { overflow: null, notes: [] };
   const [baseline] = levels;
   const material = await materialOf(job, sorted, measured);
-  if (!baseline?.blob || !material) return checks;
+  const first = baseline && toRun(baseline);
+  if (!first || !material) return checks;
   const { evaluator, threads } = surroundings;
   const inHalf = model.baseline === 'rounded-to-fp16' ? levels.filter(({ id, settings }) => SCHEMES[id].resolve(settings).halfActivations) : [];
   if ((job.extras?.noiseFloor || inHalf.length > 0) && !finish?.aborted) {
-    const reference = await inFloat32(sorted, model, baseline.blob);
+    const reference = await inFloat32(sorted, model, first);
     const overflow = reference && await evaluator.checkOverflow({ model: reference.model, material, threads }, signal);
     signal.throwIfAborted();
     if (overflow?.ok) {

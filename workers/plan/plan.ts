@@ -8,7 +8,7 @@ import { elementCount, elementType } from '../onnx/element-types.ts';
 import type { Model, Node, Tensor } from '../onnx/model.ts';
 import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
 import { dataFileName, fileName } from '../schemes/file-name.ts';
-import type { ResolvedLevel, Scheme } from '../schemes/scheme.ts';
+import { overridden, type ResolvedLevel, type Scheme } from '../schemes/scheme.ts';
 import { createActivations } from './activations.ts';
 import { createDraft, tensorBytes, type Draft } from './draft.ts';
 import { findInCall, functionKey, type Functions } from './families/call.ts';
@@ -130,7 +130,8 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, b
 
   const offers: Offer[] = [];
   for (const candidate of tablesFirst(input.candidates)) {
-    const answer = whyAsked(candidate, level, input.heads) ?? candidate.offer(level);
+    const named = level.override.find(({ name }) => isNamed(candidate, name));
+    const answer = whyAsked(candidate, level, input.heads, named !== undefined) ?? candidate.offer(named ? overridden(level, named.to) : level);
     if (typeof answer === 'string') whyKept.set(candidate.seen.constant, answer);
     else offers.push(answer);
   }
@@ -150,11 +151,17 @@ function tablesFirst(candidates: readonly Candidate[]): Candidate[] {
 }
 
 /** Why a person wants a use left as it is, or null. */
-function whyAsked({ node, seen, role }: Candidate, level: ResolvedLevel, heads: ReadonlySet<Node>): string | null {
-  if (level.exclude.some((pattern) => matchesPattern(pattern, seen.constant.name) || matchesPattern(pattern, node.name))) return 'left as it is, as asked for by name';
+function whyAsked(candidate: Candidate, level: ResolvedLevel, heads: ReadonlySet<Node>, isOverridden: boolean): string | null {
+  const { node, role } = candidate;
+  if (level.exclude.some((pattern) => isNamed(candidate, pattern))) return 'left as it is, as asked for by name';
+  if (isOverridden) return null;
   if (role === 'weight') return heads.has(node) && !level.head ? 'output projection, kept as asked' : null;
   if (level.tables === 'all' || (level.tables === 'tokens' && role === 'tokens')) return null;
   return role === 'tokens' ? 'embedding table; the embedding setting quantizes it' : 'table looked up by something else than tokens, such as positions: kept exact';
+}
+
+function isNamed({ node, seen }: Candidate, pattern: string): boolean {
+  return matchesPattern(pattern, seen.constant.name) || matchesPattern(pattern, node.name);
 }
 
 function lineOf(constant: Constant, draft: Draft, told: readonly Told[], why: string | undefined, element: string): LedgerLine {

@@ -7,7 +7,7 @@ import { commonSettings, settingsSuffix, type Scheme } from './scheme.ts';
 export const q4f16: Scheme = {
   id: 'q4f16',
   element: 'int4',
-  keys: ['block', 'asymmetric', 'head', 'embedding', 'exclude'],
+  keys: ['block', 'asymmetric', 'head', 'embedding', 'exclude', 'override'],
   resolve: (settings) => ({
     id: 'q4f16', form: 'blocks', weights: { bits: 4, block: settings.block ?? 32, symmetric: !settings.asymmetric }, linear: null, halfActivations: true,
     ...commonSettings(settings),

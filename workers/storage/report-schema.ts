@@ -75,6 +75,7 @@ const level = z.object({
     asymmetric: z.boolean().exactOptional(), head: z.enum(['quantize', 'keep']).exactOptional(),
     embedding: z.union([z.boolean(), z.literal('tokens')]).exactOptional(), source: z.enum(['baseline', 'original']).exactOptional(),
     mode: z.enum(['dequantize', 'dynamic']).exactOptional(), exclude: z.array(z.string()).exactOptional(),
+    override: z.array(z.object({ name: z.string(), to: z.enum(['int4', 'int8']) })).exactOptional(),
   }),
   file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number }).exactOptional(), weightBytes: number, perplexity: perplexity.nullable(), drift: drift.nullable(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),
