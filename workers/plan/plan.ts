@@ -66,7 +66,9 @@ export function preparePlan(model: Model): PlanInput {
   const functionScopes = scopes.filter(({ kind, parent }) => kind === 'function' && !parent);
   const functions: Functions = new Map(model.functions.flatMap(({ domain, name, inputs }, i) => {
     const scope = functionScopes[i];
-    return scope ? [[functionKey(domain, name), { inputs, scope }] as const] : [];
+    // Overloads have one name; which of them a call means is not known here.
+    const isOverloaded = model.functions.some((other, j) => j !== i && functionKey(other.domain, other.name) === functionKey(domain, name));
+    return scope && !isOverloaded ? [[functionKey(domain, name), { inputs, scope }] as const] : [];
   }));
   const found = scopes.flatMap((scope) => scope.nodes.flatMap((node) => (
     functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : isNodeKnown(node, scope) ? familyOf(node)?.find(node, scope) ?? [] : []

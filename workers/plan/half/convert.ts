@@ -3,7 +3,7 @@
  * one type meets the other. The graph's inputs and outputs keep their types. Operators that have no fp16 form, or would
  * lose too much in it, stay in float32 (operators.ts).
  */
-import { create, toBinary } from '@bufbuild/protobuf';
+import { toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema, type ValueInfoProto } from 'onnx-buf';
 import { asFloat32 } from '../../bytes.ts';
 import { encodeInitializer, encodeInput, encodeNode, NODE_FIELD } from '../../onnx/encode.ts';
@@ -16,7 +16,7 @@ import { encodeHeader } from '../../onnx/wire.ts';
 import { uniqueNames, uniqueNodeNames } from '../draft.ts';
 import { isQuantizedOperator } from '../families/registry.ts';
 import { float16Bytes, type Recipe } from '../recipe.ts';
-import { definingScope, type Constant, type Scope, type Use } from '../scopes.ts';
+import { definingScope, opsetOf, type Constant, type Scope, type Use } from '../scopes.ts';
 import { follows, handlingOf } from './operators.ts';
 import { valueType } from './value-types.ts';
 
@@ -30,12 +30,17 @@ export interface Converted {
   floats: ReadonlySet<string>;
 }
 
+/** Number of the field that states the type of a value inside a graph. */
+const GRAPH_VALUE = 13;
 /** Constants of up to so many elements are rounded at once: 1e-12 and −3.4e38 become the numbers of fp16 nearest to them that are neither 0 nor infinite. */
 const SMALL = 256;
 const LARGEST_HALF = 65_504;
 const SMALLEST_HALF = 2 ** -24;
 /** A factor of more elements is a weight, and not part of an angle. */
 const MOST_OF_AN_ANGLE = 4096;
+
+/** Before, Cast named its type in words. */
+const OLDEST = 6;
 
 type Wish = typeof FLOAT32 | typeof FLOAT16 | 'any';
 
@@ -79,13 +84,18 @@ export async function convertToHalf(model: Model, scopes: readonly Scope[], beyo
         const wish = wishOf(use);
         if (wish === 'any' || wish === type) continue;
         const known = names.get(wish) ?? unique(`${name}_${wish === FLOAT16 ? 'half' : 'float'}`);
-        if (!names.has(wish)) casts.push(cast(name, known, wish));
+        if (!names.has(wish)) casts.push(cast(name, known, wish), ...statedAs(name, known, wish));
         names.set(wish, known);
         rename(use.node, use.node.inputSpans[use.input], known, use.scope);
       }
       insert(at, casts);
       given.set(name, type);
       if (isRoot && !names.has(FLOAT16)) floats.add(name);
+    };
+    /** What is stated of a value, for another of its shape. */
+    const statedAs = (name: string, as: string, type: Wish): Piece<Recipe>[] => {
+      const info = scope.values.find(({ proto }) => proto.name === name);
+      return info && elementTypeOf(info.proto) === FLOAT32 ? stated({ ...info.proto, name: as }, type === FLOAT16 ? FLOAT16 : FLOAT32, GRAPH_VALUE) : [];
     };
     const rename = (node: Node, span: Node['span'] | undefined, name: string, where: Scope) => {
       if (span) edits.push({ start: span.start, end: span.end, within: [...where.within, node.span], pieces: [{ kind: 'bytes', bytes: encodeInput(name, span.number) }] });
@@ -129,7 +139,7 @@ export async function convertToHalf(model: Model, scopes: readonly Scope[], beyo
         }
         const inner = unique(`${name}_${made === FLOAT16 ? 'half' : 'float'}`);
         rename(node, node.outputSpans[output], inner, scope);
-        insert(node.span.end, [cast(inner, name, wanted)]);
+        insert(node.span.end, [cast(inner, name, wanted), ...statedAs(name, inner, made)]);
         serve(name, wanted, node.span.end, { name: inner, type: made });
       });
     }
@@ -160,6 +170,8 @@ function keptNodes(scopes: readonly Scope[], beyond: ReadonlySet<string>): Set<N
 }
 
 function whyNot(model: Model, scopes: readonly Scope[]): Refusal | null {
+  const opset = scopes[0] ? opsetOf(scopes[0]) : 0;
+  if (opset < OLDEST) return `a Cast that fp16 takes came with operator set ${OLDEST}, the model is written for ${opset}`;
   if (model.functions.length > 0) return 'it has local functions, whose types the calls decide';
   if (model.trainingNames.size > 0) return 'it holds training information, which names values in float32';
   for (const scope of scopes) {
@@ -190,9 +202,13 @@ function elementTypeOf({ type }: ValueInfoProto): number | null {
 }
 
 function restated({ proto, span }: ValueInfo, scope: Scope): Edit<Recipe> {
-  const half = create(ValueInfoProtoSchema, proto);
-  const copy = structuredClone({ type: half.type }).type;
-  if (copy?.value.case === 'tensorType') copy.value.value.elemType = FLOAT16;
-  const message = toBinary(ValueInfoProtoSchema, { ...half, ...(copy && { type: copy }) });
-  return { start: span.start, end: span.end, within: scope.within, pieces: [{ kind: 'bytes', bytes: encodeHeader(span.number, message.length) }, { kind: 'bytes', bytes: message }] };
+  return { start: span.start, end: span.end, within: scope.within, pieces: stated(proto, FLOAT16, span.number) };
+}
+
+/** What is stated of a value, with another element type. */
+function stated(proto: ValueInfoProto, elemType: number, field: number): Piece<Recipe>[] {
+  const type = structuredClone(proto.type);
+  if (type?.value.case === 'tensorType') type.value.value.elemType = elemType;
+  const message = toBinary(ValueInfoProtoSchema, { ...proto, ...(type && { type }) });
+  return [{ kind: 'bytes', bytes: encodeHeader(field, message.length) }, { kind: 'bytes', bytes: message }];
 }

@@ -49,7 +49,7 @@ export function handlingOf(node: Node): Handling {
   const name = nameOf(node);
   if (Object.hasOwn(MAKES_NUMBERS, name)) return 'makes';
   // x · x is a square; means and deviations beside the result are float32 whatever is normalized.
-  if (FLOAT.has(name) || (name === 'Mul' && node.inputs[0] === node.inputs[1]) || (name === 'LayerNormalization' && node.outputs.filter((output) => output !== '').length > 1)) return 'float';
+  if (FLOAT.has(name) || (name === 'Mul' && node.inputs[0] === node.inputs[1]) || (/(^|Skip|Simplified)LayerNormalization$/.test(node.type) && node.outputs.slice(1, 3).some((output) => output !== ''))) return 'float';
   return HALF.has(name) ? 'half' : 'unknown';
 }
 
