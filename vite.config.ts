@@ -147,7 +147,7 @@ export default defineConfig(({ isSsrBuild }) => ({
       },
       {
         extends: true,
-        test: { name: 'webgpu', testTimeout: 60_000, hookTimeout: 60_000, include: ['workers/**/*.webgpu.test.ts'], browser: inChromium(chromiumFlags({ webgpu: true })) },
+        test: { name: 'webgpu', testTimeout: 60_000, hookTimeout: 60_000, include: ['{workers,models}/**/*.webgpu.test.ts'], browser: inChromium(chromiumFlags({ webgpu: true })) },
       },
     ],
   },

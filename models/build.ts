@@ -61,10 +61,10 @@ export function graph(init: Omit<MessageInitShape<typeof GraphProtoSchema>, '$ty
 }
 
 export function model(body: GraphProto, opset = 17, irVersion = 8, functions: FunctionProto[] = []): ModelProto {
-  const domains = ['', ...new Set(functions.map(({ domain }) => domain))];
+  const domains = new Set(['', ...functions.map(({ domain }) => domain), ...body.node.map(({ domain }) => domain)]);
   return create(ModelProtoSchema, {
     irVersion: BigInt(irVersion), producerName: 'nibble-tests', graph: body, functions,
-    opsetImport: domains.map((domain) => create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? opset : 1) })),
+    opsetImport: [...domains].map((domain) => create(OperatorSetIdProtoSchema, { domain, version: BigInt(domain === '' ? opset : 1) })),
   });
 }
 

@@ -114,6 +114,14 @@ const REWRITE: Readonly<Record<string, Rewrite>> = {
     const [value = '', scale = '', zeroPoint = ''] = of.output;
     return [node('Identity', [x], [value]), constant(scale || names('scale'), FLOAT32, [], [1]), constant(zeroPoint || names('zero'), FLOAT32, [], [0])];
   },
+  QAttention(of, scope, names) {
+    const [a = '', b = '', bias = '', , s = '', mask = '', , z = '', past = ''] = of.input;
+    const [codes, scales] = [numbersOf(scope, b), numbersOf(scope, s)];
+    if (!codes || !scales) return null;
+    const weight = names(b);
+    const values = dequantizeLinear(codes, scales, z === '' ? null : numbersOf(scope, z), 1, 0);
+    return [constant(weight, FLOAT32, codes.dims, values), { ...node('Attention', [a, weight, bias, mask, past], of.output), domain: of.domain, attribute: of.attribute }];
+  },
   MatMulInteger: (of, scope, names) => integerOperator(of, 'MatMul', scope, names),
   ConvInteger: (of, scope, names) => integerOperator(of, 'Conv', scope, names),
 };

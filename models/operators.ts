@@ -50,6 +50,7 @@ export function seededWeights({ weights }: OperatorModel, seed = 1): Map<string,
   return new Map(Object.entries(weights).map(([name, { dims }], i) => [name, randomValues(seed * 100 + i, dims.reduce((a, b) => a * b, 1), 0.3)]));
 }
 
+const CONTRIB = 'com.microsoft';
 const X = { x: { dims: [3, 64] } };
 const body = (nodes: NodeProto[], init: TensorProto[] = []): GraphProto => graph({ node: nodes, initializer: init, output: [value('out', 'float32', [3, 48])] });
 
@@ -188,6 +189,38 @@ export const LAYERS: readonly OperatorModel[] = [
       ],
     }),
   }),
+  operator('MatMul by a stack of matrices', {
+    weights: { w: { dims: [4, 64, 48], axes: { channels: 2 } } }, inputs: { x: { dims: [4, 3, 64] } }, output: [4, 3, 48], graph: () => ({ node: [node('MatMul', ['x', 'w'], ['y'])] }),
+  }),
+  operator('MatMul with a stack of matrices first', {
+    weights: { w: { dims: [2, 48, 64], axes: { channels: 1 } } }, inputs: { x: { dims: [2, 64, 3] } }, output: [2, 48, 3], graph: () => ({ node: [node('MatMul', ['w', 'x'], ['y'])] }),
+  }),
+  operator('Attention with a mask', {
+    weights: { w: { dims: [64, 144], axes: { channels: 1 } } }, inputs: { x: { dims: [2, 5, 64] } }, output: [2, 5, 48],
+    graph: (weight) => ({
+      initializer: [weight('w'), tensor('b', 'float32', [144], randomValues(9, 144)), tensor('mask', 'int32', [2, 5], [1, 1, 1, 1, 0, 1, 1, 1, 0, 0])],
+      node: [node('Attention', ['x', 'w', 'b', 'mask'], ['y'], { num_heads: 4 }, CONTRIB)],
+    }),
+  }),
+  operator('Attention in float16, one way', {
+    type: 'float16', weights: { w: { dims: [64, 192], axes: { channels: 1 } } }, inputs: { x: { dims: [1, 5, 64] } }, output: [1, 5, 64],
+    graph: (weight) => ({ initializer: [weight('w'), tensor('b', 'float16', [192], randomValues(9, 192))], node: [node('Attention', ['x', 'w', 'b'], ['y'], { num_heads: 4, unidirectional: 1 }, CONTRIB)] }),
+  }),
+  operator('Attention of queries narrower than values, with an attention bias', {
+    weights: { w: { dims: [64, 128], axes: { channels: 1 } } }, inputs: { x: { dims: [1, 5, 64] }, bias: { dims: [1, 4, 5, 5] } }, output: [1, 5, 64],
+    graph: (weight) => ({
+      initializer: [weight('w'), tensor('b', 'float32', [128], randomValues(9, 128))],
+      node: [node('Attention', ['x', 'w', 'b', '', '', 'bias'], ['y'], { num_heads: 4, qkv_hidden_sizes: [32, 32, 64] }, CONTRIB)],
+    }),
+  }),
+  operator('MoE', {
+    weights: { w1: { dims: [4, 96, 64], axes: { channels: 1 } }, w2: { dims: [4, 64, 96], axes: { channels: 1 } } }, inputs: { x: { dims: [6, 64] }, router: { dims: [6, 4] } }, output: [6, 64],
+    graph: () => ({ node: [node('MoE', ['x', 'router', 'w1', '', 'w2'], ['y'], { k: 2, activation_type: { text: 'relu' } }, CONTRIB)] }),
+  }),
+  operator('FusedGemm', {
+    weights: { w: { dims: [48, 64], axes: { channels: 0 } } }, inputs: X, output: [3, 48],
+    graph: (weight) => ({ initializer: [weight('w'), tensor('b', 'float32', [48], randomValues(7, 48))], node: [node('FusedGemm', ['x', 'w', 'b'], ['y'], { transB: 1, activation: { text: 'Relu' } }, CONTRIB)] }),
+  }),
   operator('nodes that have the names of values', {
     weights: { w: { dims: [64, 48], axes: { channels: 1 } } }, inputs: X, output: [3, 48],
     graph: () => ({ node: [{ ...node('Gemm', ['x', 'w'], ['y'], { alpha: { float: 0.5 } }), name: 'w_dequantized' }] }),
@@ -195,5 +228,20 @@ export const LAYERS: readonly OperatorModel[] = [
   operator('GRU both ways, in opset 9', {
     opset: 9, weights: { w: { dims: [2, 48, 24], axes: { channels: 1 } }, r: { dims: [2, 48, 16], axes: { channels: 1 } } }, inputs: { x: { dims: [5, 2, 24] } }, output: [5, 2, 2, 16],
     graph: () => ({ node: [node('GRU', ['x', 'w', 'r'], ['y'], { hidden_size: 16, direction: { text: 'bidirectional' } })] }),
+  }),
+];
+
+/** Tables inside an operator that takes their rows itself. */
+export const EMBEDDINGS: readonly OperatorModel[] = [
+  operator('EmbedLayerNormalization', {
+    weights: { words: { dims: [90, 64], axes: { channels: 0 } }, positions: { dims: [16, 64], axes: { channels: 0 } }, segments: { dims: [8, 64], axes: { channels: 0 } } },
+    inputs: { ids: { dims: [2, 6], below: 90 }, types: { dims: [2, 6], below: 8 } }, output: [2, 6, 64],
+    graph: (weight) => ({
+      initializer: [...['words', 'positions', 'segments'].map(weight), tensor('gamma', 'float32', [64], randomValues(11, 64)), tensor('beta', 'float32', [64], randomValues(12, 64))],
+      node: [
+        node('Cast', ['ids'], ['ids32'], { to: 6 }), node('Cast', ['types'], ['types32'], { to: 6 }),
+        node('EmbedLayerNormalization', ['ids32', 'types32', 'words', 'positions', 'segments', 'gamma', 'beta'], ['y', 'mask'], {}, CONTRIB),
+      ],
+    }),
   }),
 ];

@@ -3,7 +3,8 @@ import * as web from 'onnxruntime-web';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
 import type { Kernel } from '../workers/kernels/kernel.ts';
-import { exhibit, isThere, readSource, refusal, visit, zooSchema, type Exhibit, type Visit, type ZooCase } from './test-zoo.ts';
+import { exhibit, isThere, readSource, refusal, visit, type Exhibit, type Visit } from './test-zoo.ts';
+import { zooSchema, type ZooCase } from './zoo-cases.ts';
 import table from './zoo.json';
 
 web.env.wasm.numThreads = 1;

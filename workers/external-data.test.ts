@@ -140,18 +140,31 @@ test('the fingerprint covers the data, whatever order it comes in', async () => 
   expect(await fingerprint([model, file(first.name, changed), ...rest])).not.toBe(known);
 });
 
-test('a model too large for one file is written as two, and not run', async () => {
+test('a model too large for one file is written as two, and measured as if it were one', async () => {
   const { model, data } = split(EACH);
   const { report, written } = await write([model, ...data], [INT4], {}, { singleFileLimit: 20_000 });
-  if (!report.ok) throw new Error(report.error.message);
+  const one = await write([model, ...data], [INT4]);
+  if (!report.ok || !one.report.ok) throw new Error('not measured');
   expect([...written.keys()]).toEqual(['fp16', 'model_fp16.onnx_data', 'a', 'model_q4.onnx_data']);
   for (const [i, key] of ['fp16', 'a'].entries()) {
     const level = report.value.levels[i];
     expect(level?.data?.bytes).toBe(written.get(level?.data?.file ?? '')?.length);
     expect(level?.bytes).toBe((written.get(key)?.length ?? 0) + (level?.data?.bytes ?? 0));
-    expect(level?.outputs).toBeNull();
+    expect(level?.outputs).toEqual(one.report.value.levels[i]?.outputs);
   }
-  expect(report.value.notes).toEqual([expect.stringMatching(/model_fp16\.onnx is too large to be run here.* Only sizes were compared/)]);
+  expect(report.value.levels[1]?.outputs?.length).toBe(1);
+});
+
+test('perplexity of a model in two files is that of one', async () => {
+  const tokens = new File([byteTokenizer()], 'tokenizer.json');
+  const text = new File(['It was the best of times, it was the worst of times. '.repeat(30)], 'text.txt');
+  const whole = file('model.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false }));
+  const two = await write([whole, tokens, text], [INT4, { key: 'h', id: 'q4f16', settings: {} }], {}, { singleFileLimit: 30_000 });
+  const one = await write([whole, tokens, text], [INT4, { key: 'h', id: 'q4f16', settings: {} }]);
+  if (!two.report.ok || !one.report.ok) throw new Error('not measured');
+  expect(two.report.value.levels[0]?.data?.file).toBe('model_fp16.onnx_data');
+  expect(two.report.value.levels.map(({ perplexity }) => perplexity)).toEqual(one.report.value.levels.map(({ perplexity }) => perplexity));
+  expect(two.report.value.levels[1]?.perplexity).not.toBeNull();
 });
 
 test('the original in float32, for the noise floor, is put together from its files', async () => {

@@ -50,6 +50,7 @@ describe('what cannot be used says what it is and what to do', () => {
     ['an array named as a model', file('model.onnx', Uint8Array.of(0x93), 'NUMPY', Uint8Array.of(1, 0)), 'onnx-invalid', /not an ONNX model/],
     ['several arrays', file('x.npz', 'PK', Uint8Array.from([3, 4, 0, 0])), 'file-unknown', /save each with numpy\.save/],
     ['PyTorch', file('model.pt', 'PK', Uint8Array.from([3, 4, 0, 0])), 'file-unknown', /PyTorch/],
+    ['onnxruntime\'s own format', file('model.ort', Uint8Array.from([36, 0, 0, 0]), 'ORTM', Uint8Array.from([0, 0, 18, 0])), 'file-unknown', /a model in onnxruntime's own format \(\.ort\); Nibble reads ONNX models/],
     ['safetensors', file('model.safetensors', Uint8Array.from([40, 0, 0, 0, 0, 0, 0, 0]), '{"a":{}}'), 'file-unknown', /safetensors/],
     ['broken tokenizer', file('tokenizer.json', '{"model": {"vocab"'), 'tokenizer-invalid', /not valid JSON/],
   ])('%s', async (_, given, code, message) => {

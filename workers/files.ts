@@ -198,6 +198,7 @@ function knownFormat(name: string, head: Uint8Array): string | null {
   if (head[0] === 0x1f && head[1] === 0x8b) return 'a gzip archive';
   if (head[0] === 0x80 && (head[1] ?? 0) < 6) return 'a Python pickle';
   if (ascii(4, 4) === 'TFL3') return 'a TensorFlow Lite model';
+  if (ascii(4, 4) === 'ORTM') return 'a model in onnxruntime\'s own format (.ort)';
   if (ascii(8, 2) === '{"') return 'a safetensors file';
   return null;
 }

@@ -15,6 +15,7 @@ import type {
 } from './protocol.ts';
 import { widenModel } from './onnx/widen.ts';
 import { formatLevel } from './schemes/level.ts';
+import { SCHEMES } from './schemes/registry.ts';
 import { asSingleFile } from './single-file.ts';
 
 /** A level on its way through the job; what is measured is filled in. */
@@ -95,11 +96,12 @@ export async function measure(
 }
 
 async function measurePerplexity({ levels: [baseline, ...others], levels, job, sorted, model, surroundings, onEvent, signal, finish }: Measuring): Promise<Result<Measurement>> {
-  if (!baseline?.blob || !sorted.tokenizer || !sorted.text) return { ok: true, value: { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [] } };
+  const first = baseline && toRun(baseline);
+  if (!first || !sorted.tokenizer || !sorted.text) return { ok: true, value: { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [] } };
   const byKey = new Map(levels.map((level) => [formatLevel(level), level]));
-  const reference = job.extras?.noiseFloor ? await inFloat32(sorted, model, baseline.blob) : null;
+  const reference = job.extras?.noiseFloor ? await inFloat32(sorted, model, first) : null;
   const result = await surroundings.evaluator.evaluate({
-    baseline: { key: formatLevel(baseline), model: baseline.blob },
+    baseline: { key: formatLevel(baseline), model: first },
     levels: withModels(others),
     tokenizerJson: sorted.tokenizer.json,
     tokenizerConfig: sorted.tokenizerConfig,
@@ -138,8 +140,9 @@ async function measurePerplexity({ levels: [baseline, ...others], levels, job, s
 /** @param reason Why perplexity was not measured. */
 async function measureOutputs({ levels: [baseline, ...others], levels, job, sorted, surroundings, onEvent, signal, finish }: Measuring, reason: EngineError): Promise<Measurement> {
   const models = withModels(others);
-  if (!baseline?.blob || models.length === 0) return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${reason.message} Only sizes were compared.`] };
-  const comparison = { baseline: { key: formatLevel(baseline), model: baseline.blob }, levels: models, files: sorted.inputs, threads: surroundings.threads, ...(job.provider && { provider: job.provider }) };
+  const first = baseline && toRun(baseline);
+  if (!first || models.length === 0) return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${reason.message} Only sizes were compared.`] };
+  const comparison = { baseline: { key: formatLevel(baseline), model: first }, levels: models, files: sorted.inputs, threads: surroundings.threads, ...(job.provider && { provider: job.provider }) };
   const result = await surroundings.evaluator.compareOutputs(comparison, (event: Progress) => { onEvent(event); }, signal, finish);
   signal.throwIfAborted();
   if (!result.ok) {
@@ -203,13 +206,21 @@ export async function check(
   const checks: Checks = { overflow: null, notes: [] };
   const [baseline] = levels;
   const material = await materialOf(job, sorted, measured);
-  if (!baseline?.blob || !material) return checks;
+  const first = baseline && toRun(baseline);
+  if (!first || !material) return checks;
   const { evaluator, threads } = surroundings;
-  if (job.extras?.noiseFloor && !finish?.aborted) {
-    const reference = await inFloat32(sorted, model, baseline.blob);
+  const inHalf = model.baseline === 'rounded-to-fp16' ? levels.filter(({ id, settings }) => SCHEMES[id].resolve(settings).halfActivations) : [];
+  if ((job.extras?.noiseFloor || inHalf.length > 0) && !finish?.aborted) {
+    const reference = await inFloat32(sorted, model, first);
     const overflow = reference && await evaluator.checkOverflow({ model: reference.model, material, threads }, signal);
     signal.throwIfAborted();
-    if (overflow?.ok) checks.overflow = overflow.value.overflow;
+    if (overflow?.ok) {
+      checks.overflow = overflow.value.overflow;
+      for (const level of inHalf) {
+        const spoiled = overflow.value.overflow.filter(({ tensor }) => !level.plan.floats?.has(tensor));
+        if (spoiled.length > 0) checks.notes.push(`${formatLevel(level)}: ${whatOverflows(spoiled)}`);
+      }
+    }
     else if (overflow) checks.notes.push(notChecked('Whether activations overflow fp16', overflow.error));
   }
   if (job.extras?.runtimeDrift && evaluator.checkRuntimes && !finish?.aborted) {
@@ -229,6 +240,12 @@ export async function check(
   }
   if (finish?.aborted && (job.extras?.noiseFloor || job.extras?.runtimeDrift)) checks.notes.push('Stopped on the way: what had not been checked yet is left out.');
   return checks;
+}
+
+/** For levels with fp16 activations: which nodes give numbers that those cannot hold. */
+function whatOverflows(overflow: NonNullable<Report['overflow']>): string {
+  const named = overflow.slice(0, 3).map(({ node, operator, largest }) => `${node} (${operator}, ${Number(largest.toPrecision(3)).toLocaleString('en')})`).join(', ');
+  return `${overflow.length === 1 ? 'a node gives' : `${overflow.length} nodes give`} numbers beyond 65,504, which fp16 activations cannot hold: ${named}${overflow.length > 3 ? ' and more' : ''}. Its figures are those of a model that overflows there.`;
 }
 
 /** What the figures were measured on; null when there were none. */

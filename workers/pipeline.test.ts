@@ -200,6 +200,18 @@ describe('compare', () => {
   });
 });
 
+test('a level with fp16 activations names the nodes that overflow in them', async () => {
+  const loud = encode(model(graph({
+    node: [node('MatMul', ['x', 'loud'], ['h']), node('Pow', ['x', 'power'], ['p']), node('ReduceMean', ['p'], ['m'], { axes: [1] }), node('Sqrt', ['m'], ['r']), node('Tanh', ['h'], ['t']), node('Mul', ['t', 'r'], ['s']), node('MatMul', ['s', 'w'], ['y'])],
+    initializer: [tensor('loud', 'float32', [64, 64], randomValues(1, 64 * 64, 30_000)), tensor('w', 'float32', [64, 64], randomValues(2, 64 * 64, 0.2)), tensor('power', 'float32', [], [12])],
+    input: [value('x', 'float32', [3, 64])], output: [value('y', 'float32', [3, 64])],
+  })));
+  const { report } = await run({ files: [new File([loud], 'loud.onnx')], levels: [{ key: 'q', id: 'q4f16', settings: {} }, INT4] });
+  if (!report.ok) throw new Error(report.error.message);
+  expect(report.value.overflow?.map(({ tensor: name }) => name)).toEqual(expect.arrayContaining(['h', 'p']));
+  expect(report.value.notes.filter((note) => note.startsWith('q4f16'))).toEqual([expect.stringMatching(/^q4f16: a node gives numbers beyond 65,504, which fp16 activations cannot hold: h\/MatMul \(MatMul, /)]);
+});
+
 test('finished early, the report is of what was measured, and says so', async () => {
   const finish = new AbortController();
   const long = new File([TEXT.repeat(10)], 'text.txt');

@@ -19,7 +19,8 @@ import { writePieces, type ExternalBlobs, type Sink, type WriteProgress } from '
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { settingsInFull } from './plan/metadata.ts';
-import { modelBytes, planLevel, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
+import { planAnyLevel } from './plan/half/plan-half.ts';
+import { modelBytes, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
 import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, Stage } from './protocol.ts';
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
@@ -89,14 +90,14 @@ export async function open(files: readonly File[]): Promise<Opened> {
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */
 export async function plan(files: readonly File[], levels: readonly LevelRequest[]): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await sortFiles(files));
-  return levels.map(({ key, id, settings }) => {
-    const planned = planLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
+  return Promise.all(levels.map(async ({ key, id, settings }) => {
+    const planned = await planAnyLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
       key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger,
       notOn: problem ? [] : notOn({ ...planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)) }), problem: missing ?? problem,
     };
-  });
+  }));
 }
 
 /** @param finish Ends the measurement early; the report is on what was measured until then. */
@@ -111,7 +112,7 @@ export async function compare(
   const model = summarize(input);
   const hash = await readThrough(source, input, onEvent, signal);
 
-  const levels = planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
+  const levels = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
   const kernel = await surroundings.kernel();
   stage('open');
   await writeLevels(levels, { file, external, input, fingerprint: hash.fingerprint }, kernel, surroundings, onEvent, signal);
@@ -197,7 +198,7 @@ async function readThrough(source: ByteSource, input: PlanInput, onEvent: (event
   return { ...hash, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes, external) };
 }
 
-function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): LevelInHand[] {
+async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): Promise<LevelInHand[]> {
   const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16') ? job.levels : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
   const bySpelling = new Map<string, LevelInHand>();
   const problems: EngineError[] = [];
@@ -208,7 +209,7 @@ function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, li
       same.keys.push(key);
       continue;
     }
-    const planned = planLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit });
+    const planned = await planAnyLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit });
     if (planned.problem) {
       problems.push(planned.problem);
       onEvent({ type: 'warning', error: planned.problem });

@@ -5,7 +5,7 @@
  */
 
 /** Precision levels the engine knows. `fp16` is the baseline everything is measured against. */
-export type LevelId = 'fp16' | 'int8' | 'int4' | 'uint8';
+export type LevelId = 'fp16' | 'int8' | 'int4' | 'q4f16' | 'uint8';
 
 export type BlockSize = 16 | 32 | 64 | 128 | 256;
 
@@ -30,7 +30,12 @@ export interface LevelSettings {
   mode?: 'dequantize' | 'dynamic';
   /** Weights and nodes to leave as they are, by name; `*` stands for any characters, `?` for one. */
   exclude?: string[];
+  /** Weights and nodes to have in other integers, by name as in `exclude`; the first that fits counts, before `head` and `embedding`. */
+  override?: Override[];
 }
+
+/** What weights of a name become instead. */
+export interface Override { name: string; to: 'int4' | 'int8' }
 
 /** One level of a job. `key` is the caller's own name for it and comes back in every event about it. */
 export interface LevelRequest {
@@ -401,7 +406,7 @@ export interface LevelReport {
   level: string;
   baseline: boolean;
   /** Settings in full, as used. */
-  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'tokens'; source?: 'baseline' | 'original'; mode?: 'dequantize' | 'dynamic'; exclude?: string[] };
+  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'tokens'; source?: 'baseline' | 'original'; mode?: 'dequantize' | 'dynamic'; exclude?: string[]; override?: Override[] };
   /** File name of the model written. */
   file: string;
   /** Of all that was written. */

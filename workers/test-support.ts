@@ -5,7 +5,8 @@ import { fromFloat16Array } from './onnx/float16.ts';
 import { readTensor } from './onnx/tensor-data.ts';
 import { blobSink, writePieces } from './onnx/write.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
-import { planLevel, preparePlan, roundedTensors, type Plan, type PlanOptions } from './plan/plan.ts';
+import { planAnyLevel } from './plan/half/plan-half.ts';
+import { preparePlan, roundedTensors, type Plan, type PlanOptions } from './plan/plan.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
@@ -21,7 +22,7 @@ export async function quantize(model: Uint8Array, spelling: string, kernel: Kern
   const input = preparePlan(await scanModel(source));
   const { signal } = new AbortController();
   const beyond = await findBeyondFloat16(source, roundedTensors(input), signal, () => undefined);
-  const plan = planLevel(input, SCHEMES[level.value.id], level.value.settings, beyond, options);
+  const plan = await planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, beyond, options);
   const write = async (pieces: Plan['pieces']) => new Uint8Array(await (await writePieces({
     pieces, make: (recipe) => make(recipe, source, kernel, signal), nameOf: (recipe) => recipe.tensor.name,
     sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])), onProgress: () => undefined, signal,

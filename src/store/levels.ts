@@ -18,7 +18,10 @@ export interface Origin { uid(): string; now(): number }
 export type Mode = NonNullable<LevelSettings['mode']>;
 
 /** Other ways of computing that a level has. */
-export const MODES: Readonly<Record<LevelId, readonly Mode[]>> = { fp16: [], int8: ['dequantize', 'dynamic'], int4: ['dequantize'], uint8: [] };
+export const MODES: Readonly<Record<LevelId, readonly Mode[]>> = { fp16: [], int8: ['dequantize', 'dynamic'], int4: ['dequantize'], q4f16: [], uint8: [] };
+
+/** Levels whose block and symmetry are chosen. */
+const BLOCKED: ReadonlySet<LevelId> = new Set<LevelId>(['int4', 'q4f16']);
 
 export const SLOTS = 8;
 export const DEFAULT_BLOCK: BlockSize = 32;
@@ -27,7 +30,7 @@ export const BLOCKS: readonly BlockSize[] = [16, 32, 64, 128, 256];
 export const ADDABLE: readonly LevelId[] = ['int8', 'int4', 'uint8'];
 
 /** Slots int8 and int4 take when free, so that they look the same in every comparison. */
-const HOME_SLOT: Record<LevelId, number> = { fp16: 0, int8: 1, int4: 2, uint8: 3 };
+const HOME_SLOT: Record<LevelId, number> = { fp16: 0, int8: 1, int4: 2, uint8: 3, q4f16: 4 };
 
 function freeSlot(id: LevelId, taken: readonly number[]): number {
   if (!taken.includes(HOME_SLOT[id])) return HOME_SLOT[id];
@@ -66,13 +69,14 @@ export function editLevel(levels: readonly Level[], uid: string, settings: Level
 export function normalize(id: LevelId, settings: LevelSettings | LevelReport['settings']): LevelSettings {
   if (id === 'fp16') return {};
   return {
-    ...(id === 'int4' && settings.block !== undefined && settings.block !== DEFAULT_BLOCK ? { block: settings.block } : {}),
-    ...(id === 'int4' && settings.asymmetric ? { asymmetric: true } : {}),
+    ...(BLOCKED.has(id) && settings.block !== undefined && settings.block !== DEFAULT_BLOCK ? { block: settings.block } : {}),
+    ...(BLOCKED.has(id) && settings.asymmetric ? { asymmetric: true } : {}),
     ...(settings.head === 'keep' ? { head: 'keep' as const } : {}),
     ...(settings.embedding ? { embedding: settings.embedding } : {}),
     ...(settings.source === 'original' ? { source: settings.source } : {}),
     ...(settings.mode && MODES[id].includes(settings.mode) ? { mode: settings.mode } : {}),
     ...(settings.exclude && settings.exclude.length > 0 ? { exclude: [...settings.exclude] } : {}),
+    ...(settings.override && settings.override.length > 0 ? { override: [...settings.override] } : {}),
   };
 }
 
@@ -83,7 +87,7 @@ export function levelName(level: Pick<Level, 'id' | 'settings'>): string {
 
 /** Settings that differ from the defaults, in words. */
 export function settingWords({ id, settings }: Pick<Level, 'id' | 'settings'>): string[] {
-  const { block, asymmetric, head, embedding, source, mode, exclude } = normalize(id, settings);
+  const { block, asymmetric, head, embedding, source, mode, exclude, override } = normalize(id, settings);
   return [
     ...(mode ? [modeWords(id, mode)] : []),
     ...(block === undefined ? [] : [`block ${block}`]),
@@ -92,6 +96,7 @@ export function settingWords({ id, settings }: Pick<Level, 'id' | 'settings'>): 
     ...(embedding ? [embedding === 'tokens' ? 'embedding' : 'all tables'] : []),
     ...(source ? ['from float32'] : []),
     ...(exclude ? [`without ${exclude.join(' ')}`] : []),
+    ...(override ? override.map(({ name, to }) => `${name} as ${to}`) : []),
   ];
 }
 
@@ -105,7 +110,7 @@ export const excludeFrom = (text: string): string[] => [...new Set(text.split(/[
 /** Every setting in words, for a result that must say what made it. */
 export function describeSettings({ id, settings }: Pick<Level, 'id' | 'settings'>): string {
   if (id === 'fp16') return 'weights in fp16';
-  const { block, asymmetric, head, embedding, source, mode, exclude } = normalize(id, settings);
+  const { block, asymmetric, head, embedding, source, mode, exclude, override } = normalize(id, settings);
   const scales = id === 'uint8' ? 'one scale a tensor' : id === 'int8' && mode ? 'one scale a channel' : `block ${block ?? DEFAULT_BLOCK}`;
   const symmetric = id === 'uint8' || asymmetric ? 'asymmetric' : 'symmetric';
   return [
@@ -116,6 +121,7 @@ export function describeSettings({ id, settings }: Pick<Level, 'id' | 'settings'
     embedding ? (embedding === 'tokens' ? 'embedding quantized' : 'embedding and position tables quantized') : 'embedding kept',
     ...(source ? ['from the float32 weights'] : []),
     ...(exclude ? [`without ${exclude.join(' ')}`] : []),
+    ...(override ? override.map(({ name, to }) => `${name} as ${to}`) : []),
   ].join(', ');
 }
 

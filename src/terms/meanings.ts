@@ -51,6 +51,7 @@ export const MEANINGS = {
   int8: 'Each weight becomes one of 255 whole numbers, with a scale for every 32 weights or every channel: one byte a weight and a little more.',
   uint8: 'Each weight becomes one of 256 whole numbers, with one scale for the whole tensor; what flows through the model is rounded to 256 steps, too, while running.',
   int4: 'Each weight becomes one of 16 whole numbers, with a scale for every block: half a byte a weight and a little more.',
+  q4f16: 'Weights as at int4, everything else in 16-bit floating point: what flows through the model, too.',
   block: 'How many neighbouring weights share one scale: smaller blocks are more exact and take more bytes.',
   symmetric: 'Symmetric: zero sits at the middle code. Asymmetric: each block also stores where zero lies, which fits lopsided weights better for a few more bytes.',
   mode: 'How the file is computed with: blocks read packed weights directly (MatMulNBits); DequantizeLinear (int8: one scale a channel) is plain ONNX that turns them back first; dynamic also rounds what flows through the model to 8 bits, while running.',

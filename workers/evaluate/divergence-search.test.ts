@@ -7,7 +7,7 @@ import { failure } from './errors.ts';
 import type { Difference } from './tensor-difference.ts';
 
 const nodeOf = (name: string, type = 'Mul'): Node => ({
-  name, type, domain: '', inputs: [], outputs: [name], attributes: [], inputSpans: [], span: { start: 0, body: 0, end: 0, number: 1 },
+  name, type, domain: '', inputs: [], outputs: [name], attributes: [], inputSpans: [], outputSpans: [], span: { start: 0, body: 0, end: 0, number: 1 },
 });
 const valueOf = (name: string, inputs: string[], type?: string): Value => ({ name, node: nodeOf(name, type), inputs, constant: false });
 const difference = (relative: number, rms = 1): Difference => ({ relative, error: relative * rms, rms, type: 'float32' });

@@ -4,6 +4,7 @@
  */
 import type * as Ort from 'onnxruntime-web';
 import type { AdapterFacts } from '../kernels/webgpu/adapter.ts';
+import { unbundle } from '../onnx/bundle.ts';
 import type { Provider, Result } from '../protocol.ts';
 import { failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
 import { withFreeDimensions, type ValueInfo } from './inputs.ts';
@@ -114,7 +115,8 @@ export function threadsOf(ort: OnnxRuntime): number {
 export async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.InferenceSession.SessionOptions): Promise<Result<GraphSession>> {
   let session: Ort.InferenceSession;
   try {
-    session = await ort.InferenceSession.create(new Uint8Array(await model.arrayBuffer()), options);
+    const { model: graph, data } = await unbundle(model);
+    session = await ort.InferenceSession.create(await readBytes(graph), { ...options, ...(data && { externalData: [{ path: data.file, data: await readBytes(data.blob) }] }) });
   } catch (thrown) {
     return sessionFailure('open', thrown);
   }
@@ -151,6 +153,16 @@ export async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.Infe
       release: () => release(session),
     },
   };
+}
+
+/** Browsers do not read more than 2 GB of a blob at once. */
+const SLAB = 2 ** 28;
+
+async function readBytes(blob: Blob): Promise<Uint8Array<ArrayBuffer>> {
+  if (blob.size <= SLAB) return new Uint8Array(await blob.arrayBuffer());
+  const bytes = new Uint8Array(blob.size);
+  for (let at = 0; at < blob.size; at += SLAB) bytes.set(new Uint8Array(await blob.slice(at, at + SLAB).arrayBuffer()), at);
+  return bytes;
 }
 
 /** onnxruntime-web insists on a Float16Array wherever the runtime has one; TypeScript's library has none yet. */

@@ -20,6 +20,8 @@ export type InputHints = ReadonlyMap<string, InputHint>;
 const SAME_SHAPE = new Set(['Cast', 'Identity', 'Clip']);
 const OTHER_SHAPE = new Set(['Reshape', 'Unsqueeze', 'Squeeze', 'Flatten', 'Transpose']);
 const MAX_STEPS = 8;
+/** EmbedLayerNormalization's tables, by the input that holds the indices. */
+const EMBED_TABLES: Readonly<Record<number, number>> = { 0: 2, 1: 4, 8: 3 };
 
 /** Reads the graph of a model; empty for one that cannot be read, which is for the runtime to say. */
 export async function readInputHints(model: Blob): Promise<InputHints> {
@@ -56,6 +58,8 @@ function follow(index: GraphIndex, value: string, sameShape: boolean, steps: num
 
 /** Rows of the constant table a node looks `input` up in. */
 function tableRows(index: GraphIndex, node: Node, input: number): number | null {
+  // Words, segments and positions, by their tables.
+  if (node.type === 'EmbedLayerNormalization') return constant(index, node.inputs[EMBED_TABLES[input] ?? -1])?.dims[0] ?? null;
   if (input !== 1 || !/^Gather(BlockQuantized|Elements)?$/.test(node.type)) return null;
   const table = constant(index, node.inputs[0]);
   const axis = intAttribute(node, node.type === 'GatherBlockQuantized' ? 'gather_axis' : 'axis', 0);

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { encode, graph, matMulModel, model, node, randomValues, tensor, tinyLanguageModel, value, type TinyLanguageModel } from '../../models/build.ts';
+import { encode, graph, matMulModel, model, node, randomValues, splitModel, tensor, tinyLanguageModel, value, type TinyLanguageModel } from '../../models/build.ts';
+import { bundle } from '../onnx/bundle.ts';
 import { fromFloat16Array } from '../onnx/float16.ts';
 import type { Provider, Result } from '../protocol.ts';
 import { connect, type RemoteWorker } from '../remote.ts';
@@ -53,7 +54,15 @@ describe('a model on WebGPU', SLOW, () => {
     expect(difference(onGpu, onWasm)).toBeLessThan(type === 'float16' ? 5e-3 : 1e-5);
   });
 
-  it.each(['int4', 'int4:block=16,asymmetric,embedding', 'int8'])('may be quantized: %s', async (level) => {
+  it.each<Provider>(['webgpu', 'wasm'])('may be in two files, on %s', async (on) => {
+    const one = await open(on, tiny('float16'));
+    const { model: graphOnly, files } = splitModel(tiny('float16'), () => 'm.onnx_data');
+    const both = bundle(blob(graphOnly), { file: 'm.onnx_data', blob: blob(files.get('m.onnx_data')!) });
+    const two = must(await worker.call<Result<OpenedGraph>>((api) => api.open(on, both)));
+    expect(await run(two.session, ids, 'logits')).toEqual(await run(one.session, ids, 'logits'));
+  });
+
+  it.each(['int4', 'int4:block=16,asymmetric,embedding', 'q4f16', 'int8'])('may be quantized: %s', async (level) => {
     const { bytes } = await quantize(tiny('float16'), level);
     const webgpu = await open('webgpu', bytes, { placement: true });
     expect(webgpu.placement?.of).toBeGreaterThan(0);

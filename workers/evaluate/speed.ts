@@ -47,7 +47,8 @@ export async function measureSpeed(runtime: GraphRuntime, model: Blob, makeFeeds
   const speed: Speed = {
     provider: runtime.provider, threads: 1, load: null, prefill: null, decode: null, run: null, memory: null, fallback: null, widened: false, problem: null,
   };
-  const inMemory = new Blob([await model.arrayBuffer()]);
+  // Browsers do not read more than 2 GB of a blob at once; such a file is read where it lies, which its load time then includes.
+  const inMemory = model.size < 2 ** 31 ? new Blob([await model.arrayBuffer()]) : model;
   const started = await startRuntime(runtime);
   const problem = started.ok ? await measure({ runtime, model: inMemory, feeds: null, instruments, speed }, makeFeeds) : started.error;
   return { ...speed, threads: runtime.threads(), problem };

@@ -16,8 +16,10 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
   --level LEVEL            id[:key[=value],…], may be repeated (default: int8 and int4)
                              fp16
                              int8[:mode=dequantize|dynamic][,head=keep][,embedding[=tokens]][,source=original][,exclude=NAME|…]
+                                 [,override=NAME=int4|NAME=int8|…]
                              int4[:block=16|32|64|128|256][,asymmetric][,mode=dequantize], and as int8
-                             uint8[:head=keep][,embedding[=tokens]][,source=original][,exclude=NAME|…]
+                             q4f16[:block=…][,asymmetric], and as int4 but for mode and source
+                             uint8[:head=keep], and as int8 but for mode
   --target TARGET          leave out levels that are nothing for wasm, webgpu, both of them, onnxruntime on
                            cpu or cuda, or transformers.js, and say why
   --out DIR                write the model of every level there

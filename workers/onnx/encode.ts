@@ -111,10 +111,10 @@ export function int64Tensor(name: string, values: readonly number[]): NewTensor<
   return { name, type: INT64, dims: [values.length], data: { kind: 'bytes', bytes: new Uint8Array(BigInt64Array.from(values.map(BigInt)).buffer) } };
 }
 
-/** An `input` field of a node. */
-export function encodeInput(name: string): Uint8Array {
+/** An `input` field of a node, or another that holds a name. */
+export function encodeInput(name: string, field: number = NODE_INPUT): Uint8Array {
   const text = new TextEncoder().encode(name);
-  return concatBytes([encodeHeader(NODE_INPUT, text.length), text]);
+  return concatBytes([encodeHeader(field, text.length), text]);
 }
 
 /** An `initializer` field that holds a list of int64, as shapes are given. */

@@ -48,8 +48,9 @@ export interface Node {
   outputs: string[];
   attributes: Attribute[];
   span: Span;
-  /** Where each input's name is written. */
+  /** Where the name of each input, and of each output, is written. */
   inputSpans: Span[];
+  outputSpans: Span[];
 }
 
 export interface ValueInfo { proto: ValueInfoProto; span: Span }

@@ -17,7 +17,7 @@ import { concatBytes, createReader, type Field, type Reader } from './wire.ts';
 
 const MODEL = { irVersion: 1, producerName: 2, graph: 7, opset: 8, metadata: 14, trainingInfo: 20, function: 25 };
 const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, value: 13, sparseInitializer: 15 };
-const NODE = { input: 1, attribute: 5 };
+const NODE = { input: 1, output: 2, attribute: 5 };
 const ATTRIBUTE = { tensor: 5, graph: 6, tensors: 10, graphs: 11, sparseTensor: 22, sparseTensors: 23 };
 const TENSOR = { ...TYPED_FIELD, rawData: 9 };
 const TENSOR_PLACE = { externalData: 13, dataLocation: 14 };
@@ -109,7 +109,7 @@ async function scanNode(reader: Scanner, nodeSpan: Span, within: Span[]): Promis
   for (const part of parts) attributes.push(await scanAttribute(reader, part, [...within, nodeSpan]));
   return {
     name: proto.name, type: proto.opType, domain: defaultDomain(proto.domain), inputs: proto.input, outputs: proto.output, attributes, span: nodeSpan,
-    inputSpans: kept.filter(({ number }) => number === NODE.input),
+    inputSpans: kept.filter(({ number }) => number === NODE.input), outputSpans: kept.filter(({ number }) => number === NODE.output),
   };
 }
 

@@ -8,8 +8,9 @@ import {
 } from 'onnx-buf';
 import * as native from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { encode, graph, matMulModel, model, node, randomValues, tensor, tinyLanguageModel, value } from '../../models/build.ts';
+import { encode, graph, matMulModel, model, node, randomValues, splitModel, tensor, tinyLanguageModel, value } from '../../models/build.ts';
 import { quantize } from '../test-support.ts';
+import { bundle, unbundle } from './bundle.ts';
 import { fromFloat16Array, toFloat16Array } from './float16.ts';
 import { widenModel } from './widen.ts';
 
@@ -172,6 +173,18 @@ describe('widening a float16 model', () => {
     const [expected] = await outputs(bytes, feeds);
     const [actual] = await outputs(wide, feeds);
     expectClose(actual!, expected!, 5e-3);
+  });
+
+  it('takes what lies in the second file of a bundle', async () => {
+    const half = tinyLanguageModel({ vocabulary: 64, width: 32, hidden: 64, type: 'float16', tied: false });
+    const { model: graphOnly, files } = splitModel(half, (name) => (name.startsWith('layers') ? 'm.onnx_data' : null));
+    const two = bundle(new Blob([graphOnly]), { file: 'm.onnx_data', blob: new Blob([files.get('m.onnx_data')!]) });
+    const wide = await widenModel(two, 1000);
+    const { model: inOne, data } = await unbundle(wide!);
+    expect(data?.file).toBe('m.onnx_data');
+    const feeds = { input_ids: new native.Tensor('int64', BigInt64Array.from([3n, 1n, 4n, 1n, 5n]), [1, 5]) };
+    expect((await outputs(new Uint8Array(await inOne.arrayBuffer()), feeds))[0]).toEqual((await outputs(await widened(half), feeds))[0]);
+    await expect(widenModel(new Blob([graphOnly]))).rejects.toMatchObject({ engineError: { code: 'onnx-external-data' } });
   });
 
   it('gives the sample model in float32, its cache included', async () => {

@@ -12,12 +12,13 @@ import { blobSource, type ByteSource } from '../source.ts';
 import { FLOAT16, FLOAT32 } from './element-types.ts';
 import { fromFloat16Array } from './float16.ts';
 import type { Span } from './model.ts';
+import { bundle, unbundle } from './bundle.ts';
 import { splice, type Edit, type Piece } from './splice.ts';
 import { createReader, encodeHeader, encodeVarint, type Field, type Reader } from './wire.ts';
 import { blobSink, writePieces } from './write.ts';
 
-/** Halves to widen: bytes [offset, offset + length) of the source. */
-interface Halves { offset: number; length: number }
+/** Halves to widen: bytes [offset, offset + length) of the source, or of the model's second file. */
+interface Halves { offset: number; length: number; outside?: boolean }
 
 /** How a field is read on: as a message of a kind, or as the number of an element type. */
 type Kind = 'graph' | 'node' | 'attribute' | 'tensor' | 'sparse' | 'value' | 'type' | 'sequence' | 'map' | 'tensorType' | 'function' | 'elementType';
@@ -37,7 +38,7 @@ const NESTED: Readonly<Record<Exclude<Kind, 'tensor' | 'elementType'>, Readonly<
   function: { 7: 'node', 11: 'attribute', 12: 'value' },
 };
 const ATTRIBUTE = { name: 1, int: 3 };
-const TENSOR = { type: 2, int32Data: 5, rawData: 9, dataLocation: 14 };
+const TENSOR = { type: 2, int32Data: 5, rawData: 9, externalData: 13, dataLocation: 14 };
 const EXTERNAL = 1n;
 
 /** Attributes whose integer is an element type (onnx Operators.md: Cast, EyeLike, DequantizeLinear, HannWindow, LayerNormalization, Attention …). */
@@ -48,24 +49,28 @@ const CHUNK_BYTES = 8 << 20;
 
 /**
  * The model with float32 in place of float16; null when it holds none. The result refers to the bytes of `model`, beside
- * its widened tensors.
- * Fails with `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` when float16 weights lie in another file.
+ * its widened tensors; those of its second file (see bundle.ts) are in the model then.
+ * Fails with `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` when float16 weights lie in a file that is not there.
  */
 export async function widenModel(model: Blob, chunkBytes = CHUNK_BYTES): Promise<Blob | null> {
-  const source = blobSource('The model', model);
-  const edits = await editsOf(source, chunkBytes);
+  const { model: graph, data } = await unbundle(model);
+  const source = blobSource('The model', graph);
+  const outside = data && { file: data.file, source: blobSource(data.file, data.blob) };
+  const edits = await editsOf(source, outside?.file ?? null, chunkBytes);
   if (edits.length === 0) return null;
-  return writePieces<Halves>({
+  const wide = await writePieces<Halves>({
     pieces: splice(source.size, edits),
-    make: async ({ offset, length }) => new Map([['values', float32Bytes(asUint16(await source.read(offset, length)))]]),
+    make: async (halves) => new Map([['values', float32Bytes(asUint16(await (halves.outside && outside ? outside.source : source).read(halves.offset, halves.length)))]]),
     nameOf: ({ offset }) => `float16 at byte ${offset}`,
-    sink: blobSink(model),
+    sink: blobSink(graph),
     onProgress: () => undefined,
     signal: new AbortController().signal,
   });
+  return data ? bundle(wide, data) : wide;
 }
 
-async function editsOf(source: ByteSource, chunkBytes: number): Promise<Edit<Halves>[]> {
+/** @param outside The second file that is there. */
+async function editsOf(source: ByteSource, outside: string | null, chunkBytes: number): Promise<Edit<Halves>[]> {
   const reader = createReader(source);
   const edits: Edit<Halves>[] = [];
 
@@ -85,7 +90,7 @@ async function editsOf(source: ByteSource, chunkBytes: number): Promise<Edit<Hal
 
   const visit = async (kind: Exclude<Kind, 'elementType'>, message: Field, within: Span[]): Promise<void> => {
     if (kind === 'tensor') {
-      edits.push(...await widenTensor(reader, message, within, chunkBytes));
+      edits.push(...await widenTensor(reader, message, within, outside, chunkBytes));
       return;
     }
     if (kind === 'attribute' && TYPE_ATTRIBUTES.has(await attributeName(reader, message))) {
@@ -98,28 +103,29 @@ async function editsOf(source: ByteSource, chunkBytes: number): Promise<Edit<Hal
   return edits;
 }
 
-async function widenTensor(reader: Reader, tensor: Field, within: Span[], chunkBytes: number): Promise<Edit<Halves>[]> {
+async function widenTensor(reader: Reader, tensor: Field, within: Span[], outside: string | null, chunkBytes: number): Promise<Edit<Halves>[]> {
   let type: Field | undefined;
   let raw: Field | undefined;
   let external = false;
+  const placed: Field[] = [];
   const typed: Field[] = [];
   for await (const field of reader.fields(tensor.body, tensor.end)) {
     if (field.number === TENSOR.type) type = field;
     else if (field.number === TENSOR.rawData) raw = field;
     else if (field.number === TENSOR.int32Data) typed.push(field);
-    else if (field.number === TENSOR.dataLocation) external = field.value === EXTERNAL;
+    else if (field.number === TENSOR.externalData) placed.push(field);
+    else if (field.number === TENSOR.dataLocation) {
+      external = field.value === EXTERNAL;
+      placed.push(field);
+    }
   }
   if (type?.value !== BigInt(FLOAT16)) return [];
-  if (external) externalData();
+  const there = external ? await placeIn(reader, tensor, outside) : null;
   const edits: Edit<Halves>[] = [{ start: type.body, end: type.end, within, pieces: [{ kind: 'bytes', bytes: encodeVarint(FLOAT32) }] }];
-  if (raw) {
-    const length = raw.end - raw.body;
-    const pieces: Piece<Halves>[] = [{ kind: 'bytes', bytes: encodeHeader(TENSOR.rawData, length * 2) }];
-    for (let at = 0; at < length; at += chunkBytes) {
-      const part = Math.min(chunkBytes, length - at);
-      pieces.push({ kind: 'made', recipe: { offset: raw.body + at, length: part }, part: 'values', length: part * 2 });
-    }
-    edits.push({ start: raw.start, end: raw.end, within, pieces });
+  if (there) {
+    placed.forEach(({ start, end }, index) => { edits.push({ start, end, within, pieces: index > 0 ? [] : rawData({ ...there, outside: true }, chunkBytes) }); });
+  } else if (raw) {
+    edits.push({ start: raw.start, end: raw.end, within, pieces: rawData({ offset: raw.body, length: raw.end - raw.body }, chunkBytes) });
   } else if (typed.length > 0) {
     // The bits of a half in each int32, as small constants have them: packed, unpacked or both.
     const { int32Data } = fromBinary(TensorProtoSchema, await reader.bytes(tensor.body, tensor.end));
@@ -130,6 +136,24 @@ async function widenTensor(reader: Reader, tensor: Field, within: Span[], chunkB
     });
   }
   return edits;
+}
+
+/** Raw data of halves, widened. */
+function rawData(halves: Halves, chunkBytes: number): Piece<Halves>[] {
+  const pieces: Piece<Halves>[] = [{ kind: 'bytes', bytes: encodeHeader(TENSOR.rawData, halves.length * 2) }];
+  for (let at = 0; at < halves.length; at += chunkBytes) {
+    const part = Math.min(chunkBytes, halves.length - at);
+    pieces.push({ kind: 'made', recipe: { ...halves, offset: halves.offset + at, length: part }, part: 'values', length: part * 2 });
+  }
+  return pieces;
+}
+
+/** Where in the second file a tensor lies. */
+async function placeIn(reader: Reader, tensor: Field, outside: string | null): Promise<{ offset: number; length: number }> {
+  const { externalData: entries, dims } = fromBinary(TensorProtoSchema, await reader.bytes(tensor.body, tensor.end));
+  const said = new Map(entries.map(({ key, value }) => [key, value]));
+  if (outside === null || said.get('location') !== outside) return externalData();
+  return { offset: Number(said.get('offset') ?? 0), length: Number(said.get('length') ?? dims.reduce((product, size) => product * Number(size), 2)) };
 }
 
 async function attributeName(reader: Reader, attribute: Field): Promise<string> {

@@ -20,12 +20,12 @@ export function describeOrigin(id: LevelId, settings: LevelSettings, level: Reso
 }
 
 /** Settings in full, as used. */
-export function settingsInFull({ baseline, form, weights, head, tables, source, exclude }: ResolvedLevel): LevelReport['settings'] {
+export function settingsInFull({ baseline, form, weights, head, tables, source, exclude, override }: ResolvedLevel): LevelReport['settings'] {
   if (baseline) return {};
   return {
     ...(weights && { block: weights.block, asymmetric: !weights.symmetric }),
     head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source,
-    ...(form === 'blocks' ? {} : { mode: form }), ...(exclude.length > 0 ? { exclude: [...exclude] } : {}),
+    ...(form === 'blocks' ? {} : { mode: form }), ...(exclude.length > 0 ? { exclude: [...exclude] } : {}), ...(override.length > 0 ? { override: [...override] } : {}),
   };
 }
 

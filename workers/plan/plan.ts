@@ -8,7 +8,7 @@ import { elementCount, elementType } from '../onnx/element-types.ts';
 import type { Model, Node, Tensor } from '../onnx/model.ts';
 import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
 import { dataFileName, fileName } from '../schemes/file-name.ts';
-import type { ResolvedLevel, Scheme } from '../schemes/scheme.ts';
+import { overridden, type ResolvedLevel, type Scheme } from '../schemes/scheme.ts';
 import { createActivations } from './activations.ts';
 import { createDraft, tensorBytes, type Draft } from './draft.ts';
 import { findInCall, functionKey, type Functions } from './families/call.ts';
@@ -37,6 +37,8 @@ export interface Plan {
   /** What new nodes are, with the domain in front where there is one. */
   operators: ReadonlySet<string>;
   ledger: LedgerLine[];
+  /** Of levels with fp16 activations: values of the main graph that stay in float32 all the same. */
+  floats?: ReadonlySet<string>;
   /** Constants that change. */
   changed: number;
   summary: string;
@@ -64,7 +66,9 @@ export function preparePlan(model: Model): PlanInput {
   const functionScopes = scopes.filter(({ kind, parent }) => kind === 'function' && !parent);
   const functions: Functions = new Map(model.functions.flatMap(({ domain, name, inputs }, i) => {
     const scope = functionScopes[i];
-    return scope ? [[functionKey(domain, name), { inputs, scope }] as const] : [];
+    // Overloads have one name; which of them a call means is not known here.
+    const isOverloaded = model.functions.some((other, j) => j !== i && functionKey(other.domain, other.name) === functionKey(domain, name));
+    return scope && !isOverloaded ? [[functionKey(domain, name), { inputs, scope }] as const] : [];
   }));
   const found = scopes.flatMap((scope) => scope.nodes.flatMap((node) => (
     functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : isNodeKnown(node, scope) ? familyOf(node)?.find(node, scope) ?? [] : []
@@ -86,13 +90,13 @@ export function preparePlan(model: Model): PlanInput {
  *
  * @param beyondFloat16 names of float32 tensors that hold values fp16 cannot (see float16-range.ts).
  */
-export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, { fingerprint, limit = SINGLE_FILE_LIMIT }: PlanOptions = {}): Plan {
+export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, { fingerprint, limit = SINGLE_FILE_LIMIT, before = modelBytes(input.model) }: PlanOptions = {}): Plan {
   const level = scheme.resolve(settings);
   const metadata = fingerprint === undefined ? [] : describeOrigin(scheme.id, settings, level, fingerprint);
   const planWith = (data: DataFile | null): Plan => {
-    if (!level.baseline) return planQuantized(input, scheme, level, beyondFloat16, { data, metadata, operators: new Set() });
+    if (!level.baseline) return planQuantized(input, scheme, level, beyondFloat16, { data, metadata, operators: new Set(), before });
     const { edits, ledger, summary } = float16.planFloat16(input.scopes, input.constants, beyondFloat16, data);
-    return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']) });
+    return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']), before });
   };
   const whole = planWith(null);
   return whole.bytes <= limit ? whole : planWith(createDataFile(dataFileName(fileName(input.model.source.name, scheme.suffix(settings)))));
@@ -103,9 +107,11 @@ export interface PlanOptions {
   fingerprint?: string;
   /** Bytes one file may have. */
   limit?: number;
+  /** Bytes the model had, where it is not the one that is planned on. */
+  before?: number;
 }
 
-interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string> }
+interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string>; /** Bytes of the model. */ before: number }
 
 export function isHalfPrecision({ constants }: PlanInput): boolean {
   return float16.isHalfPrecision(constants);
@@ -126,7 +132,8 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, b
 
   const offers: Offer[] = [];
   for (const candidate of tablesFirst(input.candidates)) {
-    const answer = whyAsked(candidate, level, input.heads) ?? candidate.offer(level);
+    const named = level.override.find(({ name }) => isNamed(candidate, name));
+    const answer = whyAsked(candidate, level, input.heads, named !== undefined) ?? candidate.offer(named ? overridden(level, named.to) : level);
     if (typeof answer === 'string') whyKept.set(candidate.seen.constant, answer);
     else offers.push(answer);
   }
@@ -146,11 +153,17 @@ function tablesFirst(candidates: readonly Candidate[]): Candidate[] {
 }
 
 /** Why a person wants a use left as it is, or null. */
-function whyAsked({ node, seen, role }: Candidate, level: ResolvedLevel, heads: ReadonlySet<Node>): string | null {
-  if (level.exclude.some((pattern) => matchesPattern(pattern, seen.constant.name) || matchesPattern(pattern, node.name))) return 'left as it is, as asked for by name';
+function whyAsked(candidate: Candidate, level: ResolvedLevel, heads: ReadonlySet<Node>, isOverridden: boolean): string | null {
+  const { node, role } = candidate;
+  if (level.exclude.some((pattern) => isNamed(candidate, pattern))) return 'left as it is, as asked for by name';
+  if (isOverridden) return null;
   if (role === 'weight') return heads.has(node) && !level.head ? 'output projection, kept as asked' : null;
   if (level.tables === 'all' || (level.tables === 'tokens' && role === 'tokens')) return null;
   return role === 'tokens' ? 'embedding table; the embedding setting quantizes it' : 'table looked up by something else than tokens, such as positions: kept exact';
+}
+
+function isNamed({ node, seen }: Candidate, pattern: string): boolean {
+  return matchesPattern(pattern, seen.constant.name) || matchesPattern(pattern, node.name);
 }
 
 function lineOf(constant: Constant, draft: Draft, told: readonly Told[], why: string | undefined, element: string): LedgerLine {
@@ -199,7 +212,7 @@ function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyM
     'Drop a model with weights of its own; what is computed while running has none.');
 }
 
-function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators }: Output): Plan {
+function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, before }: Output): Plan {
   const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
   const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? metadataEdits(model, metadata) : [])]);
   const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
@@ -209,7 +222,7 @@ function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: Ledg
     pieces, ledger, bytes, weightBytes, problem, changed, operators,
     data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
-    summary: problem ? summary : `${summary}${notSmaller(bytes, modelBytes(model), ledger)}`,
+    summary: problem ? summary : `${summary}${notSmaller(bytes, before, ledger)}`,
   };
 }
 

@@ -126,12 +126,31 @@ describe('by name', () => {
   });
 });
 
+describe('other integers by name', () => {
+  const bytes = encode(model(graph({
+    node: [node('Gather', ['table', 'ids'], ['r']), node('MatMul', ['r', 'a'], ['p']), node('MatMul', ['p', 'a'], ['q']), node('MatMul', ['q', 'b'], ['y'])],
+    initializer: [{ ...W(), name: 'a' }, { ...W(), name: 'b' }, { ...W(), name: 'table' }], input: [value('ids', 'int64', [3])], output: [y],
+  })));
+  const forms = async (level: string) => Object.fromEntries((await quantize(bytes, level)).plan.ledger.map(({ tensor: name, to }) => [name, to]));
+  test.each([
+    ['int4:override=a=int8', { a: 'int8', b: 'int4', table: 'float32' }],
+    ['int4:override=table=int8|*=int4', { a: 'int4', b: 'int4', table: 'int8' }],
+    // A node's name, as good as its weight's: one product has it in 8 bits, the other in 4.
+    ['int4:override=p/*=int8', { a: 'int8 and int4', b: 'int4', table: 'float32' }],
+    ['int4:head=keep,override=b=int8', { a: 'int4', b: 'int8', table: 'float32' }],
+    ['int8:mode=dynamic,override=b=int4', { a: 'int8', b: 'int4', table: 'float32' }],
+    ['uint8:override=a=int8', { a: 'int8', b: 'uint8', table: 'float32' }],
+    ['int4:exclude=a,override=a=int8', { a: 'float32', b: 'int4', table: 'float32' }],
+  ])('%s', async (level, expected) => { expect(await forms(level)).toEqual(expected); });
+});
+
 describe('reasons', () => {
   test.each<[string, ReturnType<typeof node>, Parameters<typeof tensor>[2], string, string]>([
     ['alpha', node('Gemm', ['x', 'w'], ['y'], { alpha: { float: 0.5 } }), [64, 64], 'int4', 'Gemm scales the product (alpha), which MatMulNBits does not'],
-    ['a stack', node('MatMul', ['x', 'w'], ['y']), [2, 64, 32], 'int8', 'a stack of matrices [2, 64, 32], for which there is no quantized product'],
+    ['a stack', node('MatMul', ['x', 'w'], ['y']), [2, 64, 32], 'int4', 'a stack of matrices [2, 64, 32], for which there is no product in blocks'],
     ['a convolution at int4', node('Conv', ['x', 'w'], ['y']), [16, 16, 16], 'int4', 'used by Conv, which int4 does not cover here'],
-    ['an operator nobody covers', node('Attention', ['x', 'w', 'b'], ['y'], {}, 'com.microsoft'), [64, 64], 'int8', 'used by Attention, which int8 does not cover here'],
+    ['an operator nobody covers', node('LongformerAttention', ['x', 'w', 'b'], ['y'], {}, 'com.microsoft'), [64, 64], 'int8', 'used by LongformerAttention, which int8 does not cover here'],
+    ['a fused operator at int4', node('Attention', ['x', 'w', 'b'], ['y'], {}, 'com.microsoft'), [64, 64], 'int4', 'used by Attention, which int4 does not cover here'],
     ['hardly any bytes', node('MatMul', ['x', 'w'], ['y']), [8, 2], 'int8:mode=dequantize', 'would not get smaller: scales and a node take what the weights save'],
   ])('%s', async (_, used, dims, level, reason) => {
     const w = tensor('w', 'float32', dims, randomValues(1, dims.reduce((a, b) => a * b, 1)));

@@ -100,6 +100,7 @@ export function findScopes(model: Model): Scope[] {
       within: [body.span], inputs: new Set(body.inputs), outputs: new Set(body.outputs), opsets: body.opsets.map((opset) => olderOf(opset, model.opsets)),
     }, null);
   }
+  doubtShadowed(scopes);
   for (const scope of scopes) {
     for (const node of scope.nodes) {
       node.inputs.forEach((name, input) => {
@@ -116,6 +117,23 @@ export function findScopes(model: Model): Scope[] {
   }
   for (const name of model.trainingNames) scopes[0]?.outputs.add(name);
   return scopes;
+}
+
+/** ONNX has names once, bodies included; which tensor a runtime takes where a body has one of a name outside is its own affair. */
+function doubtShadowed(scopes: readonly Draft[]): void {
+  const doubt = (draft: Draft, name: string) => {
+    const constant = draft.constants.get(name);
+    if (constant) draft.constants.set(name, { ...constant, doubt: constant.doubt ?? 'a graph inside or outside has another value of the same name' });
+  };
+  for (const scope of scopes) {
+    if (!scope.parent) continue;
+    for (const name of [...scope.constants.keys(), ...scope.producer.keys(), ...scope.inputs]) {
+      const outer = definingScope(scope.parent, name) as Draft | null;
+      if (!outer) continue;
+      doubt(outer, name);
+      doubt(scope, name);
+    }
+  }
 }
 
 function emptyScope(): Pick<Draft, 'constants' | 'shadowed' | 'sparse' | 'producer' | 'uses' | 'values' | 'inputValues'> {

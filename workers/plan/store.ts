@@ -84,7 +84,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const { constant, type } = seen;
       const known = blockedOf.get(constant) ?? [];
       const view = neededMatrixView(matrix);
-      const same = known.find(({ recipe }) => recipe.layout === layout && recipe.type === type && JSON.stringify(recipe.view ?? null) === JSON.stringify(view));
+      const same = known.find(({ recipe }) => recipe.layout === layout && recipe.type === type && recipe.scheme.bits === weights.bits && JSON.stringify(recipe.view ?? null) === JSON.stringify(view));
       if (same) return same;
       const recipe: Blocked['recipe'] = {
         kind: 'quantize', ...weightOf(seen, view), layout, k, n, scheme: weights,

@@ -41,7 +41,7 @@ const FACTS: Readonly<Record<Exclude<Target, 'both'>, TargetFacts>> = {
   'cuda': { name: 'onnxruntime on CUDA', onCpu: ['DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger', 'com.microsoft:DynamicQuantizeLSTM'] },
   'transformers.js': {
     name: 'transformers.js', memory: WASM_MEMORY,
-    suffixes: { fp16: '_fp16', int8: '_int8', uint8: '_uint8', q8: '_quantized', q4: '_q4' },
+    suffixes: { fp16: '_fp16', int8: '_int8', uint8: '_uint8', q8: '_quantized', q4: '_q4', q4f16: '_q4f16' },
   },
 };
 

@@ -5,6 +5,6 @@ export const fp16: Scheme = {
   id: 'fp16',
   element: 'float16',
   keys: [],
-  resolve: () => ({ id: 'fp16', baseline: true, form: 'blocks', weights: null, linear: null, head: false, tables: 'none', source: 'original', exclude: [] }),
+  resolve: () => ({ id: 'fp16', baseline: true, form: 'blocks', weights: null, linear: null, head: false, tables: 'none', source: 'original', exclude: [], override: [] }),
   suffix: () => '_fp16',
 };

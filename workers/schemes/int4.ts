@@ -7,7 +7,7 @@ import { commonSettings, settingsSuffix, type Scheme } from './scheme.ts';
 export const int4: Scheme = {
   id: 'int4',
   element: 'int4',
-  keys: ['block', 'asymmetric', 'mode', 'head', 'embedding', 'source', 'exclude'],
+  keys: ['block', 'asymmetric', 'mode', 'head', 'embedding', 'source', 'exclude', 'override'],
   modes: ['dequantize'],
   resolve: (settings) => ({
     id: 'int4', form: settings.mode ?? 'blocks', weights: { bits: 4, block: settings.block ?? 32, symmetric: !settings.asymmetric }, linear: null,

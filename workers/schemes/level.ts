@@ -14,6 +14,7 @@ const settingsSchema = z.strictObject({
   source: z.literal('original').optional(),
   mode: z.union([z.literal('dequantize'), z.literal('dynamic')]).optional(),
   exclude: z.array(z.string().min(1)).optional(),
+  override: z.array(z.strictObject({ name: z.string().min(1), to: z.enum(['int4', 'int8']) })).optional(),
 });
 
 export interface Level { id: LevelId; settings: LevelSettings }
@@ -29,6 +30,7 @@ export function parseLevel(text: string): Result<Level> {
     const [key, value] = split(part.trim(), '=');
     if (given.has(key)) return invalid(text, id, `"${key}" is given twice`);
     if (key === 'exclude' && value !== undefined) given.set(key, value.split('|'));
+    else if (key === 'override' && value !== undefined) given.set(key, value.split('|').map(overrideOf));
     else given.set(key, value === undefined || value === 'true' ? true : value === 'false' ? false : /^\d+$/.test(value) ? Number(value) : value);
   }
   return checkSettings(id, Object.fromEntries(given), text);
@@ -44,7 +46,7 @@ export function checkSettings(id: LevelId, settings: Record<string, unknown>, te
     const [issue] = parsed.error.issues;
     return invalid(text, id, `"${String(issue?.path[0] ?? '')}" cannot have that value`);
   }
-  const { block, asymmetric, head, embedding, source, mode, exclude } = parsed.data;
+  const { block, asymmetric, head, embedding, source, mode, exclude, override } = parsed.data;
   if (mode && !SCHEMES[id].modes?.includes(mode)) return invalid(text, id, `"mode" cannot have that value`);
   return {
     ok: true,
@@ -54,7 +56,7 @@ export function checkSettings(id: LevelId, settings: Record<string, unknown>, te
         ...(block === undefined ? {} : { block }), ...(asymmetric ? { asymmetric } : {}),
         ...(head === undefined ? {} : { head }), ...(embedding ? { embedding } : {}),
         ...(source === undefined ? {} : { source }), ...(mode === undefined ? {} : { mode }),
-        ...(exclude && exclude.length > 0 ? { exclude } : {}),
+        ...(exclude && exclude.length > 0 ? { exclude } : {}), ...(override && override.length > 0 ? { override } : {}),
       },
     },
   };
@@ -69,9 +71,21 @@ export function formatLevel({ id, settings }: Level): string {
     settings.head ? `head=${settings.head}` : '',
     settings.embedding ? (settings.embedding === 'tokens' ? 'embedding=tokens' : 'embedding') : '',
     settings.source ? `source=${settings.source}` : '',
-    settings.exclude && settings.exclude.length > 0 ? `exclude=${settings.exclude.map((pattern) => pattern.replace(/[,|]/g, '?')).join('|')}` : '',
+    settings.exclude && settings.exclude.length > 0 ? `exclude=${settings.exclude.map(spelled).join('|')}` : '',
+    settings.override && settings.override.length > 0 ? `override=${settings.override.map(({ name, to }) => `${spelled(name)}=${to}`).join('|')}` : '',
   ].filter((part) => part !== '');
   return parts.length === 0 ? id : `${id}:${parts.join(',')}`;
+}
+
+/** `NAME=LEVEL`; a name may hold an equals sign itself. */
+function overrideOf(text: string): { name: string; to: string } {
+  const at = text.lastIndexOf('=');
+  return { name: text.slice(0, Math.max(at, 0)), to: text.slice(at + 1) };
+}
+
+/** A pattern without what parts settings and patterns. */
+function spelled(pattern: string): string {
+  return pattern.replace(/[,|]/g, '?');
 }
 
 function isLevelId(id: string): id is LevelId {
@@ -87,7 +101,7 @@ function invalid(text: string, id: LevelId, why: string): Result<never> {
   const { keys, modes = [] } = SCHEMES[id];
   const takes: Record<keyof LevelSettings, string> = {
     block: 'block=16|32|64|128|256', asymmetric: 'asymmetric', head: 'head=keep', embedding: 'embedding[=tokens]', source: 'source=original',
-    mode: `mode=${modes.join('|')}`, exclude: 'exclude=NAME|…',
+    mode: `mode=${modes.join('|')}`, exclude: 'exclude=NAME|…', override: 'override=NAME=int4|int8|…',
   };
   return error(engineError('level-invalid', `"${text}" is not a level: ${why}.`,
     keys.length === 0 ? `${id} takes no settings.` : `${id} takes ${keys.map((key) => takes[key]).join(', ')}.`));

@@ -1,5 +1,5 @@
 /** What a precision level is: how its weights are stored, which settings it takes and what its file is called. */
-import type { BlockSize, LevelId, LevelSettings } from '../protocol.ts';
+import type { BlockSize, LevelId, LevelSettings, Override } from '../protocol.ts';
 
 /** Blocked integer weights: codes of `bits`, one scale (and zero point) for `block` consecutive inputs. */
 export interface BlockedWeights {
@@ -33,6 +33,8 @@ export interface ResolvedLevel {
   weights: BlockedWeights | null;
   /** Weights by channel: of convolutions and recurrent layers, and of MatMul and Gemm where `weights` is null. */
   linear: LinearWeights | null;
+  /** Activations are fp16: a float32 model's graph is turned to fp16 for it. */
+  halfActivations?: boolean;
   /** Quantize the output projection. */
   head: boolean;
   /** Which tables that Gather takes rows of are quantized: none, those looked up by token, or positions and rotary ones too. */
@@ -41,6 +43,8 @@ export interface ResolvedLevel {
   source: 'baseline' | 'original';
   /** Weights and nodes that stay as they are: names, with `*` for any characters and `?` for one. */
   exclude: readonly string[];
+  /** What weights and nodes of such names become instead; the first that fits counts. */
+  override: readonly Override[];
 }
 
 export interface Scheme {
@@ -57,7 +61,7 @@ export interface Scheme {
 }
 
 /** What all levels but the baseline take from their settings alike. */
-export function commonSettings(settings: LevelSettings): Pick<ResolvedLevel, 'baseline' | 'head' | 'tables' | 'source' | 'exclude'> {
+export function commonSettings(settings: LevelSettings): Pick<ResolvedLevel, 'baseline' | 'head' | 'tables' | 'source' | 'exclude' | 'override'> {
   const { embedding } = settings;
   return {
     baseline: false,
@@ -65,7 +69,18 @@ export function commonSettings(settings: LevelSettings): Pick<ResolvedLevel, 'ba
     tables: embedding === 'tokens' ? 'tokens' : embedding ? 'all' : 'none',
     source: settings.source ?? 'baseline',
     exclude: settings.exclude ?? [],
+    override: settings.override ?? [],
   };
+}
+
+/** One scale for each output channel, as int8 has them. */
+export const PER_CHANNEL: LinearWeights = { type: 'int8', symmetric: true, perChannel: true };
+
+/** A level as it is for a weight that is to have other integers. How they are computed with stays, where they can be. */
+export function overridden(level: ResolvedLevel, to: Override['to']): ResolvedLevel {
+  if (to === 'int8') return { ...level, id: to, weights: level.form === 'blocks' ? { bits: 8, block: 32, symmetric: true } : null, linear: PER_CHANNEL };
+  const form = level.form === 'dynamic' ? 'blocks' : level.form;
+  return { ...level, id: to, form, weights: { block: level.weights?.block ?? 32, symmetric: level.weights?.symmetric ?? true, bits: 4 }, linear: null };
 }
 
 /** The parts of a file name that tell settings apart: `_block128_asymmetric`. */
@@ -77,6 +92,7 @@ export function settingsSuffix(settings: LevelSettings, defaultBlock: BlockSize)
     settings.embedding === 'tokens' ? '_embedding-tokens' : settings.embedding ? '_embedding' : '',
     settings.source === 'original' ? '_from-original' : '',
     settings.exclude && settings.exclude.length > 0 ? `_without-${fingerprint(settings.exclude)}` : '',
+    settings.override && settings.override.length > 0 ? `_with-${fingerprint(settings.override.map(({ name, to }) => `${name}=${to}`))}` : '',
   ].join('');
 }
 

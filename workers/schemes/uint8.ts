@@ -4,7 +4,7 @@ import { commonSettings, settingsSuffix, type Scheme } from './scheme.ts';
 export const uint8: Scheme = {
   id: 'uint8',
   element: 'uint8',
-  keys: ['head', 'embedding', 'source', 'exclude'],
+  keys: ['head', 'embedding', 'source', 'exclude', 'override'],
   resolve: (settings) => ({
     id: 'uint8', form: 'dynamic', weights: null, linear: { type: 'uint8', symmetric: false, perChannel: false }, ...commonSettings(settings),
   }),

@@ -41,6 +41,7 @@ const BYTES = new Map([
   ['fp16', '734b689a649b5d00'],
   ['int8', '4498732927e89cd4'],
   ['int4', '1ce1bd48c9b4cc69'],
+  ['q4f16', '5a610ccf90744f09'],
   ['uint8', '77df800d613da263'],
   ['int4:block=16,asymmetric,embedding', '1243db477459455f'],
 ]);
@@ -53,7 +54,7 @@ describe('the format is raised when files come out differently', () => {
   ];
 
   test('every level is here', () => {
-    expect(RESULT_FORMAT).toBe(2);
+    expect(RESULT_FORMAT).toBe(3);
     expect([...BYTES.keys()]).toEqual(expect.arrayContaining(LEVEL_IDS));
   });
 

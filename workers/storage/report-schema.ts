@@ -69,12 +69,13 @@ const protocol = z.object({
 });
 
 const level = z.object({
-  id: z.enum(['fp16', 'int8', 'int4', 'uint8']), level: z.string(), baseline: z.boolean(),
+  id: z.enum(['fp16', 'int8', 'int4', 'q4f16', 'uint8']), level: z.string(), baseline: z.boolean(),
   settings: z.object({
     block: z.union([z.literal(16), z.literal(32), z.literal(64), z.literal(128), z.literal(256)]).exactOptional(),
     asymmetric: z.boolean().exactOptional(), head: z.enum(['quantize', 'keep']).exactOptional(),
     embedding: z.union([z.boolean(), z.literal('tokens')]).exactOptional(), source: z.enum(['baseline', 'original']).exactOptional(),
     mode: z.enum(['dequantize', 'dynamic']).exactOptional(), exclude: z.array(z.string()).exactOptional(),
+    override: z.array(z.object({ name: z.string(), to: z.enum(['int4', 'int8']) })).exactOptional(),
   }),
   file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number }).exactOptional(), weightBytes: number, perplexity: perplexity.nullable(), drift: drift.nullable(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),

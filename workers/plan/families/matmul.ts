@@ -1,12 +1,13 @@
-/** MatMul and onnxruntime's FusedMatMul with a constant on either side. */
+/** MatMul and onnxruntime's FusedMatMul, which was called TransposeMatMul before, with a constant on either side. */
 import type { Node } from '../../onnx/model.ts';
 import { floatAttribute, intAttribute, statedRank, type Scope } from '../scopes.ts';
 import { seeConstant, type Seen } from '../view.ts';
+import { behindDequantize } from './behind-dequantize.ts';
 import { left, type Candidate, type Family, type Left } from './family.ts';
 import { matrixOf, productCandidate } from './product.ts';
 
 export const matMul: Family = {
-  operators: ['MatMul', 'com.microsoft:FusedMatMul'],
+  operators: ['MatMul', 'com.microsoft:FusedMatMul', 'com.microsoft:TransposeMatMul'],
   find(node, scope) {
     const [right, leftSide] = [seeConstant(scope, node.inputs[1] ?? ''), seeConstant(scope, node.inputs[0] ?? '')];
     if (right) return [onTheRight(node, scope, right)];
@@ -24,7 +25,7 @@ function fused(node: Node): string | null {
 function onTheRight(node: Node, scope: Scope, seen: Seen): Candidate | Left {
   const turned = node.domain !== '' && intAttribute(node, 'transB', 0) === 1;
   const matrix = matrixOf(seen, turned);
-  if (!matrix) return left(seen.constant, notAMatrix(seen));
+  if (!matrix) return stack(node, scope, 1, seen, turned);
   const [activation = '', , ] = node.inputs;
   const rank = seen.view.dims.length;
   const stays = fused(node) ?? (rank === 2 || rankOf(scope, node, activation) >= rank ? null : `MatMul gives its result ${rank} dimensions, and how many the other factor has is not stated`);
@@ -34,7 +35,7 @@ function onTheRight(node: Node, scope: Scope, seen: Seen): Candidate | Left {
 /** W·x is (xᵀ·Wᵀ)ᵀ, which takes knowing how many dimensions x has. */
 function onTheLeft(node: Node, scope: Scope, seen: Seen): Candidate | Left {
   const matrix = seen.view.dims.length === 2 ? matrixOf(seen, true) : null;
-  if (!matrix) return left(seen.constant, notAMatrix(seen));
+  if (!matrix) return stack(node, scope, 0, seen, true);
   const [, activation = ''] = node.inputs;
   const rank = rankOf(scope, node, activation);
   const swap = rank >= 2 ? Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis)) : null;
@@ -47,6 +48,10 @@ function rankOf(scope: Scope, node: Node, activation: string): number {
   return statedRank(scope, activation) ?? statedRank(scope, node.outputs[0] ?? '') ?? 0;
 }
 
-function notAMatrix({ view }: Seen): string {
-  return view.dims.length < 2 ? 'a vector or a number: small, and kept exact' : `a stack of matrices [${view.dims.join(', ')}], for which there is no quantized product`;
+/** Several matrices, as mixtures of experts have them: no product in blocks takes those, but a scale an output can be shared by all. */
+function stack(node: Node, scope: Scope, input: number, seen: Seen, turned: boolean): Candidate | Left {
+  const { dims } = seen.view;
+  if (dims.length < 2) return left(seen.constant, 'a vector or a number: small, and kept exact');
+  const candidate = behindDequantize(node, scope, input, seen, dims.length - (turned ? 2 : 1));
+  return { ...candidate, offer: (level) => (level.linear ? candidate.offer(level) : `a stack of matrices [${dims.join(', ')}], for which there is no product in blocks`) };
 }

@@ -2,13 +2,14 @@
 import type { Node } from '../../onnx/model.ts';
 import { convolution } from './convolution.ts';
 import type { Family } from './family.ts';
+import { fused } from './fused.ts';
 import { gather } from './gather.ts';
 import { gemm } from './gemm.ts';
 import { matMul } from './matmul.ts';
 import { recurrent } from './recurrent.ts';
 import { reordered } from './reordered.ts';
 
-const FAMILIES = new Map<string, Family>([matMul, gemm, gather, convolution, recurrent, reordered]
+const FAMILIES = new Map<string, Family>([matMul, gemm, gather, convolution, recurrent, reordered, fused]
   .flatMap((family) => family.operators.map((operator): [string, Family] => [operator, family])));
 
 export function familyOf({ domain, type }: Node): Family | null {

@@ -1,0 +1,63 @@
+/**
+ * What operators take and give when a graph is turned from float32 to fp16: which have an fp16 form at all
+ * (ONNX's Operators.md and Changelog.md, onnxruntime's ContribOperators.md), and which better compute in float32.
+ */
+import type { Node } from '../../onnx/model.ts';
+
+/** Of ONNX's own, those that take float16 wherever they take float32, in every operator set that has them. */
+const HALF = new Set([
+  'Abs', 'Add', 'And', 'ArgMax', 'ArgMin', 'Attention', 'AveragePool', 'BatchNormalization', 'BitShift', 'BitwiseAnd', 'BitwiseNot', 'BitwiseOr', 'BitwiseXor', 'Cast', 'CastLike', 'Ceil', 'Clip',
+  'Compress', 'Concat', 'Constant', 'ConstantOfShape', 'Conv', 'ConvTranspose', 'DepthToSpace', 'Div', 'Dropout', 'Einsum', 'Elu', 'Equal', 'Erf', 'Exp', 'Expand', 'EyeLike', 'Flatten', 'Floor',
+  'GRU', 'Gather', 'GatherElements', 'GatherND', 'Gelu', 'Gemm', 'GlobalAveragePool', 'GlobalMaxPool', 'Greater', 'GreaterOrEqual', 'GroupNormalization', 'HardSigmoid', 'HardSwish', 'Hardmax',
+  'Identity', 'If', 'InstanceNormalization', 'IsNaN', 'LRN', 'LSTM', 'LayerNormalization', 'LeakyRelu', 'Less', 'LessOrEqual', 'Log', 'LogSoftmax', 'Loop', 'MatMul', 'Max', 'MaxPool', 'Mean', 'Min', 'Mish',
+  'Mod', 'Mul', 'Neg', 'NonZero', 'Not', 'OneHot', 'Or', 'PRelu', 'Pad', 'RMSNormalization', 'RNN', 'Reciprocal', 'ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceSum', 'Relu', 'Reshape', 'ReverseSequence',
+  'RotaryEmbedding', 'Round', 'Scan', 'Scatter', 'ScatterElements', 'ScatterND', 'Selu', 'Shape', 'Shrink', 'Sigmoid', 'Sign', 'SimplifiedLayerNormalization', 'Size', 'Slice', 'Softmax', 'Softplus',
+  'Softsign', 'SpaceToDepth', 'Split', 'Squeeze', 'Sub', 'Sum', 'Swish', 'Tan', 'Tanh', 'ThresholdedRelu', 'Tile', 'TopK', 'Transpose', 'Trilu', 'Unsqueeze', 'Where', 'Xor',
+  ...[
+    'Attention', 'BiasGelu', 'EmbedLayerNormalization', 'FastGelu', 'FusedConv', 'FusedMatMul', 'Gelu', 'GroupQueryAttention', 'MoE', 'MultiHeadAttention', 'QuickGelu', 'RotaryEmbedding', 'SkipLayerNormalization',
+    'SkipSimplifiedLayerNormalization',
+  ].map((type) => `com.microsoft:${type}`),
+]);
+
+/**
+ * Stay in float32: what fp16 has no form of (Resize's scales, Range, CumSum before operator set 14 …), and where fp16
+ * loses what matters: angles of positions, squares, and roots of sums of them, of which norms are made.
+ */
+const FLOAT = new Set([
+  'CumSum', 'IsInf', 'NonMaxSuppression', 'Range', 'Resize', 'RoiAlign', 'Upsample', 'GridSample',
+  'Acos', 'Acosh', 'Asin', 'Asinh', 'Atan', 'Atanh', 'Cos', 'Cosh', 'Sin', 'Sinh', 'Pow', 'Sqrt', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'ReduceProd', 'ReduceSumSquare', 'LpNormalization',
+  'MeanVarianceNormalization', 'Det',
+]);
+
+/** Make numbers of another type than those they take, float32 when an attribute says so or by default. */
+const MAKES_NUMBERS: Readonly<Record<string, string>> = {
+  Cast: 'to', ConstantOfShape: 'value', RandomNormal: 'dtype', RandomUniform: 'dtype', RandomNormalLike: 'dtype', RandomUniformLike: 'dtype', EyeLike: 'dtype', Multinomial: 'dtype', Bernoulli: 'dtype',
+  HannWindow: 'output_datatype', HammingWindow: 'output_datatype', BlackmanWindow: 'output_datatype',
+};
+
+/** What only computes for one of `FLOAT` does so in float32, too, when it is one of these. */
+const FOLLOWS = new Set(['Add', 'Concat', 'Div', 'Einsum', 'Expand', 'Gather', 'Identity', 'MatMul', 'Mul', 'Neg', 'Reciprocal', 'ReduceMean', 'ReduceSum', 'Reshape', 'Slice', 'Squeeze', 'Sub', 'Transpose', 'Unsqueeze']);
+
+export type Handling = 'half' | 'float' | 'makes' | 'unknown';
+
+function nameOf({ domain, type }: Node): string {
+  return domain === '' ? type : `${domain}:${type}`;
+}
+
+/** How a node is handled, as far as the node alone tells. */
+export function handlingOf(node: Node): Handling {
+  const name = nameOf(node);
+  if (Object.hasOwn(MAKES_NUMBERS, name)) return 'makes';
+  // x · x is a square; means and deviations beside the result are float32 whatever is normalized.
+  if (FLOAT.has(name) || (name === 'Mul' && node.inputs[0] === node.inputs[1]) || (/(^|Skip|Simplified)LayerNormalization$/.test(node.type) && node.outputs.slice(1, 3).some((output) => output !== ''))) return 'float';
+  return HALF.has(name) ? 'half' : 'unknown';
+}
+
+/** The attribute that says what type a node makes. */
+export function typeAttributeOf(node: Node): string {
+  return MAKES_NUMBERS[nameOf(node)] ?? '';
+}
+
+export function follows(node: Node): boolean {
+  return node.domain === '' && FOLLOWS.has(node.type);
+}

@@ -1,0 +1,93 @@
+/**
+ * A level with fp16 activations: the graph in fp16 first, and what a level quantizes of that. A model that is half
+ * precision already is planned as it is.
+ */
+import { engineError } from '../../errors.ts';
+import { scanModel } from '../../onnx/scan.ts';
+import { createLayer, type Layer } from '../../onnx/layers.ts';
+import type { Tensor } from '../../onnx/model.ts';
+import type { Piece } from '../../onnx/splice.ts';
+import type { LedgerLine, LevelSettings } from '../../protocol.ts';
+import type { Scheme } from '../../schemes/scheme.ts';
+import { bytesInWords, count, keptLine } from '../ledger.ts';
+import { isHalfPrecision, modelBytes, planLevel, preparePlan, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
+import type { Recipe } from '../recipe.ts';
+import { convertToHalf } from './convert.ts';
+
+/** As `planLevel`, for every level. */
+export async function planAnyLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, options: PlanOptions = {}): Promise<Plan> {
+  if (!scheme.resolve(settings).halfActivations || isHalfPrecision(input)) return planLevel(input, scheme, settings, beyondFloat16, options);
+  const { model } = input;
+  const converted = await convertToHalf(model, input.scopes, beyondFloat16);
+  if (typeof converted === 'string') return refused(input, scheme, converted);
+  const layer = createLayer(model.source.name, converted.pieces, model.source);
+  const half = preparePlan(await scanModel(layer.source, model.external));
+  const plan = planLevel(half, scheme, settings, new Set(), { ...options, before: modelBytes(model) });
+  if (plan.problem) return plan;
+  const roundedLines = new Map([...converted.rounded].map((constant) => [keyOf(keptLine(constant, '')), constant]));
+  const ledger = plan.ledger.map((line): LedgerLine => {
+    const constant = roundedLines.get(keyOf(line));
+    if (!constant) return line;
+    const { from, bytesBefore } = keptLine(constant, '');
+    return { ...line, from, bytesBefore, reason: line.from === line.to ? 'rounded to fp16, as activations are' : line.reason };
+  });
+  const below = toSource(layer);
+  return {
+    ...plan,
+    floats: converted.floats,
+    ledger,
+    pieces: below(plan.pieces),
+    data: plan.data && { ...plan.data, pieces: below(plan.data.pieces) },
+    changed: ledger.filter(({ from, to }) => from !== to && from !== '').length,
+    summary: `${plan.summary} Activations are fp16${converted.kept > 0 ? ` but for ${count(converted.kept, 'node')} that ${converted.kept === 1 ? 'stays' : 'stay'} in float32` : ''}; inputs and outputs stay float32.`,
+  };
+}
+
+function keyOf({ tensor, where }: LedgerLine): string {
+  return `${where ?? ''}\n${tensor}`;
+}
+
+function refused(input: PlanInput, scheme: Scheme, why: string): Plan {
+  const { model, constants } = input;
+  const name = model.source.name;
+  const ledger = constants.map((constant) => keptLine(constant, 'the model cannot be turned to fp16'));
+  const bytes = modelBytes(model);
+  const weightBytes = ledger.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0);
+  return {
+    pieces: [{ kind: 'copy', start: 0, end: model.source.size }], data: null, bytes, weightBytes, graphBytes: bytes - weightBytes, operators: new Set(), ledger, changed: 0,
+    summary: `Nothing to write: ${bytesInWords(bytes)} stay as they are.`,
+    problem: engineError('nothing-to-quantize', `${name} cannot be turned to fp16 for ${scheme.id}: ${why}.`, 'Use int4, which leaves activations as they are.'),
+  };
+}
+
+/** Pieces of the converted file as pieces of the model's. */
+function toSource(layer: Layer<Recipe>): (pieces: readonly Piece<Recipe>[]) => Piece<Recipe>[] {
+  const recipes = new Map<Recipe, Recipe>();
+  const lower = (recipe: Recipe) => {
+    const known = recipes.get(recipe) ?? lowered(recipe, layer);
+    recipes.set(recipe, known);
+    return known;
+  };
+  return (pieces) => pieces.flatMap((piece): Piece<Recipe>[] => {
+    if (piece.kind === 'copy' && piece.location === undefined) return layer.range(piece.start, piece.end);
+    return [piece.kind === 'made' ? { ...piece, recipe: lower(piece.recipe) } : piece];
+  });
+}
+
+/** A recipe of a tensor of the converted file: of the float32 tensor it is rounded from, or of the same at its place in the source. */
+function lowered(recipe: Recipe, layer: Layer<Recipe>): Recipe {
+  const { data } = recipe.tensor;
+  const at = (tensor: Partial<Tensor>): Recipe => ({ ...recipe, tensor: { ...recipe.tensor, ...tensor } });
+  if (data.kind === 'typed') {
+    const [piece] = layer.range(data.body, data.end);
+    return piece?.kind === 'copy' ? at({ data: { kind: 'typed', body: piece.start, end: piece.end } }) : recipe;
+  }
+  if (data.kind !== 'inline') return recipe;
+  const [piece] = layer.range(data.offset, data.offset + data.length);
+  switch (piece?.kind) {
+    case 'copy': return at({ data: { kind: 'inline', offset: piece.start, length: data.length } });
+    case 'bytes': return at({ data: { kind: 'values', bytes: piece.bytes } });
+    case 'made': return recipe.kind === 'to-float16' ? recipe : { ...recipe, tensor: piece.recipe.tensor, rounded: true };
+    case undefined: return recipe;
+  }
+}

@@ -1,0 +1,55 @@
+/** Element types of the values of a graph: as it states them, else worked out from the operators that make them. */
+import { FLOAT32, INT64 } from '../../onnx/element-types.ts';
+import type { Graph, Node } from '../../onnx/model.ts';
+import { definingScope, intAttribute, type Scope } from '../scopes.ts';
+import { handlingOf, typeAttributeOf } from './operators.ts';
+
+const BOOL = 9;
+/** Longer chains of values without a type are no export's. */
+const MAX_STEPS = 400;
+
+const WHOLE_NUMBERS = new Set(['ArgMax', 'ArgMin', 'NonMaxSuppression', 'NonZero', 'Shape', 'Size']);
+const FLAGS = new Set(['And', 'Equal', 'Greater', 'GreaterOrEqual', 'IsInf', 'IsNaN', 'Less', 'LessOrEqual', 'Not', 'Or', 'Xor']);
+/** Operators whose result is of the type of another input than the first. */
+const TYPE_OF_INPUT: Readonly<Record<string, number>> = { 'Where': 1, 'CastLike': 1, 'OneHot': 2, 'com.microsoft:EmbedLayerNormalization': 2 };
+
+/** Null where neither tells. */
+export function valueType(scope: Scope, name: string, steps = MAX_STEPS): number | null {
+  const owner = definingScope(scope, name);
+  if (!owner || steps === 0) return null;
+  const constant = owner.constants.get(name);
+  if (constant) return constant.tensor.type;
+  const sparse = owner.sparse.find((one) => one.name === name);
+  if (sparse) return sparse.type;
+  const stated = owner.values.find(({ proto }) => proto.name === name)?.proto.type?.value;
+  if (stated?.case === 'tensorType' && stated.value.elemType !== 0) return stated.value.elemType;
+  if (stated?.case && stated.case !== 'tensorType') return null;
+  const node = owner.producer.get(name);
+  return node ? madeBy(node, owner, node.outputs.indexOf(name), steps - 1) : null;
+}
+
+function madeBy(node: Node, scope: Scope, output: number, steps: number): number | null {
+  const { type, inputs } = node;
+  const ofInput = (input: number) => (inputs[input] ? valueType(scope, inputs[input], steps) : null);
+  if (handlingOf(node) === 'makes') {
+    const attribute = typeAttributeOf(node);
+    if (attribute === 'value') return node.attributes.find(({ proto }) => proto.name === attribute)?.tensors[0]?.type ?? FLOAT32;
+    const stated = intAttribute(node, attribute, 0);
+    return stated !== 0 ? stated : /Like$|^Bernoulli$/.test(type) ? ofInput(0) : type === 'Multinomial' ? 6 : FLOAT32;
+  }
+  if (node.domain === '') {
+    if (WHOLE_NUMBERS.has(type) || ((type === 'TopK' || type === 'MaxPool') && output === 1)) return INT64;
+    if (FLAGS.has(type) || (type === 'Dropout' && output === 1)) return BOOL;
+    if (type === 'If') return bodyOutput(node, output);
+    if (type === 'Loop') return output + 2 < inputs.length ? ofInput(output + 2) : bodyOutput(node, output + 1);
+    if (type === 'Scan') return bodyOutput(node, output);
+  }
+  const from = TYPE_OF_INPUT[node.domain === '' ? type : `${node.domain}:${type}`];
+  return from === undefined ? ofInput(inputs.findIndex((name) => name !== '')) : ofInput(from);
+}
+
+function bodyOutput({ attributes }: Node, output: number): number | null {
+  const body: Graph | undefined = attributes.flatMap(({ graphs }) => graphs)[0];
+  const stated = body?.outputs[output]?.proto.type?.value;
+  return stated?.case === 'tensorType' && stated.value.elemType !== 0 ? stated.value.elemType : null;
+}
