@@ -33,11 +33,11 @@ export function takeTurn(act: () => void): () => void {
 }
 
 /**
- * The last value whose turn has come; null before the first has.
- * @param sign Of equal signs the values look alike, and a new one is not taken.
+ * The last value whose turn has come; null before the first has. Of equal signs values look alike, and the new one is
+ * not taken.
  */
-export function useInTurn<T extends { sign: string }>(value: T): T | null {
+export function useInTurn<T extends { sign: string }>(value: T | null): T | null {
   const [shown, setShown] = useState<T | null>(null);
-  useEffect(() => shown?.sign === value.sign ? undefined : takeTurn(() => { setShown(value); }), [value, shown]);
+  useEffect(() => value === null || shown?.sign === value.sign ? undefined : takeTurn(() => { setShown(value); }), [value, shown]);
   return shown;
 }
