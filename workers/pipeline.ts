@@ -87,13 +87,13 @@ export async function open(files: readonly File[]): Promise<Opened> {
 }
 
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */
-export async function plan(files: readonly File[], levels: readonly LevelRequest[]): Promise<LevelPlan[]> {
+export async function plan(files: readonly File[], levels: readonly LevelRequest[], variants: readonly LevelRequest[] = []): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await sortFiles(files));
-  return levels.map(({ key, id, settings }) => {
+  return [...levels, ...variants].map(({ key, id, settings }, at) => {
     const planned = planLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
-      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger,
+      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
       notOn: problem ? [] : notOn({ ...planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)) }), problem: missing ?? problem,
     };
   });
