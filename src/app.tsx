@@ -17,10 +17,8 @@ import { ShelfPlace } from './shelf/shelf-place.tsx';
 import { actions, useWorkbench } from './store/use-workbench.ts';
 
 export function App() {
-  const run = useWorkbench((state) => state.run);
   const hasFiles = useWorkbench((state) => state.files.length > 0);
   const hasModel = useWorkbench((state) => state.opened?.model != null);
-  useDocumentTitle(title(run));
   usePaste();
   useEffect(() => { void actions.start(); }, []);
 
@@ -36,14 +34,26 @@ export function App() {
           {hasFiles ? <ModelSection /> : <Empty />}
           {hasModel && <LevelsSection />}
           {hasModel && <CompareBar />}
-          {run && <RunSection run={run} />}
+          <RunPlace />
           <ShelfPlace />
         </main>
         <footer className={classes.footer}>Everything happens in this tab: files are read here, and nothing is sent anywhere.</footer>
       </div>
-      <VisuallyHidden role="status" aria-live="polite">{announcement(run)}</VisuallyHidden>
+      <Announcer />
     </DropTarget>
   );
+}
+
+/** By itself, as it changes several times a second: what stands above it need not be drawn anew each time. */
+function RunPlace() {
+  const run = useWorkbench((state) => state.run);
+  return run && <RunSection run={run} />;
+}
+
+function Announcer() {
+  useDocumentTitle(useWorkbench((state) => title(state.run)));
+  const text = useWorkbench((state) => announcement(state.run));
+  return <VisuallyHidden role="status" aria-live="polite">{text}</VisuallyHidden>;
 }
 
 /** Four bits: a nibble. */

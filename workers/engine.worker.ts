@@ -8,11 +8,12 @@ import { withFallback } from './kernels/resilient.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
 import { hubFolder } from './hub-folder.ts';
 import { createMakePool } from './make-pool.ts';
+import { withPaths } from './dropped-paths.ts';
 import { compare, open, plan } from './pipeline.ts';
-import type { Engine, Generated, Job, Result } from './protocol.ts';
+import type { Engine, Generated, Job, Result, Zipping } from './protocol.ts';
 import { expose, reporting } from './remote.ts';
 import { browserKeeper } from './storage/storage.ts';
-import { throttleProgress } from './throttle.ts';
+import { throttleProgress, throttleSteps } from './throttle.ts';
 
 const MOST_THREADS = 8;
 
@@ -48,8 +49,8 @@ const engine: Engine = {
     const { kernel, webgpu } = await chosen();
     return { backend: kernel.backend, webgpu, isolated: crossOriginIsolated, threads };
   },
-  open: (files) => settle(() => open(files)),
-  plan: (files, levels) => settle(() => plan(files, levels)),
+  open: (files) => settle(() => open(withPaths(files))),
+  plan: (files, levels, variants) => settle(() => plan(withPaths(files), levels, variants)),
   compare: (job, port) => reporting(port, async (report) => {
     if (running) return { ok: false, error: engineError('busy', 'A comparison is running already.', 'Wait for it, or cancel it first.') };
     const signals = { stop: new AbortController(), finish: new AbortController() };
@@ -58,7 +59,7 @@ const engine: Engine = {
     const send = throttleProgress(report);
     const pool = createMakePool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)));
     try {
-      return await settle(async () => compare(job, {
+      return await settle(async () => compare({ ...job, files: withPaths(job.files) }, {
         ...(await keeper()).job((error) => { send({ type: 'warning', error }); }),
         kernel: async () => withFallback((await chosen()).kernel, createWasmKernel, (reason) => {
           kernels = null;
@@ -88,7 +89,7 @@ const engine: Engine = {
     const stop = new AbortController();
     generating = stop;
     try {
-      const result = await generator.generate(job, report, stop.signal);
+      const result = await generator.generate({ ...job, files: withPaths(job.files) }, report, stop.signal);
       return !result.ok && result.error.code === 'cancelled' ? { ok: false, error: engineError('cancelled', 'Stopped.', 'Press Continue to start again.') } : result;
     } finally {
       generating = null;
@@ -98,7 +99,9 @@ const engine: Engine = {
     generating?.abort();
     return Promise.resolve();
   },
-  hubFolder: (job) => settle(() => hubFolder(job, new AbortController().signal)),
+  hubFolder: (job, port) => reporting<Zipping, Result<Blob>>(port, (report) => (
+    settle(() => hubFolder({ ...job, files: withPaths(job.files) }, new AbortController().signal, throttleSteps(report)))
+  )),
   history: () => settle(async () => (await keeper()).history()),
   openStored: (key) => settle(async () => (await keeper()).openStored(key)),
   storage: () => settle(async () => (await keeper()).storage()),

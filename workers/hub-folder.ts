@@ -5,7 +5,7 @@
 import { dataFileName } from './schemes/file-name.ts';
 import { sortFiles } from './files.ts';
 import { bytesInWords } from './plan/ledger.ts';
-import type { FileKind, HubFolderJob, LevelReport, Report } from './protocol.ts';
+import type { FileKind, HubFolderJob, LevelReport, Report, Zipping } from './protocol.ts';
 import { zip, type ZipEntry } from './zip.ts';
 
 /** What transformers.js reads beside a model, told by content or by these names. */
@@ -19,14 +19,14 @@ export const COPIED_NAMES: readonly string[] = [
 const KNOWN_STEMS = /^(model|encoder_model|decoder_model|decoder_model_merged|decoder_with_past_model|vision_encoder|embed_tokens|text_model|vision_model|audio_encoder)(_|\.)/;
 
 /** The archive refers to the files; none is copied in memory. Errors: `file-changed` when one of them was. */
-export async function hubFolder({ files, report, models }: HubFolderJob, signal: AbortSignal): Promise<Blob> {
+export async function hubFolder({ files, report, models }: HubFolderJob, signal: AbortSignal, onProgress?: (progress: Zipping) => void): Promise<Blob> {
   const named = models.map((model) => ({ ...model, file: hubName(model) }));
   const entries: ZipEntry[] = [
     { path: 'README.md', blob: new Blob([modelCard(report, new Map(named.map(({ level, file }) => [level, file])))]) },
     ...await copied(files),
     ...named.flatMap(({ file, blob, data }) => [{ path: `onnx/${file}`, blob }, ...(data ? [{ path: `onnx/${data.file}`, blob: data.blob }] : [])]),
   ];
-  return zip(entries, signal);
+  return zip(entries, signal, onProgress);
 }
 
 /** A model with a data file names it and keeps its own name. */

@@ -88,13 +88,13 @@ export async function open(files: readonly File[]): Promise<Opened> {
 }
 
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */
-export async function plan(files: readonly File[], levels: readonly LevelRequest[]): Promise<LevelPlan[]> {
+export async function plan(files: readonly File[], levels: readonly LevelRequest[], variants: readonly LevelRequest[] = []): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await sortFiles(files));
-  return Promise.all(levels.map(async ({ key, id, settings }) => {
+  return Promise.all([...levels, ...variants].map(async ({ key, id, settings }, at) => {
     const planned = await planAnyLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
-      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger,
+      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
       notOn: problem ? [] : notOn({ ...planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)) }), problem: missing ?? problem,
     };
   }));

@@ -609,6 +609,9 @@ export interface EngineError {
 
 export type Result<T> = { ok: true; value: T } | { ok: false; error: EngineError };
 
+/** How far a Hub folder is: bytes of its files read. */
+export interface Zipping { done: number; total: number }
+
 /** What goes into a folder for the Hugging Face Hub. */
 export interface HubFolderJob {
   /** All that was dropped: configuration and tokenizer are taken from it. */
@@ -618,11 +621,15 @@ export interface HubFolderJob {
   models: { level: string; file: string; blob: Blob; data?: { file: string; blob: Blob } }[];
 }
 
-/** What the engine worker exposes. Calls settle with a `Result`, they do not throw. */
+/**
+ * What the engine worker exposes. Calls settle with a `Result`, they do not throw. A dropped file that lay in a folder
+ * has its path for a name, since a browser's own note of it does not reach a worker everywhere.
+ */
 export interface Engine {
   capabilities(): Promise<Capabilities>;
   open(files: File[]): Promise<Result<Opened>>;
-  plan(files: File[], levels: LevelRequest[]): Promise<Result<LevelPlan[]>>;
+  /** @param variants Settings that might be chosen next: planned after the levels, for `notOn` and `problem`, without a ledger. */
+  plan(files: File[], levels: LevelRequest[], variants?: LevelRequest[]): Promise<Result<LevelPlan[]>>;
   /** Sends `EngineEvent`s through `port` (see remote.ts). */
   compare(job: Job, port: MessagePort): Promise<Result<Report>>;
   /** Stops the job in hand; its `compare` settles with code `cancelled`. */
@@ -639,8 +646,8 @@ export interface Engine {
   generate(job: GenerationJob, port: MessagePort): Promise<Result<null>>;
   /** Stops the continuation in hand; its `generate` settles with code `cancelled`. A comparison goes on. */
   cancelGeneration(): Promise<void>;
-  /** A zip of models, configuration, tokenizer and a card: parts of the files given, not copies. */
-  hubFolder(job: HubFolderJob): Promise<Result<Blob>>;
+  /** A zip of models, configuration, tokenizer and a card: parts of the files given, not copies. Sends `Zipping`s through `port`. */
+  hubFolder(job: HubFolderJob, port: MessagePort): Promise<Result<Blob>>;
   /** Finished reports of earlier jobs, the latest first. */
   history(): Promise<Result<StoredReport[]>>;
   /** A report of `history`, with the files that are still there: handles, not copies. Code `not-stored` when it is gone. */

@@ -17,3 +17,14 @@ export function throttleProgress(send: (event: EngineEvent) => void, now: () => 
     send(event);
   };
 }
+
+/** The same of work with one step only. */
+export function throttleSteps<T extends { done: number; total: number }>(send: (step: T) => void, now: () => number = () => performance.now()): (step: T) => void {
+  let last = -Infinity;
+  return (step) => {
+    const time = now();
+    if (time - last < PROGRESS_EVERY_MS && step.done < step.total) return;
+    last = time;
+    send(step);
+  };
+}

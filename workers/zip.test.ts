@@ -76,3 +76,9 @@ test('stops when told to', async () => {
   stop.abort();
   await expect(zip([{ path: 'a', blob: new Blob(['x']) }], stop.signal)).rejects.toMatchObject({ name: 'AbortError' });
 });
+
+test('tells how many bytes it has read, up to all', async () => {
+  const told: { done: number; total: number }[] = [];
+  await zip([{ path: 'a', blob: new Blob(['12345']) }, { path: 'b', blob: new Blob(['678']) }], signal, (step) => { told.push({ ...step }); });
+  expect(told).toEqual([{ done: 5, total: 8 }, { done: 8, total: 8 }]);
+});

@@ -18,12 +18,15 @@ const MAX_32 = 0xffffffff;
 const MAX_16 = 0xffff;
 
 /** Reads each file once for its checksum; the archive refers to them. Rejects with `AbortError` when the signal fires. */
-export async function zip(entries: readonly ZipEntry[], signal: AbortSignal): Promise<Blob> {
+export async function zip(entries: readonly ZipEntry[], signal: AbortSignal, onProgress?: (progress: { done: number; total: number }) => void): Promise<Blob> {
+  const total = entries.reduce((sum, { blob }) => sum + blob.size, 0);
+  let done = 0;
+  const onBytes = (bytes: number) => { done += bytes; onProgress?.({ done, total }); };
   const parts: BlobPart[] = [];
   const directory: Uint8Array<ArrayBuffer>[] = [];
   let offset = 0;
   for (const { path, blob } of entries) {
-    const entry = { name: new TextEncoder().encode(path), crc: await checksum(path, blob, signal), size: blob.size, offset };
+    const entry = { name: new TextEncoder().encode(path), crc: await checksum(path, blob, signal, onBytes), size: blob.size, offset };
     const header = localHeader(entry);
     parts.push(header, blob);
     directory.push(centralHeader(entry));
@@ -33,11 +36,12 @@ export async function zip(entries: readonly ZipEntry[], signal: AbortSignal): Pr
   return new Blob([...parts, ...directory, ...endOfDirectory(entries.length, size, offset)], { type: 'application/zip' });
 }
 
-async function checksum(path: string, blob: Blob, signal: AbortSignal): Promise<number> {
+async function checksum(path: string, blob: Blob, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<number> {
   const crc = (await createCRC32()).init();
   for await (const bytes of readAhead(blobSource(path, blob), 0, blob.size)) {
     signal.throwIfAborted();
     crc.update(bytes);
+    onBytes(bytes.length);
   }
   return parseInt(crc.digest('hex'), 16);
 }

@@ -1,10 +1,13 @@
 /** File bytes against drift: every level a point, the ones worth having joined. */
-import { CartesianGrid, ErrorBar, Label, ResponsiveContainer, Scatter, ScatterChart, usePlotArea, XAxis, YAxis } from 'recharts';
+import { useElementSize } from '@mantine/hooks';
+import { memo } from 'react';
+import { CartesianGrid, ErrorBar, Label, Scatter, ScatterChart, usePlotArea, XAxis, YAxis } from 'recharts';
 import { formatBytes, formatBytesTick, formatDecibels, formatEstimate } from '../format/numbers.ts';
 import { headline } from '../outputs/outputs.ts';
 import type { Figure } from '../store/run.ts';
 import classes from './charts.module.css';
 import { axisOf, frontierOf, spreadLabels, type Axis } from './domain.ts';
+import { useInTurn } from './in-turn.ts';
 import { Shape } from './mark.tsx';
 
 interface Point { uid: string; x: number; y: number; error: number; slot: number; name: string }
@@ -42,32 +45,41 @@ export function SignalFrontier({ figures }: { figures: Figure[] }) {
   return <FrontierPlot name="Bytes against signal-to-noise ratio" unit="dB" label="signal-to-noise ratio, dB" points={points} frontier={frontier} figures={figures} />;
 }
 
-function FrontierPlot({ name, unit, label, points, frontier, figures }: Plot) {
+function FrontierPlot(plot: Plot) {
+  const { name, unit, points, frontier, figures } = plot;
   const said = (point: Point) => unit === 'dB' ? formatDecibels(point.y) : `${formatEstimate({ value: point.y, error: point.error })} ${unit}`;
   const summary = `${name}: ${points.map((point) => `${point.name} ${formatBytes(point.x)} at ${said(point)}`).join('; ')}. On the frontier: ${frontier.map((point) => point.name).join(', ')}`;
-  const across = axisOf(figures.map(({ bytes }) => ({ value: bytes })), { fromZero: true, count: 5 });
-  const up = axisOf(points.map(({ y, error }) => ({ value: y * HEADROOM, error })), { fromZero: true, count: 4 });
+  const { ref, width } = useElementSize<HTMLDivElement>();
+  // The baseline alone says nothing yet.
+  const empty = points.length < 2 && figures.length > 1;
+  const shown = useInTurn(width === 0 || empty ? null : { ...plot, width, sign: `${width} ${JSON.stringify([points, frontier, figures.map(({ bytes }) => bytes)])}` });
   return (
-    <div className={classes.chart} role="img" aria-label={summary}>
-      <ResponsiveContainer width="100%" height={HEIGHT} initialDimension={{ width: 960, height: HEIGHT }}>
-        <ScatterChart accessibilityLayer={false} margin={{ top: 40, right: 28, bottom: 18, left: 8 }}>
-          <CartesianGrid stroke="var(--line)" />
-          <XAxis type="number" dataKey="x" domain={across.domain} ticks={across.ticks} tickFormatter={formatBytesTick} tickLine={false} axisLine={{ stroke: 'var(--line-strong)' }} tick={{ fill: 'var(--muted)', fontSize: 11 }}>
-            <Label value="file size" position="insideBottom" offset={-12} fill="var(--muted)" fontSize={12} />
-          </XAxis>
-          <YAxis type="number" dataKey="y" domain={up.domain} ticks={up.ticks} width={64} tickLine={false} tickFormatter={String} axisLine={{ stroke: 'var(--line-strong)' }} tick={{ fill: 'var(--muted)', fontSize: 11 }}>
-            <Label value={label} angle={-90} position="insideLeft" offset={2} fill="var(--muted)" fontSize={12} style={{ textAnchor: 'middle' }} />
-          </YAxis>
-          <Scatter data={frontier} isAnimationActive={false} line={{ stroke: 'var(--faint)', strokeDasharray: '4 4' }} shape={() => <g />} />
-          <Scatter data={points} isAnimationActive={false} shape={dot}>
-            <ErrorBar dataKey="error" direction="y" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
-          </Scatter>
-          <Names points={points} across={across} up={up} />
-        </ScatterChart>
-      </ResponsiveContainer>
+    <div ref={ref} className={classes.chart} role="img" aria-label={summary} style={{ minHeight: HEIGHT }}>
+      {shown && <Drawn {...shown} />}
     </div>
   );
 }
+
+const Drawn = memo(function Drawn({ label, points, frontier, figures, width }: Plot & { width: number }) {
+  const across = axisOf(figures.map(({ bytes }) => ({ value: bytes })), { fromZero: true, count: 5 });
+  const up = axisOf(points.map(({ y, error }) => ({ value: y * HEADROOM, error })), { fromZero: true, count: 4 });
+  return (
+    <ScatterChart width={width} height={HEIGHT} accessibilityLayer={false} margin={{ top: 40, right: 28, bottom: 18, left: 8 }}>
+      <CartesianGrid stroke="var(--line)" />
+      <XAxis type="number" dataKey="x" domain={across.domain} ticks={across.ticks} tickFormatter={formatBytesTick} tickLine={false} axisLine={{ stroke: 'var(--line-strong)' }} tick={{ fill: 'var(--muted)', fontSize: 11 }}>
+        <Label value="file size" position="insideBottom" offset={-12} fill="var(--muted)" fontSize={12} />
+      </XAxis>
+      <YAxis type="number" dataKey="y" domain={up.domain} ticks={up.ticks} width={64} tickLine={false} tickFormatter={String} axisLine={{ stroke: 'var(--line-strong)' }} tick={{ fill: 'var(--muted)', fontSize: 11 }}>
+        <Label value={label} angle={-90} position="insideLeft" offset={2} fill="var(--muted)" fontSize={12} style={{ textAnchor: 'middle' }} />
+      </YAxis>
+      <Scatter data={frontier} isAnimationActive={false} line={{ stroke: 'var(--faint)', strokeDasharray: '4 4' }} shape={() => <g />} />
+      <Scatter data={points} isAnimationActive={false} shape={dot}>
+        <ErrorBar dataKey="error" direction="y" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
+      </Scatter>
+      <Names points={points} across={across} up={up} />
+    </ScatterChart>
+  );
+});
 
 function dot(props: unknown) {
   if (typeof props !== 'object' || props === null) return <g />;

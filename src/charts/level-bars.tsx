@@ -1,8 +1,10 @@
 /** One number a level, as bars or as dots with whiskers, with the numbers themselves in a column beside them. */
-import { useId } from 'react';
-import { Bar as RechartsBar, BarChart, CartesianGrid, ErrorBar, ResponsiveContainer, usePlotArea, XAxis, YAxis } from 'recharts';
+import { useElementSize } from '@mantine/hooks';
+import { memo, useId } from 'react';
+import { Bar as RechartsBar, BarChart, CartesianGrid, ErrorBar, usePlotArea, XAxis, YAxis } from 'recharts';
 import classes from './charts.module.css';
 import { axisOf } from './domain.ts';
+import { useInTurn } from './in-turn.ts';
 import { patternId, Patterns, Shape, tone } from './mark.tsx';
 
 export interface Bar {
@@ -31,38 +33,49 @@ const NAME_ROOM = 84;
 const LETTER = 7.5;
 const GAP = 14;
 
-export function LevelBars({ name, bars, tick, dots = false, limit }: Props) {
-  const prefix = useId();
+export function LevelBars(props: Props) {
+  const { name, bars } = props;
   const summary = `${name}: ${bars.filter(({ value }) => value !== null).map(({ id, detail, text }) => `${id}${detail ? ` ${detail}` : ''} ${text}`).join('; ')}`;
-  const reach = bars.flatMap(({ value, error = 0, spread, more = 0, target }) => [{ value, error: spread && value !== null ? Math.max(value - spread[0], spread[1] - value) : error, more }, { value: target ?? null }]);
-  const { domain, ticks } = axisOf(reach, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });
-  const valueRoom = Math.max(9, ...bars.map(({ text }) => text.length)) * LETTER + GAP;
-  const height = bars.length * ROW + 26;
-  const stacked = bars.some(({ more }) => more !== undefined);
+  // The width is known before anything is drawn: a chart that finds it out by itself is drawn twice.
+  const { ref, width } = useElementSize<HTMLDivElement>();
+  const shown = useInTurn(width === 0 ? null : { ...props, width, sign: `${width} ${JSON.stringify(bars)}` });
   return (
-    <div className={classes.chart} role="img" aria-label={summary}>
-      <ResponsiveContainer width="100%" height={height} initialDimension={{ width: 480, height }}>
-        <BarChart data={bars} layout="vertical" accessibilityLayer={false} barSize={20} margin={{ top: 0, right: valueRoom, bottom: 0, left: 0 }}>
-          <Patterns slots={bars.map(({ slot }) => slot)} prefix={prefix} />
-          <CartesianGrid horizontal={false} stroke="var(--line)" />
-          <XAxis type="number" domain={domain} allowDataOverflow ticks={ticks} tickFormatter={tick} tickLine={false} axisLine={false} height={24} minTickGap={8}
-            tick={{ fill: 'var(--muted)', fontSize: 11 }} />
-          <YAxis type="category" dataKey="uid" width={NAME_ROOM} tickLine={false} axisLine={{ stroke: dots ? 'var(--line)' : 'var(--line-strong)' }}
-            tick={({ x, y, payload }) => <Name bar={bars.find(({ uid }) => uid === payload.value)} x={Number(x)} y={Number(y)} />} />
-          <RechartsBar dataKey="value" stackId="all" isAnimationActive={false} shape={(props: unknown) => dots || !drawn(props, bars) ? <g /> : <Body {...boxOf(props)} prefix={prefix} />}>
-            {bars.some(({ error, spread }) => error !== undefined || spread !== undefined) && (
-              <ErrorBar dataKey={({ uid }: Bar) => whiskers(bars.find((bar) => bar.uid === uid))} direction="x" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
-            )}
-          </RechartsBar>
-          {stacked && <RechartsBar dataKey="more" stackId="all" isAnimationActive={false} shape={(props: unknown) => drawn(props, bars) ? <More {...boxOf(props)} /> : <g />} />}
-          {bars.some(({ target }) => target !== undefined) && <Targets bars={bars} domain={domain} />}
-          {dots && <Dots bars={bars} domain={domain} />}
-          <Values bars={bars} />
-        </BarChart>
-      </ResponsiveContainer>
+    <div ref={ref} className={classes.chart} role="img" aria-label={summary} style={{ minHeight: heightOf(bars) }}>
+      {shown && <Drawn {...shown} />}
     </div>
   );
 }
+
+const heightOf = (bars: readonly Bar[]): number => bars.length * ROW + 26;
+
+/** Anew only for another `Props`: what it was given stays the same object until its turn comes again. */
+const Drawn = memo(function Drawn({ bars, tick, dots = false, limit, width }: Props & { width: number }) {
+  const prefix = useId();
+  const reach = bars.flatMap(({ value, error = 0, spread, more = 0, target }) => [{ value, error: spread && value !== null ? Math.max(value - spread[0], spread[1] - value) : error, more }, { value: target ?? null }]);
+  const { domain, ticks } = axisOf(reach, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });
+  const valueRoom = Math.max(9, ...bars.map(({ text }) => text.length)) * LETTER + GAP;
+  const height = heightOf(bars);
+  const stacked = bars.some(({ more }) => more !== undefined);
+  return (
+    <BarChart width={width} height={height} data={bars} layout="vertical" accessibilityLayer={false} barSize={20} margin={{ top: 0, right: valueRoom, bottom: 0, left: 0 }}>
+      <Patterns slots={bars.map(({ slot }) => slot)} prefix={prefix} />
+      <CartesianGrid horizontal={false} stroke="var(--line)" />
+      <XAxis type="number" domain={domain} allowDataOverflow ticks={ticks} tickFormatter={tick} tickLine={false} axisLine={false} height={24} minTickGap={8}
+        tick={{ fill: 'var(--muted)', fontSize: 11 }} />
+      <YAxis type="category" dataKey="uid" width={NAME_ROOM} tickLine={false} axisLine={{ stroke: dots ? 'var(--line)' : 'var(--line-strong)' }}
+        tick={({ x, y, payload }) => <Name bar={bars.find(({ uid }) => uid === payload.value)} x={Number(x)} y={Number(y)} />} />
+      <RechartsBar dataKey="value" stackId="all" isAnimationActive={false} shape={(props: unknown) => dots || !drawn(props, bars) ? <g /> : <Body {...boxOf(props)} prefix={prefix} />}>
+        {bars.some(({ error, spread }) => error !== undefined || spread !== undefined) && (
+          <ErrorBar dataKey={({ uid }: Bar) => whiskers(bars.find((bar) => bar.uid === uid))} direction="x" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
+        )}
+      </RechartsBar>
+      {stacked && <RechartsBar dataKey="more" stackId="all" isAnimationActive={false} shape={(props: unknown) => drawn(props, bars) ? <More {...boxOf(props)} /> : <g />} />}
+      {bars.some(({ target }) => target !== undefined) && <Targets bars={bars} domain={domain} />}
+      {dots && <Dots bars={bars} domain={domain} />}
+      <Values bars={bars} />
+    </BarChart>
+  );
+});
 
 /** The chart library puts a stacked pair in the place of a datum's value: bars are looked up. */
 function whiskers(bar: Bar | undefined): number | [number, number] {

@@ -4,15 +4,17 @@
  * can be interrupted, so a cancel that is not heeded soon ends the worker.
  */
 import type {
-  Capabilities, Engine, EngineError, EngineEvent, Generated, GenerationJob, Job, LevelPlan, LevelRequest, Opened, OpenedReport, Report, Result, Storage, StoredReport,
+  Capabilities, Engine, EngineError, EngineEvent, Generated, GenerationJob, HubFolderJob, Job, LevelPlan, LevelRequest, Opened, OpenedReport, Report, Result, Storage, StoredReport, Zipping,
 } from '../../workers/protocol.ts';
+import { pathOf } from '../drop/path.ts';
 import { askToKeepOnce } from './keep.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from '../../workers/remote.ts';
 
 export interface EngineClient {
   capabilities(): Promise<Result<Capabilities>>;
   open(files: File[]): Promise<Result<Opened>>;
-  plan(files: File[], levels: LevelRequest[]): Promise<Result<LevelPlan[]>>;
+  /** @param variants Settings that might be chosen next; their plans come after those of the levels, without a ledger. */
+  plan(files: File[], levels: LevelRequest[], variants?: LevelRequest[]): Promise<Result<LevelPlan[]>>;
   compare(job: Job, onEvent: (event: EngineEvent) => void): Promise<Result<Report>>;
   /** Settles once the comparison under way has settled, at the latest after `CANCEL_PATIENCE_MS`. */
   cancel(): Promise<void>;
@@ -22,6 +24,7 @@ export interface EngineClient {
   generate(job: GenerationJob, onEvent: (event: Generated) => void): Promise<Result<null>>;
   /** Settles once the continuation under way has settled, with `cancelled`. */
   cancelGeneration(): Promise<void>;
+  hubFolder(job: HubFolderJob, onProgress: (progress: Zipping) => void): Promise<Result<Blob>>;
   /** Ends the worker; the next call starts another. */
   restart(): void;
 }
@@ -52,6 +55,12 @@ function asError(thrown: unknown): EngineError {
     ? { ...CRASHED, details }
     : { code: 'internal', message: 'The engine failed in a way it should not.', action: 'Try again, and report the details if it happens twice.', details };
 }
+
+/** As the engine wants them: where a file lay goes with it as its name. The bytes stay where they are. */
+const named = (files: readonly File[]): File[] => files.map((file) => {
+  const path = pathOf(file);
+  return path === file.name ? file : new File([file], path, { type: file.type, lastModified: file.lastModified });
+});
 
 const startWorker = (): RemoteWorker<Engine> =>
   connect<Engine>(new Worker(new URL('../../workers/engine.worker.ts', import.meta.url), { type: 'module', name: 'engine' }));
@@ -84,8 +93,8 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
 
   return {
     capabilities: () => settle<Capabilities>(async () => ({ ok: true, value: await alive().call((api) => api.capabilities()) })),
-    open: (files) => settle(() => alive().call<Result<Opened>>((api) => api.open(files))),
-    plan: (files, levels) => settle(() => alive().call<Result<LevelPlan[]>>((api) => api.plan(files, levels))),
+    open: (files) => settle(() => alive().call<Result<Opened>>((api) => api.open(named(files)))),
+    plan: (files, levels, variants) => settle(() => alive().call<Result<LevelPlan[]>>((api) => api.plan(named(files), levels, variants))),
     async compare(job, onEvent) {
       const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };
       const reply = settle(() => alive().callWithEvents<EngineEvent, Result<Report>>(
@@ -93,7 +102,7 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
           if (event.type === 'written') onKept();
           if (!task.cancelled) onEvent(event);
         },
-        (api, port) => api.compare(job, port),
+        (api, port) => api.compare({ ...job, files: named(job.files) }, port),
       ));
       task.done = reply;
       comparing = task;
@@ -124,7 +133,7 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };
       const reply = settle(() => alive().callWithEvents<Generated, Result<null>>(
         (event) => { if (!task.cancelled) onEvent(event); },
-        (api, port) => api.generate(job, port),
+        (api, port) => api.generate({ ...job, files: named(job.files) }, port),
       ));
       task.done = reply;
       generating ??= task;
@@ -140,6 +149,7 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       await settle(async () => { await alive().call((api) => api.cancelGeneration()); return { ok: true, value: null }; });
       await task.done;
     },
+    hubFolder: (job, onProgress) => settle(() => alive().callWithEvents<Zipping, Result<Blob>>(onProgress, (api, port) => api.hubFolder({ ...job, files: named(job.files) }, port))),
     restart,
     history: () => settle(() => alive().call<Result<StoredReport[]>>((api) => api.history())),
     openStored: (key) => settle(() => alive().call<Result<OpenedReport>>((api) => api.openStored(key))),

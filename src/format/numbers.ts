@@ -8,9 +8,18 @@ const NBSP = '\u00a0';
 const MINUS = '\u2212';
 const PLUS_MINUS = `${NBSP}±${NBSP}`;
 
-const fixed = (value: number, decimals: number): string =>
-  new Intl.NumberFormat('en', { minimumFractionDigits: decimals, maximumFractionDigits: decimals })
-    .format(value).replace(/^-(?=[0.]+$)/, '').replace(/^-/, MINUS);
+/** By decimals: to make one takes a hundred times as long as to use it. */
+const formats = new Map<number, Intl.NumberFormat>();
+
+function formatFor(decimals: number): Intl.NumberFormat {
+  const known = formats.get(decimals);
+  if (known) return known;
+  const made = new Intl.NumberFormat('en', { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  formats.set(decimals, made);
+  return made;
+}
+
+const fixed = (value: number, decimals: number): string => formatFor(decimals).format(value).replace(/^-(?=[0.]+$)/, '').replace(/^-/, MINUS);
 
 /** Three significant digits below 1000. */
 function threeDigits(value: number): string {

@@ -6,8 +6,9 @@ import type { BlockSize, LevelSettings } from '../../workers/protocol.ts';
 import { Mark, tone } from '../charts/mark.tsx';
 import { formatBytes, formatCount, formatSmaller, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
-import { BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level, type Mode } from '../store/levels.ts';
+import { BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level } from '../store/levels.ts';
 import { isActive } from '../store/run.ts';
+import { choicesOf, modeLabel, refusal, refused, withBlock, withMode, withRange } from '../store/targets.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Hint, Term } from '../terms/term.tsx';
 import classes from './levels.module.css';
@@ -36,6 +37,7 @@ export function LevelCard({ level }: { level: Level }) {
         )}
       </header>
       <Prediction level={level} />
+      <Refusal level={level} />
       {pinned ? <Baseline /> : <Settings level={level} />}
     </article>
   );
@@ -64,6 +66,31 @@ function Prediction({ level }: { level: Level }) {
   );
 }
 
+/** A level the target has nothing of is said to be, with the reason; the baseline is compared all the same. */
+function Refusal({ level }: { level: Level }) {
+  const target = useWorkbench((state) => state.target);
+  const reason = useWorkbench((state) => refusal(state.offers, state.target, level));
+  if (reason === null) return null;
+  const what = level.id === 'fp16' ? `It is nothing for ${target} by itself` : `Left out of the comparison: nothing for ${target}`;
+  return <p className={classes.refusal} role="note"><strong>{what}.</strong> {reason}</p>;
+}
+
+/** What the target has nothing of, in words anyone can reach; the same entries cannot be chosen above. */
+function NotOffered({ level, id }: { level: Level; id: string }) {
+  const target = useWorkbench((state) => state.target);
+  const offers = useWorkbench((state) => state.offers);
+  const groups = refused(choicesOf(level), offers, target);
+  if (groups.length === 0) return null;
+  return (
+    <details className={layout.fold}>
+      <summary id={id}>Not offered for {target}: {groups.flatMap(({ words }) => words).join(', ')}</summary>
+      <ul className={classes.reasons}>
+        {groups.map(({ words, reason }) => <li key={reason}><strong>{words.join(', ')}.</strong> {reason}</li>)}
+      </ul>
+    </details>
+  );
+}
+
 function Baseline() {
   const baseline = useWorkbench((state) => state.opened?.model?.baseline);
   return (
@@ -77,17 +104,22 @@ function Baseline() {
 function Settings({ level }: { level: Level }) {
   const running = useWorkbench((state) => isActive(state.run));
   const { settings } = level;
+  const why = useId();
+  const target = useWorkbench((state) => state.target);
+  const offers = useWorkbench((state) => state.offers);
+  /** What is chosen already can stay. */
+  const off = (choice: Pick<Level, 'id' | 'settings'>) => levelName(choice) !== levelName(level) && refusal(offers, target, choice) !== null;
   const edit = (change: LevelSettings) => { actions.editLevel(level.uid, { ...settings, ...change }); };
   return (
     <div className={classes.settings}>
-      {MODES[level.id].length > 0 && <ModeSetting level={level} disabled={running} />}
+      {MODES[level.id].length > 0 && <ModeSetting level={level} disabled={running} off={off} why={why} />}
       {level.id === 'int4' ? (
         <>
           <Setting label={<Term id="block">Block</Term>}>
             {(labelId) => (
               <NativeSelect
-                size="xs" aria-labelledby={labelId} disabled={running} className={classes.select}
-                data={BLOCKS.map((block) => ({ value: String(block), label: `${block} weights` }))}
+                size="xs" aria-labelledby={labelId} aria-describedby={why} disabled={running} className={classes.select}
+                data={BLOCKS.map((block) => ({ value: String(block), label: `${block} weights`, disabled: off(withBlock(level, block)) }))}
                 value={String(settings.block ?? DEFAULT_BLOCK)}
                 onChange={(event) => { const block = BLOCKS.find((size) => String(size) === event.currentTarget.value); if (block) edit({ block: block satisfies BlockSize }); }}
               />
@@ -96,8 +128,8 @@ function Settings({ level }: { level: Level }) {
           <Setting label={<Term id="symmetric">Range</Term>}>
             {(labelId) => (
               <SegmentedControl
-                size="xs" aria-labelledby={labelId} disabled={running}
-                data={['symmetric', 'asymmetric']}
+                size="xs" aria-labelledby={labelId} aria-describedby={why} disabled={running}
+                data={['symmetric', 'asymmetric'].map((value) => ({ value, label: value, disabled: off(withRange(level, value === 'asymmetric')) }))}
                 value={settings.asymmetric ? 'asymmetric' : 'symmetric'}
                 onChange={(value) => { edit({ asymmetric: value === 'asymmetric' }); }}
               />
@@ -129,26 +161,22 @@ function Settings({ level }: { level: Level }) {
         )}
       </Setting>
       <Exclude level={level} disabled={running} />
+      <NotOffered level={level} id={why} />
     </div>
   );
 }
 
 /** How the runtime computes with the weights. */
-function ModeSetting({ level: { uid, id, settings }, disabled }: { level: Level; disabled: boolean }) {
-  const labels: Record<Mode | 'blocks', string> = { blocks: 'blocks', dequantize: id === 'int8' ? 'per channel' : 'DequantizeLinear', dynamic: 'dynamic' };
+function ModeSetting({ level, disabled, off, why }: { level: Level; disabled: boolean; off(choice: Pick<Level, 'id' | 'settings'>): boolean; why: string }) {
+  const { uid, id, settings } = level;
   return (
     <Setting label={<Term id="mode">Mode</Term>}>
       {(labelId) => (
         <NativeSelect
-          size="xs" aria-labelledby={labelId} disabled={disabled} className={classes.select}
-          data={(['blocks', ...MODES[id]] as const).map((mode) => ({ value: mode, label: labels[mode] }))}
+          size="xs" aria-labelledby={labelId} aria-describedby={why} disabled={disabled} className={classes.select}
+          data={[undefined, ...MODES[id]].map((mode) => ({ value: mode ?? 'blocks', label: modeLabel(id, mode), disabled: off(withMode(level, mode)) }))}
           value={settings.mode ?? 'blocks'}
-          onChange={(event) => {
-            const next: LevelSettings = { ...settings };
-            delete next.mode;
-            const mode = MODES[id].find((each) => each === event.currentTarget.value);
-            actions.editLevel(uid, mode ? { ...next, mode } : next);
-          }}
+          onChange={(event) => { actions.editLevel(uid, withMode(level, MODES[id].find((each) => each === event.currentTarget.value)).settings); }}
         />
       )}
     </Setting>

@@ -1,11 +1,14 @@
 /** The levels to compare, as cards. */
-import { Button } from '@mantine/core';
+import { Button, NativeSelect, Tooltip } from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
 import layout from '../layout.module.css';
 import { ErrorText } from '../problems/error-text.tsx';
+import type { LevelId } from '../../workers/protocol.ts';
 import { ADDABLE } from '../store/levels.ts';
 import { isActive } from '../store/run.ts';
+import { refusal, TARGET_NAMES, targetNamed } from '../store/targets.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
+import { Term } from '../terms/term.tsx';
 import { LevelCard } from './level-card.tsx';
 import classes from './levels.module.css';
 
@@ -18,11 +21,8 @@ export function LevelsSection() {
       <div className={layout.sectionHead}>
         <h2 id="levels-heading" className={layout.heading}>Levels</h2>
         <div className={classes.add}>
-          {ADDABLE.map((id) => (
-            <Button key={id} variant="subtle" size="compact-sm" leftSection={<IconPlus size={15} aria-hidden="true" />} disabled={running} onClick={() => { actions.addLevel(id); }}>
-              Add {id}
-            </Button>
-          ))}
+          <TargetChoice disabled={running} />
+          {ADDABLE.map((id) => <Add key={id} id={id} disabled={running} />)}
         </div>
       </div>
       {planProblem && <div className={classes.problem}><ErrorText error={planProblem} /></div>}
@@ -30,5 +30,36 @@ export function LevelsSection() {
         {levels.map((level) => <li key={level.uid}><LevelCard level={level} /></li>)}
       </ul>
     </section>
+  );
+}
+
+function TargetChoice({ disabled }: { disabled: boolean }) {
+  const target = useWorkbench((state) => state.target);
+  return (
+    <div className={classes.target}>
+      <span id="target-label"><Term id="target">To run on</Term></span>
+      <NativeSelect
+        size="xs" aria-labelledby="target-label" value={target} disabled={disabled}
+        data={Object.entries(TARGET_NAMES).map(([value, label]) => ({ value, label }))}
+        onChange={(event) => { actions.setTarget(targetNamed(event.currentTarget.value)); }}
+      />
+    </div>
+  );
+}
+
+/** Stays in the tab order where the target has nothing of the level: the reason is read on focus. */
+function Add({ id, disabled }: { id: LevelId; disabled: boolean }) {
+  const reason = useWorkbench((state) => refusal(state.offers, state.target, { id, settings: {} }));
+  const button = (
+    <Button
+      variant="subtle" size="compact-sm" leftSection={<IconPlus size={15} aria-hidden="true" />} disabled={disabled}
+      {...(reason === null ? {} : { 'data-disabled': true, 'aria-disabled': true, 'aria-description': `Not offered: ${reason}` })}
+      onClick={() => { if (reason === null) actions.addLevel(id); }}
+    >
+      Add {id}
+    </Button>
+  );
+  return reason === null ? button : (
+    <Tooltip label={`Not offered: ${reason}`} events={{ hover: true, focus: true, touch: true }} multiline w={300} withArrow>{button}</Tooltip>
   );
 }

@@ -10,6 +10,7 @@ import { PasteButton } from '../paste/paste-button.tsx';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Hint, Term } from '../terms/term.tsx';
 import { useLate } from '../use-late.ts';
+import { MissingData } from './missing-data.tsx';
 import { ModelDetails } from './model-details.tsx';
 import classes from './model-section.module.css';
 
@@ -31,6 +32,7 @@ export function ModelSection() {
       </div>
       {choices.length > 0 && <Choices />}
       {model && <ModelLine model={model} />}
+      {choices.length === 0 && opened?.missing && <MissingData missing={opened.missing} />}
       {opened && choices.length === 0 && <Slots opened={opened} />}
       {model && <ModelDetails model={model} />}
     </section>
@@ -78,11 +80,12 @@ function Slots({ opened }: { opened: Opened }) {
   const problemOf = (...codes: string[]) => problems.find(({ code }) => codes.includes(code));
   const externalData = problemOf('onnx-external-data');
   const inputs = opened.files.filter(({ kind, problem }) => kind === 'input' && !problem);
+  const waits = (opened.missing ?? []).length > 0;
   const noLanguage = model !== null && model.languageModel === null;
   return (
     <ul className={classes.slots}>
       {!model && !externalData && <Slot label="Model" unlocks={problemOf('no-model')?.message ?? 'Drop an .onnx file to begin.'} />}
-      {externalData && <Slot label="External data" unlocks={`${externalData.message} ${externalData.action}`} />}
+      {externalData && !waits && <Slot label="External data" unlocks={`${externalData.message} ${externalData.action}`} />}
       {noLanguage ? (
         <Slot optional label="Input files" unlocks={`Drop .npy, .pb or JSON files named after the inputs, or images, to compare outputs on data of your own; else ${RANDOM}.`}>
           {inputs.length > 0 && <>{inputs.map(({ name }) => name).join(', ')}</>}

@@ -1,6 +1,6 @@
 /** The picture, the table with the same numbers, and the ledger. */
 import { NativeSelect } from '@mantine/core';
-import { lazy, Suspense } from 'react';
+import { lazy, memo, Suspense } from 'react';
 import { Banner } from '../drifts/banner.tsx';
 import { formatCount } from '../format/numbers.ts';
 import layout from '../layout.module.css';
@@ -10,6 +10,7 @@ import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Term } from '../terms/term.tsx';
 import { OutputsTable } from '../outputs/outputs-table.tsx';
 import { FiguresTable } from './figures-table.tsx';
+import { Later } from './later.tsx';
 import classes from './results.module.css';
 import { loadCharts, loadViews } from './load-charts.ts';
 
@@ -18,7 +19,14 @@ const Views = lazy(async () => ({ default: (await loadViews()).Views }));
 
 const CONTEXTS = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 131_072];
 
-export function Results({ run, figures }: { run: Run; figures: Figure[] }) {
+interface Props { run: Run; figures: Figure[] }
+
+/** Of a run it shows what its figures and its report say, which most events do not change. */
+export const Results = memo(Everything, (before, after) => (
+  before.figures === after.figures && before.run.id === after.run.id && before.run.status === after.run.status && before.run.report === after.run.report
+));
+
+function Everything({ run, figures }: Props) {
   const context = useWorkbench((state) => state.context);
   const cacheBytes = run.model.cacheBytesPerToken === null ? null : run.model.cacheBytesPerToken * context;
   // What was broken off before any text was run has sizes only.
@@ -27,23 +35,29 @@ export function Results({ run, figures }: { run: Run; figures: Figure[] }) {
   return (
     <div className={classes.results}>
       <Banner figures={figures} />
-      <Suspense fallback={<div className={classes.chartsPlace} />}>
-        <Charts
-          figures={figures} cacheBytes={cacheBytes} measured={measured} provenance={how}
-          contextControl={run.model.cacheBytesPerToken === null ? <p className={classes.noCache}>This model keeps no cache.</p> : <ContextControl value={context} />}
-        />
-      </Suspense>
+      <Later place={<div className={classes.chartsPlace} />}>
+        <Suspense fallback={<div className={classes.chartsPlace} />}>
+          <Charts
+            figures={figures} cacheBytes={cacheBytes} measured={measured} provenance={how}
+            contextControl={run.model.cacheBytesPerToken === null ? <p className={classes.noCache}>This model keeps no cache.</p> : <ContextControl value={context} />}
+          />
+        </Suspense>
+      </Later>
       <section aria-labelledby="table-heading">
         <div className={layout.sectionHead}>
           <h3 id="table-heading" className={layout.heading}>The same in numbers</h3>
         </div>
-        <FiguresTable figures={figures} cacheBytes={cacheBytes} context={context} provenance={how} measured={measured} />
-        {measured === 'inputs' && <div className={classes.outputs}><OutputsTable figures={figures} provenance={how} /></div>}
+        <Later place={<div className={classes.tablePlace} />}>
+          <FiguresTable figures={figures} cacheBytes={cacheBytes} context={context} provenance={how} measured={measured} />
+          {measured === 'inputs' && <div className={classes.outputs}><OutputsTable figures={figures} provenance={how} /></div>}
+        </Later>
       </section>
-      <Suspense fallback={<div className={classes.viewsPlace} />}>
-        <Views run={run} figures={figures} measured={measured} provenance={how} />
-      </Suspense>
-      {figures.some(({ ledger }) => ledger.length > 0) && <Ledger figures={figures} />}
+      <Later place={<div className={classes.viewsPlace} />}>
+        <Suspense fallback={<div className={classes.viewsPlace} />}>
+          <Views run={run} figures={figures} measured={measured} provenance={how} />
+        </Suspense>
+      </Later>
+      {figures.some(({ ledger }) => ledger.length > 0) && <Later place={null}><Ledger figures={figures} /></Later>}
     </div>
   );
 }

@@ -8,7 +8,7 @@ export function runOf(report: Report): Run {
   const levels = report.levels.map(({ id, settings }, slot) => ({ uid: `${id}-${slot}`, id, settings: normalize(id, settings), created: 0, slot }));
   return {
     id: 'run', startedAt: 0, endedAt: 60_000, status: 'done', levels, model: { ...report.model, baseline: 'as-is' },
-    subject: report.protocol ? 'text' : 'inputs', protocol: { name: report.protocol?.name ?? 'llama.cpp' }, extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true }, tokenizer: [],
+    subject: report.protocol ? 'text' : 'inputs', protocol: { name: report.protocol?.name ?? 'llama.cpp' }, extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true }, tokenizer: [], companions: [],
     live: startLive(levels.map(({ uid }) => uid)), report, error: null,
   };
 }

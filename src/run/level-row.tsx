@@ -1,12 +1,9 @@
 /** One level of a run: what is happening to it, then what it costs and saves, and its file. */
-import { Button } from '@mantine/core';
-import { IconDownload } from '@tabler/icons-react';
 import { tone, Mark } from '../charts/mark.tsx';
 import { formatBytes, formatCount, formatDuration } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { classSentence, outputsSentence } from '../outputs/outputs.ts';
 import { agreementSentence, perplexitySentence, sizeSentence } from '../report/sentences.ts';
-import { save } from '../report/save.ts';
 import { describeSettings, settingWords } from '../store/levels.ts';
 import type { Provenance } from '../protocols/protocols.ts';
 import type { Row } from '../store/live.ts';
@@ -14,6 +11,7 @@ import { isActive, staleness, type Figure, type Run } from '../store/run.ts';
 import { useWorkbench } from '../store/use-workbench.ts';
 import { Hint } from '../terms/term.tsx';
 import classes from './run.module.css';
+import { Take } from './take.tsx';
 
 interface Props { run: Run; figure: Figure; baseline: Figure | undefined; provenance: Provenance | null }
 
@@ -35,7 +33,7 @@ export function LevelRow({ run, figure, baseline, provenance }: Props) {
         </span>
       </div>
       <Words run={run} figure={figure} baseline={baseline} row={row} active={active} provenance={provenance} />
-      <Take figure={figure} />
+      <Take run={run} figure={figure} />
       <span className={classes.rowTrack} data-idle={!active || undefined} aria-hidden="true"><span className={classes.fill} style={{ '--done': done }} /></span>
     </li>
   );
@@ -58,6 +56,9 @@ function Words({ run, figure, baseline, row, active, provenance }: { run: Run; f
         {figure.bytes !== null && <Hint text={`${formatCount(figure.bytes)} bytes in ${figure.file ?? 'the file'}`}>{formatBytes(figure.bytes)}</Hint>}
         {agreement && <> · <Hint text={hover}>{agreement}</Hint></>}
       </p>
+      {figure.data && figure.file !== null && (
+        <p className={classes.aside}>Two files that belong together, side by side in one folder: <span className={layout.mono}>{figure.file}</span> and <span className={layout.mono}>{figure.data.file}</span>.</p>
+      )}
       {age !== 'current' && (
         <p className={classes.madeWith}>Made with {describeSettings(figure.level)}; the level has been {age === 'removed' ? 'removed' : 'changed'} since.</p>
       )}
@@ -80,18 +81,5 @@ function Passing({ row }: { row: Row }) {
         {progress.secondsLeft !== null && <> · {formatDuration(progress.secondsLeft)} left</>}
       </p>
     </>
-  );
-}
-
-function Take({ figure: { blob, file, name, level } }: { figure: Figure }) {
-  if (!blob || file === null) return <span className={classes.take} />;
-  return (
-    <Button
-      variant="default" size="sm" className={classes.take} aria-label={`Download ${name}`}
-      leftSection={<IconDownload size={16} stroke={1.75} aria-hidden="true" />}
-      onClick={() => { save(blob, file); }}
-    >
-      Download {level.id}
-    </Button>
   );
 }

@@ -1,17 +1,21 @@
 /** A comparison, from its first byte to its last figure: the same rows all the way, so that nothing jumps. */
 import { VisuallyHidden } from '@mantine/core';
+import { useDeferredValue } from 'react';
 import type { Stage } from '../../workers/protocol.ts';
 import { formatBytes, formatDuration, formatProgress, formatWhen, formatShareOf, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { ExportButton } from '../report/export-button.tsx';
 import { Results } from '../report/results.tsx';
 import { loadingToMeasure } from '../store/live.ts';
-import { figuresOf, hasFindings, isActive, provenance, stagesOf, type Run } from '../store/run.ts';
+import { useFigures } from '../store/use-figures.ts';
+import { hasFindings, isActive, provenance, stagesOf, type Run } from '../store/run.ts';
 import { LevelRow } from './level-row.tsx';
 import classes from './run.module.css';
 
 export function RunSection({ run }: { run: Run }) {
-  const figures = figuresOf(run);
+  const figures = useFigures(run);
+  // What is far below may be a moment late; the rows may not.
+  const later = useDeferredValue(run);
   const baseline = figures.find((figure) => figure.baseline);
   const how = provenance(run);
   const remarks = remarksOn(run);
@@ -29,9 +33,13 @@ export function RunSection({ run }: { run: Run }) {
       </ul>
       <p className={classes.status}>{status(run)}</p>
       {remarks.length > 0 && <ul className={classes.notes}>{remarks.map((remark) => <li key={remark}>{remark}</li>)}</ul>}
-      {hasFindings(run) && <Results run={run} figures={figures} />}
+      {hasFindings(later) && <LaterResults run={later} />}
     </section>
   );
+}
+
+function LaterResults({ run }: { run: Run }) {
+  return <Results run={run} figures={useFigures(run)} />;
 }
 
 /** The report's notes, and the warnings on the way that it does not repeat. */

@@ -1,5 +1,6 @@
 /** Which of the dropped files make up what is open, when more are dropped onto it. Pure. */
 import type { EngineError, FileKind, Opened, OpenedFile } from '../../workers/protocol.ts';
+import { pathOf } from '../drop/path.ts';
 
 /** Kinds of which there is one; a new one takes the place of the old. */
 const SINGLE: ReadonlySet<FileKind> = new Set(['onnx', 'tokenizer', 'tokenizer-config', 'model-config', 'text']);
@@ -28,9 +29,12 @@ export function merge(present: readonly Kept[], added: readonly Kept[]): Kept[] 
   const hasModel = (list: readonly Kept[]) => list.some(({ kind }) => kind === 'onnx');
   const replacesModel = hasModel(present) && hasModel(added);
   const kinds = new Set(added.map(({ kind }) => kind).filter((kind) => SINGLE.has(kind)));
-  const names = new Set(added.map(({ file }) => file.name));
+  const paths = new Set(added.map(({ file }) => pathOf(file)));
+  // Two folders may each have a file of that name; without a folder it is clear only where one has.
+  const comesAgain = (file: File) => paths.has(pathOf(file))
+    || (paths.has(file.name) && present.filter((other) => other.file.name === file.name).length === 1);
   const stays = ({ file, kind }: Kept) =>
-    !(replacesModel && OF_THE_MODEL.has(kind)) && !kinds.has(kind) && !(names.has(file.name) && !SINGLE.has(kind));
+    !(replacesModel && OF_THE_MODEL.has(kind)) && !kinds.has(kind) && !(comesAgain(file) && !SINGLE.has(kind));
   return [...present.filter(stays), ...added];
 }
 

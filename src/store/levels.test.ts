@@ -37,6 +37,9 @@ describe('levels', () => {
     levels = duplicateLevel(levels, at(1).uid, origin);
     expect(at(2)).toMatchObject({ id: 'int8', settings: { mode: 'dynamic', exclude: ['lm_head*'] } });
     expect(new Set(levels.map(({ uid }) => uid)).size).toBe(5);
+    // Nothing is shared that one could change for the other.
+    expect(at(2).settings).not.toBe(at(1).settings);
+    expect(at(2).settings.exclude).not.toBe(at(1).settings.exclude);
   });
 
   it('keep the baseline pinned', () => {

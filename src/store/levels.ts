@@ -52,7 +52,7 @@ export function addLevel(levels: readonly Level[], id: LevelId, origin: Origin):
 export function duplicateLevel(levels: readonly Level[], uid: string, origin: Origin): Level[] {
   const slot = freeSlot(levels.find((level) => level.uid === uid)?.id ?? 'int4', levels.map((level) => level.slot));
   return levels.flatMap((level) => level.uid === uid && level.id !== 'fp16'
-    ? [level, { ...level, settings: { ...level.settings }, uid: origin.uid(), created: origin.now(), slot }]
+    ? [level, { ...level, settings: structuredClone(level.settings), uid: origin.uid(), created: origin.now(), slot }]
     : [level]);
 }
 

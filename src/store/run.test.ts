@@ -9,7 +9,7 @@ const line = (bytes: number, settings: LevelReport['settings']): LevelReport =>
   ({ id: 'int4', level: 'int4', baseline: false, settings, file: 'f', bytes, weightBytes: bytes, perplexity: null, drift: null, ledger: [] });
 const run = (levels: Level[], lines: LevelReport[]): Run => ({
   id: 'r', startedAt: 0, endedAt: 1, status: 'done', levels, model: { name: 'm', cacheBytesPerToken: null, baseline: 'as-is' }, subject: 'text', protocol: { name: 'llama.cpp' },
-  extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true }, tokenizer: [],
+  extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true }, tokenizer: [], companions: [],
   live: startLive(levels.map(({ uid }) => uid)), error: null,
   report: { schema: 'nibble.report/1', model: { name: 'm', sha256: '', bytes: 1, parameters: 1, cacheBytesPerToken: null }, protocol: null, backend: 'wasm', levels: lines, notes: [] } satisfies Report,
 });

@@ -1,5 +1,5 @@
 /** A comparison: the levels as they were when it started, and what came of it. */
-import type { Drift, EngineError, Extras, LedgerLine, LevelReport, ModelSummary, OutputDrift, Perplexity, ProtocolRequest, Report, RuntimeDrift, Speed, Stage } from '../../workers/protocol.ts';
+import type { Drift, EngineError, Extras, LedgerLine, LevelReport, ModelSummary, OutputDrift, Perplexity, ProtocolRequest, Report, RuntimeDrift, Speed, Stage, Written } from '../../workers/protocol.ts';
 import { inputsProvenance } from '../outputs/outputs.ts';
 import { PROTOCOLS, provenanceOf, unfinishedProvenance, type Provenance } from '../protocols/protocols.ts';
 import { levelName, normalize, sameLevel, type Level } from './levels.ts';
@@ -24,6 +24,8 @@ export interface Run {
   extras: Required<Extras>;
   /** Handles of its tokenizer and that one's configuration: with them, what it wrote can be continued later. */
   tokenizer: readonly File[];
+  /** Handles of what goes along with its models: configuration, tokenizer, licence. */
+  companions: readonly File[];
   live: Live;
   report: Report | null;
   error: EngineError | null;
@@ -51,6 +53,8 @@ export interface Figure {
   final: boolean;
   file: string | null;
   blob: Blob | null;
+  /** The second file of a model too large for one. */
+  data: NonNullable<Written['data']> | null;
   ledger: readonly LedgerLine[];
 }
 
@@ -92,6 +96,7 @@ export function figuresOf(run: Run): Figure[] {
       final: line !== undefined || row?.measured?.final === true,
       file: line?.file ?? row?.written?.file ?? null,
       blob: row?.written?.blob ?? null,
+      data: row?.written?.data ?? null,
       ledger: line?.ledger ?? [],
     };
   });

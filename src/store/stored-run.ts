@@ -27,6 +27,7 @@ export function storedRun({ stored, report, files }: OpenedReport, origin: Origi
     },
     // What was dropped is not stored, only what was made of it.
     tokenizer: [],
+    companions: [],
     live: withFiles(startLive(levels.map(({ uid }) => uid)), levels, { report, files }),
     report, error: null,
   };
@@ -40,11 +41,14 @@ function askedFor({ name, context, stride, textTokens }: Protocol): ProtocolRequ
 
 function withFiles(live: Live, levels: readonly Level[], { report, files }: Pick<OpenedReport, 'report' | 'files'>): Live {
   const rows = new Map(live.rows);
-  report.levels.forEach(({ file: name, bytes, weightBytes }, index) => {
+  report.levels.forEach(({ file: name, bytes, weightBytes, data }, index) => {
     const uid = levels[index]?.uid;
     const row = uid === undefined ? undefined : rows.get(uid);
     const blob = files[index]?.file;
-    if (uid !== undefined && row && blob) rows.set(uid, { ...row, written: { type: 'written', level: uid, file: name, blob, bytes, weightBytes } });
+    const dataBlob = files[index]?.data;
+    // One of two files is none.
+    if (uid === undefined || !row || !blob || (data && !dataBlob)) return;
+    rows.set(uid, { ...row, written: { type: 'written', level: uid, file: name, blob, bytes, weightBytes, ...(data && dataBlob ? { data: { ...data, blob: dataBlob } } : {}) } });
   });
   return { ...live, rows, done: { open: 1, quantize: 1, measure: 1, check: 1 } };
 }
@@ -53,12 +57,13 @@ function withFiles(live: Live, levels: readonly Level[], { report, files }: Pick
 export async function withoutLostFiles(run: Run): Promise<Run> {
   const rows = new Map(run.live.rows);
   for (const [uid, row] of rows) {
-    if (row.written && !(await isReadable(row.written.blob))) rows.set(uid, { ...row, written: null });
+    if (row.written && !(await isReadable(row.written.blob) && await isReadable(row.written.data?.blob))) rows.set(uid, { ...row, written: null });
   }
   return { ...run, live: { ...run.live, rows } };
 }
 
-const isReadable = (blob: Blob): Promise<boolean> => blob.slice(0, 1).arrayBuffer().then(() => true, () => false);
+/** What is not there need not be read. */
+const isReadable = async (blob: Blob | undefined): Promise<boolean> => !blob || blob.slice(0, 1).arrayBuffer().then(() => true, () => false);
 
 /** `llama.cpp, 16,384 tokens of held-out.txt scored · 12 MB model`. */
 export function storedLine({ protocol, model }: StoredReport): string {

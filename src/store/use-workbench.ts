@@ -7,7 +7,8 @@ import { createWorkbench, type WorkbenchState } from './workbench.ts';
 
 let count = 0;
 
-const engine = createEngineClient();
+/** For what is asked once and shown where it was asked, as of a folder to download. */
+export const engine = createEngineClient();
 const workbench = createWorkbench({
   engine,
   origin: { uid: () => `${Date.now().toString(36)}-${(++count).toString(36)}`, now: () => Date.now() },

@@ -69,6 +69,7 @@ function setUp() {
     cancel: () => { comparisons.at(-1)?.settle({ ok: false, error: error('cancelled') }); return Promise.resolve(); },
     finish: () => { finished++; return Promise.resolve(); },
     generate: () => Promise.resolve({ ok: false, error: error('internal') }),
+    hubFolder: () => Promise.resolve({ ok: false, error: error('internal') }),
     cancelGeneration: () => Promise.resolve(),
     restart: () => undefined,
   };

@@ -3,8 +3,9 @@
  * client and holds handles and numbers, never weights.
  */
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import type { Capabilities, EngineError, EngineEvent, Extras, LevelId, LevelPlan, LevelSettings, Opened, OpenedReport, ProtocolRequest, Provider, Result, Storage, StoredReport } from '../../workers/protocol.ts';
+import type { Capabilities, EngineError, EngineEvent, Extras, FileKind, LevelId, LevelPlan, LevelSettings, Opened, OpenedReport, ProtocolRequest, Provider, Result, Storage, StoredReport, Target } from '../../workers/protocol.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
+import { baseName } from '../drop/path.ts';
 import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
 import { checksOf, DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
 import { createBatch } from './batch.ts';
@@ -13,6 +14,7 @@ import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLe
 import { applyEvent, startLive } from './live.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
 import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
+import { DEFAULT_TARGET, offered, unasked, type Offers } from './targets.ts';
 
 export interface Notice { id: string; error: EngineError }
 
@@ -34,6 +36,10 @@ export interface WorkbenchState {
   levels: readonly Level[];
   plans: ReadonlyMap<string, PlanEntry>;
   planProblem: EngineError | null;
+  /** Where levels are to run. */
+  target: Target;
+  /** What the engine has said of levels that are set or might be. */
+  offers: Offers;
   /** Tokens asked for; null for the whole text. */
   maxTokens: number | null;
   /** How the next run measures perplexity. */
@@ -57,6 +63,8 @@ export interface WorkbenchState {
 
   start(): Promise<void>;
   addFiles(files: readonly File[]): Promise<void>;
+  /** Takes a file, whatever its name, for the external data the model calls `location`. */
+  fillMissing(location: string, file: File): Promise<void>;
   chooseModel(index: number): Promise<void>;
   loadSample(): Promise<void>;
   dismiss(id: string): void;
@@ -64,6 +72,7 @@ export interface WorkbenchState {
   duplicateLevel(uid: string): void;
   editLevel(uid: string, settings: LevelSettings): void;
   removeLevel(uid: string): void;
+  setTarget(target: Target): void;
   setMaxTokens(tokens: number | null): void;
   setProtocol(protocol: ProtocolRequest): void;
   setProvider(provider: Provider | 'faster'): void;
@@ -87,6 +96,8 @@ export interface Dependencies {
   fetchSample(onProgress: (done: number, total: number | null) => void): Promise<Result<File[]>>;
 }
 
+/** Kinds that go along into a Hub folder, where the engine finds the name among those that belong there. */
+const COMPANIONS: ReadonlySet<FileKind> = new Set(['tokenizer', 'tokenizer-config', 'model-config', 'unknown']);
 const PLAN_AFTER_MS = 150;
 const SHOW_EVERY_MS = 100;
 export const DEFAULT_CONTEXT = 2048;
@@ -117,12 +128,13 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
 
     const plan = async () => {
       const turn = ++planTurn;
-      const { files, levels, opened } = get();
+      const { files, levels, opened, offers } = get();
       if (!opened?.model) {
         set({ plans: new Map(), planProblem: null });
         return;
       }
-      const result = await engine.plan(files.map(({ file }) => file), toRequests(levels));
+      const variants = unasked(levels, offers);
+      const result = await engine.plan(files.map(({ file }) => file), toRequests(levels), variants.map((level) => ({ ...level, key: `variant ${levelName(level)}` })));
       if (turn !== planTurn) return;
       if (!result.ok) {
         set({ planProblem: result.error });
@@ -131,7 +143,8 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       const names = new Map(levels.map((level) => [level.uid, levelName(level)]));
       set({
         planProblem: null,
-        plans: new Map(result.value.map((entry) => [entry.key, { forLevel: names.get(entry.key) ?? '', plan: entry }])),
+        plans: new Map(result.value.slice(0, levels.length).map((entry) => [entry.key, { forLevel: names.get(entry.key) ?? '', plan: entry }])),
+        offers: new Map([...offers, ...[...levels, ...variants].flatMap((level, at) => { const notOn = result.value[at]?.notOn; return notOn ? [[levelName(level), notOn] as const] : []; })]),
       });
     };
     const planSoon = () => {
@@ -153,12 +166,13 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       const opened = result.value;
       const choices = modelChoices(opened);
       const kept = pair(files.map(({ file }) => file), opened)
-        .filter((_, index) => { const file = opened.files[index]; return file !== undefined && usable(file, opened) && (opened.model === null || file.kind !== 'unknown'); });
+        .filter((_, index) => { const file = opened.files[index]; return file !== undefined && usable(file, opened) && !(opened.model && file.kind === 'unknown' && file.problem); });
       // A drop that only failed leaves what was open open.
-      const keepsOld = opened.model === null && choices.length === 0 && get().opened?.model != null;
+      const waits = (opened.missing ?? []).length > 0;
+      const keepsOld = opened.model === null && choices.length === 0 && !waits && get().opened?.model != null;
       const sameModel = get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
       if (!keepsOld) {
-        set({ files: kept, opened: kept.length > 0 ? opened : null, choices, ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
+        set({ files: kept, opened: kept.length > 0 ? opened : null, choices, offers: new Map(), ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
       }
       report(opened, keepsOld);
       planSoon();
@@ -260,6 +274,8 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       levels: defaultLevels(origin),
       plans: new Map(),
       planProblem: null,
+      target: DEFAULT_TARGET,
+      offers: new Map(),
       maxTokens: DEFAULT_TOKENS,
       protocol: DEFAULT_PROTOCOL,
       provider: 'faster',
@@ -286,6 +302,11 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
         }
         opening = opening.then(() => addNow(files));
         return opening;
+      },
+
+      fillMissing(location, file) {
+        const named = new File([file], baseName(location), { type: file.type, lastModified: file.lastModified });
+        return get().addFiles([Object.assign(named, { path: location })]);
       },
 
       chooseModel(index) {
@@ -315,6 +336,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       duplicateLevel(uid) { changeLevels((levels) => duplicateLevel(levels, uid, origin)); },
       editLevel(uid, settings) { changeLevels((levels) => editLevel(levels, uid, settings)); },
       removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
+      setTarget(target) { set({ target }); },
       setMaxTokens(maxTokens) { set({ maxTokens }); },
       setProtocol(protocol) { set({ protocol }); },
       setProvider(provider) { set({ provider }); },
@@ -322,14 +344,16 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       setContext(context) { set({ context }); },
 
       async compare() {
-        const { run: before, opened, files, levels, maxTokens, protocol, provider, extras } = get();
+        const { run: before, opened, files, maxTokens, protocol, provider, extras, offers, target } = get();
         if (!opened?.model || isActive(before)) return;
+        const levels = offered(get().levels, offers, target);
         const { name, cacheBytesPerToken, baseline } = opened.model;
         const text = tokensInText(opened);
         const run: Run = {
-          id: origin.uid(), startedAt: origin.now(), endedAt: null, status: 'running', levels: [...levels],
+          id: origin.uid(), startedAt: origin.now(), endedAt: null, status: 'running', levels,
           model: { name, cacheBytesPerToken, baseline }, subject: canMeasure(opened) ? 'text' : 'inputs', protocol, extras,
           tokenizer: files.filter(({ kind }) => kind === 'tokenizer' || kind === 'tokenizer-config').map(({ file }) => file),
+          companions: files.filter(({ kind }) => COMPANIONS.has(kind)).map(({ file }) => file),
           live: startLive(levels.map(({ uid }) => uid)), report: null, error: null,
         };
         set({ run, notices: [] });

@@ -55,6 +55,7 @@ export const MEANINGS = {
   block: 'How many neighbouring weights share one scale: smaller blocks are more exact and take more bytes.',
   symmetric: 'Symmetric: zero sits at the middle code. Asymmetric: each block also stores where zero lies, which fits lopsided weights better for a few more bytes.',
   mode: 'How the file is computed with: blocks read packed weights directly (MatMulNBits); DequantizeLinear (int8: one scale a channel) is plain ONNX that turns them back first; dynamic also rounds what flows through the model to 8 bits, while running.',
+  target: 'The runtime the files are for: levels and settings it has no kernels, no memory or no name for are not offered, and each says why.',
   head: 'The last layer, which turns the model’s state into a score for each token; small models are sensitive to rounding it.',
   embedding: 'The table that turns each token into numbers; in small models it is a large share of the file.',
   kvCache: 'What the model remembers of the text so far, kept in memory besides the weights; it grows with the context.',

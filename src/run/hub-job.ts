@@ -1,0 +1,12 @@
+/** A level as a folder for the Hugging Face Hub: what the engine needs to make it. Pure. */
+import type { HubFolderJob } from '../../workers/protocol.ts';
+import type { Figure, Run } from '../store/run.ts';
+
+/** Null while there is no file or no report, which the card is written from. */
+export function hubJob({ report, companions }: Pick<Run, 'report' | 'companions'>, { reported, file, blob, data }: Pick<Figure, 'reported' | 'file' | 'blob' | 'data'>): HubFolderJob | null {
+  if (!report || reported === null || file === null || !blob) return null;
+  return { files: [...companions], report, models: [{ level: reported, file, blob, ...(data ? { data: { file: data.file, blob: data.blob } } : {}) }] };
+}
+
+/** `model_q4-hub.zip` */
+export const hubFolderName = (file: string): string => `${file.replace(/\.onnx$/i, '')}-hub.zip`;
