@@ -14,7 +14,7 @@ import { fromFloat16Array } from './float16.ts';
 import type { Span } from './model.ts';
 import { splice, type Edit, type Piece } from './splice.ts';
 import { createReader, encodeHeader, encodeVarint, type Field, type Reader } from './wire.ts';
-import { blobSink, writePieces } from './write.ts';
+import { atOnce, blobSink, writePieces } from './write.ts';
 
 /** Halves to widen: bytes [offset, offset + length) of the source. */
 interface Halves { offset: number; length: number }
@@ -55,9 +55,10 @@ export async function widenModel(model: Blob, chunkBytes = CHUNK_BYTES): Promise
   const source = blobSource('The model', model);
   const edits = await editsOf(source, chunkBytes);
   if (edits.length === 0) return null;
-  return writePieces<Halves>({
-    pieces: splice(source.size, edits),
-    make: async ({ offset, length }) => new Map([['values', float32Bytes(asUint16(await source.read(offset, length)))]]),
+  const pieces = splice(source.size, edits);
+  return writePieces({
+    pieces,
+    ...atOnce(pieces, async ({ offset, length }) => new Map([['values', float32Bytes(asUint16(await source.read(offset, length)))]])),
     nameOf: ({ offset }) => `float16 at byte ${offset}`,
     sink: blobSink(model),
     onProgress: () => undefined,
