@@ -1,39 +1,43 @@
 /**
- * Reading, quantizing and writing overlap: while one recipe's parts are written, the next ones are being made. Which
- * come next is known from the plan; how many are under way is limited by count and by bytes of weights.
+ * Reading, quantizing and writing overlap: while what one stretch makes is written, the next ones are being made. Which
+ * come next is known from the plan; how many are under way is limited by count and by the bytes that are held for them.
  */
 
 export interface Lanes {
-  /** Recipes made at once, the one that is waited for included. */
+  /** Stretches made at once, the one that is waited for included. */
   count: number;
-  /** Bytes of weights under way at most; a single recipe may be larger. */
+  /** Bytes held for stretches under way at most; a single one may take more. */
   bytes: number;
 }
 
-type Make<Recipe, Parts> = (recipe: Recipe, signal: AbortSignal) => Promise<Parts>;
+type Make<Stretch, Parts> = (stretch: Stretch, signal: AbortSignal) => Promise<Parts>;
 
 /**
- * @param order The recipes in the order they will be asked for, each once.
- * @param size Bytes of weights a recipe reads.
- * @returns The same as `make`, for recipes of `order`; others are simply made.
+ * @param order The stretches in the order they will be asked for, each once.
+ * @param size Bytes of what a stretch makes.
+ * @returns The same as `make`, for stretches of `order`; others are simply made.
  */
-export function makeAhead<Recipe, Parts>(order: readonly Recipe[], size: (recipe: Recipe) => number, make: Make<Recipe, Parts>, lanes: Lanes): Make<Recipe, Parts> {
-  const place = new Map(order.map((recipe, index) => [recipe, index]));
-  const started = new Map<Recipe, Promise<Parts>>();
-  const start = (recipe: Recipe, signal: AbortSignal): Promise<Parts> => {
-    const known = started.get(recipe);
+export function makeAhead<Stretch, Parts>(order: readonly Stretch[], size: (stretch: Stretch) => number, make: Make<Stretch, Parts>, lanes: Lanes): Make<Stretch, Parts> {
+  const place = new Map(order.map((stretch, index) => [stretch, index]));
+  const started = new Map<Stretch, Promise<Parts>>();
+  /** What comes before has been asked for: when it is asked for again, what follows it may be there already. */
+  let reached = 0;
+  const start = (stretch: Stretch, signal: AbortSignal): Promise<Parts> => {
+    const known = started.get(stretch);
     if (known) return known;
-    const making = make(recipe, signal);
+    const making = make(stretch, signal);
     // Whoever asks for it hears of its failure; nobody may ask, after another one has failed.
     making.catch(() => undefined);
-    started.set(recipe, making);
+    started.set(stretch, making);
     return making;
   };
-  return async (recipe, signal) => {
-    const making = start(recipe, signal);
-    let bytes = size(recipe);
-    const at = place.get(recipe) ?? order.length;
-    for (const next of order.slice(at + 1, at + lanes.count)) {
+  return async (stretch, signal) => {
+    const making = start(stretch, signal);
+    let bytes = size(stretch);
+    const at = place.get(stretch) ?? -1;
+    const ahead = at < reached ? [] : order.slice(at + 1, at + lanes.count);
+    reached = Math.max(reached, at + 1);
+    for (const next of ahead) {
       bytes += size(next);
       if (bytes > lanes.bytes) break;
       void start(next, signal).catch(() => undefined);
@@ -41,7 +45,7 @@ export function makeAhead<Recipe, Parts>(order: readonly Recipe[], size: (recipe
     try {
       return await making;
     } finally {
-      started.delete(recipe);
+      started.delete(stretch);
     }
   };
 }

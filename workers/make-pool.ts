@@ -1,26 +1,26 @@
 /**
- * Kernel workers: each carries out one recipe at a time on the WASM kernel, and reads its weights from the dropped file
- * itself, so that reading, too, happens on all of them. A worker that dies is replaced and its recipe done again, once.
+ * Kernel workers: each makes one slab at a time on the WASM kernel, and reads its weights from the dropped file itself,
+ * so that reading, too, happens on all of them. A worker that dies is replaced and its slab made again, once.
  */
 import { failure as thrownError, fail } from './errors.ts';
 import type { MakeWorker } from './make.worker.ts';
 import { NO_EXTERNAL_BLOBS, type ExternalBlobs } from './onnx/write.ts';
-import type { Recipe } from './plan/recipe.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
+import type { Slab } from './slabs.ts';
 
 export interface MakePool {
   readonly threads: number;
   /**
-   * All parts of the recipe by name, see `make`. More calls than threads wait for their turn. When the signal fires the
+   * All parts of the slab by name, see `make`. More calls than threads wait for their turn. When the signal fires the
    * worker is ended and another started when it is needed.
-   * Errors: those of `make`; `worker-crashed` when a recipe brings down two workers.
+   * Errors: those of `make`; `worker-crashed` when a slab brings down two workers.
    */
-  make(recipe: Recipe, source: File, signal: AbortSignal, external?: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>>;
+  make(slab: Slab, source: File, signal: AbortSignal, external?: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>>;
   dispose(): void;
 }
 
-/** The one file of external data a recipe reads, or none: there may be hundreds, and each costs something to pass on. */
-function ofRecipe({ tensor: { data } }: Recipe, external: ExternalBlobs): ExternalBlobs {
+/** The one file of external data a slab reads, or none: there may be hundreds, and each costs something to pass on. */
+function ofSlab({ tensor: { data } }: Slab, external: ExternalBlobs): ExternalBlobs {
   const file = data.kind === 'external' ? external.get(data.location) : undefined;
   return data.kind === 'external' && file ? new Map([[data.location, file]]) : NO_EXTERNAL_BLOBS;
 }
@@ -44,7 +44,7 @@ export function createMakePool(threads: number, start: () => Worker = startWorke
     else idle.push(lane);
   };
 
-  const makeIn = async (lane: Lane, recipe: Recipe, source: File, signal: AbortSignal, external: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>> => {
+  const makeIn = async (lane: Lane, slab: Slab, source: File, signal: AbortSignal, external: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>> => {
     const end = () => {
       lane.worker?.terminate();
       lane.worker = null;
@@ -55,7 +55,7 @@ export function createMakePool(threads: number, start: () => Worker = startWorke
         signal.throwIfAborted();
         lane.worker ??= connect<MakeWorker>(start());
         try {
-          const made = await lane.worker.call<Awaited<ReturnType<MakeWorker['make']>>>((api) => api.make(recipe, source.name, source, ofRecipe(recipe, external)));
+          const made = await lane.worker.call<Awaited<ReturnType<MakeWorker['make']>>>((api) => api.make(slab, source.name, source, ofSlab(slab, external)));
           if (made.ok) return made.value;
           throw thrownError(made.error);
         } catch (thrown) {
@@ -63,7 +63,7 @@ export function createMakePool(threads: number, start: () => Worker = startWorke
           if (!(thrown instanceof Error) || thrown.name !== WORKER_CRASHED) throw thrown;
           end();
           if (attempt === 2) {
-            fail('worker-crashed', `The part of the engine that quantizes stopped twice at ${recipe.tensor.name}; most often the tab is out of memory.`,
+            fail('worker-crashed', `The part of the engine that quantizes stopped twice at ${slab.tensor.name}; most often the tab is out of memory.`,
               'Close other tabs and try again; levels written so far are still here.', thrown.message);
           }
         }
@@ -75,10 +75,10 @@ export function createMakePool(threads: number, start: () => Worker = startWorke
 
   return {
     threads,
-    async make(recipe, source, signal, external = NO_EXTERNAL_BLOBS) {
+    async make(slab, source, signal, external = NO_EXTERNAL_BLOBS) {
       const lane = await take();
       try {
-        return await makeIn(lane, recipe, source, signal, external);
+        return await makeIn(lane, slab, source, signal, external);
       } finally {
         giveBack(lane);
       }

@@ -1,33 +1,40 @@
-/** Carries out one recipe of a plan: reads the tensor's range, runs the kernel, checks what came out. */
+/** Makes one slab of a recipe: reads its range, runs the kernel, checks what came out. */
 import { asFloat32 } from './bytes.ts';
+import { rangesOf, withExtremes } from './channel-ranges.ts';
 import { fail } from './errors.ts';
 import type { Kernel, QuantizedMatrix } from './kernels/kernel.ts';
 import { elementType, FLOAT16 } from './onnx/element-types.ts';
 import { convert, gather, roundedToFloat16 } from './onnx/elements.ts';
 import { toFloat16Array } from './onnx/float16.ts';
 import { packNibbles, transposed, unpackRows } from './onnx/nibbles.ts';
-import { readTensor } from './onnx/tensor-data.ts';
+import { readLines, readTensor } from './onnx/tensor-data.ts';
+import { isContiguous } from './plan/view.ts';
 import type { Recipe } from './plan/recipe.ts';
+import type { RangeRecipe, Slab } from './slabs.ts';
 import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from './source.ts';
 
-type Parts = ReadonlyMap<string, Uint8Array>;
+export type Parts = ReadonlyMap<string, Uint8Array>;
 
 /**
- * All parts of the recipe by name, see `Recipe`.
+ * All parts of the slab by name, see `Recipe`.
  * Errors: `weights-not-finite`, and those of `readTensor`.
  */
-export async function make(recipe: Recipe, source: ByteSource, kernel: Kernel, signal: AbortSignal, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Parts> {
-  const stored = await readTensor(source, recipe.tensor, external);
-  if (recipe.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(asFloat32(stored)).buffer)]]);
-  const data = elements(recipe, stored);
-  const type = recipe.type === FLOAT16 ? 'float16' : 'float32';
-  return recipe.kind === 'quantize' ? inBlocks(recipe, data, type, kernel, signal) : byChannel(recipe, data, type, kernel, signal);
+export async function make(slab: Slab, source: ByteSource, kernel: Kernel, signal: AbortSignal, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Parts> {
+  const stored = slab.lines ? await readLines(source, slab.tensor, slab.lines, external) : await readTensor(source, slab.tensor, external);
+  if (slab.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(asFloat32(stored)).buffer)]]);
+  const data = elements(slab, stored);
+  const type = slab.type === FLOAT16 ? 'float16' : 'float32';
+  switch (slab.kind) {
+    case 'quantize': return inBlocks(slab, data, type, kernel, signal);
+    case 'linear': return byChannel(slab, data, type, kernel, signal);
+    case 'range': return new Map([['ranges', new Uint8Array(rangesOf({ ...slab, data, type }).buffer)]]);
+  }
 }
 
 /** The weight as the arithmetic has it. */
-function elements({ tensor, view, type, rounded }: Exclude<Recipe, { kind: 'to-float16' }>, stored: Uint8Array): Uint8Array {
+function elements({ tensor, view, type, rounded }: Exclude<Recipe, { kind: 'to-float16' }> | RangeRecipe, stored: Uint8Array): Uint8Array {
   const exact = rounded ? roundedToFloat16(stored) : stored;
-  const ordered = view ? gather(exact, elementType(tensor.type).bits / 8, view.dims, view.strides) : exact;
+  const ordered = view && !isContiguous(view) ? gather(exact, elementType(tensor.type).bits / 8, view.dims, view.strides) : exact;
   return convert(ordered, [tensor.type, ...view?.casts ?? [], type]);
 }
 
@@ -35,33 +42,39 @@ async function inBlocks(recipe: Recipe & { kind: 'quantize' }, data: Uint8Array,
   const { layout, k, n, scheme } = recipe;
   const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal);
   if (!isFinite(quantized, type)) notFinite(recipe);
-  const { codes, scales, zeroPoints } = quantized;
-  const parts = new Map([['codes', codes], ['rows', withoutPadding(codes, k, n, scheme.bits)], ['scales', scales]]);
+  return blockedParts(recipe, quantized);
+}
+
+/** Everything a recipe for blocks makes, from what the kernel does. */
+export function blockedParts({ k, n, scheme, type, nibbles }: Recipe & { kind: 'quantize' }, { codes, scales, zeroPoints }: QuantizedMatrix): Parts {
   const blocks = Math.ceil(k / scheme.block);
-  if (zeroPoints) parts.set('zeroPoints', fillLastHalf(zeroPoints, n, blocks, scheme.bits));
-  if (recipe.nibbles) {
-    const columns = recipe.nibbles === 'columns';
-    const numbers = unpackRows(codes, 4, n, k, codes.length / n);
-    // The code of 0 is 8; as a signed number it is 0.
-    const signed = scheme.symmetric ? numbers.map((code) => code ^ 8) : numbers;
-    parts.set('nibbles', packNibbles(columns ? transposed(signed, n, k) : signed));
-    parts.set('nibbleScales', columns ? transposed(scales, n, blocks, type === 'float16' ? 2 : 4) : scales);
-    if (zeroPoints) {
-      const points = unpackRows(zeroPoints, 4, n, blocks, zeroPoints.length / n);
-      parts.set('nibbleZeroPoints', packNibbles(columns ? transposed(points, n, blocks) : points));
-    }
+  if (!nibbles) {
+    const parts = new Map([['codes', codes], ['rows', withoutPadding(codes, k, n, scheme.bits)], ['scales', scales]]);
+    return zeroPoints ? parts.set('zeroPoints', fillLastHalf(zeroPoints, n, blocks, scheme.bits)) : parts;
   }
-  return parts;
+  const columns = nibbles === 'columns';
+  const numbers = unpackRows(codes, 4, n, k, codes.length / n);
+  // The code of 0 is 8; as a signed number it is 0.
+  const signed = scheme.symmetric ? numbers.map((code) => code ^ 8) : numbers;
+  const parts = new Map([
+    ['nibbles', packNibbles(columns ? transposed(signed, n, k) : signed)],
+    ['nibbleScales', columns ? transposed(scales, n, blocks, type === FLOAT16 ? 2 : 4) : scales],
+  ]);
+  if (!zeroPoints) return parts;
+  const points = unpackRows(zeroPoints, 4, n, blocks, zeroPoints.length / n);
+  return parts.set('nibbleZeroPoints', packNibbles(columns ? transposed(points, n, blocks) : points));
 }
 
-async function byChannel(recipe: Recipe & { kind: 'linear' }, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal): Promise<Parts> {
-  const { outer, channels, inner, scheme } = recipe;
-  const { codes, scales, zeroPoints } = await kernel.quantizeLinear({ data, type, outer, channels, inner }, scheme, signal);
+async function byChannel(recipe: Slab & { kind: 'linear' }, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal): Promise<Parts> {
+  const { outer, channels, inner, scheme, ranges } = recipe;
+  const tensor = { data, type, outer, channels, inner } as const;
+  const { tensor: whole, codesOf } = ranges ? withExtremes(tensor, ranges) : { tensor, codesOf: (codes: Uint8Array) => codes };
+  const { codes, scales, zeroPoints } = await kernel.quantizeLinear(whole, scheme, signal);
   if (asFloat32(scales).some((scale) => !Number.isFinite(scale))) notFinite(recipe);
-  return new Map([['codes', codes], ['scales', scales], ['zeroPoints', zeroPoints]]);
+  return new Map([['codes', codesOf(codes)], ['scales', scales], ['zeroPoints', zeroPoints]]);
 }
 
-function notFinite({ tensor }: Recipe): never {
+export function notFinite({ tensor }: Pick<Recipe, 'tensor'>): never {
   fail('weights-not-finite', `The weight ${tensor.name} holds NaN, infinity, or numbers too large to work with.`,
     'The model itself is broken there: export it again, or check the training run.');
 }

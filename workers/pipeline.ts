@@ -2,6 +2,7 @@
  * The one place that knows the order of things: open → plan → quantize and write → measure → report.
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
+import { carryOut, inLanes } from './carry-out.ts';
 import { checkSpeed } from './check-speed.ts';
 import { engineError, failure, toEngineError } from './errors.ts';
 import type { SpeedMeter } from './evaluate/speed-meter.ts';
@@ -24,9 +25,9 @@ import { modelBytes, preparePlan, roundedTensors, type Plan, type PlanInput } fr
 import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, Stage } from './protocol.ts';
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
-import type { Recipe } from './plan/recipe.ts';
 import { notOn } from './plan/targets.ts';
 import { SCHEMES } from './schemes/registry.ts';
+import { madeBytes, SLAB_LIMITS } from './slabs.ts';
 import { blobSource, type ByteSource } from './source.ts';
 import { dataSpelling } from './storage/job-key.ts';
 import type { OnceTask } from './storage/measure-once.ts';
@@ -225,9 +226,12 @@ async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerpri
   return levels;
 }
 
-/** Recipes made at once on a GPU: one computes while the next is read. */
-const GPU_LANES = 2;
-const BYTES_UNDER_WAY = 128 * 2 ** 20;
+/** Slabs made at once where there are no kernel workers: one computes while the next is read. */
+const SLABS_IN_PLACE = 2;
+/** How far ahead of the file the work is, so that no worker waits for it to be written. */
+const STRETCHES_A_LANE = 3;
+/** What is made and not written yet; a weight whose slabs are joined may take as much alone. */
+const BYTES_UNDER_WAY = SLAB_LIMITS.joined;
 
 /** What levels are made of. */
 interface Original { file: File; external: ExternalBlobs; input: PlanInput; fingerprint: string }
@@ -259,11 +263,15 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onPr
   });
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;
-  const makeOne = (recipe: Recipe, stop: AbortSignal) =>
-    (pool && kernel.backend === 'wasm' ? pool.make(recipe, file, stop, external) : make(recipe, model.source, kernel, stop, model.external));
+  const oneByOne = inLanes(SLABS_IN_PLACE);
+  const carrying = carryOut((slab, stop) => (pool && kernel.backend === 'wasm'
+    ? pool.make(slab, file, stop, external)
+    : oneByOne(() => make(slab, model.source, kernel, stop, model.external))));
+  const { stretchesOf } = carrying;
   return writePieces({
     pieces,
-    make: makeAhead([...recipes], ({ tensor }) => tensor.bytes, makeOne, { count: pool?.threads ?? GPU_LANES, bytes: BYTES_UNDER_WAY }),
+    stretchesOf,
+    make: makeAhead([...recipes].flatMap(stretchesOf), madeBytes, carrying.make, { count: STRETCHES_A_LANE * (pool?.threads ?? SLABS_IN_PLACE), bytes: BYTES_UNDER_WAY }),
     nameOf: (recipe) => recipe.tensor.name,
     sink,
     onProgress,

@@ -9,6 +9,7 @@ import { planAnyLevel } from './plan/half/plan-half.ts';
 import { preparePlan, roundedTensors, type Plan, type PlanOptions } from './plan/plan.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import type { Kernel } from './kernels/kernel.ts';
+import { carryOut } from './carry-out.ts';
 import { make } from './make.ts';
 import { parseLevel } from './schemes/level.ts';
 import { SCHEMES } from './schemes/registry.ts';
@@ -24,7 +25,7 @@ export async function quantize(model: Uint8Array, spelling: string, kernel: Kern
   const beyond = await findBeyondFloat16(source, roundedTensors(input), signal, () => undefined);
   const plan = await planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, beyond, options);
   const write = async (pieces: Plan['pieces']) => new Uint8Array(await (await writePieces({
-    pieces, make: (recipe) => make(recipe, source, kernel, signal), nameOf: (recipe) => recipe.tensor.name,
+    pieces, ...carryOut((slab) => make(slab, source, kernel, signal)), nameOf: (recipe) => recipe.tensor.name,
     sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])), onProgress: () => undefined, signal,
   })).arrayBuffer());
   return { bytes: await write(plan.pieces), data: plan.data && await write(plan.data.pieces), plan };

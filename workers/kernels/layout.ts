@@ -23,6 +23,10 @@ export function layoutOf(matrix: WeightMatrix, { bits, block }: BlockScheme): La
   if (data.byteLength !== k * n * elementBytes) {
     throw new RangeError(`${k}×${n} ${type} weights are ${k * n * elementBytes} bytes, not ${data.byteLength}`);
   }
+  return layoutOfShape(k, elementBytes, { bits, block });
+}
+
+export function layoutOfShape(k: number, elementBytes: 2 | 4, { bits, block }: Pick<BlockScheme, 'bits' | 'block'>): Layout {
   const blocks = Math.ceil(k / block);
   return { elementBytes, blocks, blockBytes: (block * bits) / 8, zeroPointBytes: Math.ceil((blocks * bits) / 8) };
 }

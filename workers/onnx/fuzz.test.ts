@@ -13,6 +13,7 @@ import { readInputHints } from '../evaluate/input-hints.ts';
 import { feedsOf, findRecipe, seededSample, type Feeds } from '../evaluate/seeded-inputs.ts';
 import { checkExtents, findData } from '../external-data.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
+import { carryOut } from '../carry-out.ts';
 import { make } from '../make.ts';
 import { findBeyondFloat16 } from '../plan/float16-range.ts';
 import { planLevel, preparePlan, roundedTensors, type Plan } from '../plan/plan.ts';
@@ -110,7 +111,7 @@ async function through(bytes: Uint8Array<ArrayBuffer>, levels: readonly string[]
       if (plan.problem || !levels.includes(text)) continue;
       try {
         const blob = await writePieces({
-          pieces: plan.pieces, make: (recipe) => make(recipe, source, kernel, signal, scanned.external), nameOf: (recipe) => recipe.tensor.name,
+          pieces: plan.pieces, ...carryOut((slab) => make(slab, source, kernel, signal, scanned.external)), nameOf: (recipe) => recipe.tensor.name,
           sink: blobSink(new Blob([bytes]), files), onProgress: () => undefined, signal,
         });
         outcome.files.push({ level: text, plan, bytes: new Uint8Array(await blob.arrayBuffer()) });

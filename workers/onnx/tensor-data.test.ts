@@ -9,7 +9,7 @@ import { BFLOAT16, elementType, FLOAT16, FLOAT32, FLOAT64, INT4, INT64, INT8, pa
 import { toFloat16Bits } from './float16.ts';
 import type { Tensor } from './model.ts';
 import { scanModel } from './scan.ts';
-import { readTensor } from './tensor-data.ts';
+import { readLines, readTensor } from './tensor-data.ts';
 
 type Init = Omit<MessageInitShape<typeof TensorProtoSchema>, '$typeName'>;
 
@@ -113,4 +113,16 @@ describe('external data', () => {
 test('packed sizes of every type', () => {
   expect([packedBytes(UINT4, 3), packedBytes(25, 5), packedBytes(FLOAT16, 3), packedBytes(8, 3)]).toEqual([2, 2, 6, null]);
   expect(elementType(99).name).toBe('type 99');
+});
+
+test.each([[7, 3, 10, 1], [3, 1000, 700_000, 3], [5, 4, 4, 1], [9, 700_000, 1_000_000, 3]])('%s lines of %s bytes, %s apart, in %s reads', async (count, bytes, pitch, reads) => {
+  const before = 5;
+  const file = Uint8Array.from({ length: before + (count - 1) * pitch + bytes + 2 }, (_, i) => (i * 31) >> 3);
+  let asked = 0;
+  const source = bytesSource('m', file);
+  const tensor: Tensor = { name: 't', dims: [], type: UINT8, data: { kind: 'inline', offset: before, length: 0 }, bytes: 0, ints: null, span: { start: 0, body: 0, end: 0, number: 5 } };
+  const lines = await readLines({ ...source, read: (...range) => { asked++; return source.read(...range); } }, tensor, { count, bytes, pitch });
+  const expected = Array.from({ length: count }, (_, line) => Buffer.from(file.subarray(before + line * pitch, before + line * pitch + bytes)));
+  expect(Buffer.compare(lines, Buffer.concat(expected))).toBe(0);
+  expect(asked).toBe(reads);
 });

@@ -58,6 +58,32 @@ export async function readTensor(source: ByteSource, tensor: Tensor, external: E
   }
 }
 
+/** Part of a tensor's bytes that lies in `count` stretches of `bytes`, the first where the tensor's data begins, each `pitch` after the one before. */
+export interface Lines { count: number; bytes: number; pitch: number }
+
+/** Gaps up to this size are read, too: a read costs about as much as so many bytes of a longer one. */
+const LONGEST_GAP = 1 << 19;
+const READ_BYTES = 1 << 22;
+const READS_AT_ONCE = 4;
+
+/** The lines one after the other. Errors: those of `readTensor`, of which this is a part. */
+export async function readLines(source: ByteSource, tensor: Tensor, { count, bytes, pitch }: Lines, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Uint8Array> {
+  const { data } = tensor;
+  if (data.kind !== 'inline' && data.kind !== 'external') throw new Error(`${tensor.name} does not lie in one piece`);
+  const joined = new Uint8Array(count * bytes);
+  const together = pitch - bytes <= LONGEST_GAP ? Math.max(1, Math.floor(READ_BYTES / pitch)) : 1;
+  const read = async (line: number) => {
+    const lines = Math.min(together, count - line);
+    const span = await readTensor(source, { ...tensor, data: { ...data, offset: data.offset + line * pitch, length: (lines - 1) * pitch + bytes } }, external);
+    for (let i = 0; i < lines; i++) joined.set(span.subarray(i * pitch, i * pitch + bytes), (line + i) * bytes);
+  };
+  const step = together * READS_AT_ONCE;
+  for (let line = 0; line < count; line += step) {
+    await Promise.all(Array.from({ length: Math.min(READS_AT_ONCE, Math.ceil((count - line) / together)) }, (_, i) => read(line + i * together)));
+  }
+  return joined;
+}
+
 /**
  * A short list of int64 that lies in the model, as numbers; beyond 2^53 they are rounded, which no shape reaches.
  * It goes through a reader, whose window holds it already when the model is being walked.

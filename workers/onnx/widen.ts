@@ -15,7 +15,7 @@ import type { Span } from './model.ts';
 import { bundle, unbundle } from './bundle.ts';
 import { splice, type Edit, type Piece } from './splice.ts';
 import { createReader, encodeHeader, encodeVarint, type Field, type Reader } from './wire.ts';
-import { blobSink, writePieces } from './write.ts';
+import { atOnce, blobSink, writePieces } from './write.ts';
 
 /** Halves to widen: bytes [offset, offset + length) of the source, or of the model's second file. */
 interface Halves { offset: number; length: number; outside?: boolean }
@@ -58,9 +58,10 @@ export async function widenModel(model: Blob, chunkBytes = CHUNK_BYTES): Promise
   const outside = data && { file: data.file, source: blobSource(data.file, data.blob) };
   const edits = await editsOf(source, outside?.file ?? null, chunkBytes);
   if (edits.length === 0) return null;
-  const wide = await writePieces<Halves>({
-    pieces: splice(source.size, edits),
-    make: async (halves) => new Map([['values', float32Bytes(asUint16(await (halves.outside && outside ? outside.source : source).read(halves.offset, halves.length)))]]),
+  const pieces = splice(source.size, edits);
+  const wide = await writePieces({
+    pieces,
+    ...atOnce(pieces, async (halves) => new Map([['values', float32Bytes(asUint16(await (halves.outside && outside ? outside.source : source).read(halves.offset, halves.length)))]])),
     nameOf: ({ offset }) => `float16 at byte ${offset}`,
     sink: blobSink(graph),
     onProgress: () => undefined,

@@ -4,26 +4,29 @@ import type { Piece } from './splice.ts';
 import { pieceLength } from './splice.ts';
 import { writePieces, type Sink } from './write.ts';
 
-interface Recipe { name: string; parts: Map<string, Uint8Array> }
+interface Stretch { recipe: Recipe; parts: Map<string, Uint8Array>; bytes: Map<string, number> }
+interface Recipe { name: string; stretches: Stretch[] }
 
 const SOURCE = Uint8Array.from({ length: 100 }, (_, i) => i);
 
 const anyPieces = fc.array(fc.oneof(
   fc.tuple(fc.nat(100), fc.nat(100)).map(([a, b]): Piece<Recipe>[] => [{ kind: 'copy', start: Math.min(a, b), end: Math.max(a, b) }]),
   fc.uint8Array({ maxLength: 9 }).map((bytes): Piece<Recipe>[] => [{ kind: 'bytes', bytes }]),
-  fc.array(fc.uint8Array({ minLength: 1, maxLength: 30 }), { minLength: 1, maxLength: 3 }).map((parts): Piece<Recipe>[] => {
-    const recipe = { name: 'w', parts: new Map(parts.map((bytes, i) => [`${i}`, bytes])) };
-    return parts.map((bytes, i) => ({ kind: 'made', recipe, part: `${i}`, length: bytes.length }));
+  // A recipe of some parts, of each stretch some bytes or none.
+  fc.array(fc.array(fc.uint8Array({ maxLength: 12 }), { minLength: 3, maxLength: 3 }), { minLength: 1, maxLength: 4 }).map((stretches): Piece<Recipe>[] => {
+    const recipe: Recipe = { name: 'w', stretches: [] };
+    recipe.stretches = stretches.map((parts) => ({ recipe, parts: new Map(parts.map((bytes, i) => [`${i}`, bytes])), bytes: new Map(parts.map((bytes, i) => [`${i}`, bytes.length])) }));
+    return [0, 1, 2].map((i) => ({ kind: 'made', recipe, part: `${i}`, length: stretches.reduce((sum, parts) => sum + parts[i]!.length, 0) }));
   }),
 ), { maxLength: 10 }).map((pieces) => pieces.flat());
 
 function bytesOf(pieces: readonly Piece<Recipe>[]): number[] {
-  return pieces.flatMap((piece) => [...(piece.kind === 'copy' ? SOURCE.subarray(piece.start, piece.end) : piece.kind === 'bytes' ? piece.bytes : piece.recipe.parts.get(piece.part) ?? [])]);
+  return pieces.flatMap((piece) => [...(piece.kind === 'copy' ? SOURCE.subarray(piece.start, piece.end) : piece.kind === 'bytes' ? piece.bytes : piece.recipe.stretches.flatMap(({ parts }) => [...parts.get(piece.part)!]))]);
 }
 
-async function write(pieces: readonly Piece<Recipe>[], resumeAt: number): Promise<{ written: number[]; made: Recipe[]; progress: number[] }> {
+async function write(pieces: readonly Piece<Recipe>[], resumeAt: number, keep?: number): Promise<{ written: number[]; made: Stretch[]; progress: number[] }> {
   const written: number[] = [];
-  const made: Recipe[] = [];
+  const made: Stretch[] = [];
   const progress: number[] = [];
   const sink: Sink = {
     resumeAt,
@@ -37,12 +40,30 @@ async function write(pieces: readonly Piece<Recipe>[], resumeAt: number): Promis
   };
   await writePieces({
     pieces, sink, nameOf: ({ name }) => name, onProgress: ({ done }) => { progress.push(done); }, signal: new AbortController().signal,
-    make: async (recipe) => {
-      made.push(recipe);
-      return recipe.parts;
+    stretchesOf: ({ stretches }) => stretches,
+    make: async (stretch) => {
+      made.push(stretch);
+      return stretch.parts;
     },
+    ...(keep !== undefined && { keep }),
   });
   return { written, made, progress };
+}
+
+/** Which stretches the rest of a file needs, for each part once. */
+function needed(pieces: readonly Piece<Recipe>[], resumeAt: number): Stretch[] {
+  let at = 0;
+  return pieces.flatMap((piece) => {
+    if (piece.kind !== 'made') {
+      at += pieceLength(piece);
+      return [];
+    }
+    return piece.recipe.stretches.filter(({ bytes }) => {
+      const length = bytes.get(piece.part)!;
+      at += length;
+      return length > 0 && at > resumeAt;
+    });
+  });
 }
 
 describe('writing a file some of which is there', () => {
@@ -52,14 +73,20 @@ describe('writing a file some of which is there', () => {
       const resumeAt = place % (expected.length + 1);
       const { written, made, progress } = await write(pieces, resumeAt);
       expect(written).toEqual(expected.slice(resumeAt));
-      let at = 0;
-      const needed = new Set(pieces.flatMap((piece) => {
-        at += pieceLength(piece);
-        return piece.kind === 'made' && at > resumeAt ? piece.recipe : [];
-      }));
-      expect(made).toEqual([...needed]);
+      expect(made).toEqual([...new Set(needed(pieces, resumeAt))]);
       expect(progress).toEqual([...progress].sort((a, b) => a - b));
       expect(progress.at(-1)).toBe(expected.length);
+    }));
+  });
+
+  test('makes a stretch again rather than keep much of it, and of no part more than once', async () => {
+    await fc.assert(fc.asyncProperty(anyPieces, fc.nat(), fc.nat(30), async (pieces, place, keep) => {
+      const expected = bytesOf(pieces);
+      const resumeAt = place % (expected.length + 1);
+      const { written, made } = await write(pieces, resumeAt, keep);
+      expect(written).toEqual(expected.slice(resumeAt));
+      expect(made.length).toBeLessThanOrEqual(needed(pieces, resumeAt).length);
+      if (keep === 0) expect(made).toEqual(needed(pieces, resumeAt));
     }));
   });
 });

@@ -29,24 +29,35 @@ export interface Sink {
 
 export interface WriteProgress { done: number; total: number; tensor: string | null }
 
-export interface WriteJob<Recipe> {
+/** What is made at once of what a recipe makes: the next bytes of each of its parts, how many of which. */
+export interface StretchBytes { bytes: ReadonlyMap<string, number> }
+
+export interface WriteJob<Recipe, Stretch extends StretchBytes> {
   pieces: readonly Piece<Recipe>[];
-  /** Carries a recipe out; gives all its parts by name. */
-  make(recipe: Recipe, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>>;
+  /** A recipe's stretches in order, the same ones each time. */
+  stretchesOf(recipe: Recipe): readonly Stretch[];
+  /** What a stretch adds to each part, by name. */
+  make(stretch: Stretch, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>>;
   nameOf(recipe: Recipe): string;
   sink: Sink;
   onProgress(progress: WriteProgress): void;
   signal: AbortSignal;
+  /** Bytes of a recipe's parts that are kept for a later piece, each part; what is longer is made again when its piece comes. */
+  keep?: number;
 }
 
+const KEEP = 32 << 20;
+
 /**
- * Writes all pieces, but for what the sink has already: a recipe whose parts are all there is not carried out, one with
- * some missing is carried out again. What a recipe made is kept only until its last part is written.
+ * Writes all pieces, but for what the sink has already: a stretch whose bytes are all there is not made, one with some
+ * missing is made again. Of what a stretch makes, that is kept which a later piece needs, as long as it is not much.
  */
-export async function writePieces<Recipe>({ pieces, make, nameOf, sink, onProgress, signal }: WriteJob<Recipe>): Promise<Blob> {
-  const partsLeft = new Map<Recipe, number>();
-  for (const piece of pieces) if (piece.kind === 'made') partsLeft.set(piece.recipe, (partsLeft.get(piece.recipe) ?? 0) + 1);
-  const made = new Map<Recipe, ReadonlyMap<string, Uint8Array>>();
+export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces, stretchesOf, make, nameOf, sink, onProgress, signal, keep = KEEP }: WriteJob<Recipe, Stretch>): Promise<Blob> {
+  /** Parts of each recipe that are still to be written. */
+  const partsLeft = new Map<Recipe, string[]>();
+  for (const piece of pieces) if (piece.kind === 'made') partsLeft.set(piece.recipe, [...partsLeft.get(piece.recipe) ?? [], piece.part]);
+  /** What was made of parts that come later, by stretch. */
+  const kept = new Map<Stretch, Map<string, Uint8Array>>();
   const total = pieces.reduce((sum, piece) => sum + pieceLength(piece), 0);
   const resumeAt = sink.resumeAt ?? 0;
   let done = 0;
@@ -55,8 +66,9 @@ export async function writePieces<Recipe>({ pieces, make, nameOf, sink, onProgre
       signal.throwIfAborted();
       const end = done + pieceLength(piece);
       const there = Math.min(Math.max(resumeAt - done, 0), end - done);
+      if (piece.kind === 'made') partsLeft.get(piece.recipe)?.shift();
       if (end > resumeAt) await writeRest(piece, there, done + there);
-      if (piece.kind === 'made') forget(piece.recipe);
+      if (piece.kind === 'made') forget(piece.recipe, piece.part);
       done = end;
     }
     onProgress({ done, total, tensor: null });
@@ -77,20 +89,69 @@ export async function writePieces<Recipe>({ pieces, make, nameOf, sink, onProgre
       return;
     }
     if (piece.kind === 'bytes') return sink.write(piece.bytes.subarray(there));
-    const { recipe, part, length } = piece;
-    onProgress({ done: at, total, tensor: nameOf(recipe) });
-    const parts = made.get(recipe) ?? await make(recipe, signal);
-    made.set(recipe, parts);
-    const bytes = parts.get(part);
-    if (bytes?.length !== length) throw new Error(`${nameOf(recipe)}: ${part} has ${bytes?.length ?? 'no'} bytes, planned were ${length}`);
-    return sink.write(bytes.subarray(there));
+    return writeMade(piece, there, at - there);
   }
 
-  function forget(recipe: Recipe): void {
-    const left = (partsLeft.get(recipe) ?? 1) - 1;
-    partsLeft.set(recipe, left);
-    if (left === 0) made.delete(recipe);
+  /** Stretch by stretch; `start` is where in the file the piece begins. */
+  async function writeMade({ recipe, part, length }: Piece<Recipe> & { kind: 'made' }, there: number, start: number): Promise<void> {
+    const stretches = stretchesOf(recipe);
+    const planned = lengthOf(stretches, part);
+    if (planned !== length) wrongLength(recipe, part, planned, length);
+    let at = 0;
+    for (const stretch of stretches) {
+      const size = stretch.bytes.get(part) ?? 0;
+      const end = at + size;
+      if (size > 0 && end > there) {
+        signal.throwIfAborted();
+        const skipped = Math.max(there - at, 0);
+        onProgress({ done: start + at + skipped, total, tensor: nameOf(recipe) });
+        const bytes = await partOf(recipe, stretches, stretch, part);
+        if (bytes?.length !== size) wrongLength(recipe, part, bytes?.length, size);
+        await sink.write(bytes.subarray(skipped));
+      }
+      at = end;
+    }
   }
+
+  async function partOf(recipe: Recipe, stretches: readonly Stretch[], stretch: Stretch, part: string): Promise<Uint8Array | undefined> {
+    const known = kept.get(stretch)?.get(part);
+    if (known) return known;
+    const made = await make(stretch, signal);
+    const later = (partsLeft.get(recipe) ?? []).flatMap((name) => {
+      const bytes = made.get(name);
+      return bytes && bytes.length > 0 && lengthOf(stretches, name) <= keep ? [[name, bytes] as const] : [];
+    });
+    if (later.length > 0) kept.set(stretch, new Map(later));
+    return made.get(part);
+  }
+
+  function forget(recipe: Recipe, part: string): void {
+    const done = !partsLeft.get(recipe)?.includes(part);
+    for (const stretch of stretchesOf(recipe)) {
+      if (done) kept.get(stretch)?.delete(part);
+      if (partsLeft.get(recipe)?.length === 0) kept.delete(stretch);
+    }
+  }
+
+  function wrongLength(recipe: Recipe, part: string, bytes: number | undefined, planned: number): never {
+    throw new Error(`${nameOf(recipe)}: ${part} has ${bytes ?? 'no'} bytes, planned were ${planned}`);
+  }
+}
+
+function lengthOf(stretches: readonly StretchBytes[], part: string): number {
+  return stretches.reduce((sum, { bytes }) => sum + (bytes.get(part) ?? 0), 0);
+}
+
+/** For recipes of which each is carried out at once: all its parts are one stretch. */
+export function atOnce<Recipe>(pieces: readonly Piece<Recipe>[], make: (recipe: Recipe, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>): Pick<WriteJob<Recipe, StretchBytes & { recipe: Recipe }>, 'stretchesOf' | 'make'> {
+  const stretches = new Map<Recipe, { recipe: Recipe; bytes: Map<string, number> }[]>();
+  for (const piece of pieces) {
+    if (piece.kind !== 'made') continue;
+    const [known] = stretches.get(piece.recipe) ?? [];
+    if (known) known.bytes.set(piece.part, piece.length);
+    else stretches.set(piece.recipe, [{ recipe: piece.recipe, bytes: new Map([[piece.part, piece.length]]) }]);
+  }
+  return { stretchesOf: (recipe) => stretches.get(recipe) ?? [], make: ({ recipe }, signal) => make(recipe, signal) };
 }
 
 /**

@@ -17,14 +17,32 @@ interface Weight {
 export type Recipe =
   /**
    * Blocks along K. Parts `codes`, `rows` (codes without the padding of a ragged last block), `scales`, `zeroPoints`.
-   * With `nibbles`, of 4-bit weights, also `nibbles`, `nibbleScales`, `nibbleZeroPoints` as ONNX's own 4-bit types have
-   * them: int4 when symmetric, uint4 when not, laid out [N, K] (`rows`) or [K, N] (`columns`).
+   * With `nibbles`, of 4-bit weights, instead `nibbles`, `nibbleScales`, `nibbleZeroPoints` as ONNX's own 4-bit types
+   * have them: int4 when symmetric, uint4 when not, laid out [N, K] (`rows`) or [K, N] (`columns`).
    */
   | Weight & { kind: 'quantize'; layout: 'kn' | 'nk'; k: number; n: number; scheme: BlockScheme; nibbles?: 'rows' | 'columns' }
   /** One scale a channel. Parts `codes`, `scales` (float32), `zeroPoints`. */
   | Weight & { kind: 'linear'; outer: number; channels: number; inner: number; scheme: LinearScheme }
   /** Part `values`. */
   | { kind: 'to-float16'; tensor: Tensor };
+
+/** Bytes of each part of what a recipe makes; parts that are some other part's bytes in another order are counted, too. */
+export function partBytes(recipe: Recipe): ReadonlyMap<string, number> {
+  switch (recipe.kind) {
+    case 'to-float16': return new Map([['values', float16Bytes(recipe.tensor)]]);
+    case 'linear': return new Map([['codes', recipe.outer * recipe.channels * recipe.inner], ['scales', recipe.channels * 4], ['zeroPoints', recipe.channels]]);
+    case 'quantize': {
+      const { k, n, scheme, type, nibbles } = recipe;
+      const { codes, rows, scales, zeroPoints } = blockedBytes(k, n, scheme, type);
+      const packed = (elements: number) => Math.ceil(elements / 2);
+      return new Map(nibbles ? [
+        ['nibbles', packed(k * n)], ['nibbleScales', scales], ...(scheme.symmetric ? [] : [['nibbleZeroPoints', packed(n * Math.ceil(k / scheme.block))] as const]),
+      ] : [
+        ['codes', codes], ['rows', rows], ['scales', scales], ...(scheme.symmetric ? [] : [['zeroPoints', zeroPoints] as const]),
+      ]);
+    }
+  }
+}
 
 /** Dimensions of what MatMulNBits takes for a [K, N] weight (onnxruntime's ContribOperators.md). */
 export function blockedShape(k: number, n: number, { bits, block }: BlockScheme): { blocks: number; codes: [number, number, number]; scales: [number, number]; zeroPoints: [number, number] } {

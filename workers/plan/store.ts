@@ -104,7 +104,10 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const name = draft.unique(`${tensor.name}_Q${scheme.bits}`);
       const constant = [...blockedOf].find(([, forms]) => forms.includes(made))?.[0];
       if (!constant) throw new Error(`${tensor.name} is not in the store`);
-      draft.replacementOf(constant).tensors.push({ name, type: UINT8, dims, data: { kind: 'made', recipe: made.recipe, part, length: elementCount(dims) } });
+      // Codes before scales: they are written as they are made, and what is made beside them is small enough to wait.
+      const { tensors } = draft.replacementOf(constant);
+      const scales = tensors.findIndex((tensor) => tensor.name === made.scales);
+      tensors.splice(scales, 0, { name, type: UINT8, dims, data: { kind: 'made', recipe: made.recipe, part, length: elementCount(dims) } });
       made[part] = name;
       return name;
     },
@@ -155,9 +158,9 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const type = weights.symmetric ? INT4 : UINT4;
       const { name } = seen.constant;
       const output = draft.unique(`${name}_dequantized`);
+      const codes = add(seen, { name: draft.unique(`${name}_Q4`), ...made('nibbles', type, oriented(k)) });
       const scales = add(seen, { name: draft.unique(`${name}_scales`), ...made('nibbleScales', seen.type, oriented(blocks)) });
       const zeroPoints = weights.symmetric ? [] : [add(seen, { name: draft.unique(`${name}_zero_points`), ...made('nibbleZeroPoints', type, oriented(blocks)) })];
-      const codes = add(seen, { name: draft.unique(`${name}_Q4`), ...made('nibbles', type, oriented(k)) });
       draft.replacementOf(seen.constant).nodes.push({
         type: 'DequantizeLinear', domain: '', name: output, inputs: [codes, scales, ...zeroPoints], outputs: [output],
         attributes: { axis: nibbles === 'rows' ? 1 : 0, block_size: weights.block },

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { toEngineError } from '../errors.ts';
 import type { Piece } from '../onnx/splice.ts';
 import { pieceLength, piecesLength } from '../onnx/splice.ts';
-import { writePieces } from '../onnx/write.ts';
+import { atOnce, writePieces } from '../onnx/write.ts';
 import type { EngineError } from '../protocol.ts';
 import { writeAll, type Disk } from './disk.ts';
 import { isKey, levelKey } from './job-key.ts';
@@ -123,11 +123,11 @@ async function attempt(disk: Disk, model: string, { source, pieces, expected }: 
     resumeAt = sink.resumeAt ?? 0;
     const blob = await writePieces({
       pieces, sink, signal, nameOf: ({ name }) => name, onProgress: () => undefined,
-      make: async (recipe) => {
+      ...atOnce(pieces, async (recipe) => {
         made.push(recipe);
         await options.onMake?.(recipe);
         return carryOut(recipe);
-      },
+      }),
     });
     return { result: new Uint8Array(await blob.arrayBuffer()), blob, made, resumeAt, warnings };
   } catch (thrown) {

@@ -1,7 +1,7 @@
 /** For tests: storage as the engine's worker has it, where only a worker can reach it. */
 import { settle } from '../errors.ts';
 import { piecesLength } from '../onnx/splice.ts';
-import { writePieces, type WriteProgress } from '../onnx/write.ts';
+import { atOnce, writePieces, type WriteProgress } from '../onnx/write.ts';
 import type { EngineError, Result, Storage } from '../protocol.ts';
 import { expose, reporting } from '../remote.ts';
 import { opfsDisk } from './opfs.ts';
@@ -38,11 +38,11 @@ const fixture: StoreFixture = {
     const resumeAt = sink.resumeAt ?? 0;
     const blob = await writePieces({
       pieces, sink, signal, nameOf: ({ name }) => name, onProgress: report,
-      make: async (recipe) => {
+      ...atOnce(pieces, async (recipe) => {
         made++;
         await new Promise((resolve) => { setTimeout(resolve, pace); });
         return carryOut(recipe);
-      },
+      }),
     });
     return { blob, made, resumeAt, warnings };
   })),

@@ -1,0 +1,100 @@
+/** Carries out recipes stretch by stretch: has their slabs made and puts together what comes of them. */
+import { asFloat32 } from './bytes.ts';
+import { addRanges, gridsOf } from './channel-ranges.ts';
+import type { QuantizedMatrix } from './kernels/kernel.ts';
+import { emptyResult, layoutOfShape } from './kernels/layout.ts';
+import { channelBytes, placeGroup } from './kernels/tiles.ts';
+import { blockedParts, notFinite, type Parts } from './make.ts';
+import { FLOAT16 } from './onnx/element-types.ts';
+import type { Recipe } from './plan/recipe.ts';
+import { stretchesOf, type Slab, type SlabLimits, type Stretch } from './slabs.ts';
+
+/** Makes a slab; how many at once is its own affair. */
+export type MakeSlab = (slab: Slab, signal: AbortSignal) => Promise<Parts>;
+
+export interface Carrying {
+  /** In order; the same ones each time. */
+  stretchesOf(recipe: Recipe): readonly Stretch[];
+  /** What a stretch adds to each part of its recipe, by name. Errors: those of `make`. */
+  make(stretch: Stretch, signal: AbortSignal): Promise<Parts>;
+}
+
+export function carryOut(makeSlab: MakeSlab, limits?: SlabLimits): Carrying {
+  const known = new Map<Recipe, readonly Stretch[]>();
+  /** Ranges of channels that do not lie together: needed for every stretch of the codes. */
+  const ranges = new Map<Recipe, Promise<Int32Array>>();
+
+  const find = async (recipe: Recipe & { kind: 'linear' }, signal: AbortSignal): Promise<Int32Array> => {
+    const found = new Int32Array(recipe.channels * 2);
+    const grids = stretches(recipe).find((stretch) => stretch.kind === 'grids');
+    await Promise.all((grids?.slabs ?? []).map(async ({ slab, channel }) => {
+      const part = (await makeSlab(slab, signal)).get('ranges')!;
+      addRanges(found, new Int32Array(part.buffer, part.byteOffset, part.byteLength / 4), channel);
+    }));
+    return found;
+  };
+  const rangesOf = (recipe: Recipe & { kind: 'linear' }, signal: AbortSignal): Promise<Int32Array> => {
+    const finding = ranges.get(recipe) ?? find(recipe, signal);
+    ranges.set(recipe, finding);
+    return finding;
+  };
+  const stretches = (recipe: Recipe) => {
+    const cut = known.get(recipe) ?? stretchesOf(recipe, limits);
+    known.set(recipe, cut);
+    return cut;
+  };
+
+  return {
+    stretchesOf: stretches,
+    async make(stretch, signal) {
+      switch (stretch.kind) {
+        case 'one': return makeSlab(stretch.slab, signal);
+        case 'joined': return joined(stretch, makeSlab, signal);
+        case 'grids': {
+          const { recipe } = stretch;
+          const { scales, zeroPoints } = gridsOf(await rangesOf(recipe, signal), recipe.type === FLOAT16 ? 'float16' : 'float32', recipe.scheme);
+          if (asFloat32(scales).some((scale) => !Number.isFinite(scale))) notFinite(recipe);
+          return new Map([['scales', scales], ['zeroPoints', zeroPoints]]);
+        }
+        case 'codes': {
+          const { recipe, slab, channel, channels } = stretch;
+          const all = await rangesOf(recipe, signal);
+          const codes = (await makeSlab({ ...slab, ranges: all.slice(channel * 2, (channel + channels) * 2) }, signal)).get('codes')!;
+          return new Map([['codes', codes]]);
+        }
+      }
+    },
+  };
+}
+
+/** One matrix of the codes of its slabs. */
+async function joined({ whole, slabs }: Stretch & { kind: 'joined' }, makeSlab: MakeSlab, signal: AbortSignal): Promise<Parts> {
+  const { k, n, scheme, type } = whole;
+  const layout = layoutOfShape(k, type === FLOAT16 ? 2 : 4, scheme);
+  const result: QuantizedMatrix = emptyResult(n, layout, scheme.symmetric);
+  await Promise.all(slabs.map(async ({ slab, tile }) => {
+    const parts = await makeSlab(slab, signal);
+    const stride = channelBytes(tile.rows, scheme, layout);
+    const part = (name: keyof typeof stride) => ({ bytes: parts.get(name) ?? new Uint8Array(0), stride: stride[name] });
+    placeGroup(result, tile, k, scheme, layout, { codes: part('codes'), scales: part('scales'), zeroPoints: part('zeroPoints') });
+  }));
+  return blockedParts(whole, result);
+}
+
+/** Lets `most` pieces of work run at once, in the order they come. */
+export function inLanes(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (running >= most) await new Promise<void>((resolve) => { waiting.push(resolve); });
+    else running++;
+    try {
+      return await work();
+    } finally {
+      // A place is handed on rather than given up, so that nobody gets in between.
+      const next = waiting.shift();
+      if (next) next();
+      else running--;
+    }
+  };
+}
