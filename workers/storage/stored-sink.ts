@@ -46,7 +46,7 @@ export interface SinkSurroundings {
 
 interface Announcement { key: string; done: number; total: number }
 
-const MEMORY_LIMIT = 1 << 30;
+export const MEMORY_LIMIT = 1 << 30;
 const SLAB = 1 << 22;
 const ANNOUNCE_EVERY_MS = 100;
 
