@@ -2,11 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BrowserContext, Page } from '@playwright/test';
+import type { Page } from '@playwright/test';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
-import { expect } from './lane.ts';
+import { expect, test as laneTest } from './lane.ts';
 
 export const MODEL = Buffer.from(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
 const upload = (name: string, content: Buffer | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
@@ -30,20 +32,44 @@ export function undisturbed(): Record<string, string> {
 /** Scripts of workers, as the build names them. */
 export type Script = 'engine' | 'make' | 'evaluate';
 
-/**
- * Has `fault` run in a worker before its own script, or before those that are `first` only; returns what ends that. A
- * service worker must be blocked: it answers requests where they cannot be replaced.
- */
-export async function plant(context: BrowserContext, script: Script, fault: string | (() => string), first = Infinity): Promise<() => Promise<void>> {
-  const url = new RegExp(`/${script}\\.worker-[^/]*\\.js$`);
-  let left = first;
-  await context.route(url, async (route) => {
-    const response = await route.fetch();
-    const body = await response.text();
-    await route.fulfill({ response, body: left-- > 0 ? `${typeof fault === 'string' ? fault : fault()};\n${body}` : body });
-  });
-  return () => context.unroute(url);
+/** Between the browser and the server of the page; it sees what workers within workers ask for, too. */
+export interface Between {
+  url: string;
+  /** Has `fault` run in a worker before its own script, or only in those that are `first`; `''` ends that. */
+  plant(script: Script, fault: string | (() => string), first?: number): void;
+  /** Leaves out the headers that isolate a page. */
+  unisolate(): void;
 }
+
+/** `test` with a page that is served through `between`, and without a service worker, which would keep what it was given. */
+export const test = laneTest.extend<{ between: Between }>({
+  serviceWorkers: 'block',
+  between: async ({ webgpu: _lane }, use, { project }) => {
+    const upstream = project.use.baseURL ?? '';
+    const faults = new Map<string, { fault: string | (() => string); left: number }>();
+    let isolated = true;
+    const server = createServer((request, response) => {
+      void fetch(upstream + (request.url ?? '/')).then(async (answer) => {
+        const script = /\/(\w+)\.worker-[^/]*\.js$/.exec(request.url ?? '')?.[1] ?? '';
+        const planted = faults.get(script);
+        const body = Buffer.from(await answer.arrayBuffer());
+        const text = planted && planted.left-- > 0 ? typeof planted.fault === 'string' ? planted.fault : planted.fault() : '';
+        const headers = [...answer.headers].filter(([name]) => (isolated || !name.startsWith('cross-origin-')) && !/^(content-(length|encoding)|transfer-encoding|connection|keep-alive|etag|cache-control)$/.test(name));
+        response.writeHead(answer.status, { ...Object.fromEntries(headers), 'cache-control': 'no-store' });
+        response.end(text ? Buffer.concat([Buffer.from(`${text};\n`), body]) : body);
+      }).catch(() => { response.destroy(); });
+    });
+    await new Promise<void>((resolve) => { server.listen(0, 'localhost', resolve); });
+    await use({
+      url: `http://localhost:${(server.address() as AddressInfo).port}`,
+      plant(script, fault, first = Infinity) { faults.set(script, { fault, left: first }); },
+      unisolate() { isolated = false; },
+    });
+    server.closeAllConnections();
+    await new Promise((resolve) => { server.close(resolve); });
+  },
+  baseURL: async ({ between }, use) => { await use(between.url); },
+});
 
 /** In the engine: does `what` as soon as the page has been sent progress of that stage. */
 export const when = (stage: string, what: string) => `{
@@ -55,11 +81,20 @@ export const when = (stage: string, what: string) => `{
 }`;
 /** Stops a worker where it is, for ever. */
 export const HOLD = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)';
-/** Ends a worker without an error event, as soon as something is asked of it. */
-export const DIE = 'addEventListener("message", () => { close(); })';
+/** Ends a worker without an error event, as soon as it has begun to work. */
+export const DIE = `{
+  const post = self.postMessage;
+  self.postMessage = function (message, ...rest) {
+    post.call(self, message, ...rest);
+    if (message?.holds) setTimeout(() => { close(); });
+  };
+}`;
 
 export const compareButton = (page: Page) => page.getByRole('button', { name: 'Compare', exact: true });
-export const stage = (page: Page, name: string) => page.getByRole('list', { name: 'Stages' }).getByRole('listitem').filter({ hasText: name });
+/** Waits until a comparison is in that stage. */
+export async function reaches(page: Page, stage: string): Promise<void> {
+  await expect(page.getByRole('list', { name: 'Stages' }).getByRole('listitem').filter({ hasText: stage })).toHaveAttribute('data-state', 'now', { timeout: 30_000 });
+}
 
 type Files = Parameters<ReturnType<Page['getByLabel']>['setInputFiles']>[0];
 

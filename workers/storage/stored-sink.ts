@@ -167,7 +167,9 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
 
   try {
     const missing = file.bytes - resumeAt - await free();
-    if (!unfinished || missing > 0) await spill(Math.max(missing, 1));
+    // Some browsers tell of more room than they give: then all that is known is that there is none for this file.
+    if (!unfinished) await spill(Math.max(missing, file.bytes));
+    else if (missing > 0) await spill(missing);
   } catch (thrown) {
     unfinished?.close();
     throw thrown;
