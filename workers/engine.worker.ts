@@ -36,7 +36,15 @@ const keeper = async () => {
   return kept;
 };
 
-const chosen = () => (kernels ??= chooseKernel(navigator.gpu));
+/** A device that is lost between two jobs is missed by neither: the next one chooses anew. */
+const chosen = () => (kernels ??= choose());
+
+function choose(): NonNullable<typeof kernels> {
+  const choice = chooseKernel(navigator.gpu);
+  const again = () => { if (kernels === choice) kernels = null; };
+  void choice.then(({ lost }) => lost?.then(again), again);
+  return choice;
+}
 
 /** How fast a GPU is that the CPU plays says nothing, and takes minutes to find out: only for who asks for it. */
 async function isWorthTiming(provider: Job['provider']): Promise<boolean> {

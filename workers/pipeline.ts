@@ -31,6 +31,7 @@ import { madeBytes, SLAB_LIMITS } from './slabs.ts';
 import { blobSource, type ByteSource } from './source.ts';
 import { dataSpelling } from './storage/job-key.ts';
 import type { OnceTask } from './storage/measure-once.ts';
+import type { PlannedFile } from './storage/job-room.ts';
 import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
 import { estimateSecondsLeft } from './time-left.ts';
@@ -43,6 +44,8 @@ export interface Surroundings extends MeasureSurroundings {
   kernel(): Promise<Kernel>;
   /** Kernel workers that take over from a WASM kernel, where there are threads. */
   pool?: MakePool;
+  /** Hears of all files before the first is written; rejects when there is no room for them. */
+  foresee?(files: readonly PlannedFile[]): Promise<void>;
   /** Where the file of a level goes. */
   sink(fileName: string, source: File, file: LevelFile): Promise<Sink>;
   /** Bytes a file may have before its weights go to a second one; what protobuf can hold when absent. */
@@ -237,6 +240,7 @@ const BYTES_UNDER_WAY = SLAB_LIMITS.joined;
 interface Original { file: File; external: ExternalBlobs; input: PlanInput; fingerprint: string }
 
 async function writeLevels(levels: LevelInHand[], original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+  await surroundings.foresee?.(levels.flatMap((level) => plannedFiles(level, original.fingerprint)));
   for (const level of levels) {
     const { pieces, data, bytes, weightBytes } = level.plan;
     const secondsLeft = estimateSecondsLeft();
@@ -254,12 +258,21 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
   }
 }
 
+function plannedFiles(level: LevelInHand, fingerprint: string): PlannedFile[] {
+  const { pieces, data } = level.plan;
+  const spelling = formatLevel(level);
+  const planned = (name: string, part: string, content: Plan['pieces']): PlannedFile => ({ name, fingerprint, level: part, bytes: piecesLength(content), madeBytes: madeLength(content) });
+  return [...(data ? [planned(data.file, dataSpelling(spelling), data.pieces)] : []), planned(level.file, spelling, pieces)];
+}
+
+const madeLength = (pieces: Plan['pieces']): number => piecesLength(pieces.filter(({ kind }) => kind !== 'copy'));
+
 interface Writing { file: string; part: string; bytes: number; onProgress(progress: WriteProgress): void }
 
 async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<Blob> {
   const { model } = input;
   const sink = await surroundings.sink(name, file, {
-    name, source: file, external, fingerprint, level: part, bytes, madeBytes: piecesLength(pieces.filter(({ kind }) => kind !== 'copy')), onProgress, signal,
+    name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), onProgress, signal,
   });
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;

@@ -9,6 +9,8 @@ export interface Fixture {
   hang(): Promise<void>;
   /** Throws where nothing catches, and never settles. */
   crash(message: string): Promise<void>;
+  /** Ends the worker from within, which no event tells of. */
+  leave(): Promise<void>;
   /** Throws to the caller. */
   fail(message: string): Promise<void>;
   /** Has a worker of its own crash; returns what its call rejected with. */
@@ -24,6 +26,10 @@ const fixture: Fixture = {
   hang: () => new Promise(() => undefined),
   crash(message) {
     setTimeout(() => { throw new Error(message); });
+    return new Promise(() => undefined);
+  },
+  leave() {
+    close();
     return new Promise(() => undefined);
   },
   fail: async (message) => { throw new Error(message); },

@@ -39,6 +39,14 @@ describe('a worker that is gone', () => {
     expect(await worker.gone).toMatchObject({ name: WORKER_CRASHED });
   });
 
+  it('is noticed when it ends without a word', async () => {
+    const worker = start();
+    const waiting = worker.call((api) => api.hang());
+    const leaving = worker.call((api) => api.leave());
+    await expect(waiting).rejects.toMatchObject({ name: WORKER_CRASHED, message: 'the worker ended without a word' });
+    await expect(leaving).rejects.toMatchObject({ name: WORKER_CRASHED });
+  });
+
   it('rejects later calls at once', async () => {
     const worker = start();
     worker.terminate();

@@ -1,7 +1,7 @@
 /**
  * Comlink, with what it leaves out. A plain comlink call settles only on a reply, so it hangs for ever when the
  * worker dies, and each callback passed leaks a port. Here a call rejects with `WorkerCrashed` when the worker
- * fails, sends something unreadable or is ended; events travel over a port of the call's own that closes with it,
+ * fails, sends something unreadable, is ended, or is gone without an error event; events travel over a port of the call's own that closes with it,
  * and a call settles only after its last event has arrived.
  */
 import * as Comlink from 'comlink';
@@ -18,6 +18,13 @@ export interface RemoteWorker<T> {
   /** Settles with the reason once the worker is gone. */
   readonly gone: Promise<Error>;
 }
+
+interface Alive { holds: string }
+
+const isAlive = (data: unknown): data is Alive => typeof data === 'object' && data !== null && typeof (data as Partial<Alive>).holds === 'string';
+
+/** Typed as always there; outside secure contexts it is not. */
+const webLocks = (): LockManager | undefined => (navigator as { locks?: LockManager }).locks;
 
 /** Takes over a freshly made worker that exposes a `T`. */
 export function connect<T>(worker: Worker): RemoteWorker<T> {
@@ -41,6 +48,10 @@ export function connect<T>(worker: Worker): RemoteWorker<T> {
     crash(event.message || 'the worker could not be started');
   });
   worker.addEventListener('messageerror', () => { crash('the worker sent something that cannot be read'); });
+  worker.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
+    // A worker can end without an error event; its locks end with it, however it ends (https://w3c.github.io/web-locks).
+    if (isAlive(data)) void webLocks()?.request(data.holds, () => { crash('the worker ended without a word'); }).catch(() => undefined);
+  });
   /** Each call enters and leaves the set: a race against `gone` would keep every settled call for the worker's life. */
   const orGone = <R>(reply: Promise<R>): Promise<R> => new Promise((resolve, reject) => {
     if (ended) reject(ended);
@@ -72,9 +83,31 @@ export function connect<T>(worker: Worker): RemoteWorker<T> {
   };
 }
 
-/** Worker side: makes `api` callable. */
+/** Worker side: makes `api` callable, and holds a lock for as long as this worker lives. Calls wait until it is held. */
 export function expose(api: object): void {
-  Comlink.expose(api);
+  const alive = holdLock();
+  Comlink.expose(api, {
+    postMessage: (message: unknown, transferred: Transferable[] = []) => { postMessage(message, { transfer: transferred }); },
+    addEventListener(type, listener) {
+      addEventListener(type, (event) => {
+        void alive.then(() => { if (typeof listener === 'function') listener(event); else listener.handleEvent(event); });
+      });
+    },
+    removeEventListener: () => undefined,
+  });
+}
+
+function holdLock(): Promise<void> {
+  const locks = webLocks();
+  if (!locks) return Promise.resolve();
+  const holds = `nibble:alive:${crypto.randomUUID()}`;
+  return new Promise((resolve) => {
+    locks.request(holds, () => {
+      postMessage({ holds } satisfies Alive);
+      resolve();
+      return new Promise<void>(() => undefined);
+    }).catch(() => { resolve(); });
+  });
 }
 
 /** Worker side: marks buffers of a reply to be moved instead of copied. */

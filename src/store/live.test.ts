@@ -42,6 +42,13 @@ describe('events become rows', () => {
     expect(overall(run(live, [progress({ stage: 'check', level: null, unit: 'runs', done: 50 }), 8]), ['open', 'quantize', 'measure', 'check'])).toBeCloseTo(0.9);
   });
 
+  it('counts checks from their own beginning, when all levels have their figures', () => {
+    const measured = { type: 'measured', level: 'a', tokens: 1, perplexity: { value: 1, error: 0 }, drift: null, final: true } as const;
+    const live = run(startLive(['a']), [measured, 0], [progress({ stage: 'check', unit: 'runs', done: 0 }), 1]);
+    expect(live.done).toEqual({ open: 1, quantize: 1, measure: 1, check: 0 });
+    expect(run(live, [progress({ stage: 'check', unit: 'runs', done: 50 }), 2]).done.check).toBe(0.5);
+  });
+
   it('ignores levels it does not know and names that look like object prototypes', () => {
     const live = run(startLive(['a']),
       [{ type: 'measured', level: '__proto__', tokens: 1, perplexity: { value: 1, error: 0 }, drift: null, final: true }, 0]);

@@ -74,7 +74,9 @@ function applyProgress(live: Live, event: Progress, now: number): Live {
   const updated = withRow(next, event.level, { progress: event, perSecond }, next.done);
   const share = event.stage === 'quantize'
     ? average(updated.rows, (row) => row.written ? 1 : row.progress?.stage === 'quantize' ? fractionOf(row.progress) : 0)
-    : average(updated.rows, (row) => row.measured?.final ? 1 : row.progress?.stage === event.stage ? fractionOf(row.progress) : 0);
+    // Checks are counted over all levels, whichever is in hand.
+    : event.stage === 'check' ? Math.min(1, fraction)
+      : average(updated.rows, (row) => row.measured?.final ? 1 : row.progress?.stage === event.stage ? fractionOf(row.progress) : 0);
   return { ...updated, done: { ...stagesBefore(live.done, event.stage), [event.stage]: share } };
 }
 

@@ -229,6 +229,12 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       set({ stored: history.ok ? history.value : [], storage: storage.ok ? storage.value : null });
     };
 
+    /** A GPU can come and go. */
+    const lookAround = async () => {
+      const result = await engine.capabilities();
+      if (result.ok) set({ capabilities: result.value });
+    };
+
     /** One at a time, and none during a run: its files are being written there. */
     const withStorage = async (act: () => Promise<EngineError | null>): Promise<void> => {
       if (get().storageBusy || isActive(get().run)) return;
@@ -393,6 +399,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
           else if (ended && !hasFindings(ended)) set({ run: null });
         }
         void lookIntoStorage();
+        void lookAround();
         const waiting = afterRun;
         afterRun = [];
         if (waiting.length > 0) await get().addFiles(waiting);

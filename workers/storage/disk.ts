@@ -29,11 +29,16 @@ export interface Disk {
   persisted(): Promise<boolean>;
 }
 
+/** What Chromium calls a full disk (base/files/file.h, FILE_ERROR_NO_SPACE). */
+const NO_SPACE = -8;
+
 /** Writes all of `bytes`; a disk may take less than it was given. */
 export function writeAll(file: DiskFile, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length;) {
     const written = file.write(bytes.subarray(done), { at: at + done });
-    if (written === 0) throw new DOMException('no bytes were taken', 'QuotaExceededError');
+    // In private windows Chromium throws nothing: what comes back is its error code, as an unsigned number.
+    if (written === 0 || (written | 0) === NO_SPACE) throw new DOMException('no bytes were taken', 'QuotaExceededError');
+    if (!(written > 0 && written <= bytes.length - done)) throw new Error(`a write of ${bytes.length - done} bytes came back with ${written | 0}`);
     done += written;
   }
 }

@@ -174,7 +174,7 @@ export async function openResultStore(disk: Disk, { recordEvery = RECORD_EVERY, 
         // The time is a nicety: a full disk must not hide the file.
         await noteUse(key).catch(() => undefined);
         const file = await disk.file(path(key, 'data'));
-        if (!file) throw new Error('the file just written is gone');
+        if (file?.size !== about.total) throw new Error(`the file just written has ${file?.size ?? 'no'} bytes, and should have ${about.total}`);
         return named(file, about);
       },
       close() {
@@ -266,7 +266,8 @@ function update(checksum: Checksum, data: DiskFile, start: number, end: number):
 function readAll(file: DiskFile, into: Uint8Array<ArrayBuffer>, at: number): void {
   for (let done = 0; done < into.length;) {
     const read = file.read(into.subarray(done), { at: at + done });
-    if (read === 0) throw new Error('the file is shorter than it was');
+    // A read that fails may give its error as an unsigned number, see `writeAll`.
+    if (!(read > 0 && read <= into.length - done)) throw new Error('the file is shorter than it was');
     done += read;
   }
 }

@@ -23,8 +23,8 @@ const INT4: LevelRequest = { key: 'b', id: 'int4', settings: { block: 16 } };
 const files = (text = TEXT) => [new File([MODEL], 'tiny.onnx'), new File([byteTokenizer()], 'tokenizer.json'), new File([text], 'text.txt')];
 
 /** A tab: a keeper over a disk, with the work counted. */
-async function tab(disk: MemoryDisk, locks = localLocks()) {
-  const keeper = await createKeeper(disk, { locks, channel: () => new BroadcastChannel('nibble:test'), recordEvery: 100 });
+async function tab(disk: MemoryDisk, locks = localLocks(), memoryLimit?: number) {
+  const keeper = await createKeeper(disk, { locks, channel: () => new BroadcastChannel('nibble:test'), recordEvery: 100, ...(memoryLimit === undefined ? {} : { memoryLimit }) });
   const counts = { kernel: 0, evaluations: 0 };
   const evaluator = createNodeEvaluator();
   const counting: Evaluator = {
@@ -228,6 +228,21 @@ describe('when there is no room', { timeout: 60_000 }, () => {
     const again = await run({ levels: [INT4] });
     expect(await blobs(again.events)).toEqual(await blobs(events));
     expect((await keeper.storage()).results.filter(({ finished }) => finished)).toHaveLength(3);
+  });
+});
+
+describe('when there is neither room nor memory', { timeout: 60_000 }, () => {
+  test('the job is refused before anything is written, and done when there is room', async () => {
+    const disk = memoryDisk();
+    const { run, counts } = await tab(disk, localLocks(), 1000);
+    disk.quota = 60_000;
+    const { report, events } = await run();
+    expect(report).toMatchObject({ ok: false, error: { code: 'storage-full', message: expect.stringMatching(/no room for the 3 files of this job \(\d+ kB\): \d+ kB are missing\. Nothing has been written\./) } });
+    expect(events.filter(({ type }) => type === 'written')).toEqual([]);
+    expect([...disk.files.keys()]).toEqual([]);
+    expect(counts).toEqual({ kernel: 0, evaluations: 0 });
+    disk.quota = Infinity;
+    expect((await run()).report.ok).toBe(true);
   });
 });
 

@@ -5,19 +5,22 @@ import { blobSink } from '../onnx/write.ts';
 import type { EngineError, OpenedReport, Report, Storage, StoredReport } from '../protocol.ts';
 import { isFull, type Disk } from './disk.ts';
 import { dataKey, isKey, levelKey } from './job-key.ts';
+import { foreseeRoom, type PlannedFile } from './job-room.ts';
 import { localLocks, webLocks, type Locks } from './locks.ts';
 import { measureOnce, type OnceTask } from './measure-once.ts';
 import { opfsDisk } from './opfs.ts';
 import { openReportStore, line } from './report-store.ts';
 import { openResultStore } from './result-store.ts';
 import { storageFull } from './room.ts';
-import { storedSink, type LevelFile } from './stored-sink.ts';
+import { MEMORY_LIMIT, storedSink, type LevelFile } from './stored-sink.ts';
 
 export interface Keeper {
   /** Why nothing can be kept, or null. */
   problem: EngineError | null;
   /** For one job: where its files go, and its measurement done once. `warn` hears of each problem once. */
   job(warn: (error: EngineError) => void): {
+    /** Before the first file: warns when not all of them fit, and fails with `storage-full` when not even memory would do. */
+    foresee(files: readonly PlannedFile[]): Promise<void>;
     sink(name: string, source: File, file: LevelFile): Promise<Sink>;
     once(task: OnceTask): Promise<{ report: Report; known: boolean }>;
   };
@@ -86,8 +89,19 @@ export async function createKeeper(disk: Disk, { locks, channel, recordEvery, me
     problem: null,
     job(warn) {
       const surroundings = { store, reports, locks, channel, free, warn, ...(memoryLimit === undefined ? {} : { memoryLimit }) };
+      /** Said once for the job, it need not be said of each file. */
+      let foreseen = false;
+      const unlessForeseen = (error: EngineError) => { if (!foreseen || error.code !== 'storage-full') warn(error); };
       return {
-        sink: (_name, _source, file) => storedSink(file, surroundings),
+        async foresee(files) {
+          // A storage that fails is dealt with where a file is to be written.
+          const looked = { store: { list: () => store.list().catch(() => []) }, free: () => free().catch(() => Infinity) };
+          const problem = await foreseeRoom(files, { ...looked, memoryLimit: memoryLimit ?? MEMORY_LIMIT });
+          if (!problem) return;
+          foreseen = true;
+          warn(problem);
+        },
+        sink: (_name, _source, file) => storedSink(file, { ...surroundings, warn: unlessForeseen }),
         once: (task) => measureOnce(task, {
           ...surroundings,
           notKept: (thrown) => {
@@ -122,6 +136,7 @@ function forgetfulKeeper(problem: EngineError): Keeper {
     job(warn) {
       let said = false;
       return {
+        foresee: () => Promise.resolve(),
         async sink(_, source, file) {
           if (!said) warn(problem);
           said = true;

@@ -46,7 +46,7 @@ export interface SinkSurroundings {
 
 interface Announcement { key: string; done: number; total: number }
 
-const MEMORY_LIMIT = 1 << 30;
+export const MEMORY_LIMIT = 1 << 30;
 const SLAB = 1 << 22;
 const ANNOUNCE_EVERY_MS = 100;
 
@@ -167,7 +167,9 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
 
   try {
     const missing = file.bytes - resumeAt - await free();
-    if (!unfinished || missing > 0) await spill(Math.max(missing, 1));
+    // Some browsers tell of more room than they give: then all that is known is that there is none for this file.
+    if (!unfinished) await spill(Math.max(missing, file.bytes));
+    else if (missing > 0) await spill(missing);
   } catch (thrown) {
     unfinished?.close();
     throw thrown;

@@ -12,7 +12,7 @@ import quantizeShader from './quantize.wgsl?raw';
 import { computesRightly } from './self-check.ts';
 
 export type WebGpuKernel =
-  | { ok: true; kernel: Kernel; adapter: AdapterFacts }
+  | { ok: true; kernel: Kernel; adapter: AdapterFacts; /** Settles when the device has gone away. */ lost: Promise<unknown> }
   | { ok: false; reason: string };
 
 /** Invocations of a workgroup, as quantize.wgsl has them: output channels × blocks. */
@@ -48,7 +48,7 @@ export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> 
       kernel.dispose();
       return { ok: false, reason: `${name} computes the quantization shader wrongly.` };
     }
-    return { ok: true, kernel, adapter: facts };
+    return { ok: true, kernel, adapter: facts, lost: device.lost };
   } catch (error) {
     return { ok: false, reason: `${name} gave no device: ${error instanceof Error ? error.message : String(error)}` };
   }

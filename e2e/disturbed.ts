@@ -1,0 +1,126 @@
+/** Faults in the built page's workers, put in front of their scripts, and a job that is to come out the same whatever happens to it. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
+import { expect, test as laneTest } from './lane.ts';
+
+export const MODEL = Buffer.from(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
+const upload = (name: string, content: Buffer | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
+export const FILES = [upload('tiny.onnx', MODEL), upload('tokenizer.json', byteTokenizer()), upload('text.txt', 'It was the best of times, it was the worst of times. '.repeat(12))];
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+/** SHA-256 of the job's files by name, as the command line writes them. */
+export function undisturbed(): Record<string, string> {
+  const folder = mkdtempSync(join(tmpdir(), 'nibble-e2e-'));
+  try {
+    writeFileSync(join(folder, 'tiny.onnx'), MODEL);
+    const { status, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, '..', '.ci', 'nibble.mjs'), 'compare', join(folder, 'tiny.onnx'), '--level', 'int8', '--level', 'int4', '--out', folder, '--quiet'], { encoding: 'utf8' });
+    expect(status, stderr).toBe(0);
+    return Object.fromEntries(['tiny_fp16.onnx', 'tiny_int8.onnx', 'tiny_q4.onnx'].map((name) => [name, sha256(readFileSync(join(folder, name)))]));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Scripts of workers, as the build names them. */
+export type Script = 'engine' | 'make' | 'evaluate';
+
+/** Between the browser and the server of the page; it sees what workers within workers ask for, too. */
+export interface Between {
+  url: string;
+  /** Has `fault` run in a worker before its own script, or only in those that are `first`; `''` ends that. */
+  plant(script: Script, fault: string | (() => string), first?: number): void;
+  /** Leaves out the headers that isolate a page. */
+  unisolate(): void;
+}
+
+/** `test` with a page that is served through `between`, and without a service worker, which would keep what it was given. */
+export const test = laneTest.extend<{ between: Between }>({
+  serviceWorkers: 'block',
+  between: async ({ webgpu: _lane }, use, { project }) => {
+    const upstream = project.use.baseURL ?? '';
+    const faults = new Map<string, { fault: string | (() => string); left: number }>();
+    let isolated = true;
+    const server = createServer((request, response) => {
+      void fetch(upstream + (request.url ?? '/')).then(async (answer) => {
+        const script = /\/(\w+)\.worker-[^/]*\.js$/.exec(request.url ?? '')?.[1] ?? '';
+        const planted = faults.get(script);
+        const body = Buffer.from(await answer.arrayBuffer());
+        const text = planted && planted.left-- > 0 ? typeof planted.fault === 'string' ? planted.fault : planted.fault() : '';
+        const headers = [...answer.headers].filter(([name]) => (isolated || !name.startsWith('cross-origin-')) && !/^(content-(length|encoding)|transfer-encoding|connection|keep-alive|etag|cache-control)$/.test(name));
+        response.writeHead(answer.status, { ...Object.fromEntries(headers), 'cache-control': 'no-store' });
+        response.end(text ? Buffer.concat([Buffer.from(`${text};\n`), body]) : body);
+      }).catch(() => { response.destroy(); });
+    });
+    await new Promise<void>((resolve) => { server.listen(0, 'localhost', resolve); });
+    await use({
+      url: `http://localhost:${(server.address() as AddressInfo).port}`,
+      plant(script, fault, first = Infinity) { faults.set(script, { fault, left: first }); },
+      unisolate() { isolated = false; },
+    });
+    server.closeAllConnections();
+    await new Promise((resolve) => { server.close(resolve); });
+  },
+  baseURL: async ({ between }, use) => { await use(between.url); },
+});
+
+/** In the engine: does `what` as soon as the page has been sent progress of that stage. */
+export const when = (stage: string, what: string) => `{
+  const post = MessagePort.prototype.postMessage;
+  MessagePort.prototype.postMessage = function (message, ...rest) {
+    post.call(this, message, ...rest);
+    if (message?.event?.type === 'progress' && message.event.stage === '${stage}') { ${what} }
+  };
+}`;
+/** Stops a worker where it is, for ever. */
+export const HOLD = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)';
+/** Ends a worker without an error event, as soon as it has begun to work. */
+export const DIE = `{
+  const post = self.postMessage;
+  self.postMessage = function (message, ...rest) {
+    post.call(self, message, ...rest);
+    if (message?.holds) setTimeout(() => { close(); });
+  };
+}`;
+
+export const compareButton = (page: Page) => page.getByRole('button', { name: 'Compare', exact: true });
+/** Waits until a comparison is in that stage. */
+export async function reaches(page: Page, stage: string): Promise<void> {
+  await expect(page.getByRole('list', { name: 'Stages' }).getByRole('listitem').filter({ hasText: stage })).toHaveAttribute('data-state', 'now', { timeout: 30_000 });
+}
+
+type Files = Parameters<ReturnType<Page['getByLabel']>['setInputFiles']>[0];
+
+/** Chooses the job's files in a page that has just been opened, and leaves out what takes long beside it. */
+export async function choose(page: Page, { files = FILES, speed = false }: { files?: Files; speed?: boolean } = {}): Promise<void> {
+  await page.getByLabel('Choose files').setInputFiles(files);
+  await expect(compareButton(page)).toBeEnabled();
+  await page.getByText(/^What to measure:/).click();
+  for (const name of ['Noise floor', 'Runtime drift', ...(speed ? [] : ['Speed and memory'])]) {
+    const extra = page.getByRole('switch', { name });
+    if (await extra.count() === 0) continue;
+    await extra.press('Space');
+    await expect(extra).not.toBeChecked();
+  }
+}
+
+export async function finished(page: Page): Promise<void> {
+  await expect(page.getByRole('heading', { name: /^tiny\.onnx, compared/ })).toBeVisible({ timeout: 60_000 });
+}
+
+/** SHA-256 of what can be downloaded, by name. */
+export async function downloads(page: Page): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const level of ['fp16', 'int8', 'int4']) {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: `Download ${level}`, exact: true }).click()]);
+    found[download.suggestedFilename()] = sha256(readFileSync(await download.path()));
+  }
+  return found;
+}
