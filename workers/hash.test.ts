@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { FINGERPRINT_SLAB, hashContent, PLAIN_HASH_LIMIT } from './hash.ts';
-import { bytesSource, type ByteSource } from './source.ts';
+import { blobSource, bytesSource, type ByteSource } from './source.ts';
 
 const { signal } = new AbortController();
 const sha256 = (...parts: Uint8Array[]) => parts.reduce((hash, part) => hash.update(part), createHash('sha256'));
@@ -15,12 +15,21 @@ describe('content hash', () => {
     expect(fingerprint).toBe(sha256(...slabs).digest('hex'));
     expect(plain).toBe(sha256(bytes).digest('hex'));
     expect(seen).toBe(size);
+    let streamed = 0;
+    expect(await hashContent(blobSource('file', new Blob([bytes])), (count) => { streamed += count; }, signal)).toEqual({ fingerprint, sha256: plain });
+    expect(streamed).toBe(size);
   });
 
   it('has no plain one for files that are not held in memory', async () => {
     const zeros = new Uint8Array(FINGERPRINT_SLAB);
     const large: ByteSource = { name: 'large', size: PLAIN_HASH_LIMIT + 1, read: (_, length) => Promise.resolve(zeros.subarray(0, length)) };
     expect((await hashContent(large, () => undefined, signal)).sha256).toBeNull();
+  });
+
+  it('is none of a file that ended early', async () => {
+    const blob = new Blob([new Uint8Array(9)]);
+    const short = Object.assign(new Blob([new Uint8Array(10)]), { stream: () => blob.stream() });
+    await expect(hashContent(blobSource('short', short), () => undefined, signal)).rejects.toMatchObject({ engineError: { code: 'file-changed' } });
   });
 
   it('stops when told to', async () => {

@@ -22,6 +22,33 @@ export interface ContentHash {
 
 /** `onBytes` hears of every slab when it is through. */
 export async function hashContent(source: ByteSource, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<ContentHash> {
+  const slabs = subtle ? source.slabs?.(FINGERPRINT_SLAB) ?? null : null;
+  const digests = slabs ? await digestStream(slabs, onBytes, signal) : await digestRanges(source, onBytes, signal);
+  return {
+    fingerprint: hex(await sha256(concatBytes(digests))),
+    sha256: source.size <= PLAIN_HASH_LIMIT ? hex(await sha256(await source.read(0, source.size))) : null,
+  };
+}
+
+/** Reads on while slabs are being digested: the platform takes a copy of each at once. */
+async function digestStream(slabs: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<Uint8Array[]> {
+  const digests: Promise<Uint8Array>[] = [];
+  for await (const bytes of slabs) {
+    signal.throwIfAborted();
+    const { length } = bytes;
+    const digest = sha256(bytes).then((done) => {
+      onBytes(length);
+      return done;
+    });
+    // Should another one fail first, nobody waits for this one.
+    digest.catch(() => undefined);
+    digests.push(digest);
+    await digests.at(-SLABS_UNDER_WAY);
+  }
+  return Promise.all(digests);
+}
+
+async function digestRanges(source: ByteSource, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<Uint8Array[]> {
   const digests: Uint8Array[] = [];
   const slabs = Math.ceil(source.size / FINGERPRINT_SLAB);
   let next = 0;
@@ -35,10 +62,7 @@ export async function hashContent(source: ByteSource, onBytes: (bytes: number) =
     }
   };
   await Promise.all(Array.from({ length: SLABS_UNDER_WAY }, digestSlabs));
-  return {
-    fingerprint: hex(await sha256(concatBytes(digests))),
-    sha256: source.size <= PLAIN_HASH_LIMIT ? hex(await sha256(await source.read(0, source.size))) : null,
-  };
+  return digests;
 }
 
 /**

@@ -6,6 +6,11 @@ export interface ByteSource {
   readonly size: number;
   /** Exactly `length` bytes from `offset`; rejects when the range lies outside. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * All of it from start to end in slabs of `slab` bytes, the last one shorter, each there until the next is asked for. Costs a
+   * third of reading ranges; absent, or null, where it cannot be done so.
+   */
+  slabs?(slab: number): AsyncGenerator<Uint8Array<ArrayBuffer>> | null;
 }
 
 /** Files that a model's external data lies in, by location as the model writes it. */
@@ -33,7 +38,45 @@ export function blobSource(name: string, blob: Blob): ByteSource {
         throw failure(fileChanged(name, thrown));
       }
     },
+    slabs(slab) {
+      const reader = byteReader(blob);
+      return reader && slabsOf(name, blob.size, reader, slab);
+    },
   };
+}
+
+/** Null where blobs give no byte streams. */
+function byteReader(blob: Blob): ReadableStreamBYOBReader | null {
+  try {
+    return blob.stream().getReader({ mode: 'byob' });
+  } catch {
+    return null;
+  }
+}
+
+/** One buffer, filled again and again: a new one for each slab costs more than reading the bytes. */
+async function* slabsOf(name: string, size: number, reader: ReadableStreamBYOBReader, slab: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  let buffer = new ArrayBuffer(slab);
+  let read = 0;
+  try {
+    for (let filled = 0; ;) {
+      const { done, value } = await reader.read(new Uint8Array(buffer, filled)).catch((thrown: unknown) => { throw failure(fileChanged(name, thrown)); });
+      if (done) {
+        if (read !== size) throw failure(fileChanged(name, new Error(`${read} of ${size} bytes`)));
+        if (filled > 0 && value) yield new Uint8Array(value.buffer, 0, filled);
+        return;
+      }
+      buffer = value.buffer;
+      filled += value.length;
+      read += value.length;
+      if (filled < slab) continue;
+      yield new Uint8Array(buffer);
+      filled = 0;
+    }
+  } finally {
+    // Whoever stops listening ends the reading.
+    void reader.cancel().catch(() => undefined);
+  }
 }
 
 /** Several, by their keys. */

@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest';
+import { FINGERPRINT_SLAB, hashContent } from './hash.ts';
+import { blobSource, bytesSource } from './source.ts';
+
+const { signal } = new AbortController();
+
+it.each([0, 9, FINGERPRINT_SLAB * 2, FINGERPRINT_SLAB * 2 + 3])('streams %i bytes of a file to the same hash that reading ranges gives', async (size) => {
+  const bytes = Uint8Array.from({ length: size }, (_, index) => (index * 7 + (index >> 13)) & 255);
+  const source = blobSource('file', new File([bytes], 'file'));
+  expect(source.slabs?.(4)).toBeTruthy();
+  let seen = 0;
+  const streamed = await hashContent(source, (count) => { seen += count; }, signal);
+  expect(seen).toBe(size);
+  expect(streamed).toEqual(await hashContent(bytesSource('file', bytes), () => undefined, signal));
+});
