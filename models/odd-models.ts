@@ -1,7 +1,9 @@
 /** Tiny models that are unlike what most exporters write, for tests. */
-import { toBinary } from '@bufbuild/protobuf';
-import { ModelProtoSchema } from 'onnx-buf';
-import { encode, graph, model, node, randomValues, tensor, value } from './build.ts';
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  AttributeProto_AttributeType, AttributeProtoSchema, ModelProtoSchema, SparseTensorProtoSchema, TensorProtoSchema, TypeProtoSchema, ValueInfoProtoSchema, type FunctionProto, type ValueInfoProto,
+} from 'onnx-buf';
+import { encode, graph, localFunction, model, node, randomValues, tensor, value } from './build.ts';
 
 const weights = (seed: number, k: number, n: number) => randomValues(seed, k * n, 0.3);
 const matrix = (name: string, seed: number, k = 64, n = 48) => tensor(name, 'float32', [k, n], weights(seed, k, n));
@@ -122,4 +124,105 @@ export function escapingLocation(): Uint8Array<ArrayBuffer> {
 /** Ends in the middle of its weight. */
 export function cutOff(): Uint8Array<ArrayBuffer> {
   return scanBody().slice(0, 9000);
+}
+
+/** x is a vector, which a product takes as a row. */
+export function vectorByMatrix(): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({ node: [node('MatMul', ['x', 'w'], ['y'])], initializer: [matrix('w', 14)], input: [value('x', 'float32', [64])], output: [value('y', 'float32', [48])] })));
+}
+
+/** A weight, a table and an input without an element beside some that have them. */
+export function emptyTensors(): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({
+    node: [node('MatMul', ['x', 'w'], ['y']), node('MatMul', ['none', 'empty'], ['zeros']), node('Gather', ['table', 'indices'], ['rows'])],
+    initializer: [matrix('w', 15), matrix('empty', 16, 0, 48), matrix('table', 17, 0, 16), tensor('indices', 'int64', [0], [])],
+    input: [X, value('none', 'float32', [3, 0])], output: [Y, value('zeros', 'float32', [3, 48]), value('rows', 'float32', [0, 16])],
+  })));
+}
+
+/** Two initializers of one name, of which the later counts. */
+export function twoOfAName(): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({ node: [node('MatMul', ['x', 'w'], ['y']), node('MatMul', ['x', 'v'], ['z'])], initializer: [matrix('w', 18), matrix('w', 19), matrix('v', 20)], input: [X], output: [Y, value('z', 'float32', [3, 48])] })));
+}
+
+/** A body has a weight of the name of one outside. */
+export function shadowingBody(): Uint8Array<ArrayBuffer> {
+  const branch = (name: string, initializer: ReturnType<typeof matrix>[]) => graph({ node: [node('MatMul', ['x', 'w'], [name])], initializer, output: [value(name, 'float32', [3, 48])] });
+  return encode(model(graph({
+    node: [node('If', ['flag'], ['p'], { then_branch: branch('inner', [matrix('w', 21)]), else_branch: branch('outer', []) }), node('MatMul', ['x', 'v'], ['q']), node('Add', ['p', 'q'], ['y'])],
+    initializer: [matrix('w', 22), matrix('v', 23)], input: [X, value('flag', 'bool', [])], output: [Y],
+  })));
+}
+
+/** Weights in 4 bits and in float8, quantized before, and one that is not. */
+export function narrowTypes(): Uint8Array<ArrayBuffer> {
+  const codes = (name: string, dataType: number, bytes: number) => create(TensorProtoSchema, { name, dataType, dims: [64n, 64n], rawData: Uint8Array.from({ length: bytes }, (_, i) => (i * 37) % 100) });
+  return encode(model(graph({
+    node: [
+      node('DequantizeLinear', ['nibbles', 'scales'], ['a'], { axis: 0, block_size: 32 }), node('MatMul', ['x', 'a'], ['h']), node('DequantizeLinear', ['eighths', 'scale'], ['b']), node('MatMul', ['h', 'b'], ['i']),
+      node('MatMul', ['i', 'w'], ['y']),
+    ],
+    initializer: [codes('nibbles', 22, 2048), codes('eighths', 17, 4096), tensor('scales', 'float32', [2, 64], new Float32Array(128).fill(0.05)), tensor('scale', 'float32', [], [0.01]), matrix('w', 24)],
+    input: [X], output: [Y],
+  }), 21, 10));
+}
+
+/** A weight of which only three elements are stored, and one that is whole. */
+export function sparseWeight(): Uint8Array<ArrayBuffer> {
+  const body = graph({ node: [node('MatMul', ['x', 'sparse'], ['h']), node('MatMul', ['h', 'w'], ['y'])], initializer: [matrix('w', 25)], input: [X], output: [Y] });
+  body.sparseInitializer.push(create(SparseTensorProtoSchema, { dims: [64n, 64n], values: tensor('sparse', 'float32', [3], [1, 2, 3]), indices: tensor('', 'int64', [3], [1, 70, 4000]) }));
+  return encode(model(body));
+}
+
+function sequence(name: string): ValueInfoProto {
+  const elemType = create(TypeProtoSchema, { value: { case: 'tensorType', value: { elemType: 1 } } });
+  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: 'sequenceType', value: { elemType } } }) });
+}
+
+/** A Loop gathers products in a sequence; an optional value beside it. */
+export function sequences(): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({
+    node: [
+      node('SequenceEmpty', [], ['none']),
+      node('Loop', ['trips', 'go', 'none'], ['all'], {
+        body: graph({
+          node: [node('Identity', ['condition'], ['again']), node('MatMul', ['x', 'w'], ['product']), node('SequenceInsert', ['before', 'product'], ['after'])],
+          input: [value('i', 'int64', []), value('condition', 'bool', []), sequence('before')], output: [value('again', 'bool', []), sequence('after')],
+        }),
+      }),
+      node('ConcatFromSequence', ['all'], ['joined'], { axis: 0 }), node('Optional', ['joined'], ['maybe']), node('OptionalGetElement', ['maybe'], ['y']),
+    ],
+    initializer: [matrix('w', 26), tensor('trips', 'int64', [], [2]), tensor('go', 'bool', [], [1])], input: [X], output: [value('y', 'float32', [6, 48])],
+  }), 18));
+}
+
+/** Two functions of one name, told apart by their overload alone, which the calls name. */
+export function overloadedFunctions(): Uint8Array<ArrayBuffer> {
+  const body = (overload: string, operator: string): FunctionProto => ({ ...localFunction('local', 'Combine', ['a', 'b'], ['c'], [node(operator, ['a', 'b'], ['c'])]), overload });
+  const call = (overload: string, inputs: string[], output: string) => ({ ...node('Combine', inputs, [output], {}, 'local'), overload });
+  return encode(model(graph({
+    node: [call('add', ['x', 'shift'], 'a'), call('times', ['a', 'w'], 'b'), node('MatMul', ['b', 'v'], ['y'])],
+    initializer: [matrix('w', 27, 64, 64), matrix('shift', 28, 3, 64), matrix('v', 29)], input: [X], output: [Y],
+  }), 18, 10, [body('add', 'Add'), body('times', 'MatMul')]));
+}
+
+/** A function that calls a function, with an attribute handed through. */
+export function nestedFunctions(): Uint8Array<ArrayBuffer> {
+  const gemm = node('Gemm', ['a', 'b'], ['c']);
+  gemm.attribute.push(create(AttributeProtoSchema, { name: 'transB', type: AttributeProto_AttributeType.INT, refAttrName: 'turned' }));
+  const inner: FunctionProto = { ...localFunction('local', 'Inner', ['a', 'b'], ['c'], [gemm]), attribute: ['turned'] };
+  const outer = localFunction('local', 'Outer', ['a', 'b'], ['c'], [node('Inner', ['a', 'b'], ['c'], { turned: 1 }, 'local')]);
+  outer.opsetImport.push(...inner.opsetImport.map((opset) => ({ ...opset, domain: 'local', version: 1n })));
+  return encode(model(graph({
+    node: [node('Outer', ['x', 'w'], ['h'], {}, 'local'), node('MatMul', ['h', 'v'], ['y'])], initializer: [matrix('w', 30, 48, 64), matrix('v', 31, 48, 48)], input: [X], output: [Y],
+  }), 17, 8, [inner, outer]));
+}
+
+/** A norm that gives out its means and deviations, too, and a mask of a Dropout. */
+export function normWithMeans(): Uint8Array<ArrayBuffer> {
+  return encode(model(graph({
+    node: [node('MatMul', ['x', 'w'], ['h']), node('LayerNormalization', ['h', 'gamma', 'beta'], ['y', 'mean', 'inverse'], { axis: -1 }), node('Dropout', ['y'], ['z', 'mask'])],
+    initializer: [matrix('w', 32), tensor('gamma', 'float32', [48], weights(33, 48, 1)), tensor('beta', 'float32', [48], weights(34, 48, 1))],
+    input: [X], output: [Y, value('mean', 'float32', [3, 1]), value('inverse', 'float32', [3, 1]), value('mask', 'bool', [3, 48])],
+  })));
 }

@@ -103,7 +103,7 @@ export async function visit({ bytes: before, feeds, outputs, model, problems: kn
   const written = await scanBytes(bytes);
   const problems = checkModel(bytes).filter((problem) => !known.includes(problem));
   const ledger = plan.ledger.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0);
-  const stored = findScopes(written).flatMap(({ constants }) => [...constants.values()]).reduce((sum, { tensor }) => sum + tensor.bytes, 0);
+  const stored = findScopes(written).flatMap(({ constants, shadowed }) => [...constants.values(), ...shadowed]).reduce((sum, { tensor }) => sum + tensor.bytes, 0);
   if (bytes.length !== plan.bytes) problems.push(`planned were ${plan.bytes} bytes, written ${bytes.length}`);
   if (ledger + plan.graphBytes !== bytes.length) problems.push(`the ledger's ${ledger} bytes and the graph's ${plan.graphBytes} are not the file's ${bytes.length}`);
   if (stored + sparseBytes(written) !== ledger) problems.push(`the ledger adds up to ${ledger} bytes of weights, the file holds ${stored}`);

@@ -134,6 +134,28 @@ describe('onnxruntime\'s own MatMulNBits models', () => {
   test('there are such models', () => { expect(cases.length).toBeGreaterThanOrEqual(6); });
 });
 
+/**
+ * Its tables are int4, for which it raises the operator set to 21; ours are uint8, which takes none, with 8 in place of
+ * 0: the same numbers, two to a byte.
+ */
+describe('onnxruntime\'s own MatMulNBits models with tables', () => {
+  const cases = golden.models.filter(({ quantizer }) => quantizer.endsWith('ops=MatMul+Gather'));
+
+  test.each(cases)('$quantizer', async ({ float_model, quantized_model, ids, y_quantized }) => {
+    const { bytes } = await quantize(decode(float_model), 'int4:block=16,embedding,source=original,exclude=w2');
+    for (const name of ['w1_Q4', 'w1_scales', 'emb_scales']) {
+      expect((await initializer(bytes, name)).data, name).toEqual((await initializer(decode(quantized_model), name)).data);
+    }
+    const theirs = await initializer(decode(quantized_model), 'emb_Q4');
+    expect(elementType(theirs.tensor.type).name).toBe('int4');
+    expect((await initializer(bytes, 'emb_Q4')).data).toEqual(theirs.data.map((codes) => codes ^ 0x88));
+    const output = (await scanBytes(bytes)).graph.outputs[0]?.proto.name ?? '';
+    expect(distance(await run(native, bytes, { ids }, output), new Float32Array(decode(y_quantized).buffer))).toBe(0);
+  });
+
+  test('there are such models', () => { expect(cases.length).toBe(2); });
+});
+
 describe('onnxruntime\'s own quantize_dynamic models', () => {
   const cases = golden.models.filter(({ quantizer }) => quantizer.startsWith('quantize_dynamic'))
     .map((entry) => ({ ...entry, level: `${entry.quantizer.includes('uint8') ? 'uint8:' : 'int8:mode=dynamic,'}embedding,source=original` }));

@@ -130,6 +130,7 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, b
   const activations = createActivations(draft);
   const whyKept = new Map<Constant, string>(input.lefts.map(({ constant, why }) => [constant, why]));
 
+  const unheard = level.override.filter(({ name }) => !input.candidates.some((candidate) => isNamed(candidate, name)));
   const offers: Offer[] = [];
   for (const candidate of tablesFirst(input.candidates)) {
     const named = level.override.find(({ name }) => isNamed(candidate, name));
@@ -144,7 +145,7 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, b
   }
   const { edits, extras } = draft.finish();
   const ledger = [...constants.map((constant) => lineOf(constant, draft, store.told.get(constant) ?? [], whyKept.get(constant), scheme.element)), ...extras.map(extraLine)];
-  return finish(input, edits, ledger, summarize(store.told), null, { ...output, operators: draft.operators });
+  return finish(input, edits, ledger, `${summarize(store.told)}${unheard.length > 0 ? ` Nothing to quantize is called ${unheard.map(({ name }) => name).join(' or ')}.` : ''}`, null, { ...output, operators: draft.operators });
 }
 
 /** Tables before products: a product that shares a table sees the table's codes. */

@@ -144,6 +144,11 @@ describe('other integers by name', () => {
   ])('%s', async (level, expected) => { expect(await forms(level)).toEqual(expected); });
 });
 
+test('a name that nothing has is said', async () => {
+  const bytes = encode(model(graph({ node: [node('MatMul', ['x', 'w'], ['y'])], initializer: [W()], input: [x], output: [y] })));
+  expect((await quantize(bytes, 'int4:override=lm_head*=int8')).plan.summary).toMatch(/ Nothing to quantize is called lm_head\*\./);
+});
+
 describe('reasons', () => {
   test.each<[string, ReturnType<typeof node>, Parameters<typeof tensor>[2], string, string]>([
     ['alpha', node('Gemm', ['x', 'w'], ['y'], { alpha: { float: 0.5 } }), [64, 64], 'int4', 'Gemm scales the product (alpha), which MatMulNBits does not'],
