@@ -32,6 +32,7 @@ export async function hashContent(source: ByteSource, onBytes: (bytes: number) =
       const bytes = await source.read(at, Math.min(FINGERPRINT_SLAB, source.size - at));
       digests[slab] = await sha256(bytes);
       onBytes(bytes.length);
+      source.release?.(bytes);
     }
   };
   await Promise.all(Array.from({ length: SLABS_UNDER_WAY }, digestSlabs));

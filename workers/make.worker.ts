@@ -17,7 +17,7 @@ let kernel: Promise<Kernel> | null = null;
 /** Ending the worker is how a slab is cancelled. */
 const { signal } = new AbortController();
 
-/** A source whose bytes are given back when the slab is made, rather than whenever garbage is next collected: at eight megabytes a slab that adds up. */
+/** A source that gives back what was read of it when the slab is made. */
 function returning(source: ByteSource): { source: ByteSource; giveBack(): void } {
   const read: Uint8Array[] = [];
   return {
@@ -30,13 +30,10 @@ function returning(source: ByteSource): { source: ByteSource; giveBack(): void }
       },
     },
     giveBack() {
-      for (const { buffer } of read) (buffer as Partial<Transferable>).transfer?.(0);
+      for (const bytes of read) source.release?.(bytes);
     },
   };
 }
-
-/** ES2024; without it the bytes wait for the collector. */
-interface Transferable { transfer(length: number): ArrayBuffer }
 
 const worker: MakeWorker = {
   async make(slab, name, source, external) {
