@@ -141,6 +141,16 @@ export function largeModelExternal(shape: LargeModelShape, location: string): { 
   return { model: owned(concatBytes([before, encodeHeader(MODEL_GRAPH, body.length), body])), dataBytes: offset };
 }
 
+/** The external file of `largeModelExternal` in pieces. */
+export function* largeModelData(shape: LargeModelShape): Generator<Uint8Array<ArrayBuffer>> {
+  const block = blockOf(shape.type);
+  for (const [index, weight] of weightsOf(shape).entries()) {
+    const length = bytesOf(weight, shape.type);
+    yield* repeated(block, length, index);
+    yield new Uint8Array(Math.ceil(length / 4096) * 4096 - length);
+  }
+}
+
 function blockOf(type: FloatType): Uint8Array<ArrayBuffer> {
   const values = randomValues(7, CHUNK / (type === 'float16' ? 2 : 4), 0.03);
   return new Uint8Array(type === 'float16' ? toFloat16Array(values).buffer : values.buffer as ArrayBuffer);

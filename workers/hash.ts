@@ -59,6 +59,7 @@ async function digestRanges(source: ByteSource, onBytes: (bytes: number) => void
       const bytes = await source.read(at, Math.min(FINGERPRINT_SLAB, source.size - at));
       digests[slab] = await sha256(bytes);
       onBytes(bytes.length);
+      source.release?.(bytes);
     }
   };
   await Promise.all(Array.from({ length: SLABS_UNDER_WAY }, digestSlabs));

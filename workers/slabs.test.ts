@@ -105,7 +105,7 @@ const rounded = fc.record({ dims: fc.array(fc.integer({ min: 1, max: 20 }), { mi
 });
 
 describe('a weight made in slabs is the weight made whole', () => {
-  test.each([['in blocks', blocked, 250], ['by channel', linear, 150], ['as float16', rounded, 50]] as const)('%s', async (_, recipes, numRuns) => {
+  test.each([['in blocks', blocked, 150], ['by channel', linear, 60], ['as float16', rounded, 30]] as const)('%s', async (_, recipes, numRuns) => {
     let cut = 0;
     await fc.assert(fc.asyncProperty(recipes, limits, async ({ recipe, file }, limit) => {
       const expected = await whole(recipe, file);
@@ -115,7 +115,7 @@ describe('a weight made in slabs is the weight made whole', () => {
       if (stretches > 1) cut++;
     }), { numRuns });
     expect(cut).toBeGreaterThan(numRuns / 4);
-  });
+  }, 60_000);
 });
 
 const scheme = { bits: 4, block: 32, symmetric: true } as const;

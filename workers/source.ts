@@ -11,6 +11,11 @@ export interface ByteSource {
    * third of reading ranges; absent, or null, where it cannot be done so.
    */
   slabs?(slab: number): AsyncGenerator<Uint8Array<ArrayBuffer>> | null;
+  /**
+   * Gives the memory of what was read back at once, rather than whenever garbage is next collected: by the megabyte that
+   * adds up. The bytes are gone then. Absent where what is read is no copy.
+   */
+  release?(bytes: Uint8Array): void;
 }
 
 /** Files that a model's external data lies in, by location as the model writes it. */
@@ -41,6 +46,13 @@ export function blobSource(name: string, blob: Blob): ByteSource {
     slabs(slab) {
       const reader = byteReader(blob);
       return reader && slabsOf(name, blob.size, reader, slab);
+    },
+    release({ buffer }) {
+      // Handed to a port nobody listens to, and that is gone at once: `transfer(0)` leaves the memory with Blink.
+      const { port1, port2 } = new MessageChannel();
+      port1.postMessage(null, [buffer as ArrayBuffer]);
+      port1.close();
+      port2.close();
     },
   };
 }

@@ -25,7 +25,9 @@ export async function findBeyondFloat16(source: ByteSource, tensors: readonly Te
       signal.throwIfAborted();
       const bytes = await file.read(data.offset + at, Math.min(SLAB, length - at));
       onBytes(bytes.length);
-      if (holdsBeyond(bytes)) {
+      const found = holdsBeyond(bytes);
+      file.release?.(bytes);
+      if (found) {
         beyond.add(name);
         break;
       }

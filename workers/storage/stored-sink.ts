@@ -186,6 +186,7 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
           await write(bytes);
           at += bytes.length;
           onBytes?.(bytes.length);
+          source.release?.(bytes);
           if (spilled()) break;
         }
       }
