@@ -9,7 +9,7 @@ import { actions, useWorkbench } from '../store/use-workbench.ts';
 import classes from './model-section.module.css';
 
 /** More slots than this are a list nobody reads: then the folder is the way. */
-const MOST_SLOTS = 6;
+const MOST_SLOTS = 4;
 const FEW = 3;
 
 export function MissingData({ missing }: { missing: readonly Missing[] }) {
