@@ -89,7 +89,7 @@ test('what a target has no kernels for is not offered, and says why to keyboard 
   await expect(page.getByRole('article')).toHaveCount(3);
   const int8 = page.getByRole('article', { name: 'int8', exact: true });
   await expect(int8.getByRole('option', { name: 'dynamic' })).toBeDisabled();
-  await int8.getByText('Not offered for both: dynamic').click();
+  await int8.getByText('Not offered for both wasm and webgpu: dynamic').click();
   await expect(int8.getByRole('listitem')).toContainText(/has no kernel for/);
 
   await target.selectOption('wasm');

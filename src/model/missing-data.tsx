@@ -49,7 +49,8 @@ function DataSlot({ entry: { location, bytes, tensors } }: { entry: Missing }) {
   };
   const { getRootProps, isDragActive } = useDropzone({ noClick: true, noKeyboard: true, noDragEventsBubbling: true, onDrop: take });
   return (
-    <li {...getRootProps()} className={classes.slot} data-over={isDragActive || undefined}>
+    // It stays an item of the list.
+    <li {...getRootProps()} role={undefined} className={classes.slot} data-over={isDragActive || undefined}>
       <IconFile size={16} stroke={2} aria-hidden="true" />
       <div className={classes.slotBody}>
         <span className={`${classes.slotLabel} ${layout.mono}`}>{location}</span>

@@ -11,6 +11,9 @@ export const TARGET_NAMES: Readonly<Record<Target, string>> = {
   'cuda': 'cuda: onnxruntime',
   'transformers.js': 'transformers.js',
 };
+/** In a sentence: `nothing for wasm and webgpu`. */
+export const targetInWords = (target: Target): string => target === 'both' ? 'both wasm and webgpu' : target;
+
 export const DEFAULT_TARGET: Target = 'both';
 export const targetNamed = (name: string): Target => (Object.keys(TARGET_NAMES) as Target[]).find((target) => target === name) ?? DEFAULT_TARGET;
 
