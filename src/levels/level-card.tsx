@@ -6,7 +6,7 @@ import type { BlockSize, LevelSettings } from '../../workers/protocol.ts';
 import { Mark, tone } from '../charts/mark.tsx';
 import { formatBytes, formatCount, formatSmaller, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
-import { BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level } from '../store/levels.ts';
+import { BLOCKED, BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level } from '../store/levels.ts';
 import { isActive } from '../store/run.ts';
 import { choicesOf, modeLabel, refusal, refused, targetInWords, withBlock, withMode, withRange } from '../store/targets.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
@@ -113,7 +113,7 @@ function Settings({ level }: { level: Level }) {
   return (
     <div className={classes.settings}>
       {MODES[level.id].length > 0 && <ModeSetting level={level} disabled={running} off={off} why={why} />}
-      {level.id === 'int4' ? (
+      {BLOCKED.has(level.id) ? (
         <>
           <Setting label={<Term id="block">Block</Term>}>
             {(labelId) => (
