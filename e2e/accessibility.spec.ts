@@ -1,12 +1,13 @@
 /** axe finds nothing to complain about in any state of the page, light and dark, wide and narrow. */
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
-import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
+import { byteTokenizer, splitModel, tinyLanguageModel } from '../models/build.ts';
 import { expect, test } from './lane.ts';
 import { compareWithStandIn } from './stand-in.ts';
 
 const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
 const MODEL = upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
+const IN_FILES = upload('in-files.onnx', splitModel(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false }), (name) => `weights/${name}`).model);
 const LANGUAGE_MODEL = [MODEL, upload('tokenizer.json', byteTokenizer()), upload('text.txt', 'Call me Ishmael. '.repeat(200))];
 
 /** @param within A selector: only what it finds is looked at. */
@@ -21,7 +22,7 @@ async function violations(page: Page, within?: string): Promise<string[]> {
 
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const viewport of [{ width: 1280, height: 900 }, { width: 390, height: 844 }]) {
-    test(`${colorScheme}, ${viewport.width} wide: empty, refused, loaded, done`, async ({ page }) => {
+    test(`${colorScheme}, ${viewport.width} wide: empty, refused, data missing, loaded, done`, async ({ page }) => {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
       await page.setViewportSize(viewport);
       await page.goto('/');
@@ -32,6 +33,11 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await expect(page.getByText(/empty\.onnx is empty/).first()).toBeVisible();
       expect(await violations(page), 'refused').toEqual([]);
 
+      await page.getByLabel('Choose files').setInputFiles([IN_FILES]);
+      await expect(page.getByRole('group', { name: 'Missing external data' })).toBeVisible();
+      expect(await violations(page, '[aria-label="Missing external data"]'), 'data missing').toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 'data missing').toBeLessThanOrEqual(0);
+
       await page.getByLabel('Choose files').setInputFiles(LANGUAGE_MODEL);
       const compare = page.getByRole('button', { name: 'Compare', exact: true });
       await expect(compare).toBeEnabled();
@@ -40,6 +46,9 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await compare.click();
       await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
       await page.getByText(/^What to measure/).click();
+      await page.getByText(/^Not offered for both/).first().click();
+      await page.getByText(/^Tensor by tensor/).click();
+      await expect(page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(1)).toBeVisible();
       expect(await violations(page), 'done').toEqual([]);
       // Nothing is wider than the page: tables and charts scroll inside themselves.
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);

@@ -85,6 +85,7 @@ test('every way of making a level is offered, and what is left out by name stays
   await expect(int8).toContainText('3 weights with 28,672 parameters become int8');
   await int8.getByRole('combobox', { name: 'Mode' }).selectOption('dequantize');
   await expect(page.getByRole('article', { name: 'int8 per channel', exact: true })).toContainText('a channel');
+  await page.getByRole('combobox', { name: 'To run on' }).selectOption('wasm');
   await int8.getByRole('combobox', { name: 'Mode' }).selectOption('dynamic');
   await int8.getByText(/^Leave out by name:/).click();
   await int8.getByRole('textbox', { name: 'Weights or nodes' }).fill('*');

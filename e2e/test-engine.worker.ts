@@ -49,7 +49,10 @@ const engine: Engine = {
     const report = reportFor(model?.name ?? '');
     for (const { key, id } of job.levels) {
       const line = lineOf(report, id);
-      if (line) send({ type: 'written', level: key, file: line.file, blob: new Blob([id]), bytes: line.bytes, weightBytes: line.weightBytes });
+      if (line) send({
+        type: 'written', level: key, file: line.file, blob: new Blob([id]), bytes: line.bytes, weightBytes: line.weightBytes,
+        ...(model?.name.startsWith('large') ? { data: { file: `${line.file}_data`, bytes: line.weightBytes, blob: new Blob([id]) } } : {}),
+      });
     }
     return Promise.resolve({ ok: true, value: { ...report, model: { ...report.model, name: model?.name ?? '' } } });
   }),

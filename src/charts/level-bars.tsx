@@ -49,7 +49,7 @@ export function LevelBars(props: Props) {
 const heightOf = (bars: readonly Bar[]): number => bars.length * ROW + 26;
 
 /** Anew only for another `Props`: what it was given stays the same object until its turn comes again. */
-const Drawn = memo(function Drawn({ bars, tick, dots = false, limit, width }: Props & { width: number }) {
+export const Drawn = memo(function Drawn({ bars, tick, dots = false, limit, width }: Props & { width: number }) {
   const prefix = useId();
   const reach = bars.flatMap(({ value, error = 0, spread, more = 0, target }) => [{ value, error: spread && value !== null ? Math.max(value - spread[0], spread[1] - value) : error, more }, { value: target ?? null }]);
   const { domain, ticks } = axisOf(reach, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });

@@ -6,9 +6,9 @@ import type { BlockSize, LevelSettings } from '../../workers/protocol.ts';
 import { Mark, tone } from '../charts/mark.tsx';
 import { formatBytes, formatCount, formatSmaller, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
-import { BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level } from '../store/levels.ts';
+import { BLOCKED, BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level } from '../store/levels.ts';
 import { isActive } from '../store/run.ts';
-import { choicesOf, modeLabel, refusal, refused, withBlock, withMode, withRange } from '../store/targets.ts';
+import { choicesOf, modeLabel, refusal, refused, targetInWords, withBlock, withMode, withRange } from '../store/targets.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Hint, Term } from '../terms/term.tsx';
 import classes from './levels.module.css';
@@ -71,7 +71,7 @@ function Refusal({ level }: { level: Level }) {
   const target = useWorkbench((state) => state.target);
   const reason = useWorkbench((state) => refusal(state.offers, state.target, level));
   if (reason === null) return null;
-  const what = level.id === 'fp16' ? `It is nothing for ${target} by itself` : `Left out of the comparison: nothing for ${target}`;
+  const what = level.id === 'fp16' ? `It is nothing for ${targetInWords(target)} by itself` : `Left out of the comparison: nothing for ${targetInWords(target)}`;
   return <p className={classes.refusal} role="note"><strong>{what}.</strong> {reason}</p>;
 }
 
@@ -83,7 +83,7 @@ function NotOffered({ level, id }: { level: Level; id: string }) {
   if (groups.length === 0) return null;
   return (
     <details className={layout.fold}>
-      <summary id={id}>Not offered for {target}: {groups.flatMap(({ words }) => words).join(', ')}</summary>
+      <summary id={id}>Not offered for {targetInWords(target)}: {groups.flatMap(({ words }) => words).join(', ')}</summary>
       <ul className={classes.reasons}>
         {groups.map(({ words, reason }) => <li key={reason}><strong>{words.join(', ')}.</strong> {reason}</li>)}
       </ul>
@@ -113,7 +113,7 @@ function Settings({ level }: { level: Level }) {
   return (
     <div className={classes.settings}>
       {MODES[level.id].length > 0 && <ModeSetting level={level} disabled={running} off={off} why={why} />}
-      {level.id === 'int4' ? (
+      {BLOCKED.has(level.id) ? (
         <>
           <Setting label={<Term id="block">Block</Term>}>
             {(labelId) => (

@@ -9,7 +9,7 @@ import { actions, useWorkbench } from '../store/use-workbench.ts';
 import classes from './model-section.module.css';
 
 /** More slots than this are a list nobody reads: then the folder is the way. */
-const MOST_SLOTS = 6;
+const MOST_SLOTS = 4;
 const FEW = 3;
 
 export function MissingData({ missing }: { missing: readonly Missing[] }) {
@@ -49,7 +49,8 @@ function DataSlot({ entry: { location, bytes, tensors } }: { entry: Missing }) {
   };
   const { getRootProps, isDragActive } = useDropzone({ noClick: true, noKeyboard: true, noDragEventsBubbling: true, onDrop: take });
   return (
-    <li {...getRootProps()} className={classes.slot} data-over={isDragActive || undefined}>
+    // It stays an item of the list.
+    <li {...getRootProps()} role={undefined} className={classes.slot} data-over={isDragActive || undefined}>
       <IconFile size={16} stroke={2} aria-hidden="true" />
       <div className={classes.slotBody}>
         <span className={`${classes.slotLabel} ${layout.mono}`}>{location}</span>

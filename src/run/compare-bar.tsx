@@ -6,7 +6,7 @@ import type { Extras, ProtocolName, ProtocolRequest } from '../../workers/protoc
 import { formatCount, formatDuration } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { lengthsOf, PROTOCOL_NAMES, PROTOCOLS, protocolNamed, sameProtocol, stridesFor, WINDOWS } from '../protocols/protocols.ts';
-import { loadCharts, loadViews } from '../report/load-charts.ts';
+import { loadCharts, loadViews, warmCharts } from '../report/load-charts.ts';
 import { checksOf, costOf, shortSentence, stops, tokensRun } from '../store/amount.ts';
 import { isActive, provenance, type Run } from '../store/run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
@@ -26,7 +26,7 @@ export function CompareBar() {
   const stoppable = useWorkbench((state) => state.run?.subject === 'text');
   const measured = useWorkbench((state) => state.run?.status === 'running' && (state.run.live.stage === 'measure' || state.run.live.stage === 'check'));
   const cancelling = useWorkbench((state) => state.run?.status === 'cancelling');
-  useEffect(() => { void loadCharts(); void loadViews(); }, []);
+  useEffect(() => { void loadCharts().then(warmCharts); void loadViews(); }, []);
   // Puts the button, the stages and the rows in one view.
   useEffect(() => {
     if (!running) return;

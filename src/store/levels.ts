@@ -21,13 +21,13 @@ export type Mode = NonNullable<LevelSettings['mode']>;
 export const MODES: Readonly<Record<LevelId, readonly Mode[]>> = { fp16: [], int8: ['dequantize', 'dynamic'], int4: ['dequantize'], q4f16: [], uint8: [] };
 
 /** Levels whose block and symmetry are chosen. */
-const BLOCKED: ReadonlySet<LevelId> = new Set<LevelId>(['int4', 'q4f16']);
+export const BLOCKED: ReadonlySet<LevelId> = new Set<LevelId>(['int4', 'q4f16']);
 
 export const SLOTS = 8;
 export const DEFAULT_BLOCK: BlockSize = 32;
 export const BLOCKS: readonly BlockSize[] = [16, 32, 64, 128, 256];
 /** Ids that may be added; the baseline is there already. */
-export const ADDABLE: readonly LevelId[] = ['int8', 'int4', 'uint8'];
+export const ADDABLE: readonly LevelId[] = ['int8', 'int4', 'q4f16', 'uint8'];
 
 /** Slots int8 and int4 take when free, so that they look the same in every comparison. */
 const HOME_SLOT: Record<LevelId, number> = { fp16: 0, int8: 1, int4: 2, uint8: 3, q4f16: 4 };

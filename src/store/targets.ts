@@ -1,6 +1,6 @@
 /** Where a level is to run, and what is not offered there. What runs where is the engine's to say. Pure. */
 import type { BlockSize, LevelId, LevelPlan, LevelSettings, Target } from '../../workers/protocol.ts';
-import { ADDABLE, BLOCKS, levelName, MODES, normalize, type Level, type Mode } from './levels.ts';
+import { ADDABLE, BLOCKED, BLOCKS, levelName, MODES, normalize, type Level, type Mode } from './levels.ts';
 
 /** By the names the command line has for them. */
 export const TARGET_NAMES: Readonly<Record<Target, string>> = {
@@ -11,6 +11,9 @@ export const TARGET_NAMES: Readonly<Record<Target, string>> = {
   'cuda': 'cuda: onnxruntime',
   'transformers.js': 'transformers.js',
 };
+/** In a sentence: `nothing for wasm and webgpu`. */
+export const targetInWords = (target: Target): string => target === 'both' ? 'both wasm and webgpu' : target;
+
 export const DEFAULT_TARGET: Target = 'both';
 export const targetNamed = (name: string): Target => (Object.keys(TARGET_NAMES) as Target[]).find((target) => target === name) ?? DEFAULT_TARGET;
 
@@ -48,8 +51,8 @@ export function choicesOf(level: Setup): Choice[] {
   const modes = MODES[level.id].length > 0 ? [undefined, ...MODES[level.id]] : [];
   return [
     ...modes.map((mode) => ({ words: modeLabel(level.id, mode), level: withMode(level, mode) })),
-    ...(level.id === 'int4' ? BLOCKS.map((block) => ({ words: `block ${block}`, level: withBlock(level, block) })) : []),
-    ...(level.id === 'int4' ? [false, true].map((asymmetric) => ({ words: asymmetric ? 'asymmetric' : 'symmetric', level: withRange(level, asymmetric) })) : []),
+    ...(BLOCKED.has(level.id) ? BLOCKS.map((block) => ({ words: `block ${block}`, level: withBlock(level, block) })) : []),
+    ...(BLOCKED.has(level.id) ? [false, true].map((asymmetric) => ({ words: asymmetric ? 'asymmetric' : 'symmetric', level: withRange(level, asymmetric) })) : []),
   ].filter((choice) => levelName(choice.level) !== name);
 }
 

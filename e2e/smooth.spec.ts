@@ -1,0 +1,56 @@
+/** The page answers all the way through a comparison: nothing it does on the main thread takes long. */
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { GPT2_SHAPE, largeModel } from '../models/large.ts';
+import { expect, test } from './lane.ts';
+import { recordTasks, type Task } from './tasks.ts';
+
+/** Longer than this, and a person notices (the Long Tasks API's measure). */
+const LONG_MS = 50;
+
+const said = ({ cpu, wall, inside }: Task) => `${cpu.toFixed(0)} ms of processor time in ${wall.toFixed(0)} ms: ${inside.join(', ')}`;
+
+/** From the click to the last figure and what is drawn after it. */
+async function compareAndRecord(page: Page): Promise<Task[]> {
+  const compare = page.getByRole('button', { name: 'Compare', exact: true });
+  await expect(compare).toBeEnabled({ timeout: 60_000 });
+  await expect(page.getByRole('article').first()).toContainText(/\d.*[MG]B/);
+  const stop = await recordTasks(page);
+  await compare.click();
+  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 0 });
+  await expect(page.getByRole('img', { name: /^File size: fp16 .*int4/ }).locator('svg').first()).toBeVisible();
+  return stop();
+}
+
+test('no task of the page is long while the sample model is compared', async ({ page }) => {
+  test.setTimeout(300_000);
+  await page.goto('/');
+  await page.getByRole('button', { name: 'Try the sample model' }).click();
+  await expect(page.getByRole('slider')).toBeVisible({ timeout: 60_000 });
+  await page.getByRole('slider').focus();
+  await page.keyboard.press('Home');
+  expect((await compareAndRecord(page)).filter(({ cpu }) => cpu > LONG_MS).map(said)).toEqual([]);
+});
+
+/** 110 MB; 60 layers make it a gigabyte, for `npm run smooth:large`. */
+const LAYERS = Number(process.env.SMOOTH_LAYERS) || 6;
+
+test('no task of the page is long while a large model is compared', async ({ page }) => {
+  test.setTimeout(LAYERS * 50_000);
+  const folder = mkdtempSync(join(tmpdir(), 'nibble-large-'));
+  try {
+    const path = join(folder, 'large.onnx');
+    const file = openSync(path, 'w');
+    for (const piece of largeModel({ ...GPT2_SHAPE, vocabulary: 4096, layers: LAYERS })) writeSync(file, piece);
+    closeSync(file);
+    await page.goto('/');
+    await page.getByLabel('Choose files').setInputFiles(path);
+    await page.getByText(/^What to measure/).click();
+    await page.getByLabel('Speed and memory').uncheck();
+    expect((await compareAndRecord(page)).filter(({ cpu }) => cpu > LONG_MS).map(said)).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
