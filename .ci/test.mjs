@@ -21,6 +21,7 @@ const tool = (name, file) => join('node_modules', name, file);
 
 /** A step is one check, or a lane: a run of tests that writes a report to count from. */
 const steps = [
+  check('dependencies', '.ci/check-dependencies.mjs'),
   ...['src', 'workers', 'e2e'].map((project) => reading(`types: ${project}`, tool('typescript', 'bin/tsc'), '-p', project)),
   reading('lint', tool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0'),
   reading('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
