@@ -21,10 +21,10 @@ const tool = (name, file) => join('node_modules', name, file);
 
 /** A step is one check, or a lane: a run of tests that writes a report to count from. */
 const steps = [
-  check('dependencies', '.ci/check-dependencies.mjs'),
   ...['src', 'workers', 'e2e'].map((project) => reading(`types: ${project}`, tool('typescript', 'bin/tsc'), '-p', project)),
   reading('lint', tool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0'),
   reading('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
+  reading('dependencies', '.ci/check-dependencies.mjs'),
   ...['kernels', 'page', 'planted-fault', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),
   check('bundle', '.ci/check-bundle.mjs'),
   vitest('unit', 'node'),
