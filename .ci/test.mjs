@@ -24,6 +24,7 @@ const steps = [
   ...['src', 'workers', 'e2e'].map((project) => reading(`types: ${project}`, tool('typescript', 'bin/tsc'), '-p', project)),
   reading('lint', tool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0'),
   reading('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
+  reading('dependencies', '.ci/check-dependencies.mjs'),
   ...['kernels', 'page', 'planted-fault', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),
   check('bundle', '.ci/check-bundle.mjs'),
   vitest('unit', 'node'),

@@ -37,6 +37,8 @@ export interface Between {
   url: string;
   /** Has `fault` run in a worker before its own script, or only in those that are `first`; `''` ends that. */
   plant(script: Script, fault: string | (() => string), first?: number): void;
+  /** Settles once another worker has come to a `HOLD`. */
+  held(): Promise<void>;
   /** Leaves out the headers that isolate a page. */
   unisolate(): void;
 }
@@ -48,7 +50,15 @@ export const test = laneTest.extend<{ between: Between }>({
     const upstream = project.use.baseURL ?? '';
     const faults = new Map<string, { fault: string | (() => string); left: number }>();
     let isolated = true;
+    let heard = 0;
+    let counted = 0;
+    let hear = () => { heard++; };
     const server = createServer((request, response) => {
+      if (request.url === '/held') {
+        hear();
+        response.writeHead(204).end();
+        return;
+      }
       void fetch(upstream + (request.url ?? '/')).then(async (answer) => {
         const script = /\/(\w+)\.worker-[^/]*\.js$/.exec(request.url ?? '')?.[1] ?? '';
         const planted = faults.get(script);
@@ -63,6 +73,15 @@ export const test = laneTest.extend<{ between: Between }>({
     await use({
       url: `http://localhost:${(server.address() as AddressInfo).port}`,
       plant(script, fault, first = Infinity) { faults.set(script, { fault, left: first }); },
+      held: () => new Promise((resolve) => {
+        const count = () => {
+          if (heard === counted) return;
+          counted = heard;
+          resolve();
+        };
+        hear = () => { heard++; count(); };
+        count();
+      }),
       unisolate() { isolated = false; },
     });
     server.closeAllConnections();
@@ -79,8 +98,13 @@ export const when = (stage: string, what: string) => `{
     if (message?.event?.type === 'progress' && message.event.stage === '${stage}') { ${what} }
   };
 }`;
-/** Stops a worker where it is, for ever. */
-export const HOLD = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)';
+/** Stops a worker where it is, for ever, and says so. */
+export const HOLD = `{
+  const said = new XMLHttpRequest();
+  said.open('GET', '/held', false);
+  said.send();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}`;
 /** Ends a worker without an error event, as soon as it has begun to work. */
 export const DIE = `{
   const post = self.postMessage;
@@ -91,9 +115,11 @@ export const DIE = `{
 }`;
 
 export const compareButton = (page: Page) => page.getByRole('button', { name: 'Compare', exact: true });
-/** Waits until a comparison is in that stage. */
-export async function reaches(page: Page, stage: string): Promise<void> {
-  await expect(page.getByRole('list', { name: 'Stages' }).getByRole('listitem').filter({ hasText: stage })).toHaveAttribute('data-state', 'now', { timeout: 30_000 });
+/** Waits until the engine is held in that stage, and the page shows it. */
+export async function reaches(page: Page, between: Between, stage: string): Promise<void> {
+  await between.held();
+  await expect(page.getByRole('list', { name: 'Stages' }).getByRole('listitem').filter({ hasText: stage, hasNotText: 'loading' })).toHaveAttribute('data-state', /now|done/);
+  await expect(page.getByRole('button', { name: 'Cancel' })).toBeEnabled();
 }
 
 type Files = Parameters<ReturnType<Page['getByLabel']>['setInputFiles']>[0];

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
-import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
+import { byteTokenizer, encode, graph, model, node, randomValues, tensor, tinyLanguageModel, value } from '../models/build.ts';
 import type { Report } from '../workers/protocol.ts';
 import { expect, test } from './lane.ts';
 
@@ -224,6 +224,21 @@ test.describe('bad input ends in a sentence, and the page lives on', () => {
     await page.goto('/');
     await page.getByLabel('Choose files').setInputFiles([upload('<img src=x onerror=alert(1)>.onnx', Buffer.alloc(0))]);
     await expect(page.getByText('<img src=x onerror=alert(1)>.onnx is empty').first()).toBeVisible();
+    expect(await page.locator('img[src="x"]').count()).toBe(0);
+  });
+
+  test('names of tensors that are markup, paths or parts of prototypes stay names', async ({ page }) => {
+    const names = ['__proto__', '../../x', '<img src=x onerror=alert(1)>'];
+    const matrices = graph({
+      node: names.map((name, i) => node('MatMul', [i === 0 ? 'constructor' : `${names[i - 1] ?? ''}/out`, name], [i === names.length - 1 ? 'valueOf' : `${name}/out`])),
+      initializer: names.map((name, i) => tensor(name, 'float32', [32, 32], randomValues(i, 1024))),
+      input: [value('constructor', 'float32', ['rows', 32])], output: [value('valueOf', 'float32', ['rows', 32])],
+    });
+    await page.goto('/');
+    await page.getByLabel('Choose files').setInputFiles([upload('__proto__.onnx', Buffer.from(encode(model(matrices))))]);
+    await expect(page.getByRole('heading', { name: '__proto__.onnx' })).toBeVisible();
+    await expect(page.getByRole('article', { name: 'int8', exact: true })).toContainText('3 weights with 3,072 parameters become int8');
+    await expect(compareButton(page)).toBeEnabled();
     expect(await page.locator('img[src="x"]').count()).toBe(0);
   });
 });

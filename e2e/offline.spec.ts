@@ -1,4 +1,5 @@
 /** Without a network: what has been used once goes on working. */
+import { readFileSync } from 'node:fs';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
 import { expect, test } from './lane.ts';
 
@@ -11,20 +12,27 @@ const FILES = [
 
 test('a page that was used once works offline, after a reload too', async ({ page, context }) => {
   test.setTimeout(180_000);
-  const compare = async () => {
+  const compare = async (): Promise<Buffer> => {
     await page.locator('input[type=file]').first().setInputFiles(FILES);
     await page.getByRole('button', { name: 'Compare', exact: true }).click({ timeout: 30_000 });
     await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 90_000 });
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download int4', exact: true }).click()]);
+    return readFileSync(await download.path());
   };
   await page.goto('/');
   await page.evaluate(async () => { await navigator.serviceWorker.ready; });
   // From here on the service worker sees what the page asks for.
   await page.reload();
-  await compare();
+  const online = await compare();
   await context.setOffline(true);
   await page.reload();
+  // With nothing stored all of it is done again.
+  await page.getByText(/^Earlier results:/).click();
+  await page.getByRole('button', { name: 'Delete all' }).click();
+  await page.getByRole('button', { name: 'Yes, delete all' }).click();
+  await expect(page.getByText(/^Earlier results:/)).toBeHidden();
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
-  await compare();
+  expect(await compare()).toEqual(online);
   await expect(page.getByText(/Perplexity [\d.,]+ → [\d.,]+/).first()).toBeVisible();
 });
 

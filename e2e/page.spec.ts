@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { matMulModel, randomValues } from '../models/build.ts';
 import { expect, test } from './lane.ts';
 
 test('the page loads, is cross-origin isolated, and asks no other origin for anything', async ({ page, baseURL }) => {
@@ -14,8 +17,27 @@ test('the page loads, is cross-origin isolated, and asks no other origin for any
   await expect(page).toHaveTitle(/Nibble/);
   await expect(page.getByRole('button', { name: 'Try the sample model' })).toBeVisible();
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+  const policy = response?.headers()['content-security-policy'] ?? '';
+  expect(policy).toMatch(/default-src 'self'/);
+  expect(policy).not.toMatch(/unsafe-inline|'unsafe-eval'|https?:|\*/);
   expect(elsewhere).toEqual([]);
   expect(problems).toEqual([]);
+});
+
+test('a comparison asks for nothing but files of the page, and sends nothing', async ({ page, baseURL }) => {
+  const asked: string[] = [];
+  page.context().on('request', (request) => {
+    if (/^https?:/.test(request.url())) asked.push(`${request.method()} ${request.url().slice((baseURL ?? '').length)}${request.postData() ?? ''}`);
+  });
+  await page.goto('/');
+  await page.getByLabel('Choose files').setInputFiles([{ name: 'tiny.onnx', mimeType: '', buffer: Buffer.from(matMulModel(randomValues(1, 1024), 32, 32)) }]);
+  await page.getByRole('button', { name: 'Compare', exact: true }).click();
+  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
+  expect(asked.length).toBeGreaterThan(5);
+  expect(asked.filter((request) => {
+    const file = /^GET \/([\w./-]*)$/.exec(request)?.[1];
+    return file === undefined || !existsSync(join(import.meta.dirname, '..', 'dist', file || 'index.html'));
+  })).toEqual([]);
 });
 
 test('the lane has the adapter it is named after', async ({ page, webgpu }) => {

@@ -7,6 +7,9 @@ const port = Number(process.env.E2E_PORT) || 4317;
 const executablePath = requireChromium();
 
 const FAULT = /planted-fault\.spec\.ts$/;
+/** Faults that need one lane only. */
+const OF_TABS = /\/faults\.spec\.ts$/;
+const OF_GPUS = /lost-gpu\.spec\.ts$/;
 
 /** What is the same page with and without WebGPU is looked at once. */
 const EITHER = /(accessibility|results|shelf)\.spec\.ts$/;
@@ -22,7 +25,7 @@ const serve = (at: number, ...flags: string[]) => ({
 
 const lane = (name: string, webgpu: boolean) => ({
   name,
-  testIgnore: [/\.shots\.ts$/, FAULT],
+  testIgnore: [/\.shots\.ts$/, FAULT, webgpu ? OF_TABS : OF_GPUS],
   use: { webgpu, launchOptions: { executablePath, args: chromiumFlags({ webgpu }), ignoreDefaultArgs: ['--disable-gpu'] } },
 });
 

@@ -38,8 +38,9 @@ self.addEventListener('fetch', (event) => {
 async function answer(request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
   // The page is asked for from the network first, so that a new version is seen; what it consists of has names of its own.
-  if (request.mode === 'navigate') return fetch(request).catch(async () => await cache.match(PAGE) ?? Response.error());
-  const known = await cache.match(request);
+  if (request.mode === 'navigate') return fetch(request).catch(async () => await cache.match(PAGE, { ignoreVary: true }) ?? Response.error());
+  // What is kept is the same whoever asks: a script that a worker imports is asked for with an Origin, which servers vary on.
+  const known = await cache.match(request, { ignoreVary: true });
   if (known) return known;
   const response = await fetch(request);
   // A full disk costs what is kept, not the answer.

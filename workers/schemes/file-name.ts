@@ -2,7 +2,8 @@
 
 /** `model_fp16.onnx` at level int4 becomes `model_q4.onnx`, the names transformers.js looks for. */
 export function fileName(model: string, suffix: string): string {
-  const base = model.split('/').at(-1) ?? model;
+  // On Windows a backslash parts folders, too.
+  const base = model.split(/[/\\]/).at(-1) ?? model;
   return `${base.replace(/\.onnx$/i, '').replace(/_(fp16|fp32|float16|float32)$/i, '') || 'model'}${suffix}.onnx`;
 }
 
