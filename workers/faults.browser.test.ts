@@ -21,8 +21,8 @@ const job: Job = {
   levels: [{ key: 'a', id: 'int8', settings: {} }, { key: 'b', id: 'int4', settings: {} }],
   maxTokens: null,
 };
-/** Only measuring speed makes the last stage last. */
-const disturbedJob = (stage: Stage): Job => (stage === 'check' ? { ...job, extras: { speed: true } } : job);
+/** Measuring speed at the end makes the job last until it is disturbed: a text this short is measured before a cancel arrives. */
+const disturbedJob = (stage: Stage): Job => (stage === 'measure' || stage === 'check' ? { ...job, extras: { speed: true } } : job);
 
 const STAGES: Stage[] = ['open', 'quantize', 'measure', 'check'];
 

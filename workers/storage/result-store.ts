@@ -56,7 +56,7 @@ export interface ResultStore {
 
 const RESULTS = 'results';
 /** New bytes after which progress is made durable. Waiting for the disk each time a small tensor is done costs more than doing it again. */
-const RECORD_EVERY = 1 << 25;
+const RECORD_EVERY = 1 << 23;
 const SLAB = 1 << 22;
 
 export async function openResultStore(disk: Disk, { recordEvery = RECORD_EVERY, now = () => new Date() }: { recordEvery?: number; now?: () => Date } = {}): Promise<ResultStore> {
