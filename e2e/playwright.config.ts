@@ -7,12 +7,9 @@ const port = Number(process.env.E2E_PORT) || 4317;
 const executablePath = requireChromium();
 
 const FAULT = /planted-fault\.spec\.ts$/;
-/** Faults that need one lane only. */
-const OF_TABS = /\/faults\.spec\.ts$/;
-const OF_GPUS = /lost-gpu\.spec\.ts$/;
-
 /** What is the same page with and without WebGPU is looked at once. */
-const EITHER = /(accessibility|results|shelf)\.spec\.ts$/;
+const EITHER = /(accessibility|faults|files|results|shelf|smooth)\.spec\.ts$/;
+const GPU_ONLY = /lost-gpu\.spec\.ts$/;
 
 const serve = (at: number, ...flags: string[]) => ({
   command: ['node node_modules/vite/bin/vite.js preview --strictPort --port', at, ...flags].join(' '),
@@ -25,7 +22,7 @@ const serve = (at: number, ...flags: string[]) => ({
 
 const lane = (name: string, webgpu: boolean) => ({
   name,
-  testIgnore: [/\.shots\.ts$/, FAULT, webgpu ? OF_TABS : OF_GPUS],
+  testIgnore: [/\.shots\.ts$/, FAULT, webgpu ? EITHER : GPU_ONLY],
   use: { webgpu, launchOptions: { executablePath, args: chromiumFlags({ webgpu }), ignoreDefaultArgs: ['--disable-gpu'] } },
 });
 
@@ -44,7 +41,7 @@ export default defineConfig<Lane>({
     trace: 'retain-on-failure',
   },
   projects: [
-    { ...lane('webgpu', true), testIgnore: [/\.shots\.ts$/, FAULT, EITHER] },
+    lane('webgpu', true),
     lane('wasm', false),
     { ...lane('screenshots', true), testIgnore: /\.spec\.ts$/ },
     { ...lane('planted-fault', true), testIgnore: [], testMatch: FAULT, use: { ...lane('', true).use, baseURL: `http://localhost:${port + 1}` } },
