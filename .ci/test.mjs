@@ -30,8 +30,8 @@ const steps = [
   vitest('unit', 'node'),
   vitest('browser, no WebGPU', 'browser'),
   vitest('browser, WebGPU', 'webgpu'),
-  lane('end to end', countPlaywright, 'e2e.json',
-    tool('@playwright/test', 'cli.js'), 'test', '-c', 'e2e/playwright.config.ts', '--project', 'webgpu', '--project', 'wasm', '--project', 'planted-fault'),
+  playwright('end to end', 'webgpu', 'wasm', 'planted-fault'),
+  playwright('smooth', 'smooth'),
 ];
 
 // What only reads the sources runs side by side, one process each; the rest use every core, or each other's results.
@@ -54,12 +54,12 @@ const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
 console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
 process.exit(sum('failed') ? 1 : 0);
 
-/** @param heading With one, what is printed is kept and printed under it at the end. */
-function node(args, heading) {
+/** @param options.heading With one, what is printed is kept and printed under it at the end. */
+function node(args, { heading, env = {} } = {}) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, {
       cwd: root, stdio: ['ignore', heading ? 'pipe' : 'inherit', heading ? 'pipe' : 'inherit'], timeout: 30 * 60_000,
-      env: { ...process.env, CHROMIUM_PATH: chromium, E2E_PORT: String(port), ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }) },
+      env: { ...process.env, CHROMIUM_PATH: chromium, E2E_PORT: String(port), ...env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }) },
     });
     const printed = [];
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => printed.push(chunk));
@@ -77,17 +77,17 @@ function check(name, ...args) {
 
 /** A check that writes nothing. */
 function reading(name, ...args) {
-  return { name, reads: true, run: async () => (await node(args, name) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }) };
+  return { name, reads: true, run: async () => (await node(args, { heading: name }) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }) };
 }
 
 /** A lane: counts come from the report the run writes to `test-results/FILE`. */
-function lane(name, count, file, ...args) {
+function lane(name, count, file, env, ...args) {
   const report = join(results, file);
   return {
     name,
     async run() {
       rmSync(report, { force: true });
-      const succeeded = await node(args);
+      const succeeded = await node(args, { env });
       if (!existsSync(report)) return { passed: 0, failed: 1, why: 'no report was written' };
       const { passed, failed, skipped } = count(JSON.parse(readFileSync(report, 'utf8')));
       if (skipped) return { passed, failed: failed + skipped, why: `${skipped} skipped, and none may be` };
@@ -100,7 +100,7 @@ function lane(name, count, file, ...args) {
 
 function vitest(name, project) {
   const file = `vitest-${project}.json`;
-  return lane(name, countVitest, file, tool('vitest', 'vitest.mjs'),
+  return lane(name, countVitest, file, {}, tool('vitest', 'vitest.mjs'),
     'run', '--project', project, '--reporter', 'default', '--reporter', 'json', '--outputFile.json', `test-results/${file}`);
 }
 
@@ -110,16 +110,21 @@ function countVitest({ numPassedTests, numFailedTests, numPendingTests, numTodoT
   return { passed: numPassedTests, failed: numFailedTests + unread, skipped: numPendingTests + numTodoTests };
 }
 
-/** Each of the Chromium lanes must have run something. */
-function countPlaywright({ suites, errors, stats }) {
-  const projects = new Set();
-  const walk = (suite) => {
-    for (const spec of suite.specs ?? []) for (const test of spec.tests) projects.add(test.projectName);
-    suite.suites?.forEach(walk);
+/** Each of the projects must have run something. */
+function playwright(name, ...projects) {
+  const results = `e2e-${projects[0]}`;
+  const count = ({ suites, errors, stats }) => {
+    const ran = new Set();
+    const walk = (suite) => {
+      for (const spec of suite.specs ?? []) for (const test of spec.tests) ran.add(test.projectName);
+      suite.suites?.forEach(walk);
+    };
+    suites.forEach(walk);
+    const empty = projects.filter((project) => !ran.has(project)).length;
+    return { passed: stats.expected, failed: stats.unexpected + stats.flaky + errors.length + empty, skipped: stats.skipped };
   };
-  suites.forEach(walk);
-  const empty = ['webgpu', 'wasm', 'planted-fault'].filter((project) => !projects.has(project)).length;
-  return { passed: stats.expected, failed: stats.unexpected + stats.flaky + errors.length + empty, skipped: stats.skipped };
+  return lane(name, count, `${results}.json`, { E2E_RESULTS: results },
+    tool('@playwright/test', 'cli.js'), 'test', '-c', 'e2e/playwright.config.ts', ...projects.flatMap((project) => ['--project', project]));
 }
 
 function freePort() {

@@ -10,6 +10,9 @@ const MODEL = upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64
 const IN_FILES = upload('in-files.onnx', splitModel(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false }), (name) => `weights/${name}`).model);
 const LANGUAGE_MODEL = [MODEL, upload('tokenizer.json', byteTokenizer()), upload('text.txt', 'Call me Ishmael. '.repeat(200))];
 
+/** Every width and every scheme once: what axe finds of a width does not depend on colours, nor the other way round. */
+const LOOKS = [{ colorScheme: 'light', width: 1280, height: 900 }, { colorScheme: 'dark', width: 390, height: 844 }] as const;
+
 /** @param within A selector: only what it finds is looked at. */
 async function violations(page: Page, within?: string): Promise<string[]> {
   // An explanation that happens to be open under the pointer lies outside every landmark, as tooltips do.
@@ -20,72 +23,68 @@ async function violations(page: Page, within?: string): Promise<string[]> {
   return found.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`));
 }
 
-for (const colorScheme of ['light', 'dark'] as const) {
-  for (const viewport of [{ width: 1280, height: 900 }, { width: 390, height: 844 }]) {
-    test(`${colorScheme}, ${viewport.width} wide: empty, refused, data missing, loaded, done`, async ({ page }) => {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.setViewportSize(viewport);
-      await page.goto('/');
-      await expect(page.getByRole('button', { name: 'Try the sample model' })).toBeVisible();
-      expect(await violations(page), 'empty').toEqual([]);
+for (const { colorScheme, ...viewport } of LOOKS) {
+  test(`${colorScheme}, ${viewport.width} wide: empty, refused, data missing, loaded, done`, async ({ page }) => {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.setViewportSize(viewport);
+    await page.goto('/');
+    await expect(page.getByRole('button', { name: 'Try the sample model' })).toBeVisible();
+    expect(await violations(page), 'empty').toEqual([]);
 
-      await page.getByLabel('Choose files').setInputFiles([upload('empty.onnx', '')]);
-      await expect(page.getByText(/empty\.onnx is empty/).first()).toBeVisible();
-      expect(await violations(page), 'refused').toEqual([]);
+    await page.getByLabel('Choose files').setInputFiles([upload('empty.onnx', '')]);
+    await expect(page.getByText(/empty\.onnx is empty/).first()).toBeVisible();
+    expect(await violations(page), 'refused').toEqual([]);
 
-      await page.getByLabel('Choose files').setInputFiles([IN_FILES]);
-      await expect(page.getByRole('group', { name: 'Missing external data' })).toBeVisible();
-      expect(await violations(page, '[aria-label="Missing external data"]'), 'data missing').toEqual([]);
-      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 'data missing').toBeLessThanOrEqual(0);
+    await page.getByLabel('Choose files').setInputFiles([IN_FILES]);
+    await expect(page.getByRole('group', { name: 'Missing external data' })).toBeVisible();
+    expect(await violations(page, '[aria-label="Missing external data"]'), 'data missing').toEqual([]);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 'data missing').toBeLessThanOrEqual(0);
 
-      await page.getByLabel('Choose files').setInputFiles(LANGUAGE_MODEL);
-      const compare = page.getByRole('button', { name: 'Compare', exact: true });
-      await expect(compare).toBeEnabled();
-      expect(await violations(page), 'loaded').toEqual([]);
+    await page.getByLabel('Choose files').setInputFiles(LANGUAGE_MODEL);
+    const compare = page.getByRole('button', { name: 'Compare', exact: true });
+    await expect(compare).toBeEnabled();
+    expect(await violations(page), 'loaded').toEqual([]);
 
-      await compare.click();
-      await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
-      await page.getByText(/^What to measure/).click();
-      await page.getByText(/^Not offered for both/).first().click();
-      await page.getByText(/^Tensor by tensor/).click();
-      await expect(page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(1)).toBeVisible();
-      expect(await violations(page), 'done').toEqual([]);
-      // Nothing is wider than the page: tables and charts scroll inside themselves.
-      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
-    });
-  }
+    await compare.click();
+    await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
+    await page.getByText(/^What to measure/).click();
+    await page.getByText(/^Not offered for both/).first().click();
+    await page.getByText(/^Tensor by tensor/).click();
+    await expect(page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(1)).toBeVisible();
+    expect(await violations(page), 'done').toEqual([]);
+    // Nothing is wider than the page: tables and charts scroll inside themselves.
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+  });
 }
 
 test.describe('results of every kind', () => {
   // A service worker answers requests where they cannot be replaced.
   test.use({ serviceWorkers: 'block' });
 
-  for (const colorScheme of ['light', 'dark'] as const) {
-    for (const viewport of [{ width: 1280, height: 900 }, { width: 390, height: 844 }]) {
-      test(`${colorScheme}, ${viewport.width} wide: a fault, words, prompts, speed, runtimes, outputs, a dialog`, async ({ page }) => {
-        test.setTimeout(300_000);
-        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-        await page.setViewportSize(viewport);
-        await compareWithStandIn(page, 'faulty.onnx');
-        for (const tab of ['Statistics', 'Words', 'Side by side', 'Speed and memory', 'Runtimes']) {
-          await page.getByRole('tab', { name: tab, exact: true }).click();
-          if (tab === 'Words') await page.getByRole('listbox').focus();
-          if (tab === 'Side by side') {
-            await page.getByRole('button', { name: 'Continue' }).click();
-            await expect(page.getByText(/^Differs from fp16/)).toBeVisible();
-          }
-          expect(await violations(page, 'section[aria-labelledby=views-heading]'), tab).toEqual([]);
-          expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), tab).toBeLessThanOrEqual(0);
+  for (const { colorScheme, ...viewport } of LOOKS) {
+    test(`${colorScheme}, ${viewport.width} wide: a fault, words, prompts, speed, runtimes, outputs, a dialog`, async ({ page }) => {
+      test.setTimeout(300_000);
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.setViewportSize(viewport);
+      await compareWithStandIn(page, 'faulty.onnx');
+      for (const tab of ['Statistics', 'Words', 'Side by side', 'Speed and memory', 'Runtimes']) {
+        await page.getByRole('tab', { name: tab, exact: true }).click();
+        if (tab === 'Words') await page.getByRole('listbox').focus();
+        if (tab === 'Side by side') {
+          await page.getByRole('button', { name: 'Continue' }).click();
+          await expect(page.getByText(/^Differs from fp16/)).toBeVisible();
         }
-        await page.getByRole('button', { name: 'Paste text' }).click();
-        await expect(page.getByRole('dialog')).toBeVisible();
-        expect(await violations(page), 'dialog').toEqual([]);
+        expect(await violations(page, 'section[aria-labelledby=views-heading]'), tab).toEqual([]);
+        expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), tab).toBeLessThanOrEqual(0);
+      }
+      await page.getByRole('button', { name: 'Paste text' }).click();
+      await expect(page.getByRole('dialog')).toBeVisible();
+      expect(await violations(page), 'dialog').toEqual([]);
 
-        await compareWithStandIn(page, 'image.onnx');
-        expect(await violations(page), 'outputs').toEqual([]);
-        expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 'outputs').toBeLessThanOrEqual(0);
-      });
-    }
+      await compareWithStandIn(page, 'image.onnx');
+      expect(await violations(page), 'outputs').toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 'outputs').toBeLessThanOrEqual(0);
+    });
   }
 });
 

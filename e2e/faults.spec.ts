@@ -76,7 +76,7 @@ test('the evaluator killed: files stay, and it can be measured again', async ({ 
   between.plant('evaluate', DIE, 1);
   await open(page);
   await compares(page);
-  await expect(page.getByText(/^The measurement stopped unexpectedly; most often the tab is out of memory\./).first()).toBeVisible();
+  await expect(page.getByText(/^Measuring this model stopped unexpectedly; most often the tab is out of memory\./).first()).toBeVisible();
   await compares(page);
   await expect(page.getByText(/Perplexity [\d.,]+ → [\d.,]+/).first()).toBeVisible();
 });

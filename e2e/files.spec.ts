@@ -98,7 +98,7 @@ test('what a target has no kernels for is not offered, and says why to keyboard 
   await add.click();
   await expect(page.getByRole('article')).toHaveCount(4);
   await target.selectOption('webgpu');
-  await expect(page.getByRole('article', { name: 'uint8' }).getByRole('note')).toContainText('Left out of the comparison: nothing for webgpu.');
+  await expect(page.getByRole('article', { name: 'uint8' }).getByRole('note')).toContainText('Left out of the comparison: not made for webgpu.');
   await compareButton(page).click();
   await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
   await expect(page.getByRole('button', { name: /^Download/ })).toHaveCount(2);

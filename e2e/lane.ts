@@ -6,6 +6,9 @@ export interface Lane {
   webgpu: boolean;
 }
 
+/** For tests of what is the same with and without WebGPU: they run without. Of whole files playwright.config.ts knows. */
+export const EITHER = { tag: '@either' };
+
 /** Every test fails that makes the page do what its content policy forbids, or asks another origin for something. */
 export const test = base.extend<Lane & { closed: undefined }>({
   webgpu: [false, { option: true }],

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { byteTokenizer, encode, graph, model, node, randomValues, tensor, tinyLanguageModel, value } from '../models/build.ts';
 import type { Report } from '../workers/protocol.ts';
-import { expect, test } from './lane.ts';
+import { EITHER, expect, test } from './lane.ts';
 
 const root = join(import.meta.dirname, '..');
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -93,7 +93,7 @@ test.describe('the sample model', () => {
     expect(problems).toEqual([]);
   });
 
-  test('Cancel while measuring leaves the page usable, and a second run works', async ({ page }) => {
+  test('Cancel while measuring leaves the page usable, and a second run works', EITHER, async ({ page }) => {
     test.setTimeout(300_000);
     await trySample(page);
     await page.keyboard.press('End');
@@ -110,7 +110,7 @@ test.describe('the sample model', () => {
   });
 });
 
-test('stopping while measuring keeps the figures, and says of how much text they are', async ({ page }) => {
+test('stopping while measuring keeps the figures, and says of how much text they are', EITHER, async ({ page }) => {
   test.setTimeout(300_000);
   await trySample(page);
   await page.keyboard.press('End');
@@ -141,7 +141,7 @@ test('stopping while measuring keeps the figures, and says of how much text they
   await expect(page.getByText(`Stopped early, after ${report.protocol?.chunks} of 240 windows`).first()).toBeVisible();
 });
 
-test('a protocol is chosen, tags every number, and does not pass for another', async ({ page }) => {
+test('a protocol is chosen, tags every number, and does not pass for another', EITHER, async ({ page }) => {
   await page.goto('/');
   await page.getByLabel('Choose files').setInputFiles(LANGUAGE_MODEL);
   await expect(compareButton(page)).toBeEnabled();
@@ -168,7 +168,7 @@ test('a protocol is chosen, tags every number, and does not pass for another', a
   await expect(statistics.getByText(tag)).toBeVisible();
 });
 
-test('files chosen: a model, its tokenizer and a text are compared', async ({ page }) => {
+test('files chosen: a model, its tokenizer and a text are compared', EITHER, async ({ page }) => {
   await page.goto('/');
   await page.getByLabel('Choose files').setInputFiles(LANGUAGE_MODEL);
   await expect(compareButton(page)).toBeEnabled();
@@ -193,7 +193,7 @@ for (const [place, x, y] of [['in the corner', 3, 3], ['in the middle', 0.5, 0.5
   });
 }
 
-test('without tokenizer and text the outputs are compared, and the page says what is missing', async ({ page }) => {
+test('without tokenizer and text the outputs are compared, and the page says what is missing', EITHER, async ({ page }) => {
   await page.goto('/');
   await page.getByLabel('Choose files').setInputFiles([upload('tiny.onnx', TINY)]);
   await expect(compareButton(page)).toBeEnabled();
@@ -202,7 +202,7 @@ test('without tokenizer and text the outputs are compared, and the page says wha
   await expect(page.getByText(/There is no tokenizer, so perplexity was not measured/).first()).toBeVisible();
 });
 
-test.describe('bad input ends in a sentence, and the page lives on', () => {
+test.describe('bad input ends in a sentence, and the page lives on', EITHER, () => {
   const cases: [string, ReturnType<typeof upload>, RegExp][] = [
     ['empty', upload('empty.onnx', Buffer.alloc(0)), /empty\.onnx is empty/],
     ['Git LFS pointer', upload('pointer.onnx', Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n')), /Git LFS pointer/],

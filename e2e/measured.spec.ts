@@ -21,7 +21,7 @@ test('a language model is measured on the provider asked for, with everything be
     upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float16', tied: false })), upload('tokenizer.json', byteTokenizer()),
     upload('text.txt', 'It was the best of times, it was the worst of times. '.repeat(12)),
   ]);
-  const provider = page.getByRole('combobox', { name: 'Run on' });
+  const provider = page.getByRole('combobox', { name: 'Measure on' });
   if (webgpu) await provider.selectOption('webgpu');
   else await expect(provider).toHaveCount(0);
   const report = await compare(page);

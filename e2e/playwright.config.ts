@@ -1,15 +1,19 @@
 /** End to end: the built page, as `vite preview` serves it, in Chromium with WebGPU and without. */
 import { defineConfig } from '@playwright/test';
 import { chromiumFlags, requireChromium } from '../.ci/chromium.mjs';
-import { type Lane } from './lane.ts';
+import { EITHER as TAGGED, type Lane } from './lane.ts';
 
 const port = Number(process.env.E2E_PORT) || 4317;
 const executablePath = requireChromium();
+/** Traces of failures and the report: runs that follow each other keep theirs apart. */
+const results = process.env.E2E_RESULTS ?? 'e2e';
 
 const FAULT = /planted-fault\.spec\.ts$/;
-/** What is the same page with and without WebGPU is looked at once. */
-const EITHER = /(accessibility|faults|files|results|shelf|smooth)\.spec\.ts$/;
+/** What is the same page with and without WebGPU is looked at once; single tests of that kind are tagged. */
+const EITHER = /(accessibility|faults|files|offline|results|shelf)\.spec\.ts$/;
 const GPU_ONLY = /lost-gpu\.spec\.ts$/;
+/** Looks at processor time, which other tests beside it add to: run it with `--workers=1`. */
+const SMOOTH = /smooth\.spec\.ts$/;
 
 const serve = (at: number, ...flags: string[]) => ({
   command: ['node node_modules/vite/bin/vite.js preview --strictPort --port', at, ...flags].join(' '),
@@ -22,19 +26,20 @@ const serve = (at: number, ...flags: string[]) => ({
 
 const lane = (name: string, webgpu: boolean) => ({
   name,
-  testIgnore: [/\.shots\.ts$/, FAULT, webgpu ? EITHER : GPU_ONLY],
+  ...(webgpu && { grepInvert: new RegExp(TAGGED.tag) }),
+  testIgnore: [/\.shots\.ts$/, FAULT, SMOOTH, webgpu ? EITHER : GPU_ONLY],
   use: { webgpu, launchOptions: { executablePath, args: chromiumFlags({ webgpu }), ignoreDefaultArgs: ['--disable-gpu'] } },
 });
 
 export default defineConfig<Lane>({
   testDir: '.',
   testMatch: /\.(spec|shots)\.ts$/,
-  outputDir: '../test-results/e2e',
+  outputDir: `../test-results/${results}`,
   // One page at a time: the engine uses every core there is.
   workers: 1,
   forbidOnly: true,
   timeout: 120_000,
-  reporter: [['list'], ['json', { outputFile: '../test-results/e2e.json' }]],
+  reporter: [['list'], ['json', { outputFile: `../test-results/${results}.json` }]],
   use: {
     baseURL: `http://localhost:${port}`,
     screenshot: 'only-on-failure',
@@ -44,6 +49,7 @@ export default defineConfig<Lane>({
     lane('webgpu', true),
     lane('wasm', false),
     { ...lane('screenshots', true), testIgnore: /\.spec\.ts$/ },
+    { ...lane('smooth', false), testIgnore: [], testMatch: SMOOTH },
     { ...lane('planted-fault', true), testIgnore: [], testMatch: FAULT, use: { ...lane('', true).use, baseURL: `http://localhost:${port + 1}` } },
   ],
   webServer: [serve(port), serve(port + 1, '--outDir', 'build/planted-fault')],

@@ -71,7 +71,7 @@ function Refusal({ level }: { level: Level }) {
   const target = useWorkbench((state) => state.target);
   const reason = useWorkbench((state) => refusal(state.offers, state.target, level));
   if (reason === null) return null;
-  const what = level.id === 'fp16' ? `It is nothing for ${targetInWords(target)} by itself` : `Left out of the comparison: nothing for ${targetInWords(target)}`;
+  const what = level.id === 'fp16' ? `Not made for ${targetInWords(target)} by itself` : `Left out of the comparison: not made for ${targetInWords(target)}`;
   return <p className={classes.refusal} role="note"><strong>{what}.</strong> {reason}</p>;
 }
 

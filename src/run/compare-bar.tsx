@@ -147,7 +147,7 @@ function ProtocolChoice({ disabled }: { disabled: boolean }) {
         )}
         {gpu && (
           <div>
-            <span id="provider-label"><Term id="provider">Run on</Term></span>
+            <span id="provider-label"><Term id="provider">Measure on</Term></span>
             <NativeSelect
               size="xs" aria-labelledby="provider-label" value={provider} disabled={disabled}
               data={[{ value: 'wasm', label: 'WASM' }, { value: 'webgpu', label: 'WebGPU' }, { value: 'faster', label: 'the faster of both' }]}

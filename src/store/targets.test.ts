@@ -11,7 +11,7 @@ const int4 = { id: 'int4' as const, settings: {} };
 const fp16 = { id: 'fp16' as const, settings: {} };
 
 describe('targets', () => {
-  it('refuse what the engine says is nothing for them, and nothing it has not spoken of', () => {
+  it('refuse what the engine says is not made for them, and nothing it has not spoken of', () => {
     expect(refusal(offers, 'webgpu', uint8)).toBe('No kernel.');
     expect(refusal(offers, 'wasm', uint8)).toBeNull();
     expect(refusal(offers, 'both', int8)).toBeNull();

@@ -11,18 +11,18 @@ export const TARGET_NAMES: Readonly<Record<Target, string>> = {
   'cuda': 'cuda: onnxruntime',
   'transformers.js': 'transformers.js',
 };
-/** In a sentence: `nothing for wasm and webgpu`. */
+/** In a sentence: `not made for both wasm and webgpu`. */
 export const targetInWords = (target: Target): string => target === 'both' ? 'both wasm and webgpu' : target;
 
 export const DEFAULT_TARGET: Target = 'both';
 export const targetNamed = (name: string): Target => (Object.keys(TARGET_NAMES) as Target[]).find((target) => target === name) ?? DEFAULT_TARGET;
 
-/** What the engine has said of levels, by `levelName`: the targets each is nothing for. */
+/** What the engine has said of levels, by `levelName`: the targets each is not made for. */
 export type Offers = ReadonlyMap<string, NonNullable<LevelPlan['notOn']>>;
 
 type Setup = Pick<Level, 'id' | 'settings'>;
 
-/** Why a level is nothing for a target, in a sentence; null when it runs there, and while the engine has not said. */
+/** Why a level is not made for a target, in a sentence; null when it runs there, and while the engine has not said. */
 export function refusal(offers: Offers, target: Target, level: Setup): string | null {
   return offers.get(levelName(level))?.find((entry) => entry.target === target)?.reason ?? null;
 }
