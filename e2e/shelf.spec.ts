@@ -97,7 +97,7 @@ test('every way of making a level is offered, and what is left out by name stays
   await page.getByRole('button', { name: 'Add uint8' }).click();
   await expect(page.getByRole('article', { name: 'uint8', exact: true })).toContainText('the whole tensor');
   // A card that fades in has the contrast of a moment.
-  await page.evaluate(() => Promise.all(document.getAnimations().map(({ finished }) => finished)));
+  await expect.poll(() => page.evaluate(() => document.getAnimations().length)).toBe(0);
   expect((await new AxeBuilder({ page }).analyze()).violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
   await page.setViewportSize({ width: 390, height: 844 });
   expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
