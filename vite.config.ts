@@ -86,7 +86,7 @@ const inChromium = (flags: string[]) => ({
   enabled: true,
   headless: true,
   screenshotFailures: false,
-  provider: playwright({ launchOptions: { ...executable, args: flags, ignoreDefaultArgs: ['--disable-gpu'] } }),
+  provider: playwright({ launchOptions: { ...executable, args: [...flags, '--js-flags=--expose-gc'], ignoreDefaultArgs: ['--disable-gpu'] } }),
   instances: [{ browser: 'chromium' as const }],
 });
 

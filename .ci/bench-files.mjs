@@ -66,6 +66,9 @@ async function once(address, folder, level, { toTheEnd }) {
   try {
     const page = context.pages()[0] ?? await context.newPage();
     await page.goto(address);
+    // What the page does when it is opened is done.
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    await page.waitForLoadState('networkidle');
     await page.addScriptTag({ path: join(root, 'node_modules/comlink/dist/umd/comlink.js') });
     const worker = readdirSync(join(root, 'dist/assets')).find((file) => /^engine\.worker.*\.js$/.test(file));
     await page.evaluate(() => {

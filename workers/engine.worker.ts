@@ -11,6 +11,7 @@ import { createMakePool } from './make-pool.ts';
 import { withPaths } from './dropped-paths.ts';
 import { compare, open, plan } from './pipeline.ts';
 import type { Engine, Generated, Job, Result, Zipping } from './protocol.ts';
+import { createReadThread } from './read-thread.ts';
 import { expose, reporting } from './remote.ts';
 import { browserKeeper } from './storage/storage.ts';
 import { throttleProgress, throttleSteps } from './throttle.ts';
@@ -65,7 +66,8 @@ const engine: Engine = {
     running = signals;
     generating?.abort();
     const send = throttleProgress(report);
-    const pool = createMakePool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)));
+    const reader = createReadThread();
+    const pool = createMakePool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)), reader.inOrder);
     try {
       return await settle(async () => compare({ ...job, files: withPaths(job.files) }, {
         ...(await keeper()).job((error) => { send({ type: 'warning', error }); }),
@@ -74,6 +76,7 @@ const engine: Engine = {
           send({ type: 'warning', error: engineError('device-lost', 'The GPU went away while quantizing; the rest was done on the CPU.', 'Nothing is lost. If it happens often, update the graphics driver.', reason.message) });
         }),
         pool,
+        reader,
         evaluator,
         speedMeter: createSpeedMeter(async () => (await isWorthTiming(job.provider) ? ['wasm', 'webgpu'] : ['wasm'])),
         threads,
@@ -81,6 +84,7 @@ const engine: Engine = {
     } finally {
       running = null;
       pool.dispose();
+      reader.dispose();
     }
   }),
   cancel() {

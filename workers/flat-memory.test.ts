@@ -86,7 +86,7 @@ async function quantizeNowhere(shape: LargeModelShape, level: string): Promise<{
   await writePieces({
     pieces: plan.pieces, stretchesOf: carrying.stretchesOf, sink, nameOf: ({ tensor }) => tensor.name, onProgress: () => undefined, signal,
     async make(stretch, stop) {
-      const { parts } = await ahead(stretch, stop);
+      const { parts } = await ahead.make(stretch, stop);
       madeNow -= madeBytes(stretch);
       return parts;
     },

@@ -17,7 +17,7 @@ function byHand() {
 describe('making ahead', () => {
   it('starts the next recipes while one is waited for, each once and no more than there are lanes', async () => {
     const { asked, make, finish } = byHand();
-    const ahead = makeAhead(['a', 'b', 'c', 'd'], () => 1, make, { count: 2, bytes: 100 });
+    const { make: ahead } = makeAhead(['a', 'b', 'c', 'd'], () => 1, make, { count: 2, bytes: 100 });
     const first = ahead('a', signal);
     expect(asked).toEqual(['a', 'b']);
     finish('b');
@@ -30,7 +30,7 @@ describe('making ahead', () => {
 
   it('does not hold more weights at once than allowed, but always those asked for', async () => {
     const { asked, make, finish } = byHand();
-    const ahead = makeAhead(['small', 'large', 'next'], (name) => (name === 'large' ? 1000 : 1), make, { count: 3, bytes: 10 });
+    const { make: ahead } = makeAhead(['small', 'large', 'next'], (name) => (name === 'large' ? 1000 : 1), make, { count: 3, bytes: 10 });
     const small = ahead('small', signal);
     expect(asked).toEqual(['small']);
     finish('small');
@@ -43,7 +43,7 @@ describe('making ahead', () => {
 
   it('hands on a failure to who asks for it, and only then', async () => {
     const { make, finish } = byHand();
-    const ahead = makeAhead(['a', 'bad', 'c'], () => 1, make, { count: 2, bytes: 100 });
+    const { make: ahead } = makeAhead(['a', 'bad', 'c'], () => 1, make, { count: 2, bytes: 100 });
     const first = ahead('a', signal);
     finish('bad');
     finish('a');
@@ -51,9 +51,22 @@ describe('making ahead', () => {
     await expect(ahead('bad', signal)).rejects.toThrow('bad');
   });
 
+  it('starts the first ones before any is asked for, each once', async () => {
+    const { asked, make, finish } = byHand();
+    const ahead = makeAhead(['a', 'b', 'c'], (name) => (name === 'b' ? 60 : 30), make, { count: 3, bytes: 100 });
+    ahead.begin(signal);
+    expect(asked).toEqual(['a', 'b']);
+    finish('a');
+    expect(await ahead.make('a', signal)).toBe('a made');
+    expect(asked).toEqual(['a', 'b']);
+    finish('b');
+    expect(await ahead.make('b', signal)).toBe('b made');
+    expect(asked).toEqual(['a', 'b', 'c']);
+  });
+
   it('makes a recipe asked for again once more', async () => {
     const { asked, make, finish } = byHand();
-    const ahead = makeAhead(['a'], () => 1, make, { count: 2, bytes: 100 });
+    const { make: ahead } = makeAhead(['a'], () => 1, make, { count: 2, bytes: 100 });
     const first = ahead('a', signal);
     finish('a');
     await first;

@@ -12,12 +12,18 @@ export interface Lanes {
 
 type Make<Stretch, Parts> = (stretch: Stretch, signal: AbortSignal) => Promise<Parts>;
 
+export interface Ahead<Stretch, Parts> {
+  /** The same as the `make` given, for stretches of the order; others are simply made. */
+  make: Make<Stretch, Parts>;
+  /** Starts the first ones before any is asked for. */
+  begin(signal: AbortSignal): void;
+}
+
 /**
  * @param order The stretches in the order they will be asked for, each once.
  * @param size Bytes of what a stretch makes.
- * @returns The same as `make`, for stretches of `order`; others are simply made.
  */
-export function makeAhead<Stretch, Parts>(order: readonly Stretch[], size: (stretch: Stretch) => number, make: Make<Stretch, Parts>, lanes: Lanes): Make<Stretch, Parts> {
+export function makeAhead<Stretch, Parts>(order: readonly Stretch[], size: (stretch: Stretch) => number, make: Make<Stretch, Parts>, lanes: Lanes): Ahead<Stretch, Parts> {
   const place = new Map(order.map((stretch, index) => [stretch, index]));
   const started = new Map<Stretch, Promise<Parts>>();
   /** What comes before has been asked for: when it is asked for again, what follows it may be there already. */
@@ -31,21 +37,29 @@ export function makeAhead<Stretch, Parts>(order: readonly Stretch[], size: (stre
     started.set(stretch, making);
     return making;
   };
-  return async (stretch, signal) => {
-    const making = start(stretch, signal);
-    let bytes = size(stretch);
-    const at = place.get(stretch) ?? -1;
-    const ahead = at < reached ? [] : order.slice(at + 1, at + lanes.count);
-    reached = Math.max(reached, at + 1);
-    for (const next of ahead) {
+  const startNext = (stretches: readonly Stretch[], held: number, signal: AbortSignal) => {
+    let bytes = held;
+    for (const next of stretches) {
       bytes += size(next);
       if (bytes > lanes.bytes) break;
-      void start(next, signal).catch(() => undefined);
+      void start(next, signal);
     }
-    try {
-      return await making;
-    } finally {
-      started.delete(stretch);
-    }
+  };
+  return {
+    begin(signal) {
+      startNext(order.slice(0, lanes.count), 0, signal);
+    },
+    async make(stretch, signal) {
+      const making = start(stretch, signal);
+      const at = place.get(stretch) ?? -1;
+      const ahead = at < reached ? [] : order.slice(at + 1, at + lanes.count);
+      reached = Math.max(reached, at + 1);
+      startNext(ahead, size(stretch), signal);
+      try {
+        return await making;
+      } finally {
+        started.delete(stretch);
+      }
+    },
   };
 }

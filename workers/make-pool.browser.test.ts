@@ -21,7 +21,7 @@ async function recipes(): Promise<Recipe[]> {
 
 const pools: MakePool[] = [];
 const pool = (threads: number, start?: () => Worker): MakePool => {
-  const made = createMakePool(threads, start);
+  const made = createMakePool(threads, undefined, start);
   pools.push(made);
   return made;
 };
@@ -73,5 +73,18 @@ describe('kernel workers', () => {
     const tensor = (await scanModel(blobSource(bad.name, bad))).graph.initializers.find((candidate) => candidate.name === name)!;
     const recipe: Recipe = { kind: 'quantize', tensor, layout: 'kn', k: 64, n: 96, scheme: { bits: 4, block: 32, symmetric: true }, type: 1, rounded: false };
     await expect(pool(1).make(recipe, bad, signal)).rejects.toMatchObject({ engineError: { code: 'weights-not-finite' } });
+  });
+
+  it('end with what is under way, and start nothing any more', async () => {
+    const all = await recipes();
+    let started = 0;
+    const workers = pool(1, () => {
+      started++;
+      return realWorker();
+    });
+    const making = all.map((recipe) => workers.make(recipe, file, signal));
+    workers.dispose();
+    for (const call of making) await expect(call).rejects.toThrow();
+    expect(started).toBeLessThanOrEqual(1);
   });
 });

@@ -1,21 +1,27 @@
 /**
- * Kernel workers: each makes one slab at a time on the WASM kernel, and reads its weights from the dropped file itself,
- * so that reading, too, happens on all of them. A worker that dies is replaced and its slab made again, once.
+ * Kernel workers: each makes one slab at a time on the WASM kernel, of bytes that are read for them one slab after the
+ * other; what does not lie in one piece they read themselves. A worker that dies is replaced and its slab made again, once.
  */
 import { failure as thrownError, fail } from './errors.ts';
-import type { MakeWorker } from './make.worker.ts';
+import { readInOrder, type OpenInOrder } from './in-order.ts';
+import type { Made, MakeWorker } from './make.worker.ts';
 import { NO_EXTERNAL_BLOBS, type ExternalBlobs } from './onnx/write.ts';
-import { connect, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
+import type { Result } from './protocol.ts';
+import { connect, transfer, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
+import { createSlabFeed } from './slab-feed.ts';
 import type { Slab } from './slabs.ts';
 
 export interface MakePool {
   readonly threads: number;
+  /** Starts the workers, so that they are there when the first slab comes. */
+  warm(): void;
   /**
    * All parts of the slab by name, see `make`. More calls than threads wait for their turn. When the signal fires the
    * worker is ended and another started when it is needed.
    * Errors: those of `make`; `worker-crashed` when a slab brings down two workers.
    */
   make(slab: Slab, source: File, signal: AbortSignal, external?: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>>;
+  /** Ends the workers, and with them what is under way. */
   dispose(): void;
 }
 
@@ -29,10 +35,19 @@ type Lane = { worker: RemoteWorker<MakeWorker> | null };
 
 const startWorker = (): Worker => new Worker(new URL('./make.worker.ts', import.meta.url), { type: 'module', name: 'quantize' });
 
-/** @param start Makes a worker; another one in tests. */
-export function createMakePool(threads: number, start: () => Worker = startWorker): MakePool {
-  const idle: Lane[] = Array.from({ length: threads }, () => ({ worker: null }));
+/** Slabs read while every worker has one. */
+const READ_AHEAD = 1;
+
+/**
+ * @param inOrder Opens a file to read slabs from.
+ * @param start Makes a worker; another one in tests.
+ */
+export function createMakePool(threads: number, inOrder: OpenInOrder = readInOrder, start: () => Worker = startWorker): MakePool {
+  const lanes: readonly Lane[] = Array.from({ length: threads }, () => ({ worker: null }));
+  const idle = [...lanes];
+  const ended = new AbortController();
   const waiting: ((lane: Lane) => void)[] = [];
+  const feed = createSlabFeed(threads + READ_AHEAD, inOrder);
 
   const take = (): Promise<Lane> => {
     const lane = idle.pop();
@@ -44,50 +59,75 @@ export function createMakePool(threads: number, start: () => Worker = startWorke
     else idle.push(lane);
   };
 
-  const makeIn = async (lane: Lane, slab: Slab, source: File, signal: AbortSignal, external: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>> => {
+  /** In the lane's worker, which is ended when the signal fires. */
+  const call = async (lane: Lane, signal: AbortSignal, invoke: Parameters<RemoteWorker<MakeWorker>['call']>[0]): Promise<Made> => {
     const end = () => {
       lane.worker?.terminate();
       lane.worker = null;
     };
+    signal.throwIfAborted();
+    ended.signal.throwIfAborted();
     signal.addEventListener('abort', end);
     try {
+      lane.worker ??= connect<MakeWorker>(start());
+      const made = await lane.worker.call(invoke) as Result<Made>;
+      if (made.ok) return made.value;
+      throw thrownError(made.error);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      if (isCrash(thrown)) end();
+      throw thrown;
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
+  };
+
+  const makeOnce = async (slab: Slab, source: File, signal: AbortSignal, external: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>> => {
+    const { bytes, giveBack: giveBackBuffer } = await feed.read(slab, source, external);
+    let buffer: ArrayBuffer | null = null;
+    const lane = await take();
+    try {
+      const made = await call(lane, signal, (api) => (bytes
+        ? api.makeOf(slab, transfer(bytes, [bytes.buffer])) : api.make(slab, source.name, source, ofSlab(slab, external))));
+      buffer = made.stored ?? null;
+      return made.parts;
+    } finally {
+      giveBack(lane);
+      giveBackBuffer(buffer);
+    }
+  };
+
+  return {
+    threads,
+    warm() {
+      for (const lane of lanes) lane.worker ??= connect<MakeWorker>(start());
+    },
+    async make(slab, source, signal, external = NO_EXTERNAL_BLOBS) {
       for (let attempt = 1; ; attempt++) {
         signal.throwIfAborted();
-        lane.worker ??= connect<MakeWorker>(start());
+        ended.signal.throwIfAborted();
         try {
-          const made = await lane.worker.call<Awaited<ReturnType<MakeWorker['make']>>>((api) => api.make(slab, source.name, source, ofSlab(slab, external)));
-          if (made.ok) return made.value;
-          throw thrownError(made.error);
+          return await makeOnce(slab, source, signal, external);
         } catch (thrown) {
-          signal.throwIfAborted();
-          if (!(thrown instanceof Error) || thrown.name !== WORKER_CRASHED) throw thrown;
-          end();
+          if (!isCrash(thrown)) throw thrown;
           if (attempt === 2) {
             fail('worker-crashed', `The part of the engine that quantizes stopped twice at ${slab.tensor.name}; most often the tab is out of memory.`,
               'Close other tabs and try again; levels written so far are still here.', thrown.message);
           }
         }
       }
-    } finally {
-      signal.removeEventListener('abort', end);
-    }
-  };
-
-  return {
-    threads,
-    async make(slab, source, signal, external = NO_EXTERNAL_BLOBS) {
-      const lane = await take();
-      try {
-        return await makeIn(lane, slab, source, signal, external);
-      } finally {
-        giveBack(lane);
-      }
     },
     dispose() {
-      for (const lane of idle) {
+      ended.abort();
+      feed.close();
+      for (const lane of lanes) {
         lane.worker?.terminate();
         lane.worker = null;
       }
     },
   };
+}
+
+function isCrash(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && thrown.name === WORKER_CRASHED;
 }

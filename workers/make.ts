@@ -21,6 +21,11 @@ export type Parts = ReadonlyMap<string, Uint8Array>;
  */
 export async function make(slab: Slab, source: ByteSource, kernel: Kernel, signal: AbortSignal, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Parts> {
   const stored = slab.lines ? await readLines(source, slab.tensor, slab.lines, external) : await readTensor(source, slab.tensor, external);
+  return makeOf(slab, stored, kernel, signal);
+}
+
+/** The same of the slab's bytes as they are stored. What is made has memory of its own. */
+export async function makeOf(slab: Slab, stored: Uint8Array, kernel: Kernel, signal: AbortSignal): Promise<Parts> {
   if (slab.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(asFloat32(stored)).buffer)]]);
   const data = elements(slab, stored);
   const type = slab.type === FLOAT16 ? 'float16' : 'float32';

@@ -26,9 +26,10 @@ import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelReques
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
 import { notOn } from './plan/targets.ts';
+import type { ReadThread } from './read-thread.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { madeBytes, SLAB_LIMITS } from './slabs.ts';
-import { blobSource, type ByteSource } from './source.ts';
+import { blobSource, blobSources, type ByteSource, type ExternalFiles } from './source.ts';
 import { dataSpelling } from './storage/job-key.ts';
 import type { OnceTask } from './storage/measure-once.ts';
 import type { PlannedFile } from './storage/job-room.ts';
@@ -44,6 +45,8 @@ export interface Surroundings extends MeasureSurroundings {
   kernel(): Promise<Kernel>;
   /** Kernel workers that take over from a WASM kernel, where there are threads. */
   pool?: MakePool;
+  /** Reads files on a thread of its own; without it they are read on this one. */
+  reader?: ReadThread;
   /** Hears of all files before the first is written; rejects when there is no room for them. */
   foresee?(files: readonly PlannedFile[]): Promise<void>;
   /** Where the file of a level goes. */
@@ -110,17 +113,21 @@ export async function compare(
 ): Promise<Report> {
   const { seconds, stage } = stageClock();
   const sorted = await sortFiles(job.files);
-  const { file, source, input, missing } = openModel(sorted);
+  const { file, input, missing } = openModel(sorted);
   if (missing) throw failure(missing);
   const external = sorted.data.files;
   const model = summarize(input);
-  const hash = await readThrough(source, input, onEvent, signal);
+  const kernel = await surroundings.kernel();
+  if (kernel.backend === 'wasm') surroundings.pool?.warm();
+  surroundings.reader?.warm();
+  const inOrder = surroundings.reader?.inOrder;
+  const hash = await readThrough(blobSource(file.name, file, inOrder), blobSources(external, inOrder), input, onEvent, signal);
 
   const levels = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
-  const kernel = await surroundings.kernel();
   stage('open');
   await writeLevels(levels, { file, external, input, fingerprint: hash.fingerprint }, kernel, surroundings, onEvent, signal);
   surroundings.pool?.dispose();
+  surroundings.reader?.dispose();
   stage('quantize');
 
   const measureAll = async (report: (event: EngineEvent) => void): Promise<Report> => {
@@ -180,17 +187,16 @@ function stageClock(): { seconds: Partial<Record<Stage, number>>; stage: (ended:
 }
 
 /** `missing` says what external data is not there; planning is exact all the same. */
-function openModel(sorted: SortedFiles): { file: File; source: ByteSource; input: PlanInput; missing: EngineError | null } {
+function openModel(sorted: SortedFiles): { file: File; input: PlanInput; missing: EngineError | null } {
   const { model: file, scanned } = sorted;
   if (!file || !scanned) return noModel(sorted);
   if (!scanned.ok) throw failure(scanned.error);
-  return { file, source: scanned.value.source, input: preparePlan(scanned.value), missing: whatIsMissing(file.name, sorted.data.missing) };
+  return { file, input: preparePlan(scanned.value), missing: whatIsMissing(file.name, sorted.data.missing) };
 }
 
 /** One pass over all files before anything is written: its hash, and which weights fp16 cannot hold. */
-async function readThrough(source: ByteSource, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<ContentHash & { beyondFloat16: Set<string> }> {
+async function readThrough(source: ByteSource, external: ExternalFiles, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<ContentHash & { beyondFloat16: Set<string> }> {
   const toCheck = roundedTensors(input);
-  const { external } = input.model;
   const total = modelBytes(input.model) + toCheck.reduce((sum, { bytes }) => sum + bytes, 0);
   const secondsLeft = estimateSecondsLeft();
   let done = 0;
@@ -272,7 +278,7 @@ interface Writing { file: string; part: string; bytes: number; onProgress(progre
 async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<Blob> {
   const { model } = input;
   const sink = await surroundings.sink(name, file, {
-    name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), onProgress, signal,
+    name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), onProgress, signal, inOrder: surroundings.reader?.inOrder,
   });
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;
@@ -281,10 +287,13 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onPr
     ? pool.make(slab, file, stop, external)
     : oneByOne(() => make(slab, model.source, kernel, stop, model.external))));
   const { stretchesOf } = carrying;
+  const ahead = makeAhead([...recipes].flatMap(stretchesOf), madeBytes, carrying.make, { count: STRETCHES_A_LANE * (pool?.threads ?? SLABS_IN_PLACE), bytes: BYTES_UNDER_WAY });
+  // What comes first may be a long copy. Of a file that is gone on with it is not known what is needed.
+  if (!sink.resumeAt) ahead.begin(signal);
   return writePieces({
     pieces,
     stretchesOf,
-    make: makeAhead([...recipes].flatMap(stretchesOf), madeBytes, carrying.make, { count: STRETCHES_A_LANE * (pool?.threads ?? SLABS_IN_PLACE), bytes: BYTES_UNDER_WAY }),
+    make: ahead.make,
     nameOf: (recipe) => recipe.tensor.name,
     sink,
     onProgress,

@@ -1,4 +1,5 @@
 import { failure, fileChanged } from './errors.ts';
+import { readInOrder, type InOrder, type OpenInOrder } from './in-order.ts';
 
 /** Bytes that can be read by range: a dropped file in the tab, an open file in Node, an array in a test. */
 export interface ByteSource {
@@ -6,11 +7,8 @@ export interface ByteSource {
   readonly size: number;
   /** Exactly `length` bytes from `offset`; rejects when the range lies outside. */
   read(offset: number, length: number): Promise<Uint8Array>;
-  /**
-   * All of it from start to end in slabs of `slab` bytes, the last one shorter, each there until the next is asked for. Costs a
-   * third of reading ranges; absent, or null, where it cannot be done so.
-   */
-  slabs?(slab: number): AsyncGenerator<Uint8Array<ArrayBuffer>> | null;
+  /** Its ranges in rising order at less cost, see in-order.ts; absent, or null, where that cannot be done. */
+  inOrder?(): InOrder | null;
   /**
    * Gives the memory of what was read back at once, rather than whenever garbage is next collected: by the megabyte that
    * adds up. The bytes are gone then. Absent where what is read is no copy.
@@ -31,7 +29,8 @@ export function bytesSource(name: string, bytes: Uint8Array): ByteSource {
   };
 }
 
-export function blobSource(name: string, blob: Blob): ByteSource {
+/** @param inOrder Opens it where ranges are read in order: on this thread, or on another. */
+export function blobSource(name: string, blob: Blob, inOrder: OpenInOrder = readInOrder): ByteSource {
   return {
     name,
     size: blob.size,
@@ -43,10 +42,7 @@ export function blobSource(name: string, blob: Blob): ByteSource {
         throw failure(fileChanged(name, thrown));
       }
     },
-    slabs(slab) {
-      const reader = byteReader(blob);
-      return reader && slabsOf(name, blob.size, reader, slab);
-    },
+    inOrder: () => inOrder(name, blob),
     release({ buffer }) {
       // Handed to a port nobody listens to, and that is gone at once: `transfer(0)` leaves the memory with Blink.
       const { port1, port2 } = new MessageChannel();
@@ -57,43 +53,9 @@ export function blobSource(name: string, blob: Blob): ByteSource {
   };
 }
 
-/** Null where blobs give no byte streams. */
-function byteReader(blob: Blob): ReadableStreamBYOBReader | null {
-  try {
-    return blob.stream().getReader({ mode: 'byob' });
-  } catch {
-    return null;
-  }
-}
-
-/** One buffer, filled again and again: a new one for each slab costs more than reading the bytes. */
-async function* slabsOf(name: string, size: number, reader: ReadableStreamBYOBReader, slab: number): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  let buffer = new ArrayBuffer(slab);
-  let read = 0;
-  try {
-    for (let filled = 0; ;) {
-      const { done, value } = await reader.read(new Uint8Array(buffer, filled)).catch((thrown: unknown) => { throw failure(fileChanged(name, thrown)); });
-      if (done) {
-        if (read !== size) throw failure(fileChanged(name, new Error(`${read} of ${size} bytes`)));
-        if (filled > 0 && value) yield new Uint8Array(value.buffer, 0, filled);
-        return;
-      }
-      buffer = value.buffer;
-      filled += value.length;
-      read += value.length;
-      if (filled < slab) continue;
-      yield new Uint8Array(buffer);
-      filled = 0;
-    }
-  } finally {
-    // Whoever stops listening ends the reading.
-    void reader.cancel().catch(() => undefined);
-  }
-}
-
 /** Several, by their keys. */
-export function blobSources(blobs: ReadonlyMap<string, Blob>): ExternalFiles {
-  return new Map([...blobs].map(([name, blob]) => [name, blobSource(name, blob)]));
+export function blobSources(blobs: ReadonlyMap<string, Blob>, inOrder?: OpenInOrder): ExternalFiles {
+  return new Map([...blobs].map(([name, blob]) => [name, blobSource(name, blob, inOrder)]));
 }
 
 const SLAB = 1 << 22;
@@ -111,6 +73,38 @@ export async function* readAhead(source: ByteSource, start: number, end: number)
     const bytes: Uint8Array = await next;
     next = at + SLAB < end ? read(at + SLAB) : null;
     yield bytes;
+  }
+}
+
+/**
+ * The same, each slab there only until the next is asked for. A long range is read in order where that can be done. Whoever
+ * stops listening ends the reading.
+ */
+export async function* inSlabs(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
+  const inOrder = end - start > SLAB ? source.inOrder?.() ?? null : null;
+  if (!inOrder) {
+    for await (const bytes of readAhead(source, start, end)) {
+      yield bytes;
+      source.release?.(bytes);
+    }
+    return;
+  }
+  const read = (at: number, buffer: ArrayBuffer) => {
+    const reading = inOrder.read(at, Math.min(SLAB, end - at), buffer);
+    reading.catch(() => undefined);
+    return reading;
+  };
+  try {
+    let next = read(start, new ArrayBuffer(SLAB));
+    let free = new ArrayBuffer(SLAB);
+    for (let at = start; at < end; at += SLAB) {
+      const bytes = await next;
+      if (at + SLAB < end) next = read(at + SLAB, free);
+      yield bytes;
+      free = bytes.buffer;
+    }
+  } finally {
+    inOrder.close();
   }
 }
 

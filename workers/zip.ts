@@ -3,7 +3,7 @@
  * hardly compress; stored, an archive is made of the files themselves and takes no memory however large they are.
  */
 import { createCRC32 } from 'hash-wasm';
-import { blobSource, readAhead } from './source.ts';
+import { blobSource, inSlabs } from './source.ts';
 
 export interface ZipEntry {
   /** With `/` between folders. */
@@ -38,7 +38,7 @@ export async function zip(entries: readonly ZipEntry[], signal: AbortSignal, onP
 
 async function checksum(path: string, blob: Blob, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<number> {
   const crc = (await createCRC32()).init();
-  for await (const bytes of readAhead(blobSource(path, blob), 0, blob.size)) {
+  for await (const bytes of inSlabs(blobSource(path, blob), 0, blob.size)) {
     signal.throwIfAborted();
     crc.update(bytes);
     onBytes(bytes.length);

@@ -2,11 +2,10 @@
 import { asFloat32 } from '../bytes.ts';
 import type { Tensor } from '../onnx/model.ts';
 import { readTensor } from '../onnx/tensor-data.ts';
-import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
+import { inSlabs, NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
 
 /** The smallest float32 that rounds to infinity in fp16: halfway between 65,504 and 65,536. */
 const OVERFLOW = 65_520;
-const SLAB = 1 << 22;
 
 /** Names of the tensors that hold a value beyond fp16's range. Reads each tensor once, in slabs. */
 export async function findBeyondFloat16(source: ByteSource, tensors: readonly Tensor[], signal: AbortSignal, onBytes: (bytes: number) => void, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Set<string>> {
@@ -21,16 +20,12 @@ export async function findBeyondFloat16(source: ByteSource, tensors: readonly Te
       continue;
     }
     const length = data.length ?? size;
-    for (let at = 0; at < length; at += SLAB) {
+    for await (const slab of inSlabs(file, data.offset, data.offset + length)) {
       signal.throwIfAborted();
-      const bytes = await file.read(data.offset + at, Math.min(SLAB, length - at));
-      onBytes(bytes.length);
-      const found = holdsBeyond(bytes);
-      file.release?.(bytes);
-      if (found) {
-        beyond.add(name);
-        break;
-      }
+      onBytes(slab.length);
+      if (!holdsBeyond(slab)) continue;
+      beyond.add(name);
+      break;
     }
   }
   return beyond;

@@ -3,9 +3,10 @@
  * what is there already is not written again. Where there is no room the rest is held in memory, within limits.
  */
 import { engineError, fail, failure } from '../errors.ts';
+import type { OpenInOrder } from '../in-order.ts';
 import { blobSink, copiedFrom, NO_EXTERNAL_BLOBS, type ExternalBlobs, type Sink } from '../onnx/write.ts';
 import type { EngineError } from '../protocol.ts';
-import { blobSource, readAhead } from '../source.ts';
+import { blobSource, inSlabs } from '../source.ts';
 import { isFull } from './disk.ts';
 import { ENGINE_VERSION, levelKey } from './job-key.ts';
 import type { Locks } from './locks.ts';
@@ -28,6 +29,8 @@ export interface LevelFile {
   /** Of these, bytes that are not ranges of the source. */
   madeBytes: number;
   signal: AbortSignal;
+  /** Reads what is copied; on this thread when absent. */
+  inOrder?: OpenInOrder | undefined;
   /** Hears how far somebody else is whose turn it is with the same file. */
   onProgress(progress: { done: number; total: number; tensor: null }): void;
 }
@@ -178,15 +181,14 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
     resumeAt,
     write,
     async copy(start, end, onBytes, location) {
-      const source = blobSource(location ?? file.source.name, copiedFrom(file.source, file.external ?? NO_EXTERNAL_BLOBS, location));
+      const source = blobSource(location ?? file.source.name, copiedFrom(file.source, file.external ?? NO_EXTERNAL_BLOBS, location), file.inOrder);
       let at = start;
       if (!spilled()) {
-        for await (const bytes of readAhead(source, start, end)) {
+        for await (const bytes of inSlabs(source, start, end)) {
           file.signal.throwIfAborted();
           await write(bytes);
           at += bytes.length;
           onBytes?.(bytes.length);
-          source.release?.(bytes);
           if (spilled()) break;
         }
       }

@@ -1,0 +1,73 @@
+/**
+ * Reading on a thread of its own: a stream delivers only while its thread is free, and the engine's is often busy writing
+ * or hashing. A worker that dies is replaced and asked again, once.
+ */
+import { fail, failure } from './errors.ts';
+import { canReadInOrder, type OpenInOrder } from './in-order.ts';
+import type { ReadWorker } from './read.worker.ts';
+import { connect, transfer, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
+
+export interface ReadThread {
+  /** Starts the worker. */
+  warm(): void;
+  /** Null where `readInOrder` gives none. Errors besides: `worker-crashed` when two workers die over one read. */
+  inOrder: OpenInOrder;
+  /** Ends the worker; reads under way reject. Later ones start another. */
+  dispose(): void;
+}
+
+const startWorker = (): Worker => new Worker(new URL('./read.worker.ts', import.meta.url), { type: 'module', name: 'read' });
+
+/** @param start Makes a worker; another one in tests. */
+export function createReadThread(start: () => Worker = startWorker): ReadThread {
+  let worker: RemoteWorker<ReadWorker> | null = null;
+  let ids = 0;
+  let ended = false;
+  const alive = (): RemoteWorker<ReadWorker> => {
+    ended = false;
+    return (worker ??= connect<ReadWorker>(start()));
+  };
+
+  return {
+    warm: () => { if (canReadInOrder()) alive(); },
+    inOrder(name, blob) {
+      if (!canReadInOrder()) return null;
+      const id = ids++;
+      let openedIn: RemoteWorker<ReadWorker> | null = null;
+      return {
+        async read(offset, length, buffer) {
+          const { byteLength } = buffer;
+          for (let attempt = 1; ; attempt++) {
+            const reading = alive();
+            // Messages arrive in the order they are sent: nothing has to wait for this one.
+            if (openedIn !== reading) reading.call((api) => api.open(id, name, blob)).catch(() => undefined);
+            openedIn = reading;
+            // What was sent to a worker that died is gone with it.
+            const into = attempt === 1 ? buffer : new ArrayBuffer(byteLength);
+            try {
+              const read = await reading.call<Awaited<ReturnType<ReadWorker['read']>>>((api) => api.read(id, offset, length, transfer(into, [into])));
+              if (!read.ok) throw failure(read.error);
+              return read.value;
+            } catch (thrown) {
+              if (!(thrown instanceof Error) || thrown.name !== WORKER_CRASHED || ended) throw thrown;
+              if (worker === reading) worker = null;
+              if (attempt === 2) {
+                fail('worker-crashed', `The part of the engine that reads files stopped twice at ${name}; most often the tab is out of memory.`,
+                  'Close other tabs and try again; levels written so far are still here.', thrown.message);
+              }
+            }
+          }
+        },
+        close() {
+          if (openedIn && openedIn === worker) openedIn.call((api) => api.close(id)).catch(() => undefined);
+          openedIn = null;
+        },
+      };
+    },
+    dispose() {
+      ended = true;
+      worker?.terminate();
+      worker = null;
+    },
+  };
+}
