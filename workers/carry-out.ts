@@ -19,7 +19,8 @@ export interface Carrying {
   make(stretch: Stretch, signal: AbortSignal): Promise<Parts>;
 }
 
-export function carryOut(makeSlab: MakeSlab, limits?: SlabLimits): Carrying {
+/** @param release Gives back the memory of what a slab made, once it is joined with others; absent where it is left to the collector. */
+export function carryOut(makeSlab: MakeSlab, { limits, release }: { limits?: SlabLimits; release?: ((bytes: Uint8Array) => void) | undefined } = {}): Carrying {
   const known = new Map<Recipe, readonly Stretch[]>();
   /** Ranges of channels that do not lie together: needed for every stretch of the codes. */
   const ranges = new Map<Recipe, Promise<Int32Array>>();
@@ -49,7 +50,7 @@ export function carryOut(makeSlab: MakeSlab, limits?: SlabLimits): Carrying {
     async make(stretch, signal) {
       switch (stretch.kind) {
         case 'one': return makeSlab(stretch.slab, signal);
-        case 'joined': return joined(stretch, makeSlab, signal);
+        case 'joined': return joined(stretch, makeSlab, signal, release);
         case 'grids': {
           const { recipe } = stretch;
           const { scales, zeroPoints } = gridsOf(await rangesOf(recipe, signal), recipe.type === FLOAT16 ? 'float16' : 'float32', recipe.scheme);
@@ -68,7 +69,7 @@ export function carryOut(makeSlab: MakeSlab, limits?: SlabLimits): Carrying {
 }
 
 /** One matrix of the codes of its slabs. */
-async function joined({ whole, slabs }: Stretch & { kind: 'joined' }, makeSlab: MakeSlab, signal: AbortSignal): Promise<Parts> {
+async function joined({ whole, slabs }: Stretch & { kind: 'joined' }, makeSlab: MakeSlab, signal: AbortSignal, release?: (bytes: Uint8Array) => void): Promise<Parts> {
   const { k, n, scheme, type } = whole;
   const layout = layoutOfShape(k, type === FLOAT16 ? 2 : 4, scheme);
   const result: QuantizedMatrix = emptyResult(n, layout, scheme.symmetric);
@@ -77,6 +78,7 @@ async function joined({ whole, slabs }: Stretch & { kind: 'joined' }, makeSlab: 
     const stride = channelBytes(tile.rows, scheme, layout);
     const part = (name: keyof typeof stride) => ({ bytes: parts.get(name) ?? new Uint8Array(0), stride: stride[name] });
     placeGroup(result, tile, k, scheme, layout, { codes: part('codes'), scales: part('scales'), zeroPoints: part('zeroPoints') });
+    for (const buffer of new Set([...parts.values()].map((bytes) => bytes.buffer))) release?.(new Uint8Array(buffer));
   }));
   return blockedParts(whole, result);
 }

@@ -2,6 +2,7 @@
  * The one place that knows the order of things: open → plan → quantize and write → measure → report.
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
+import { releaseMemory } from './bytes.ts';
 import { carryOut, inLanes } from './carry-out.ts';
 import { checkSpeed } from './check-speed.ts';
 import { engineError, failure, toEngineError } from './errors.ts';
@@ -283,9 +284,12 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onPr
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;
   const oneByOne = inLanes(SLABS_IN_PLACE);
-  const carrying = carryOut((slab, stop) => (pool && kernel.backend === 'wasm'
-    ? pool.make(slab, file, stop, external)
-    : oneByOne(() => make(slab, model.source, kernel, stop, model.external))));
+  const inWorkers = pool && kernel.backend === 'wasm' ? pool : null;
+  // What comes from workers is in memory of its own.
+  const release = inWorkers ? releaseMemory : undefined;
+  const carrying = carryOut((slab, stop) => (inWorkers
+    ? inWorkers.make(slab, file, stop, external)
+    : oneByOne(() => make(slab, model.source, kernel, stop, model.external))), { release });
   const { stretchesOf } = carrying;
   const ahead = makeAhead([...recipes].flatMap(stretchesOf), madeBytes, carrying.make, { count: STRETCHES_A_LANE * (pool?.threads ?? SLABS_IN_PLACE), bytes: BYTES_UNDER_WAY });
   // What comes first may be a long copy. Of a file that is gone on with it is not known what is needed.
@@ -298,6 +302,7 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onPr
     sink,
     onProgress,
     signal,
+    release,
   });
 }
 

@@ -1,3 +1,4 @@
+import { releaseMemory } from './bytes.ts';
 import { failure, fileChanged } from './errors.ts';
 import { readInOrder, type InOrder, type OpenInOrder } from './in-order.ts';
 
@@ -43,13 +44,7 @@ export function blobSource(name: string, blob: Blob, inOrder: OpenInOrder = read
       }
     },
     inOrder: () => inOrder(name, blob),
-    release({ buffer }) {
-      // Handed to a port nobody listens to, and that is gone at once: `transfer(0)` leaves the memory with Blink.
-      const { port1, port2 } = new MessageChannel();
-      port1.postMessage(null, [buffer as ArrayBuffer]);
-      port1.close();
-      port2.close();
-    },
+    release: releaseMemory,
   };
 }
 

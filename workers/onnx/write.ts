@@ -44,6 +44,8 @@ export interface WriteJob<Recipe, Stretch extends StretchBytes> {
   signal: AbortSignal;
   /** Bytes of a recipe's parts that are kept for a later piece, each part; what is longer is made again when its piece comes. */
   keep?: number;
+  /** Gives back the memory of what has been written; absent where it is left to the collector. */
+  release?: ((bytes: Uint8Array) => void) | undefined;
 }
 
 const KEEP = 32 << 20;
@@ -52,7 +54,7 @@ const KEEP = 32 << 20;
  * Writes all pieces, but for what the sink has already: a stretch whose bytes are all there is not made, one with some
  * missing is made again. Of what a stretch makes, that is kept which a later piece needs, as long as it is not much.
  */
-export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces, stretchesOf, make, nameOf, sink, onProgress, signal, keep = KEEP }: WriteJob<Recipe, Stretch>): Promise<Blob> {
+export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces, stretchesOf, make, nameOf, sink, onProgress, signal, keep = KEEP, release }: WriteJob<Recipe, Stretch>): Promise<Blob> {
   /** Parts of each recipe that are still to be written. */
   const partsLeft = new Map<Recipe, string[]>();
   for (const piece of pieces) if (piece.kind === 'made') partsLeft.set(piece.recipe, [...partsLeft.get(piece.recipe) ?? [], piece.part]);
@@ -108,6 +110,7 @@ export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces
         const bytes = await partOf(recipe, stretches, stretch, part);
         if (bytes?.length !== size) wrongLength(recipe, part, bytes?.length, size);
         await sink.write(bytes.subarray(skipped));
+        if (!isNeededLater(recipe, stretch, part, bytes)) release?.(bytes);
       }
       at = end;
     }
@@ -123,6 +126,11 @@ export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces
     });
     if (later.length > 0) kept.set(stretch, new Map(later));
     return made.get(part);
+  }
+
+  /** Whether the memory of a part just written holds what is kept for a later piece. */
+  function isNeededLater(recipe: Recipe, stretch: Stretch, part: string, { buffer }: Uint8Array): boolean {
+    return [...kept.get(stretch) ?? []].some(([name, bytes]) => bytes.buffer === buffer && (name !== part || partsLeft.get(recipe)?.includes(part)));
   }
 
   function forget(recipe: Recipe, part: string): void {
