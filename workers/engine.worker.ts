@@ -68,7 +68,7 @@ const engine: Engine = {
     const pool = createMakePool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)));
     try {
       return await settle(async () => compare({ ...job, files: withPaths(job.files) }, {
-        ...(await keeper()).job((error) => { send({ type: 'warning', error }); }),
+        ...(await keeper()).job((error) => { send({ type: 'warning', error }); }, job.folder),
         kernel: async () => withFallback((await chosen()).kernel, createWasmKernel, (reason) => {
           kernels = null;
           send({ type: 'warning', error: engineError('device-lost', 'The GPU went away while quantizing; the rest was done on the CPU.', 'Nothing is lost. If it happens often, update the graphics driver.', reason.message) });

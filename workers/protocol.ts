@@ -179,6 +179,8 @@ export interface Job {
   extras?: Extras;
   /** Where levels are measured; `faster` tries both for a moment. WASM when absent, or where there is no WebGPU. */
   provider?: Provider | 'faster';
+  /** A folder to write files to that a person has chosen and allows to be written to. The browser's storage when absent. */
+  folder?: FileSystemDirectoryHandle;
 }
 
 /** Measurements that take time of their own. Each is a bounded sample, and says how large. */
@@ -464,8 +466,11 @@ export interface Progress {
 export interface Written {
   type: 'written';
   level: string;
+  /** Its name; in a folder that held another file of it, one of its own. */
   file: string;
   blob: Blob;
+  /** Name of the folder it was written to, if a person has chosen one. */
+  folder?: string;
   /** Of both files. */
   bytes: number;
   /** The second file of a model too large for one; it has to lie beside the first under this name. */
