@@ -99,7 +99,7 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };
       const reply = settle(() => alive().callWithEvents<EngineEvent, Result<Report>>(
         (event) => {
-          if (event.type === 'written') onKept();
+          if (event.type === 'written' && event.folder === undefined) onKept();
           if (!task.cancelled) onEvent(event);
         },
         (api, port) => api.compare({ ...job, files: named(job.files) }, port),

@@ -1,6 +1,6 @@
 /** What can be taken away of a level: its file, the second one where there is one, and the folder for the Hub. */
 import { Button, Tooltip } from '@mantine/core';
-import { IconDownload, IconFileDatabase, IconFolder } from '@tabler/icons-react';
+import { IconDownload, IconFileDatabase, IconFolder, IconFolderCheck } from '@tabler/icons-react';
 import { useState } from 'react';
 import { formatBytes, formatProgress } from '../format/numbers.ts';
 import { ErrorText } from '../problems/error-text.tsx';
@@ -12,8 +12,9 @@ import { hubFolderName, hubJob } from './hub-job.ts';
 import classes from './run.module.css';
 
 export function Take({ run, figure }: { run: Run; figure: Figure }) {
-  const { blob, file, data, name, level } = figure;
+  const { blob, file, folder, data, name, level } = figure;
   if (!blob || file === null) return <span className={classes.take} />;
+  if (folder !== null) return <div className={classes.takes}><InFolder files={[file, ...(data ? [data.file] : [])]} folder={folder} /><HubFolder run={run} figure={figure} /></div>;
   return (
     <div className={classes.takes}>
       <Button
@@ -34,6 +35,15 @@ export function Take({ run, figure }: { run: Run; figure: Figure }) {
       )}
       <HubFolder run={run} figure={figure} />
     </div>
+  );
+}
+
+function InFolder({ files, folder }: { files: readonly string[]; folder: string }) {
+  return (
+    <p className={classes.inFolder}>
+      <IconFolderCheck size={16} stroke={1.75} aria-hidden="true" />
+      <span><strong>{files.join(' and ')}</strong> in the folder {folder}</span>
+    </p>
   );
 }
 
