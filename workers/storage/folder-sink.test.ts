@@ -24,7 +24,7 @@ afterEach(() => { for (const channel of channels.splice(0)) channel.close(); });
 /** Outputs are of no interest here. */
 const evaluator: Evaluator = { ...createNodeEvaluator(), compareOutputs: async () => ({ ok: false, error: { code: 'session-failed', message: 'Not here.', action: '', details: '' } }) };
 
-interface Order { folder?: MemoryFolder; name?: string; levels?: LevelRequest[]; stop?: AbortController; limit?: number }
+interface Order { folder?: MemoryFolder; name?: string; levels?: LevelRequest[]; stop?: AbortController; limit?: number; onEvent?: (event: EngineEvent) => void }
 
 /** A tab over a disk, with the kernel's work counted. */
 async function tab(disk = memoryDisk(), memoryLimit = 1 << 30) {
@@ -39,14 +39,17 @@ async function tab(disk = memoryDisk(), memoryLimit = 1 << 30) {
   });
   const kernel = createReferenceKernel();
   let made = 0;
-  const run = async ({ folder, name = 'tiny.onnx', levels = [INT8, INT4], stop = new AbortController(), limit }: Order) => {
+  const run = async ({ folder, name = 'tiny.onnx', levels = [INT8, INT4], stop = new AbortController(), limit, onEvent }: Order) => {
     const before = made;
     const events: EngineEvent[] = [];
     const report = await settle(() => compare({ files: [new File([MODEL], name)], levels, maxTokens: null }, {
       ...keeper.job((error) => { events.push({ type: 'warning', error }); }, folder?.handle),
       kernel: async () => ({ ...kernel, quantize: (...args) => { made++; return kernel.quantize(...args); } }),
       evaluator, threads: 1, ...(limit === undefined ? {} : { singleFileLimit: limit }),
-    }, (event) => { events.push(event); }, stop.signal));
+    }, (event) => {
+      events.push(event);
+      onEvent?.(event);
+    }, stop.signal));
     const written = events.flatMap((event) => (event.type === 'written' ? event : []));
     return { report, written, made: made - before };
   };
@@ -92,6 +95,25 @@ describe('files written to a folder', { timeout: 30_000 }, () => {
     expect(made).toBe(0);
     expect(held(folder)).toEqual(await expected());
     expect(written.map(({ file }) => file)).toEqual(NAMES);
+  });
+
+  test('that were begun in the storage are gone on with', async () => {
+    const { run, keeper } = await tab();
+    const stop = new AbortController();
+    const tensors = new Set<string>();
+    await run({
+      levels: [INT8], stop,
+      onEvent(event) {
+        if (event.type === 'progress' && event.level === 'a' && event.tensor !== null && tensors.add(event.tensor).size === 3) stop.abort();
+      },
+    });
+    const begun = (await keeper.storage()).results.find(({ finished }) => !finished);
+    expect(begun?.bytes).toBeGreaterThan(20_000);
+    const folder = memoryFolder();
+    const { made } = await run({ folder, levels: [INT8] });
+    expect(made).toBeLessThan((await (await tab()).run({ levels: [INT8] })).made);
+    expect(Object.entries(await expected())).toEqual(expect.arrayContaining(Object.entries(held(folder))));
+    expect([...folder.files.keys()]).toEqual(NAMES.slice(0, 2));
   });
 
   test('are not made again there, unless somebody has been at them', async () => {

@@ -14,7 +14,7 @@ import type { WrittenNotes } from './written-notes.ts';
 
 export interface FolderSurroundings extends TurnSurroundings {
   folder: FileSystemDirectoryHandle;
-  /** The finished file in the browser's storage, by its key; null when there is none. */
+  /** What the browser's storage has of a file from its start, by its key; null when that is nothing. */
   stored(key: string): Promise<Blob | null>;
   notes: WrittenNotes;
 }
@@ -42,7 +42,7 @@ export async function folderSink(file: LevelFile, surroundings: FolderSurroundin
     const opened = await inFolder(folder, file.name, () => createFile(folder, file.name, file.fixedName === true));
     if (!opened) throw failure(nameTaken(folder.name, file.name));
     const known = await stored(key);
-    return await writingSink(key, file, opened, known?.size === file.bytes ? known : null, surroundings, turn);
+    return await writingSink(key, file, opened, known && known.size <= file.bytes ? known : null, surroundings, turn);
   } catch (thrown) {
     turn.end();
     throw thrown;

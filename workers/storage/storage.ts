@@ -66,6 +66,8 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
     return quota - used;
   };
 
+  const partOf = async (key: string): Promise<Blob | null> => await store.find(key) ?? await store.begun(key);
+
   async function storage(): Promise<Storage> {
     const [results, kept, room, persisted] = await Promise.all([store.list(), reports.list(), disk.room(), disk.persisted()]);
     const known = Number.isFinite(room.quota);
@@ -108,7 +110,7 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
             : engineError('write-failed', 'The report could not be stored.', 'It is on this page: export it to keep it.', String(thrown)));
         },
       });
-      if (folder) return { ...filesIn({ folder, locks, channel, notes, stored: (key) => store.find(key).catch(() => null) }), once };
+      if (folder) return { ...filesIn({ folder, locks, channel, notes, stored: (key) => partOf(key).catch(() => null) }), once };
       return {
         async foresee(files) {
           // A storage that fails is dealt with where a file is to be written.
