@@ -25,6 +25,7 @@ const generator = createGenerator(threads);
 let kernels: ReturnType<typeof chooseKernel> | null = null;
 let running: { stop: AbortController; finish: AbortController } | null = null;
 let generating: AbortController | null = null;
+const zipping = new Map<string, AbortController>();
 
 /** Asked anew after a refusal: a person may have allowed it since. */
 let keeping: ReturnType<typeof browserKeeper> | null = null;
@@ -107,9 +108,19 @@ const engine: Engine = {
     generating?.abort();
     return Promise.resolve();
   },
-  hubFolder: (job, port) => reporting<Zipping, Result<Blob>>(port, (report) => (
-    settle(() => hubFolder({ ...job, files: withPaths(job.files) }, new AbortController().signal, throttleSteps(report)))
-  )),
+  hubFolder: (job, port, key) => reporting<Zipping, Result<Blob>>(port, async (report) => {
+    const stop = new AbortController();
+    zipping.set(key, stop);
+    try {
+      return await settle(() => hubFolder({ ...job, files: withPaths(job.files) }, stop.signal, throttleSteps(report)));
+    } finally {
+      zipping.delete(key);
+    }
+  }),
+  cancelHubFolder(key) {
+    zipping.get(key)?.abort();
+    return Promise.resolve();
+  },
   history: () => settle(async () => (await keeper()).history()),
   openStored: (key) => settle(async () => (await keeper()).openStored(key)),
   storage: () => settle(async () => (await keeper()).storage()),

@@ -652,7 +652,9 @@ export interface Engine {
   /** Stops the continuation in hand; its `generate` settles with code `cancelled`. A comparison goes on. */
   cancelGeneration(): Promise<void>;
   /** A zip of models, configuration, tokenizer and a card: parts of the files given, not copies. Sends `Zipping`s through `port`. */
-  hubFolder(job: HubFolderJob, port: MessagePort): Promise<Result<Blob>>;
+  hubFolder(job: HubFolderJob, port: MessagePort, key: string): Promise<Result<Blob>>;
+  /** Stops the one that was begun with this key; it settles with code `cancelled`. */
+  cancelHubFolder(key: string): Promise<void>;
   /** Finished reports of earlier jobs, the latest first. */
   history(): Promise<Result<StoredReport[]>>;
   /** A report of `history`, with the files that are still there: handles, not copies. Code `not-stored` when it is gone. */
