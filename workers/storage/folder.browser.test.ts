@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { tinyLanguageModel } from '../../models/build.ts';
 import type { Engine, EngineEvent, Job, Report, Result, Storage } from '../protocol.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
+import { createFile, discard } from './folder.ts';
 
 const engines: RemoteWorker<Engine>[] = [];
 const start = () => {
@@ -119,4 +120,13 @@ it('a folder that is gone is named', async () => {
   await root.removeEntry(chosen.name);
   const { result } = await run(engine, chosen);
   expect(result).toMatchObject({ ok: false, error: { code: 'write-failed', message: `The folder ${chosen.name} is gone, or tiny_fp16.onnx was deleted from it while it was written.` } });
+});
+
+it('two who write a file of one name at once write two files', async () => {
+  const chosen = await folder();
+  const [first, second] = [await createFile(chosen, 'm.onnx', false), await createFile(chosen, 'm.onnx', false)];
+  expect([first?.name, second?.name]).toEqual(['m.onnx', 'm (2).onnx']);
+  expect(await createFile(chosen, 'm.onnx', true)).toBeNull();
+  for (const file of [first, second]) if (file) await discard(chosen, file);
+  expect(await filesIn(chosen)).toEqual({});
 });
