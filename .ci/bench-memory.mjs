@@ -2,7 +2,8 @@
  * `npm run bench:memory -- --gigabytes 0.25,1,4`: models of GPT-2's shapes, with their weights in a second file, are
  * quantized in a tab, from dropped files to the browser's storage, and the most that the page and all its workers held
  * meanwhile is printed. The work of a smaller model must take as much as that of a larger one. `--level int8` takes
- * another level; `--width 4096` makes the matrices larger instead of having more of them; `--json FILE` writes the rows.
+ * another level; `--width 4096` makes the matrices larger instead of having more of them; `--folder` writes to a folder as
+ * if a person had chosen it; `--json FILE` writes the rows.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -17,7 +18,7 @@ import { watchHeaps } from './worker-heaps.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { values } = parseArgs({
-  options: { gigabytes: { type: 'string', default: '0.25,1,4' }, level: { type: 'string', default: 'int4' }, width: { type: 'string', default: '768' }, json: { type: 'string' } },
+  options: { gigabytes: { type: 'string', default: '0.25,1,4' }, level: { type: 'string', default: 'int4' }, width: { type: 'string', default: '768' }, folder: { type: 'boolean', default: false }, json: { type: 'string' } },
 });
 const { module: { GPT2_SHAPE, largeModelBytes, largeModelData, largeModelExternal } } = await runnerImport(join(root, 'models/large.ts'), { configFile: false, logLevel: 'error' });
 
@@ -73,21 +74,23 @@ async function once(bytes) {
     const heaps = await watchHeaps(browser, page);
     const processes = watchProcesses(join(folder, 'profile'));
     const worker = readdirSync(join(root, 'dist/assets')).find((file) => /^engine\.worker.*\.js$/.test(file));
-    const result = await page.evaluate(async ({ script, id }) => {
+    const result = await page.evaluate(async ({ script, id, chosen }) => {
       const engine = window.Comlink.wrap(new Worker(script, { type: 'module' }));
       const { backend } = await engine.capabilities();
       const files = [...document.querySelector('#bench-files').files];
+      // No picker can be clicked here: a folder of the origin's own has the same interface.
+      const folder = chosen ? await (await navigator.storage.getDirectory()).getDirectoryHandle('chosen', { create: true }) : undefined;
       const { port1, port2 } = new MessageChannel();
       const began = performance.now();
       return new Promise((resolve, reject) => {
-        window.finished = engine.compare({ files, levels: [{ key: 'level', id, settings: {} }], maxTokens: null }, window.Comlink.transfer(port2, [port2]));
+        window.finished = engine.compare({ files, levels: [{ key: 'level', id, settings: {} }], maxTokens: null, folder }, window.Comlink.transfer(port2, [port2]));
         window.finished.then((result) => { if (!result.ok && result.error.code !== 'cancelled') reject(new Error(result.error.message)); }, reject);
         window.engine = engine;
         port1.onmessage = ({ data: { event } }) => {
           if (event?.type === 'written' && event.level === 'level') resolve({ backend, seconds: (performance.now() - began) / 1000, bytes: event.bytes });
         };
       });
-    }, { script: `/assets/${worker}`, id: values.level });
+    }, { script: `/assets/${worker}`, id: values.level, chosen: values.folder });
     const measured = { ...await heaps.stop(), processBytes: processes.stop() };
     // What is too large to be run is refused at once, with the figure; nothing else is to be measured here.
     const note = await page.evaluate(() => Promise.race([

@@ -71,6 +71,7 @@ const engine: Engine = {
   }),
   cancelGeneration: () => Promise.resolve(),
   hubFolder: () => Promise.resolve({ ok: true, value: new Blob() }),
+  cancelHubFolder: () => Promise.resolve(),
   history: () => Promise.resolve({ ok: true, value: [] }),
   openStored: () => Promise.resolve({ ok: false, error: problemOf('busy') }),
   storage: () => Promise.resolve({ ok: false, error: problemOf('busy') }),

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
-import type { Engine, EngineEvent, Job, OpenedReport, Report, Result, Storage, StoredReport } from './protocol.ts';
+import type { Engine, EngineEvent, HubFolderJob, Job, OpenedReport, Report, Result, Storage, StoredReport, Zipping } from './protocol.ts';
 import { connect, type RemoteWorker } from './remote.ts';
 
 const engines: RemoteWorker<Engine>[] = [];
@@ -61,3 +61,17 @@ it('two engines at once do nothing twice', async () => {
   expect(madeByA?.concat(madeByB ?? []).length).toBeGreaterThan(0);
   expect(madeByA?.filter((tensor) => madeByB?.includes(tensor))).toEqual([]);
 }, 60_000);
+
+it('making a Hub folder stops when it is told to', async () => {
+  const engine = start();
+  const report: Report = { schema: 'nibble.report/1', model: { name: 'm', sha256: null, bytes: 1, parameters: 1, cacheBytesPerToken: null }, protocol: null, backend: 'wasm', levels: [], notes: [] };
+  const large: HubFolderJob = { files: [], report, models: [{ level: 'int4', file: 'm.onnx', blob: new Blob(Array<Uint8Array<ArrayBuffer>>(64).fill(new Uint8Array(1 << 22))) }] };
+  let read = 0;
+  const stopped = await engine.callWithEvents<Zipping, Result<Blob>>(({ done, total }) => {
+    read = done / total;
+    void engine.call((api) => api.cancelHubFolder('mine'));
+  }, (api, port) => api.hubFolder(large, port, 'mine'));
+  expect(stopped).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+  expect(read).toBeGreaterThan(0);
+  expect(read).toBeLessThan(1);
+});

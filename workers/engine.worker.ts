@@ -26,6 +26,7 @@ const generator = createGenerator(threads);
 let kernels: ReturnType<typeof chooseKernel> | null = null;
 let running: { stop: AbortController; finish: AbortController } | null = null;
 let generating: AbortController | null = null;
+const zipping = new Map<string, AbortController>();
 
 /** Asked anew after a refusal: a person may have allowed it since. */
 let keeping: ReturnType<typeof browserKeeper> | null = null;
@@ -70,7 +71,7 @@ const engine: Engine = {
     const pool = createMakePool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)), reader.inOrder);
     try {
       return await settle(async () => compare({ ...job, files: withPaths(job.files) }, {
-        ...(await keeper()).job((error) => { send({ type: 'warning', error }); }),
+        ...(await keeper()).job((error) => { send({ type: 'warning', error }); }, job.folder),
         kernel: async () => withFallback((await chosen()).kernel, createWasmKernel, (reason) => {
           kernels = null;
           send({ type: 'warning', error: engineError('device-lost', 'The GPU went away while quantizing; the rest was done on the CPU.', 'Nothing is lost. If it happens often, update the graphics driver.', reason.message) });
@@ -111,9 +112,19 @@ const engine: Engine = {
     generating?.abort();
     return Promise.resolve();
   },
-  hubFolder: (job, port) => reporting<Zipping, Result<Blob>>(port, (report) => (
-    settle(() => hubFolder({ ...job, files: withPaths(job.files) }, new AbortController().signal, throttleSteps(report)))
-  )),
+  hubFolder: (job, port, key) => reporting<Zipping, Result<Blob>>(port, async (report) => {
+    const stop = new AbortController();
+    zipping.set(key, stop);
+    try {
+      return await settle(() => hubFolder({ ...job, files: withPaths(job.files) }, stop.signal, throttleSteps(report)));
+    } finally {
+      zipping.delete(key);
+    }
+  }),
+  cancelHubFolder(key) {
+    zipping.get(key)?.abort();
+    return Promise.resolve();
+  },
   history: () => settle(async () => (await keeper()).history()),
   openStored: (key) => settle(async () => (await keeper()).openStored(key)),
   storage: () => settle(async () => (await keeper()).storage()),

@@ -40,6 +40,8 @@ describe('the folder', () => {
     const job = await finished('tiny.onnx');
     const archive = await hubFolder(job, signal);
     expect(await names(archive)).toEqual(['README.md', 'tokenizer.json', 'config.json', 'special_tokens_map.json', 'onnx/model_fp16.onnx', 'onnx/model_q4.onnx']);
+    const numbered = job.models.map((model) => ({ ...model, file: model.file.replace('.onnx', ' (2).onnx') }));
+    expect(await names(await hubFolder({ ...job, models: numbered }, signal))).toEqual(await names(archive));
     expect(archive.size).toBeGreaterThan(job.models.reduce((sum, { blob }) => sum + blob.size, 0));
   });
 

@@ -29,8 +29,9 @@ export async function hubFolder({ files, report, models }: HubFolderJob, signal:
   return zip(entries, signal, onProgress);
 }
 
-/** A model with a data file names it and keeps its own name. */
-function hubName({ file, data }: HubFolderJob['models'][number]): string {
+/** A model with a data file names it and keeps its own name; the number of a second file of one name is left out. */
+function hubName({ file: written, data }: HubFolderJob['models'][number]): string {
+  const file = written.replace(/ \(\d+\)(?=\.onnx$)/i, '');
   if (data || KNOWN_STEMS.test(file)) return file;
   const suffix = /(_(?:fp16|int8|uint8|quantized|q4)(?:_.*)?)?\.onnx$/i.exec(file)?.[0] ?? '.onnx';
   return `model${suffix}`;

@@ -17,7 +17,7 @@ import { makeAhead } from './make-ahead.ts';
 import type { MakePool } from './make-pool.ts';
 import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
 import { piecesLength } from './onnx/splice.ts';
-import { writePieces, type ExternalBlobs, type Sink, type WriteProgress } from './onnx/write.ts';
+import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgress } from './onnx/write.ts';
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { settingsInFull } from './plan/metadata.ts';
@@ -162,7 +162,9 @@ export async function compare(
   };
   const { report, known } = await surroundings.once({ identity, onEvent, signal, finish, measure: measureAll });
   if (known) announce(report, levels, onEvent);
-  return report;
+  // What was measured before may have been in files of other names.
+  const names = levels.flatMap(({ keys, file }) => keys.map(() => file));
+  return { ...report, levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })) };
 }
 
 /** The figures of a report that was there already, as if they had just been measured. */
@@ -255,13 +257,15 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
       for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
     };
     const spelling = formatLevel(level);
-    const write = (file: string, part: string, content: Plan['pieces'], before: number) => (
-      writeFile(content, { file, part, bytes: piecesLength(content), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
+    const write = (file: string, part: string, content: Plan['pieces'], before: number, fixedName?: true) => (
+      writeFile(content, { file, part, bytes: piecesLength(content), ...(fixedName && { fixedName }), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
     );
     // The data first: a model is there only when what it needs is.
-    if (data) level.data = { file: data.file, bytes: data.bytes, blob: await write(data.file, dataSpelling(spelling), data.pieces, 0) };
-    level.blob = await write(level.file, spelling, pieces, data?.bytes ?? 0);
-    for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob: level.blob, bytes, ...(level.data && { data: level.data }), weightBytes });
+    if (data) level.data = { file: data.file, bytes: data.bytes, blob: (await write(data.file, dataSpelling(spelling), data.pieces, 0, true)).blob };
+    const { blob, place } = await write(level.file, spelling, pieces, data?.bytes ?? 0);
+    level.blob = blob;
+    level.file = place?.file ?? level.file;
+    for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob, ...(place && { folder: place.folder }), bytes, ...(level.data && { data: level.data }), weightBytes });
   }
 }
 
@@ -269,17 +273,17 @@ function plannedFiles(level: LevelInHand, fingerprint: string): PlannedFile[] {
   const { pieces, data } = level.plan;
   const spelling = formatLevel(level);
   const planned = (name: string, part: string, content: Plan['pieces']): PlannedFile => ({ name, fingerprint, level: part, bytes: piecesLength(content), madeBytes: madeLength(content) });
-  return [...(data ? [planned(data.file, dataSpelling(spelling), data.pieces)] : []), planned(level.file, spelling, pieces)];
+  return [...(data ? [{ ...planned(data.file, dataSpelling(spelling), data.pieces), fixedName: true as const }] : []), planned(level.file, spelling, pieces)];
 }
 
 const madeLength = (pieces: Plan['pieces']): number => piecesLength(pieces.filter(({ kind }) => kind !== 'copy'));
 
-interface Writing { file: string; part: string; bytes: number; onProgress(progress: WriteProgress): void }
+interface Writing { file: string; part: string; bytes: number; fixedName?: true; onProgress(progress: WriteProgress): void }
 
-async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<Blob> {
+async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixedName, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<{ blob: Blob; place: Place | undefined }> {
   const { model } = input;
   const sink = await surroundings.sink(name, file, {
-    name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), onProgress, signal, inOrder: surroundings.reader?.inOrder,
+    name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), ...(fixedName && { fixedName }), onProgress, signal, inOrder: surroundings.reader?.inOrder,
   });
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;
@@ -294,7 +298,7 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onPr
   const ahead = makeAhead([...recipes].flatMap(stretchesOf), madeBytes, carrying.make, { count: STRETCHES_A_LANE * (pool?.threads ?? SLABS_IN_PLACE), bytes: BYTES_UNDER_WAY });
   // What comes first may be a long copy. Of a file that is gone on with it is not known what is needed.
   if (!sink.resumeAt) ahead.begin(signal);
-  return writePieces({
+  const blob = await writePieces({
     pieces,
     stretchesOf,
     make: ahead.make,
@@ -304,6 +308,7 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, onPr
     signal,
     release,
   });
+  return { blob, place: sink.place };
 }
 
 function levelReport({ id, settings, plan, data, file, perplexity, drift, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {

@@ -179,6 +179,8 @@ export interface Job {
   extras?: Extras;
   /** Where levels are measured; `faster` tries both for a moment. WASM when absent, or where there is no WebGPU. */
   provider?: Provider | 'faster';
+  /** A folder to write files to that a person has chosen and allows to be written to. The browser's storage when absent. */
+  folder?: FileSystemDirectoryHandle;
 }
 
 /** Measurements that take time of their own. Each is a bounded sample, and says how large. */
@@ -464,8 +466,11 @@ export interface Progress {
 export interface Written {
   type: 'written';
   level: string;
+  /** Its name; in a folder that held another file of it, one of its own. */
   file: string;
   blob: Blob;
+  /** Name of the folder it was written to, if a person has chosen one. */
+  folder?: string;
   /** Of both files. */
   bytes: number;
   /** The second file of a model too large for one; it has to lie beside the first under this name. */
@@ -647,7 +652,9 @@ export interface Engine {
   /** Stops the continuation in hand; its `generate` settles with code `cancelled`. A comparison goes on. */
   cancelGeneration(): Promise<void>;
   /** A zip of models, configuration, tokenizer and a card: parts of the files given, not copies. Sends `Zipping`s through `port`. */
-  hubFolder(job: HubFolderJob, port: MessagePort): Promise<Result<Blob>>;
+  hubFolder(job: HubFolderJob, port: MessagePort, key: string): Promise<Result<Blob>>;
+  /** Stops the one that was begun with this key; it settles with code `cancelled`. */
+  cancelHubFolder(key: string): Promise<void>;
   /** Finished reports of earlier jobs, the latest first. */
   history(): Promise<Result<StoredReport[]>>;
   /** A report of `history`, with the files that are still there: handles, not copies. Code `not-stored` when it is gone. */

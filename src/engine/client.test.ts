@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Engine, EngineEvent, Generated, GenerationJob, Job, Report, Result } from '../../workers/protocol.ts';
+import type { Engine, EngineEvent, Generated, GenerationJob, HubFolderJob, Job, Report, Result } from '../../workers/protocol.ts';
 import { WORKER_CRASHED, type RemoteWorker } from '../../workers/remote.ts';
 import { CANCEL_PATIENCE_MS, createEngineClient } from './client.ts';
 
@@ -171,5 +171,24 @@ describe('engine client', () => {
     expect(await generating).toMatchObject({ ok: false, error: { code: 'worker-crashed' } });
     await client.cancelGeneration();
     expect(workers.calls).toEqual(['generate']);
+  });
+
+  it('stops the Hub folder whose signal fires, and no other', async () => {
+    const settled = new Map<string, (result: Result<Blob>) => void>();
+    const api = {
+      hubFolder: (_job: HubFolderJob, _port: MessagePort, key: string) => new Promise<Result<Blob>>((resolve) => { settled.set(key, resolve); }),
+      cancelHubFolder: (key: string) => { settled.get(key)?.({ ok: false, error: { code: 'cancelled', message: 'stopped', action: '', details: '' } }); return Promise.resolve(); },
+    } as unknown as Parameters<Parameters<RemoteWorker<Engine>['call']>[0]>[0];
+    const client = createEngineClient(() => ({
+      gone: new Promise(() => undefined), terminate: () => undefined, call: (invoke) => invoke(api), callWithEvents: (_onEvent, invoke) => invoke(api, new MessageChannel().port1),
+    }));
+    const folder: HubFolderJob = { files: [], report: {} as Report, models: [] };
+    const stop = new AbortController();
+    const [first, second] = [client.hubFolder(folder, () => undefined, stop.signal), client.hubFolder(folder, () => undefined, new AbortController().signal)];
+    await vi.advanceTimersByTimeAsync(0);
+    stop.abort();
+    expect(await first).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+    [...settled.values()].at(-1)?.({ ok: true, value: new Blob() });
+    expect(await second).toMatchObject({ ok: true });
   });
 });

@@ -24,7 +24,8 @@ export interface EngineClient {
   generate(job: GenerationJob, onEvent: (event: Generated) => void): Promise<Result<null>>;
   /** Settles once the continuation under way has settled, with `cancelled`. */
   cancelGeneration(): Promise<void>;
-  hubFolder(job: HubFolderJob, onProgress: (progress: Zipping) => void): Promise<Result<Blob>>;
+  /** Settles with `cancelled` when the signal fires. */
+  hubFolder(job: HubFolderJob, onProgress: (progress: Zipping) => void, signal: AbortSignal): Promise<Result<Blob>>;
   /** Ends the worker; the next call starts another. */
   restart(): void;
 }
@@ -70,6 +71,8 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
   let worker: RemoteWorker<Engine> | null = null;
   let comparing: { done: Promise<unknown>; cancelled: boolean } | null = null;
   let generating: { done: Promise<unknown>; cancelled: boolean } | null = null;
+  /** Hub folders asked for so far. */
+  let folders = 0;
 
   const alive = (): RemoteWorker<Engine> => {
     if (worker) return worker;
@@ -99,7 +102,7 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };
       const reply = settle(() => alive().callWithEvents<EngineEvent, Result<Report>>(
         (event) => {
-          if (event.type === 'written') onKept();
+          if (event.type === 'written' && event.folder === undefined) onKept();
           if (!task.cancelled) onEvent(event);
         },
         (api, port) => api.compare({ ...job, files: named(job.files) }, port),
@@ -149,7 +152,14 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       await settle(async () => { await alive().call((api) => api.cancelGeneration()); return { ok: true, value: null }; });
       await task.done;
     },
-    hubFolder: (job, onProgress) => settle(() => alive().callWithEvents<Zipping, Result<Blob>>(onProgress, (api, port) => api.hubFolder({ ...job, files: named(job.files) }, port))),
+    async hubFolder(job, onProgress, signal) {
+      const key = `folder ${++folders}`;
+      const cancel = () => { void settle(async () => { await alive().call((api) => api.cancelHubFolder(key)); return { ok: true, value: null }; }); };
+      signal.addEventListener('abort', cancel);
+      const result = await settle(() => alive().callWithEvents<Zipping, Result<Blob>>(onProgress, (api, port) => api.hubFolder({ ...job, files: named(job.files) }, port, key)));
+      signal.removeEventListener('abort', cancel);
+      return result;
+    },
     restart,
     history: () => settle(() => alive().call<Result<StoredReport[]>>((api) => api.history())),
     openStored: (key) => settle(() => alive().call<Result<OpenedReport>>((api) => api.openStored(key))),

@@ -1,6 +1,7 @@
 /** Everything that went wrong and has no better place: what, what to do, and details to copy. */
 import { CloseButton } from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
+import { FolderRemedy } from '../folder/folder-choice.tsx';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { ErrorText } from './error-text.tsx';
 import classes from './problems.module.css';
@@ -13,7 +14,10 @@ export function Notices() {
       {notices.map(({ id, error }) => (
         <div key={id} className={classes.notice} role="alert">
           <IconAlertTriangle className={classes.icon} size={18} stroke={1.75} aria-hidden="true" />
-          <ErrorText error={error} />
+          <div className={classes.text}>
+            <ErrorText error={error} />
+            <FolderRemedy error={error} />
+          </div>
           <CloseButton aria-label="Dismiss" size="sm" onClick={() => { actions.dismiss(id); }} />
         </div>
       ))}

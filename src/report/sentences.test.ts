@@ -12,7 +12,7 @@ const drift = (change: number, error: number): Drift => ({
 });
 const figure = (change: Partial<Figure>): Figure => ({
   level: { uid: 'u', id: 'int4', settings: {}, created: 0, slot: 2 }, name: 'int4', baseline: false, bytes: 340_000, weightBytes: 300_000,
-  perplexity: { value: 10.36, error: 0.13 }, unit: 'token', drift: drift(0.216, 0.0033), final: true, file: 'model_q4.onnx', blob: null, data: null, ledger: [], outputs: null, runtimeDrift: null, speed: [], reported: null, ...change,
+  perplexity: { value: 10.36, error: 0.13 }, unit: 'token', drift: drift(0.216, 0.0033), final: true, file: 'model_q4.onnx', blob: null, folder: null, data: null, ledger: [], outputs: null, runtimeDrift: null, speed: [], reported: null, ...change,
 });
 const baseline = figure({ name: 'fp16', baseline: true, bytes: 1_156_000, perplexity: { value: 8.5202, error: 0.1039 }, drift: null });
 

@@ -13,7 +13,7 @@ const drift: Drift = {
 const perplexity: Perplexity = { value: 10.36, error: 0.13, bitsPerByte: { value: 1.234, error: 0.005 } };
 const figure = (change: Partial<Figure>): Figure => ({
   level: { uid: 'u', id: 'int4', settings: {}, created: 0, slot: 2 }, name: 'int4', baseline: false, bytes: 1, weightBytes: 1,
-  perplexity, unit: 'token', drift, final: true, file: 'f', blob: null, data: null, ledger: [], outputs: null, runtimeDrift: null, speed: [], reported: null, ...change,
+  perplexity, unit: 'token', drift, final: true, file: 'f', blob: null, folder: null, data: null, ledger: [], outputs: null, runtimeDrift: null, speed: [], reported: null, ...change,
 });
 const baseline = figure({ name: 'fp16', baseline: true, drift: null });
 const nothing = figure({ name: 'int8', perplexity: null, drift: null });

@@ -3,6 +3,7 @@ import { Button, NativeSelect, Slider, Switch } from '@mantine/core';
 import { IconCheck, IconPlayerPlayFilled, IconPlayerStopFilled } from '@tabler/icons-react';
 import { useEffect, useRef } from 'react';
 import type { Extras, ProtocolName, ProtocolRequest } from '../../workers/protocol.ts';
+import { FolderChoice } from '../folder/folder-choice.tsx';
 import { formatCount, formatDuration } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { lengthsOf, PROTOCOL_NAMES, PROTOCOLS, protocolNamed, sameProtocol, stridesFor, WINDOWS } from '../protocols/protocols.ts';
@@ -38,6 +39,7 @@ export function CompareBar() {
       <div className={classes.what}>
         {measuring ? <Amount disabled={running} /> : <p className={classes.without}>{language ? WITHOUT_TEXT : ON_INPUTS}</p>}
         <ExtrasFold disabled={running} onText={measuring} />
+        <FolderChoice disabled={running} />
       </div>
       <div className={classes.actions}>
         {running && stoppable && (

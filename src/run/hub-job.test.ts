@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { languageReport as REPORT } from '../report/test-reports.ts';
-import { hubFolderName, hubJob } from './hub-job.ts';
+import { hubFolderHolds, hubFolderName, hubJob } from './hub-job.ts';
 
 const blob = new Blob(['model']);
 
@@ -14,4 +14,10 @@ it('has the model, its data and what came along, once there is a report', () => 
   });
   expect(hubJob({ report: REPORT, companions }, { ...figure, data: null })?.models).toEqual([{ level: 'int4', file: 'model_q4.onnx', blob }]);
   expect(hubFolderName('model_q4.onnx')).toBe('model_q4-hub.zip');
+});
+
+it('says what is in it, and why something is not', () => {
+  expect(hubFolderHolds({ companions: [new File(['{}'], 'tokenizer.json')] })).toContain('its configuration and tokenizer files, and a card');
+  expect(hubFolderHolds({ companions: [] })).toContain('were dropped, so there are none in it.');
+  expect(hubFolderHolds({ companions: [], storedAt: '2026-01-01T00:00:00.000Z' })).toContain('are not stored with a result');
 });

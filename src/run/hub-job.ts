@@ -10,3 +10,11 @@ export function hubJob({ report, companions }: Pick<Run, 'report' | 'companions'
 
 /** `model_q4-hub.zip` */
 export const hubFolderName = (file: string): string => `${file.replace(/\.onnx$/i, '')}-hub.zip`;
+
+/** What the folder has in it and what not, in words. */
+export function hubFolderHolds({ companions, storedAt }: Pick<Run, 'companions' | 'storedAt'>): string {
+  if (companions.length > 0) return 'As the Hugging Face Hub and transformers.js want it: the model under onnx/, its configuration and tokenizer files, and a card with the figures.';
+  return `As the Hugging Face Hub wants it: the model under onnx/ and a card with the figures. ${storedAt === undefined
+    ? 'No configuration or tokenizer files were dropped, so there are none in it.'
+    : 'Configuration and tokenizer files are not stored with a result, so there are none in it: drop them with the model and compare again, which makes nothing anew.'}`;
+}

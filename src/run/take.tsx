@@ -1,6 +1,6 @@
 /** What can be taken away of a level: its file, the second one where there is one, and the folder for the Hub. */
 import { Button, Tooltip } from '@mantine/core';
-import { IconDownload, IconFileDatabase, IconFolder } from '@tabler/icons-react';
+import { IconDownload, IconFileDatabase, IconFolder, IconFolderCheck, IconPlayerStopFilled } from '@tabler/icons-react';
 import { useState } from 'react';
 import { formatBytes, formatProgress } from '../format/numbers.ts';
 import { ErrorText } from '../problems/error-text.tsx';
@@ -8,12 +8,13 @@ import { save } from '../report/save.ts';
 import type { Figure, Run } from '../store/run.ts';
 import { engine } from '../store/use-workbench.ts';
 import type { EngineError } from '../../workers/protocol.ts';
-import { hubFolderName, hubJob } from './hub-job.ts';
+import { hubFolderHolds, hubFolderName, hubJob } from './hub-job.ts';
 import classes from './run.module.css';
 
 export function Take({ run, figure }: { run: Run; figure: Figure }) {
-  const { blob, file, data, name, level } = figure;
+  const { blob, file, folder, data, name, level } = figure;
   if (!blob || file === null) return <span className={classes.take} />;
+  if (folder !== null) return <div className={classes.takes}><InFolder files={[file, ...(data ? [data.file] : [])]} folder={folder} /><HubFolder run={run} figure={figure} /></div>;
   return (
     <div className={classes.takes}>
       <Button
@@ -37,34 +38,41 @@ export function Take({ run, figure }: { run: Run; figure: Figure }) {
   );
 }
 
-const what = ({ companions }: Run): string => companions.length > 0
-  ? 'As the Hugging Face Hub and transformers.js want it: the model under onnx/, its configuration and tokenizer files, and a card with the figures.'
-  : 'As the Hugging Face Hub wants it: the model under onnx/ and a card with the figures. No configuration or tokenizer files were dropped, so there are none in it.';
+function InFolder({ files, folder }: { files: readonly string[]; folder: string }) {
+  return (
+    <p className={classes.inFolder}>
+      <IconFolderCheck size={16} stroke={1.75} aria-hidden="true" />
+      <span><strong>{files.join(' and ')}</strong> in the folder {folder}</span>
+    </p>
+  );
+}
 
-/** Its parts are read once for their checksums; of gigabytes that takes a while. */
+/** Its parts are read once for their checksums; of gigabytes that takes a while, and can be stopped. */
 function HubFolder({ run, figure }: { run: Run; figure: Figure }) {
-  const [share, setShare] = useState<number | null>(null);
+  const [making, setMaking] = useState<{ share: number; stop: AbortController } | null>(null);
   const [problem, setProblem] = useState<EngineError | null>(null);
   const job = hubJob(run, figure);
   const make = async () => {
-    if (!job || share !== null) return;
-    setShare(0);
+    if (!job) return;
+    const stop = new AbortController();
+    setMaking({ share: 0, stop });
     setProblem(null);
-    const made = await engine.hubFolder(job, ({ done, total }) => { setShare(total > 0 ? done / total : 0); });
-    setShare(null);
+    const made = await engine.hubFolder(job, ({ done, total }) => { setMaking({ share: total > 0 ? done / total : 0, stop }); }, stop.signal);
+    setMaking(null);
+    if (stop.signal.aborted) return;
     if (made.ok) save(made.value, hubFolderName(figure.file ?? ''));
     else setProblem(made.error);
   };
   // Its place is kept while there is no report to make a card of.
   return (
     <>
-      <Tooltip label={job ? what(run) : 'Once the comparison is through: its figures go into the card.'} events={{ hover: true, focus: true, touch: true }} multiline w={280} openDelay={120} withArrow>
+      <Tooltip label={job ? hubFolderHolds(run) : 'Once the comparison is through: its figures go into the card.'} events={{ hover: true, focus: true, touch: true }} multiline w={280} openDelay={120} withArrow>
         <Button
-          variant="subtle" size="compact-xs" className={classes.hub} aria-label={`Hub folder of ${figure.name}, a zip`} aria-disabled={job === null || share !== null || undefined} {...(job === null ? { 'data-disabled': true } : {})}
-          leftSection={<IconFolder size={14} stroke={1.75} aria-hidden="true" />}
-          onClick={() => { void make(); }}
+          variant="subtle" size="compact-xs" className={classes.hub} aria-label={making ? `Stop making the Hub folder of ${figure.name}` : `Hub folder of ${figure.name}, a zip`} {...(job === null ? { 'aria-disabled': true, 'data-disabled': true } : {})}
+          leftSection={making ? <IconPlayerStopFilled size={12} aria-hidden="true" /> : <IconFolder size={14} stroke={1.75} aria-hidden="true" />}
+          onClick={() => { if (making) making.stop.abort(); else void make(); }}
         >
-          {share === null ? 'Hub folder (zip)' : `Reading, ${formatProgress(share)}`}
+          {making ? `Stop, ${formatProgress(making.share)} read` : 'Hub folder (zip)'}
         </Button>
       </Tooltip>
       {problem && <div className={classes.hubProblem}><ErrorText error={problem} /></div>}

@@ -53,6 +53,8 @@ export interface Figure {
   final: boolean;
   file: string | null;
   blob: Blob | null;
+  /** The folder of the person's own it was written to; null when it is to be downloaded. */
+  folder: string | null;
   /** The second file of a model too large for one. */
   data: NonNullable<Written['data']> | null;
   ledger: readonly LedgerLine[];
@@ -96,6 +98,7 @@ export function figuresOf(run: Run): Figure[] {
       final: line !== undefined || row?.measured?.final === true,
       file: line?.file ?? row?.written?.file ?? null,
       blob: row?.written?.blob ?? null,
+      folder: row?.written?.folder ?? null,
       data: row?.written?.data ?? null,
       ledger: line?.ledger ?? [],
     };

@@ -1,6 +1,7 @@
 /** The one workbench of this page and what continues prompts beside it, as hooks on one engine. */
 import { useStore } from 'zustand';
 import { createEngineClient } from '../engine/client.ts';
+import { browserFolders, type PickerWindow } from '../folder/picker.ts';
 import { createGeneration, type GenerationState } from './generation.ts';
 import { fetchSample } from './sample.ts';
 import { createWorkbench, type WorkbenchState } from './workbench.ts';
@@ -13,6 +14,7 @@ const workbench = createWorkbench({
   engine,
   origin: { uid: () => `${Date.now().toString(36)}-${(++count).toString(36)}`, now: () => Date.now() },
   fetchSample: (onProgress) => fetchSample(import.meta.env.BASE_URL, onProgress),
+  folders: browserFolders(window as PickerWindow),
 });
 
 export function useWorkbench<T>(select: (state: WorkbenchState) => T): T {

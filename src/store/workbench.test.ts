@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, Opened, OpenedFile, OpenedReport, Report, Result, Storage } from '../../workers/protocol.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
+import type { Folders } from '../folder/picker.ts';
 import { figuresOf, provenance, staleness } from './run.ts';
 import { createWorkbench } from './workbench.ts';
 
@@ -37,7 +38,7 @@ function describeFiles(files: readonly File[]): Opened {
 
 interface Comparison { job: Job; send: (event: EngineEvent) => void; settle: (result: Result<Report>) => void }
 
-function setUp() {
+function setUp({ folders }: { folders?: Folders } = {}) {
   const comparisons: Comparison[] = [];
   const plans: string[][] = [];
   const opened: string[][] = [];
@@ -78,6 +79,7 @@ function setUp() {
     engine,
     origin: { uid: () => `id${++count}`, now: () => Date.now() },
     fetchSample: () => Promise.resolve({ ok: true, value: [file('sample.onnx'), file('tokenizer.json'), file('held-out.txt')] }),
+    ...(folders && { folders }),
   });
   const last = (): Comparison => {
     const comparison = comparisons.at(-1);
@@ -381,6 +383,89 @@ function keep({ shelf }: ReturnType<typeof setUp>, key: string, levels: Job['lev
 const FP16 = { key: 'x', id: 'fp16', settings: {} } as const;
 const INT8 = { key: 'y', id: 'int8', settings: { mode: 'dynamic' } } as const;
 const INT4 = { key: 'z', id: 'int4', settings: { block: 64 } } as const;
+
+describe('a folder for files', () => {
+  const folder = (name: string) => ({ kind: 'directory', name }) as FileSystemDirectoryHandle;
+  /** Answers with one folder after the other. */
+  const withFolders = (...answers: Result<FileSystemDirectoryHandle | null>[]) => {
+    const permissions = { may: true, asked: 0 };
+    const context = setUp({
+      folders: {
+        pick: () => Promise.resolve(answers.shift() ?? { ok: true, value: null }),
+        mayWrite: () => { permissions.asked++; return Promise.resolve(permissions.may); },
+      },
+    });
+    return { ...context, permissions };
+  };
+  const codes = ({ store }: Pick<ReturnType<typeof setUp>, 'store'>) => store.getState().notices.map((notice) => notice.error.code);
+
+  it('is not offered where there are none, and nothing is asked', async () => {
+    const { store, last } = setUp();
+    expect(store.getState().foldersOffered).toBe(false);
+    expect(await store.getState().chooseFolder()).toBe(false);
+    await store.getState().addFiles([file('a.onnx')]);
+    void store.getState().compare();
+    expect(last().job).not.toHaveProperty('folder');
+  });
+
+  it('goes with the job once it is chosen, until it is left', async () => {
+    const models = folder('models');
+    const { store, last, comparisons, permissions } = withFolders({ ok: true, value: models }, { ok: true, value: null });
+    await store.getState().addFiles([file('a.onnx')]);
+    expect(await store.getState().chooseFolder()).toBe(true);
+    expect(await store.getState().chooseFolder()).toBe(false);
+    expect(store.getState().folder).toBe(models);
+    void store.getState().compare();
+    void store.getState().compare();
+    await flush();
+    expect(comparisons).toHaveLength(1);
+    expect(last().job.folder).toBe(models);
+    last().send({ type: 'written', level: last().job.levels[1]?.key ?? '', file: 'a_q4 (2).onnx', folder: 'models', blob: new Blob(['12']), bytes: 2, weightBytes: 1 });
+    last().settle({ ok: true, value: reportOf(last().job) });
+    await flush();
+    const { run } = store.getState();
+    expect(run && figuresOf(run).map((figure) => figure.folder)).toEqual([null, 'models', null]);
+    store.getState().leaveFolder();
+    void store.getState().compare();
+    expect(last().job).not.toHaveProperty('folder');
+    expect(permissions.asked).toBe(2);
+  });
+
+  it('that may not be written to stops a comparison before it begins', async () => {
+    const { store, comparisons, permissions, last } = withFolders({ ok: true, value: folder('models') });
+    await store.getState().addFiles([file('a.onnx')]);
+    await store.getState().chooseFolder();
+    permissions.may = false;
+    await store.getState().compare();
+    expect(comparisons).toHaveLength(0);
+    expect(store.getState().run).toBeNull();
+    expect(codes({ store })).toEqual(['write-failed']);
+    permissions.may = true;
+    void store.getState().compare();
+    await flush();
+    expect(last().job.folder?.name).toBe('models');
+    expect(codes({ store })).toEqual([]);
+  });
+
+  it('is the way out of a full storage', async () => {
+    const context = withFolders({ ok: true, value: null }, { ok: false, error: error('write-failed') }, { ok: true, value: folder('big disk') });
+    const { store, comparisons, last } = context;
+    await store.getState().addFiles([file('a.onnx')]);
+    void store.getState().compare();
+    last().settle({ ok: false, error: error('storage-full') });
+    await flush();
+    expect(codes(context)).toEqual(['storage-full']);
+    await store.getState().compareIntoFolder();
+    await store.getState().compareIntoFolder();
+    expect(comparisons).toHaveLength(1);
+    expect(codes(context)).toEqual(['storage-full', 'write-failed']);
+    void store.getState().compareIntoFolder();
+    await flush();
+    expect(comparisons).toHaveLength(2);
+    expect(last().job.folder?.name).toBe('big disk');
+    expect(codes(context)).toEqual([]);
+  });
+});
 
 describe('earlier results', () => {
   it('open as a finished run with the files that are still there', async () => {

@@ -6,6 +6,7 @@ import { createStore, type StoreApi } from 'zustand/vanilla';
 import type { Capabilities, EngineError, EngineEvent, Extras, FileKind, LevelId, LevelPlan, LevelSettings, Opened, OpenedReport, ProtocolRequest, Provider, Result, Storage, StoredReport, Target } from '../../workers/protocol.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
 import { baseName } from '../drop/path.ts';
+import type { Folders } from '../folder/picker.ts';
 import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
 import { checksOf, DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
 import { createBatch } from './batch.ts';
@@ -50,6 +51,10 @@ export interface WorkbenchState {
   extras: Required<Extras>;
   /** Tokens of context the key/value cache is predicted for. */
   context: number;
+  /** Whether this browser lets a folder be chosen. */
+  foldersOffered: boolean;
+  /** Where the next run writes its files; null for this browser's storage. */
+  folder: FileSystemDirectoryHandle | null;
   /** The run on show: the one under way, else the last with findings. */
   run: Run | null;
   /** What the last measured run taught about speed and spread, for the model it was made with. */
@@ -78,7 +83,12 @@ export interface WorkbenchState {
   setProvider(provider: Provider | 'faster'): void;
   setExtra(name: keyof Extras, on: boolean): void;
   setContext(tokens: number): void;
+  /** True when one was chosen. */
+  chooseFolder(): Promise<boolean>;
+  leaveFolder(): void;
   compare(): Promise<void>;
+  /** Asks for a folder and, when one is chosen, compares with files written there. */
+  compareIntoFolder(): Promise<void>;
   /** Ends the measurement under way and keeps its figures. */
   finish(): Promise<void>;
   cancel(): Promise<void>;
@@ -94,6 +104,8 @@ export interface Dependencies {
   origin: Origin;
   /** Fetches the sample model, its tokenizer and text. */
   fetchSample(onProgress: (done: number, total: number | null) => void): Promise<Result<File[]>>;
+  /** Absent where a page cannot ask for folders. */
+  folders?: Folders | null;
 }
 
 /** Kinds that go along into a Hub folder, where the engine finds the name among those that belong there. */
@@ -113,7 +125,11 @@ export function tokensInText(opened: Opened | null): { tokens: number; counted: 
   return tokens === null ? { tokens: Math.max(1, Math.round(bytes / 4)), counted: false } : { tokens, counted: true };
 }
 
-export function createWorkbench({ engine, origin, fetchSample }: Dependencies): StoreApi<WorkbenchState> {
+const notAllowed = (folder: string): EngineError => ({
+  code: 'write-failed', message: `This page may not write to the folder ${folder}.`, action: 'Press Compare again and allow it, choose another folder, or have files kept in this browser.', details: '',
+});
+
+export function createWorkbench({ engine, origin, fetchSample, folders = null }: Dependencies): StoreApi<WorkbenchState> {
   return createStore<WorkbenchState>()((set, get) => {
     let planTimer: ReturnType<typeof setTimeout> | null = null;
     let planTurn = 0;
@@ -287,6 +303,8 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       provider: 'faster',
       extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true },
       context: DEFAULT_CONTEXT,
+      foldersOffered: folders !== null,
+      folder: null,
       run: null,
       measurement: null,
       stored: [],
@@ -349,7 +367,25 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
       setExtra(name, on) { set(({ extras }) => ({ extras: { ...extras, [name]: on } })); },
       setContext(context) { set({ context }); },
 
+      async chooseFolder() {
+        const picked = await folders?.pick();
+        if (picked?.ok === false) notify(picked.error);
+        if (!picked?.ok || !picked.value) return false;
+        set({ folder: picked.value });
+        return true;
+      },
+      leaveFolder() { set({ folder: null }); },
+
+      async compareIntoFolder() {
+        if (await get().chooseFolder()) await get().compare();
+      },
+
       async compare() {
+        const { folder } = get();
+        if (folder && !await folders?.mayWrite(folder)) {
+          notify(notAllowed(folder.name));
+          return;
+        }
         const { run: before, opened, files, maxTokens, protocol, provider, extras, offers, target } = get();
         if (!opened?.model || isActive(before)) return;
         const levels = offered(get().levels, offers, target);
@@ -370,7 +406,7 @@ export function createWorkbench({ engine, origin, fetchSample }: Dependencies): 
         });
         const result = await engine.compare(
           {
-            files: files.map(({ file }) => file), levels: toRequests(levels), protocol, provider, extras,
+            files: files.map(({ file }) => file), levels: toRequests(levels), protocol, provider, extras, ...(folder && { folder }),
             maxTokens: maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens, protocol),
           },
           (event) => { events.add({ event, at: origin.now() }); },

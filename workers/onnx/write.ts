@@ -14,10 +14,15 @@ export function copiedFrom(source: Blob, external: ExternalBlobs, location: stri
   return file;
 }
 
+/** A file by its name in a folder, which may be another than it was to have. */
+export interface Place { folder: string; file: string }
+
 /** Where a new file goes. */
 export interface Sink {
   /** How many of the file's first bytes are there from an earlier attempt; what is written goes after them. */
   readonly resumeAt?: number;
+  /** Where a person finds the file, who has chosen the folder. */
+  readonly place?: Place;
   write(bytes: Uint8Array): Promise<void>;
   /** Bytes [start, end) of the source file, or of its external data at a location; `onBytes` hears of what has been copied of them. */
   copy(start: number, end: number, onBytes?: (bytes: number) => void, location?: string): Promise<void>;

@@ -18,6 +18,16 @@ describe('a tied embedding', () => {
     });
   });
 
+  test('makes a file larger than fp16, which says why; one of an fp16 model has nothing to say', async () => {
+    const large = { ...TIED, vocabulary: 256, width: 128 };
+    const { bytes, plan } = await quantize(tinyLanguageModel(large), 'int4');
+    expect(bytes.length).toBeGreaterThan((await quantize(tinyLanguageModel(large), 'fp16')).bytes.length);
+    expect(plan.summary).toMatch(/ It is larger than fp16, which rounds what stays float32 here: embed\.weight(| and \d more), 131\.\d kB; the ledger says why\.$/);
+    for (const smaller of [await quantize(tinyLanguageModel(large), 'int4:embedding'), await quantize(tinyLanguageModel({ ...large, type: 'float16' }), 'int4')]) {
+      expect(smaller.plan.summary).not.toContain('larger');
+    }
+  });
+
   test('keeps being one initializer when the table is quantized too', async () => {
     const { bytes, plan } = await quantize(tinyLanguageModel(TIED), 'int4:embedding');
     const { graph: written } = await scanBytes(bytes);

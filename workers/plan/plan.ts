@@ -18,7 +18,7 @@ import { createDataFile, placeKept, SINGLE_FILE_LIMIT, type DataFile } from './d
 import * as float16 from './float16.ts';
 import { findHeads } from './heads.ts';
 import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
-import { changedLine, count, droppedLine, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
+import { bytesInWords, changedLine, count, droppedLine, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
 import type { Recipe } from './recipe.ts';
 import { findScopes, isNodeKnown, type Constant, type Scope } from './scopes.ts';
 import { matchesPattern } from './pattern.ts';
@@ -213,7 +213,8 @@ function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyM
     'Drop a model with weights of its own; what is computed while running has none.');
 }
 
-function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, before }: Output): Plan {
+function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, before }: Output): Plan {
+  const { model, scopes } = input;
   const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
   const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? metadataEdits(model, metadata) : [])]);
   const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
@@ -223,7 +224,7 @@ function finish({ model, scopes }: PlanInput, edits: Edit<Recipe>[], lines: Ledg
     pieces, ledger, bytes, weightBytes, problem, changed, operators,
     data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
-    summary: problem ? summary : `${summary}${notSmaller(bytes, before, ledger)}`,
+    summary: problem ? summary : `${summary}${notSmaller(bytes, before, ledger) || largerThanBaseline(bytes, before, roundedTensors(input), ledger)}`,
   };
 }
 
@@ -238,3 +239,15 @@ function notSmaller(bytes: number, before: number, ledger: readonly LedgerLine[]
   const stayed = whatStayed(ledger, bytes);
   return ` The file hardly gets smaller${stayed === null ? ': most of it is not weights but the graph' : `: ${stayed}`}.`;
 }
+
+/** A file larger than the fp16 baseline says why, where it is because of weights that are rounded there and float32 here. */
+function largerThanBaseline(bytes: number, before: number, rounded: readonly Tensor[], ledger: readonly LedgerLine[]): string {
+  const more = bytes - (before - sum(rounded) / 2);
+  const names = new Set(rounded.map(({ name }) => name));
+  const wide = ledger.filter(({ tensor, from, to }) => from === 'float32' && /^float32( |$)/.test(to) && names.has(tensor)).sort((a, b) => b.bytesBefore - a.bytesBefore);
+  const stays = wide.reduce((all, { bytesBefore }) => all + bytesBefore, 0);
+  if (more <= 0 || stays / 2 < more) return '';
+  return ` It is larger than fp16, which rounds what stays float32 here: ${wide[0]?.tensor ?? ''}${wide.length > 1 ? ` and ${wide.length - 1} more` : ''}, ${bytesInWords(stays)}; the ledger says why.`;
+}
+
+const sum = (tensors: readonly Tensor[]): number => tensors.reduce((all, { bytes }) => all + bytes, 0);

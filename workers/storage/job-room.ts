@@ -14,6 +14,8 @@ export interface PlannedFile {
   bytes: number;
   /** Of these, bytes that are not ranges of the source. */
   madeBytes: number;
+  /** Set where another file refers to it by its name. */
+  fixedName?: true;
 }
 
 export interface RoomSurroundings {

@@ -43,6 +43,8 @@ export interface Unfinished {
 export interface ResultStore {
   /** The finished file, or null. Notes the time. */
   find(key: string): Promise<File | null>;
+  /** The first bytes of a file that is not finished, as far as they can be relied on; null when there are none. */
+  begun(key: string): Promise<Blob | null>;
   /** Opens what there is of the file, and drops what cannot be relied on. */
   begin(key: string, about: About): Promise<Unfinished>;
   /** Reads a finished file and compares it with its checksums. */
@@ -219,18 +221,22 @@ export async function openResultStore(disk: Disk, { recordEvery = RECORD_EVERY, 
       await noteUse(key).catch(() => undefined);
       return named(found.data, found.about);
     },
+    async begun(key) {
+      const about = await readAbout(key);
+      const data = await disk.file(path(key, 'data'));
+      if (!about || !data) return null;
+      const entries = await entriesOf(key, about.total);
+      const last = entries.at(-1);
+      // What comes before the last record was flushed before that was written.
+      return last && await holds(data, entries.at(-2)?.position ?? 0, last) ? data.slice(0, last.position) : null;
+    },
     async verify(key) {
       const found = await finished(key);
       if (!found) return false;
-      const checksum = await createChecksum();
       let start = 0;
-      for (const { position, data } of found.entries) {
-        checksum.init();
-        for (let at = start; at < position; at += SLAB) {
-          checksum.update(new Uint8Array(await found.data.slice(at, Math.min(at + SLAB, position)).arrayBuffer()));
-        }
-        if (!equal(checksum.digest('binary'), data)) return false;
-        start = position;
+      for (const entry of found.entries) {
+        if (!await holds(found.data, start, entry)) return false;
+        start = entry.position;
       }
       return true;
     },
@@ -251,6 +257,14 @@ export async function openResultStore(disk: Disk, { recordEvery = RECORD_EVERY, 
     keys: async () => (await disk.list([RESULTS])).filter(isKey),
     remove: (key) => disk.remove(path(key, 'data').slice(0, -1)),
   };
+}
+
+/** Whether the bytes from `start` to an entry's position are those it was made of. */
+async function holds(file: Blob, start: number, { position, data }: JournalEntry): Promise<boolean> {
+  if (position > file.size) return false;
+  const checksum = (await createChecksum()).init();
+  for (let at = start; at < position; at += SLAB) checksum.update(new Uint8Array(await file.slice(at, Math.min(at + SLAB, position)).arrayBuffer()));
+  return equal(checksum.digest('binary'), data);
 }
 
 /** Adds bytes [start, end) of a file to a checksum. */

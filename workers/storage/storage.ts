@@ -4,6 +4,7 @@ import type { Sink } from '../onnx/write.ts';
 import { blobSink } from '../onnx/write.ts';
 import type { EngineError, OpenedReport, Report, Storage, StoredReport } from '../protocol.ts';
 import { isFull, type Disk } from './disk.ts';
+import { folderSink, foreseeNames, type FolderSurroundings } from './folder-sink.ts';
 import { dataKey, isKey, levelKey } from './job-key.ts';
 import { foreseeRoom, type PlannedFile } from './job-room.ts';
 import { localLocks, webLocks, type Locks } from './locks.ts';
@@ -13,13 +14,20 @@ import { openReportStore, line } from './report-store.ts';
 import { openResultStore } from './result-store.ts';
 import { storageFull } from './room.ts';
 import { MEMORY_LIMIT, storedSink, type LevelFile } from './stored-sink.ts';
+import { heldNotes, indexedNotes, type WrittenNotes } from './written-notes.ts';
 
 export interface Keeper {
   /** Why nothing can be kept, or null. */
   problem: EngineError | null;
-  /** For one job: where its files go, and its measurement done once. `warn` hears of each problem once. */
-  job(warn: (error: EngineError) => void): {
-    /** Before the first file: warns when not all of them fit, and fails with `storage-full` when not even memory would do. */
+  /**
+   * For one job: where its files go, and its measurement done once. `warn` hears of each problem once.
+   * @param folder Where files go instead of the browser's storage.
+   */
+  job(warn: (error: EngineError) => void, folder?: FileSystemDirectoryHandle): {
+    /**
+     * Before the first file: warns when not all of them fit, and fails with `storage-full` when not even memory would do;
+     * in a folder with `write-failed` when a name is taken that cannot be another.
+     */
     foresee(files: readonly PlannedFile[]): Promise<void>;
     sink(name: string, source: File, file: LevelFile): Promise<Sink>;
     once(task: OnceTask): Promise<{ report: Report; known: boolean }>;
@@ -33,29 +41,32 @@ export interface Keeper {
   removeAll(): Promise<Storage>;
 }
 
-export interface KeeperOptions { locks: Locks; channel(): BroadcastChannel; recordEvery?: number; memoryLimit?: number }
+export interface KeeperOptions { locks: Locks; channel(): BroadcastChannel; notes?: WrittenNotes; recordEvery?: number; memoryLimit?: number }
 
 /** Results and reports in the browser's private file system. */
 export async function browserKeeper(): Promise<Keeper> {
+  // Typed as always there; outside secure contexts it is not.
+  const { locks } = (globalThis as { navigator?: { locks?: LockManager } }).navigator ?? {};
+  const turns = { locks: locks ? webLocks(locks) : localLocks(), channel: () => new BroadcastChannel('nibble:progress'), notes: indexedNotes() };
   let disk: Disk;
   try {
     disk = await opfsDisk();
   } catch (thrown) {
-    return forgetfulKeeper(engineError('storage-unavailable', 'This browser keeps no files for this page, as is usual in private windows: results last until the tab is closed.',
+    return forgetfulKeeper(turns, engineError('storage-unavailable', 'This browser keeps no files for this page, as is usual in private windows: results last until the tab is closed.',
       'Download what you want to keep, or use a normal window.', String(thrown)));
   }
-  // Typed as always there; outside secure contexts it is not.
-  const locks = (navigator as { locks?: LockManager }).locks;
-  return createKeeper(disk, { locks: locks ? webLocks(locks) : localLocks(), channel: () => new BroadcastChannel('nibble:progress') });
+  return createKeeper(disk, turns);
 }
 
-export async function createKeeper(disk: Disk, { locks, channel, recordEvery, memoryLimit }: KeeperOptions): Promise<Keeper> {
+export async function createKeeper(disk: Disk, { locks, channel, notes = heldNotes(), recordEvery, memoryLimit }: KeeperOptions): Promise<Keeper> {
   const store = await openResultStore(disk, recordEvery === undefined ? {} : { recordEvery });
   const reports = openReportStore(disk);
   const free = async () => {
     const { used, quota } = await disk.room();
     return quota - used;
   };
+
+  const partOf = async (key: string): Promise<Blob | null> => await store.find(key) ?? await store.begun(key);
 
   async function storage(): Promise<Storage> {
     const [results, kept, room, persisted] = await Promise.all([store.list(), reports.list(), disk.room(), disk.persisted()]);
@@ -87,11 +98,19 @@ export async function createKeeper(disk: Disk, { locks, channel, recordEvery, me
 
   return {
     problem: null,
-    job(warn) {
+    job(warn, folder) {
       const surroundings = { store, reports, locks, channel, free, warn, ...(memoryLimit === undefined ? {} : { memoryLimit }) };
       /** Said once for the job, it need not be said of each file. */
       let foreseen = false;
       const unlessForeseen = (error: EngineError) => { if (!foreseen || error.code !== 'storage-full') warn(error); };
+      const once = (task: OnceTask) => measureOnce(task, {
+        ...surroundings,
+        notKept: (thrown) => {
+          warn(isFull(thrown) ? storageFull('the report', 1, [], 'It is on this page, but will not be there after a reload.')
+            : engineError('write-failed', 'The report could not be stored.', 'It is on this page: export it to keep it.', String(thrown)));
+        },
+      });
+      if (folder) return { ...filesIn({ folder, locks, channel, notes, stored: (key) => partOf(key).catch(() => null) }), once };
       return {
         async foresee(files) {
           // A storage that fails is dealt with where a file is to be written.
@@ -102,13 +121,7 @@ export async function createKeeper(disk: Disk, { locks, channel, recordEvery, me
           warn(problem);
         },
         sink: (_name, _source, file) => storedSink(file, { ...surroundings, warn: unlessForeseen }),
-        once: (task) => measureOnce(task, {
-          ...surroundings,
-          notKept: (thrown) => {
-            warn(isFull(thrown) ? storageFull('the report', 1, [], 'It is on this page, but will not be there after a reload.')
-              : engineError('write-failed', 'The report could not be stored.', 'It is on this page: export it to keep it.', String(thrown)));
-          },
-        }),
+        once,
       };
     },
     history: () => reports.list(),
@@ -125,15 +138,28 @@ export async function createKeeper(disk: Disk, { locks, channel, recordEvery, me
     },
     storage,
     remove,
-    removeAll: async () => remove([...await store.keys(), ...await reports.keys()]),
+    async removeAll() {
+      await notes.clear();
+      return remove([...await store.keys(), ...await reports.keys()]);
+    },
   };
 }
 
-function forgetfulKeeper(problem: EngineError): Keeper {
+/** Files of a job that go to a folder of a person's own. */
+function filesIn(surroundings: FolderSurroundings) {
+  return {
+    foresee: (files: readonly PlannedFile[]) => foreseeNames(files, surroundings),
+    sink: (_name: string, _source: File, file: LevelFile) => folderSink(file, surroundings),
+  };
+}
+
+function forgetfulKeeper({ locks, channel, notes = heldNotes() }: KeeperOptions, problem: EngineError): Keeper {
   const nothing = async (): Promise<Storage> => ({ problem, used: 0, quota: null, free: null, persisted: false, results: [] });
   return {
     problem,
-    job(warn) {
+    job(warn, folder) {
+      const once = async ({ measure, onEvent }: OnceTask) => ({ report: await measure(onEvent), known: false });
+      if (folder) return { ...filesIn({ folder, locks, channel, notes, stored: () => Promise.resolve(null) }), once };
       let said = false;
       return {
         foresee: () => Promise.resolve(),
@@ -142,7 +168,7 @@ function forgetfulKeeper(problem: EngineError): Keeper {
           said = true;
           return blobSink(source, file.external);
         },
-        once: async ({ measure, onEvent }) => ({ report: await measure(onEvent), known: false }),
+        once,
       };
     },
     history: async () => [],

@@ -9,12 +9,12 @@ import type { EngineError } from '../protocol.ts';
 import { blobSource, inSlabs } from '../source.ts';
 import { isFull } from './disk.ts';
 import { ENGINE_VERSION, levelKey } from './job-key.ts';
-import type { Locks } from './locks.ts';
 import type { ResultStore, Unfinished } from './result-store.ts';
 import { storageFull } from './room.ts';
+import { waitForTurn, type Turn, type TurnSurroundings, type Waiting } from './turn.ts';
 
 /** A level's file, as much as is known before it is written. */
-export interface LevelFile {
+export interface LevelFile extends Waiting {
   /** File name for downloads. */
   name: string;
   /** The model it is made of. */
@@ -25,33 +25,25 @@ export interface LevelFile {
   fingerprint: string;
   /** As `formatLevel` spells it. */
   level: string;
-  bytes: number;
-  /** Of these, bytes that are not ranges of the source. */
+  /** Of its bytes those that are not ranges of the source. */
   madeBytes: number;
-  signal: AbortSignal;
   /** Reads what is copied; on this thread when absent. */
   inOrder?: OpenInOrder | undefined;
-  /** Hears how far somebody else is whose turn it is with the same file. */
-  onProgress(progress: { done: number; total: number; tensor: null }): void;
+  /** Set where another file refers to it by its name. */
+  fixedName?: true;
 }
 
-export interface SinkSurroundings {
+export interface SinkSurroundings extends TurnSurroundings {
   store: ResultStore;
   /** Bytes the browser would still take. */
   free(): Promise<number>;
-  locks: Locks;
-  /** A new channel between the workers of this site. */
-  channel(): BroadcastChannel;
   warn(error: EngineError): void;
   /** Bytes that may be held in memory for want of storage. */
   memoryLimit?: number;
 }
 
-interface Announcement { key: string; done: number; total: number }
-
 export const MEMORY_LIMIT = 1 << 30;
 const SLAB = 1 << 22;
-const ANNOUNCE_EVERY_MS = 100;
 
 /**
  * Errors: `storage-full` when there is neither room nor memory for it, `file-changed` when the source is no longer what
@@ -90,41 +82,6 @@ async function look(key: string, { name, level, source, fingerprint, bytes }: Le
   } catch (thrown) {
     return isFull(thrown) ? { kind: 'unfinished', unfinished: null } : { kind: 'broken', thrown };
   }
-}
-
-interface Turn {
-  /** Lets others who wait know how far this is. */
-  announce(done: number): void;
-  end(): void;
-}
-
-async function waitForTurn(key: string, { bytes, signal, onProgress }: LevelFile, { locks, channel: connect }: SinkSurroundings): Promise<Turn> {
-  const channel = connect();
-  channel.onmessage = ({ data }: MessageEvent<Announcement>) => {
-    if (data.key === key) onProgress({ done: data.done, total: data.total, tensor: null });
-  };
-  let release: (() => void) | null;
-  try {
-    release = await locks.hold(key, signal);
-  } catch (thrown) {
-    channel.close();
-    throw thrown;
-  }
-  channel.onmessage = null;
-  let last = -Infinity;
-  return {
-    announce(done) {
-      const time = performance.now();
-      if (!release || time - last < ANNOUNCE_EVERY_MS) return;
-      last = time;
-      channel.postMessage({ key, done, total: bytes } satisfies Announcement);
-    },
-    end() {
-      release?.();
-      if (release) channel.close();
-      release = null;
-    },
-  };
 }
 
 function finishedSink(found: File): Sink {
