@@ -28,6 +28,13 @@ const contentSecurityPolicy = [
   "connect-src 'self' data: blob:",
 ].join('; ');
 
+/** The same in the page itself, for hosts that set no headers; workers are given theirs by the service worker. */
+const policyInPage: Plugin = {
+  name: 'nibble:policy-in-page',
+  apply: 'build',
+  transformIndexHtml: () => [{ tag: 'meta', attrs: { 'http-equiv': 'Content-Security-Policy', content: contentSecurityPolicy }, injectTo: 'head-prepend' }],
+};
+
 /** The one module that is given onnxruntime with WebGPU. */
 const webgpuRuntime = fileURLToPath(new URL('workers/evaluate/runtime-webgpu.ts', import.meta.url));
 
@@ -74,7 +81,7 @@ const offline: Plugin = {
     for (const file of kept) hash.update(file).update(readFileSync(join(dir, file)));
     const source = fileURLToPath(new URL('src/offline/service-worker.ts', import.meta.url));
     const { code } = await transformWithOxc(readFileSync(source, 'utf8'), source);
-    const script = code.replace(/export \{\s*\};?/, '').replace('__KEPT_FILES__', JSON.stringify(kept)).replace('__BUILD__', JSON.stringify(hash.digest('hex').slice(0, 16)));
+    const script = code.replace(/export \{\s*\};?/, '').replace('__KEPT_FILES__', JSON.stringify(kept)).replace('__BUILD__', JSON.stringify(hash.digest('hex').slice(0, 16))).replace('__POLICY__', JSON.stringify(contentSecurityPolicy));
     writeFileSync(join(dir, 'service-worker.js'), script);
   },
 };
@@ -99,7 +106,7 @@ class LongestFirst extends BaseSequencer {
 }
 
 export default defineConfig(({ isSsrBuild }) => ({
-  plugins: [react(), themeStyles, oneOnnxruntime, sampleModel(), ...(isSsrBuild ? [] : [offline])],
+  plugins: [react(), themeStyles, policyInPage, oneOnnxruntime, sampleModel(), ...(isSsrBuild ? [] : [offline])],
   worker: { format: 'es', plugins: () => [oneOnnxruntime], rolldownOptions: { checks: { bundlerTimings: false } } },
   server: { headers: isolation },
   preview: { headers: { ...isolation, 'Content-Security-Policy': contentSecurityPolicy } },

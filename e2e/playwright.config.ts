@@ -10,7 +10,7 @@ const results = process.env.E2E_RESULTS ?? 'e2e';
 
 const FAULT = /planted-fault\.spec\.ts$/;
 /** What is the same page with and without WebGPU is looked at once; single tests of that kind are tagged. */
-const EITHER = /(accessibility|faults|files|offline|results|shelf)\.spec\.ts$/;
+const EITHER = /(accessibility|faults|files|folder|offline|plain-host|results|shelf)\.spec\.ts$/;
 const GPU_ONLY = /lost-gpu\.spec\.ts$/;
 /** Looks at processor time, which other tests beside it add to: run it with `--workers=1`. */
 const SMOOTH = /smooth\.spec\.ts$/;

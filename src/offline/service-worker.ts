@@ -1,18 +1,22 @@
 /**
  * The service worker: the page goes on working without a network. It keeps the site's own files and nothing else: the
  * page and its scripts from the start, the rest (WebAssembly of many megabytes) once it has been used. Hosts that cannot
- * set headers get those that make the page isolated, and with it threads, from here.
+ * set headers get them from here: those that make the page isolated, and with it threads, and the policy its workers are under.
  */
 /// <reference lib="webworker" />
 declare const self: ServiceWorkerGlobalScope;
-/** Put here by the build: the files kept from the start, and what tells one build from another. */
+/** Put here by the build: the files kept from the start, what tells one build from another, and the content security policy. */
 declare const __KEPT_FILES__: string[];
 declare const __BUILD__: string;
+declare const __POLICY__: string;
 
 const PREFIX = 'nibble-';
 const CACHE = `${PREFIX}${__BUILD__}`;
 const PAGE = './index.html';
-const ISOLATION = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin' };
+const HEADERS = {
+  'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin',
+  'Content-Security-Policy': __POLICY__,
+};
 
 self.addEventListener('install', (event) => {
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(__KEPT_FILES__.map((file) => `./${file}`))));
@@ -32,7 +36,7 @@ self.addEventListener('fetch', (event) => {
   const { request } = event;
   // Ranges and other origins are none of its business.
   if (request.method !== 'GET' || new URL(request.url).origin !== self.location.origin || request.headers.has('range')) return;
-  event.respondWith(answer(request).then(isolated));
+  event.respondWith(answer(request).then(withHeaders));
 });
 
 async function answer(request: Request): Promise<Response> {
@@ -48,10 +52,11 @@ async function answer(request: Request): Promise<Response> {
   return response;
 }
 
-function isolated(response: Response): Response {
-  if (response.type === 'error' || response.headers.has('Cross-Origin-Embedder-Policy')) return response;
+function withHeaders(response: Response): Response {
+  const missing = Object.entries(HEADERS).filter(([name]) => !response.headers.has(name));
+  if (response.type === 'error' || missing.length === 0) return response;
   const headers = new Headers(response.headers);
-  for (const [name, value] of Object.entries(ISOLATION)) headers.set(name, value);
+  for (const [name, value] of missing) headers.set(name, value);
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
 
