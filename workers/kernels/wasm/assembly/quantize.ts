@@ -1,36 +1,34 @@
 /**
  * Blockwise round-to-nearest quantization of a tile of weights, eight output channels at a time.
  *
- * A row of blocks goes through three steps, each of them for all of its channels before the next, so that no block waits
- * for the divisions of its own scale: `range` finds what each channel's weights lie between, `prepare` makes scales and
- * zero points of that, and `encode` the codes. [K, N] weights are read where they lie; others are first brought to float32
- * rows of eight channels (`gather`).
+ * As much of a row of blocks as fits into the first-level cache, a panel, goes through three steps, each of them for all
+ * channels before the next, so that no block waits for the divisions of its own scale: `collect` brings it together and
+ * finds what each channel's weights lie between, `prepare` makes scales and zero points of that, and `encode` the codes.
+ * [N, K] weights are turned round first (`gather`).
  *
  * All arithmetic is IEEE float32, one rounding an operation, as in `reference.ts`.
  */
 
 import { widen, widenedRoughly } from './half';
 
-/** The most neighbouring channels whose blocks are done together: what blocks of 16 halves make of `PANEL_BYTES`. */
-const MOST_CHANNELS: usize = 512;
-
+/** Half of a small first-level cache; a 256th of it is a line. */
+const PANEL_BYTES: i32 = 16384;
+/** The panel: weights as they are stored, or turned round and float32; a row of it, `PANEL_BYTES` / block, is a step of K. */
+const PANEL: usize = memory.data(16384, 64);
 /** Float32 [256][8]: one block of eight channels. */
 const VALUES: usize = memory.data(256 * 32, 16);
 /** Uint16 [128][8]: packed codes of one block of eight channels. */
 const PACKED: usize = memory.data(128 * 16, 16);
-/** 32-bit [channels] each: the largest weight of each channel as a signed number, and as an unsigned one. */
+/** 32-bit [panel] each, at most 512 channels: the largest weight of each channel as a signed number, and as an unsigned one. */
 const SIGNED: usize = memory.data(512 * 4, 16);
 const UNSIGNED: usize = memory.data(512 * 4, 16);
-/** Float32 [channels]: the first weight of each channel; only that of a channel of zeros counts. */
+/** Float32 [panel]: the first weight of each channel; only that of a channel of zeros counts. */
 const FIRST: usize = memory.data(512 * 4, 16);
-/** Float32 [channels] each: reciprocals of the scales, and what is added to a weight times that, see `code`. */
+/** Float32 [panel] each: reciprocals of the scales, and what is added to a weight times that, see `code`. */
 const RECIPROCALS: usize = memory.data(512 * 4, 16);
 const OFFSETS: usize = memory.data(512 * 4, 16);
-/** Uint8 [channels / 4]: whether the short way of `encode` will do for these four. */
+/** Uint8 [panel / 4]: whether the short way of `encode` will do for these four. */
 const PLAIN: usize = memory.data(512 / 4, 16);
-
-/** Half of a small first-level cache; a 256th of it is a line of 16 float32. */
-const PANEL_BYTES: i32 = 16384;
 
 /** The first address the caller may use. */
 export function heapBase(): usize {
@@ -38,97 +36,153 @@ export function heapBase(): usize {
 }
 
 /**
- * Quantizes `rows` × `columns` weights (along K × along N). Whole blocks of eight channels are read and written, so that
- * the tile needs room up to the next multiple of eight columns and of `block` rows, and 32 bytes after its last line.
+ * Quantizes `rows` × `columns` weights (along K × along N). The tile needs room for 64 bytes after its last line, and the
+ * output for whole eights of columns.
  *
  * `source`: the tile; `stride`: bytes from one row to the next of the matrix as it is stored (a step of K for [K, N],
  * of N for [N, K]), a multiple of the element size.
- * `codes` [columns, blocks, block·bits/8], channels `codesStride` bytes apart, `scales` [columns, blocks] of the weight's
- * type and `zeroPoints` [columns, blocks], a byte each: addresses of the output, whose block `first` is the tile's first.
+ * `codes` [columns / 8, blocks, 8, block·bits/8], `scales` [columns / 8, blocks, 8] of the weight's type and `zeroPoints`
+ * [columns / 8, blocks, 8], a byte each: where those of the tile's first block begin, and bytes from eight channels to the
+ * next. So what is made at a time lies together; `turn` brings it into the order of the result.
  */
 export function quantizeTile(
   source: usize, stride: usize, rows: i32, columns: i32,
   block: i32, bits: i32, symmetric: bool, half: bool, transposed: bool,
-  codes: usize, codesStride: usize, scales: usize, zeroPoints: usize, blocks: i32, first: i32,
+  codes: usize, codesStride: usize, scales: usize, scalesStride: usize, zeroPoints: usize, zeroPointsStride: usize,
 ): void {
-  const size: usize = half ? 2 : 4;
-  const blockBytes = (block * bits) >> 3;
-  // As many channels as keep a block's lines in the first-level cache.
-  const panel: i32 = transposed ? 8 : PANEL_BYTES / block / <i32>size;
+  const size = half ? 2 : 4;
+  const narrow = half && !transposed;
+  const pitch = PANEL_BYTES / block;
+  const panel = pitch / (narrow ? 2 : 4);
   for (let left = 0; left < columns; left += panel) {
     const width = min(panel, columns - left);
-    for (let row = 0, b = first; row < rows; row += block, b++) {
+    const group = <usize>left >> 3;
+    for (let row = 0, b: usize = 0; row < rows; row += block, b++) {
       const count = min(block, rows - row);
-      let from = source + (transposed ? <usize>left * stride + <usize>row * size : <usize>row * stride + <usize>left * size);
-      let step = stride;
       if (transposed) {
-        if (half) gather16(from, stride, count);
-        else gather32(from, stride, count);
-        from = VALUES;
-        step = 32;
+        gather(source + <usize>left * stride + <usize>(row * size), stride, count, half, width, pitch);
+        collect32(PANEL, pitch, count, width, pitch);
+      } else {
+        const from = source + <usize>row * stride + <usize>(left * size);
+        if (half) collect16(from, stride, count, width, pitch);
+        else collect32(from, stride, count, width, pitch);
       }
-      const narrow = half && !transposed;
-      if (narrow) range16(from, step, count, width);
-      else range32(from, step, count, width);
-      const at = <usize>(left * blocks + b);
-      prepare(bits, symmetric, half, width, scales + at * size, zeroPoints + at, <usize>blocks);
-      const target = codes + <usize>left * codesStride + <usize>(b * blockBytes);
-      if (narrow) encode<u16>(from, step, count, block, bits, width, target, codesStride);
-      else encode<f32>(from, step, count, block, bits, width, target, codesStride);
+      prepare(
+        bits, symmetric, half, width,
+        scales + group * scalesStride + b * 8 * size, scalesStride, zeroPoints + group * zeroPointsStride + b * 8, zeroPointsStride,
+      );
+      const target = codes + group * codesStride + b * <usize>(block * bits);
+      if (narrow) encode<u16>(pitch, count, block, bits, width, target, codesStride);
+      else encode<f32>(pitch, count, block, bits, width, target, codesStride);
     }
   }
 }
 
-/** Packs rows of values of 2 or 4 bits, one a byte, several to a byte: first in the low bits, each row padded to a whole byte. */
-export function packBits(source: usize, target: usize, rows: i32, length: i32, bits: i32): void {
+/**
+ * Packs zero points of 2 or 4 bits, one a byte, in place: `blocks` times eight bytes become as many as hold them, the
+ * first blocks in the low bits; so for each of `groups` of eight channels, `stride` bytes apart.
+ */
+export function packZeroPoints(at: usize, stride: usize, groups: i32, blocks: i32, bits: i32): void {
+  for (let group = 0; group < groups; group++) {
+    let target = at;
+    for (let b = 0; b < blocks; b += 8 / bits) {
+      let packed: u64 = 0;
+      for (let i = 0; i < min(8 / bits, blocks - b); i++) packed |= load<u64>(at + (<usize>(b + i) << 3)) << (i * bits);
+      store<u64>(target, packed);
+      target += 8;
+    }
+    at += stride;
+  }
+}
+
+/**
+ * [groups, rows, 8] things of `size` bytes, each group of eight channels `stride` bytes after the one before, become
+ * [groups · 8, rows], all one after the other. `size` is 1, 2, 4, 8 or a multiple of 16.
+ */
+export function turn(source: usize, stride: usize, groups: i32, rows: i32, size: i32, target: usize): void {
+  const length = <usize>(rows * size);
+  for (let group = 0; group < groups; group++) {
+    if (size >= 16) turnVectors(source, rows, size, target, length);
+    else if (size == 8) turnScalars<u64>(source, 0, rows, target, length);
+    else turnNumbers(source, rows, size, target, length);
+    source += stride;
+    target += 8 * length;
+  }
+}
+
+function turnVectors(source: usize, rows: i32, size: usize, target: usize, length: usize): void {
   for (let row = 0; row < rows; row++) {
-    let byte = 0;
-    let used = 0;
-    for (let i = 0; i < length; i++) {
-      byte |= <i32>load<u8>(source++) << used;
-      used += bits;
-      if (used == 8 || i + 1 == length) {
-        store<u8>(target++, byte);
-        byte = 0;
-        used = 0;
-      }
+    for (let at = target, end = target + 8 * length; at < end; at += length) {
+      for (let i: usize = 0; i < size; i += 16) v128.store(at + i, v128.load(source + i));
+      source += size;
+    }
+    target += size;
+  }
+}
+
+function turnNumbers(source: usize, rows: i32, size: i32, target: usize, length: usize): void {
+  let done = 0;
+  if (size == 4) {
+    for (; done + 4 <= rows; done += 4) {
+      const from = source + (<usize>done << 5);
+      const to = target + (<usize>done << 2);
+      transpose4(v128.load(from), v128.load(from, 32), v128.load(from, 64), v128.load(from, 96), to, length);
+      transpose4(v128.load(from, 16), v128.load(from, 48), v128.load(from, 80), v128.load(from, 112), to + 4 * length, length);
+    }
+    turnScalars<u32>(source, done, rows, target, length);
+  } else if (size == 2) {
+    for (; done + 8 <= rows; done += 8) transpose8(source + (<usize>done << 4), target + (<usize>done << 1), length, 16);
+    turnScalars<u16>(source, done, rows, target, length);
+  } else {
+    turnScalars<u8>(source, done, rows, target, length);
+  }
+}
+
+@inline
+function turnScalars<T>(source: usize, first: i32, rows: i32, target: usize, length: usize): void {
+  for (let row = <usize>first; row < <usize>rows; row++) {
+    const from = source + row * 8 * sizeof<T>();
+    let to = target + row * sizeof<T>();
+    for (let channel: usize = 0; channel < 8; channel++) {
+      store<T>(to, load<T>(from + channel * sizeof<T>()));
+      to += length;
     }
   }
 }
 
 // Gathering. Rows past `count`, up to the next vector, are whatever lies there: ranges and codes leave them out.
 
-function gather32(source: usize, stride: usize, count: i32): void {
-  for (let side: usize = 0; side < 2; side++) {
-    const base = source + side * 4 * stride;
-    for (let k: usize = 0; k < <usize>count; k += 4) {
-      const at = base + (k << 2);
-      transpose4(
-        v128.load(at), v128.load(at + stride), v128.load(at + 2 * stride), v128.load(at + 3 * stride),
-        VALUES + (k << 5) + side * 16, 32,
-      );
-    }
+/** Brings `count` weights of each of `width` channels, whose lines are `stride` bytes apart, to the panel as float32. */
+function gather(source: usize, stride: usize, count: i32, half: bool, width: i32, pitch: usize): void {
+  for (let column: usize = 0; column < <usize>width; column += 4) {
+    const target = PANEL + (column << 2);
+    if (half) gather16(source + column * stride, stride, count, target, pitch);
+    else gather32(source + column * stride, stride, count, target, pitch);
   }
 }
 
-function gather16(source: usize, stride: usize, count: i32): void {
-  // Four rows of eight halves as float32; the packed codes' scratch space is free until `encode`.
-  for (let side: usize = 0; side < 2; side++) {
-    const base = source + side * 4 * stride;
-    for (let k: usize = 0; k < <usize>count; k += 8) {
-      const at = base + (k << 1);
-      widen(v128.load(at), PACKED, PACKED + 64);
-      widen(v128.load(at + stride), PACKED + 16, PACKED + 80);
-      widen(v128.load(at + 2 * stride), PACKED + 32, PACKED + 96);
-      widen(v128.load(at + 3 * stride), PACKED + 48, PACKED + 112);
-      for (let part: usize = 0; part < 2; part++) {
-        const words = PACKED + part * 64;
-        transpose4(
-          v128.load(words), v128.load(words, 16), v128.load(words, 32), v128.load(words, 48),
-          VALUES + (k << 5) + part * 128 + side * 16, 32,
-        );
-      }
+function gather32(source: usize, stride: usize, count: i32, target: usize, pitch: usize): void {
+  for (let k: usize = 0; k < <usize>count; k += 4) {
+    transpose4(
+      v128.load(source), v128.load(source + stride), v128.load(source + 2 * stride), v128.load(source + 3 * stride),
+      target, pitch,
+    );
+    source += 16;
+    target += 4 * pitch;
+  }
+}
+
+function gather16(source: usize, stride: usize, count: i32, target: usize, pitch: usize): void {
+  for (let k: usize = 0; k < <usize>count; k += 8) {
+    widen(v128.load(source), VALUES, VALUES + 64);
+    widen(v128.load(source + stride), VALUES + 16, VALUES + 80);
+    widen(v128.load(source + 2 * stride), VALUES + 32, VALUES + 96);
+    widen(v128.load(source + 3 * stride), VALUES + 48, VALUES + 112);
+    for (let words = VALUES; words < VALUES + 128; words += 64) {
+      transpose4(v128.load(words), v128.load(words, 16), v128.load(words, 32), v128.load(words, 48), target, pitch);
+      target += 4 * pitch;
     }
+    source += 16;
   }
 }
 
@@ -152,61 +206,110 @@ function transpose4(a: v128, b: v128, c: v128, d: v128, target: usize, stride: u
 // are the ends of the range, or both the same end where all weights have one sign, and an infinity or a NaN is larger
 // than any weight of its sign.
 
-function range32(source: usize, step: usize, count: i32, width: i32): void {
-  for (let column: usize = 0; column < <usize>width; column += 8) {
-    const at = column << 2;
+// A line of 64 bytes of a row is taken at once, since lines of a matrix whose width is a power of two are all wanted in the
+// same place of a cache, and a second look would not find them.
+
+function collect32(source: usize, stride: usize, count: i32, width: i32, pitch: usize): void {
+  for (let at: usize = 0; at < <usize>width << 2; at += 64) {
     let from = source + at;
-    let signed0 = v128.load(from);
-    let signed1 = v128.load(from, 16);
-    let unsigned0 = signed0;
-    let unsigned1 = signed1;
-    v128.store(FIRST + at, signed0);
-    v128.store(FIRST + at, signed1, 16);
+    let to = PANEL + at;
+    let a = v128.load(from);
+    let b = v128.load(from, 16);
+    let c = v128.load(from, 32);
+    let d = v128.load(from, 48);
+    store4(FIRST + at, a, b, c, d);
+    store4(to, a, b, c, d);
+    let upperA = a;
+    let upperB = b;
+    let upperC = c;
+    let upperD = d;
     for (let i = 1; i < count; i++) {
-      from += step;
-      const v0 = v128.load(from);
-      const v1 = v128.load(from, 16);
-      signed0 = i32x4.max_s(signed0, v0);
-      signed1 = i32x4.max_s(signed1, v1);
-      unsigned0 = i32x4.max_u(unsigned0, v0);
-      unsigned1 = i32x4.max_u(unsigned1, v1);
+      from += stride;
+      to += pitch;
+      const nextA = v128.load(from);
+      const nextB = v128.load(from, 16);
+      const nextC = v128.load(from, 32);
+      const nextD = v128.load(from, 48);
+      store4(to, nextA, nextB, nextC, nextD);
+      upperA = i32x4.max_s(upperA, nextA);
+      upperB = i32x4.max_s(upperB, nextB);
+      upperC = i32x4.max_s(upperC, nextC);
+      upperD = i32x4.max_s(upperD, nextD);
+      a = i32x4.max_u(a, nextA);
+      b = i32x4.max_u(b, nextB);
+      c = i32x4.max_u(c, nextC);
+      d = i32x4.max_u(d, nextD);
     }
-    v128.store(SIGNED + at, signed0);
-    v128.store(SIGNED + at, signed1, 16);
-    v128.store(UNSIGNED + at, unsigned0);
-    v128.store(UNSIGNED + at, unsigned1, 16);
+    store4(SIGNED + at, upperA, upperB, upperC, upperD);
+    store4(UNSIGNED + at, a, b, c, d);
   }
 }
 
-function range16(source: usize, step: usize, count: i32, width: i32): void {
-  for (let column: usize = 0; column < <usize>width; column += 8) {
-    let from = source + (column << 1);
-    const first = v128.load(from);
-    let signed = first;
-    let unsigned = first;
+function collect16(source: usize, stride: usize, count: i32, width: i32, pitch: usize): void {
+  for (let at: usize = 0; at < <usize>width << 1; at += 64) {
+    let from = source + at;
+    let to = PANEL + at;
+    let a = v128.load(from);
+    let b = v128.load(from, 16);
+    let c = v128.load(from, 32);
+    let d = v128.load(from, 48);
+    widen4(FIRST + 2 * at, a, b, c, d);
+    store4(to, a, b, c, d);
+    let upperA = a;
+    let upperB = b;
+    let upperC = c;
+    let upperD = d;
     for (let i = 1; i < count; i++) {
-      from += step;
-      const v = v128.load(from);
-      signed = i16x8.max_s(signed, v);
-      unsigned = i16x8.max_u(unsigned, v);
+      from += stride;
+      to += pitch;
+      const nextA = v128.load(from);
+      const nextB = v128.load(from, 16);
+      const nextC = v128.load(from, 32);
+      const nextD = v128.load(from, 48);
+      store4(to, nextA, nextB, nextC, nextD);
+      upperA = i16x8.max_s(upperA, nextA);
+      upperB = i16x8.max_s(upperB, nextB);
+      upperC = i16x8.max_s(upperC, nextC);
+      upperD = i16x8.max_s(upperD, nextD);
+      a = i16x8.max_u(a, nextA);
+      b = i16x8.max_u(b, nextB);
+      c = i16x8.max_u(c, nextC);
+      d = i16x8.max_u(d, nextD);
     }
-    const at = column << 2;
-    widen(first, FIRST + at, FIRST + at + 16);
-    widen(signed, SIGNED + at, SIGNED + at + 16);
-    widen(unsigned, UNSIGNED + at, UNSIGNED + at + 16);
+    widen4(SIGNED + 2 * at, upperA, upperB, upperC, upperD);
+    widen4(UNSIGNED + 2 * at, a, b, c, d);
   }
 }
 
-/** Stores `width` channels' scales and zero points, `blocks` elements apart, and what `encode` needs of them. */
-function prepare(bits: i32, symmetric: bool, half: bool, width: i32, scales: usize, zeroPoints: usize, blocks: usize): void {
+@inline
+function store4(to: usize, a: v128, b: v128, c: v128, d: v128): void {
+  v128.store(to, a);
+  v128.store(to, b, 16);
+  v128.store(to, c, 32);
+  v128.store(to, d, 48);
+}
+
+function widen4(to: usize, a: v128, b: v128, c: v128, d: v128): void {
+  widen(a, to, to + 16);
+  widen(b, to + 32, to + 48);
+  widen(c, to + 64, to + 80);
+  widen(d, to + 96, to + 112);
+}
+
+/** Stores `width` channels' scales and zero points, and what `encode` needs of them. */
+function prepare(
+  bits: i32, symmetric: bool, half: bool, width: i32,
+  scales: usize, scalesStride: usize, zeroPoints: usize, zeroPointsStride: usize,
+): void {
   const zero = f32x4.splat(0);
   const middle = <f32>(1 << (bits - 1));
   const largest = f32x4.splat(2 * middle - 1);
   // Widened halves that are not finite are 65536 or more.
   const limit = i32x4.splat(half ? 0x477fffff : 0x7f7fffff);
-  const stride = blocks * (half ? 2 : 4);
   for (let channel: usize = 0; channel < <usize>width; channel += 4) {
     const at = channel << 2;
+    const group = channel >> 3;
+    const within = channel & 4;
     const signed = v128.load(SIGNED + at);
     const unsigned = v128.load(UNSIGNED + at);
     const upper = f32x4.abs(signed);
@@ -249,18 +352,10 @@ function prepare(bits: i32, symmetric: bool, half: bool, width: i32, scales: usi
       );
       bits = v128.or(bits, i32x4.shr_u(sign, 16));
       bits = v128.bitselect(i32x4.splat(0x7e00), bits, notFinite);
-      v128.store_lane<u16>(scales, bits, 0);
-      v128.store_lane<u16>(scales + stride, bits, 2);
-      v128.store_lane<u16>(scales + 2 * stride, bits, 4);
-      v128.store_lane<u16>(scales + 3 * stride, bits, 6);
+      v128.store_lane<u64>(scales + group * scalesStride + within * 2, v128.shuffle<u16>(bits, bits, 0, 2, 4, 6, 0, 2, 4, 6), 0);
     } else {
-      const bits = v128.bitselect(i32x4.splat(0x7fc00000), scale, notFinite);
-      v128.store_lane<u32>(scales, bits, 0);
-      v128.store_lane<u32>(scales + stride, bits, 1);
-      v128.store_lane<u32>(scales + 2 * stride, bits, 2);
-      v128.store_lane<u32>(scales + 3 * stride, bits, 3);
+      v128.store(scales + group * scalesStride + within * 4, v128.bitselect(i32x4.splat(0x7fc00000), scale, notFinite));
     }
-    scales += 4 * stride;
 
     const none = v128.or(notFinite, f32x4.eq(stored, zero));
     const reciprocal = v128.andnot(f32x4.div(f32x4.splat(1), stored), none);
@@ -268,12 +363,9 @@ function prepare(bits: i32, symmetric: bool, half: bool, width: i32, scales: usi
     v128.store(OFFSETS + at, v128.bitselect(f32x4.splat(0.49999997), f32x4.add(zeroPoint, f32x4.splat(0.5)), f32x4.eq(zeroPoint, zero)));
     store<u8>(PLAIN + (channel >> 2), isPlain(furthest, reciprocal, largest, half));
     if (!symmetric) {
-      const bytes = i32x4.trunc_sat_f32x4_u(zeroPoint);
-      v128.store_lane<u8>(zeroPoints, bytes, 0);
-      v128.store_lane<u8>(zeroPoints + blocks, bytes, 4);
-      v128.store_lane<u8>(zeroPoints + 2 * blocks, bytes, 8);
-      v128.store_lane<u8>(zeroPoints + 3 * blocks, bytes, 12);
-      zeroPoints += 4 * blocks;
+      // 2^23 brings a number into the low bits; what is above them goes.
+      const numbers = f32x4.add(zeroPoint, f32x4.splat(8388608));
+      v128.store_lane<u32>(zeroPoints + group * zeroPointsStride + within, v128.shuffle<u8>(numbers, numbers, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12), 0);
     }
   }
 }
@@ -304,23 +396,23 @@ function roundClamped(value: v128, largest: v128): v128 {
 
 // Codes
 
-/** Makes the codes of a row of blocks: `width` channels, `stride` bytes apart. `T`: f32, or u16 for halves. */
-function encode<T>(source: usize, step: usize, count: i32, block: i32, bits: i32, width: i32, codes: usize, stride: usize): void {
+/** Makes the codes of the panel, eight channels after the other. `T`: f32, or u16 for halves. */
+function encode<T>(pitch: usize, count: i32, block: i32, bits: i32, width: i32, codes: usize, stride: usize): void {
   for (let column = 0; column < width; column += 8) {
     const at = <usize>column << 2;
-    const from = source + <usize>column * sizeof<T>();
+    const from = PANEL + <usize>column * sizeof<T>();
     const r0 = v128.load(RECIPROCALS + at);
     const r1 = v128.load(RECIPROCALS + at, 16);
     const o0 = v128.load(OFFSETS + at);
     const o1 = v128.load(OFFSETS + at, 16);
     // Both bytes are 1.
     if (load<u16>(PLAIN + (<usize>column >> 2)) == 0x0101) {
-      if (bits == 8) encode8<T>(from, step, block, r0, r1, o0, o1);
-      else if (bits == 4) encode4<T>(from, step, block, r0, r1, o0, o1);
-      else encode2<T>(from, step, block, r0, r1, o0, o1);
+      if (bits == 8) encode8<T>(from, pitch, block, r0, r1, o0, o1);
+      else if (bits == 4) encode4<T>(from, pitch, block, r0, r1, o0, o1);
+      else encode2<T>(from, pitch, block, r0, r1, o0, o1);
     } else {
       // The codes as weights that have these codes.
-      calculate<T>(from, step, count, f32x4.splat(<f32>((1 << bits) - 1)), r0, r1, o0, o1);
+      calculate<T>(from, pitch, count, f32x4.splat(<f32>((1 << bits) - 1)), r0, r1, o0, o1);
       const one = f32x4.splat(1);
       const rounding = f32x4.splat(0.5);
       if (bits == 8) encode8<f32>(VALUES, 32, block, one, one, rounding, rounding);
@@ -328,8 +420,8 @@ function encode<T>(source: usize, step: usize, count: i32, block: i32, bits: i32
       else encode2<f32>(VALUES, 32, block, one, one, rounding, rounding);
     }
     if (count < block) clearFrom(count * bits, block * bits);
-    scatter(codes, stride, (block * bits) >> 4);
-    codes += 8 * stride;
+    unpack(codes, <usize>(block * bits) >> 3);
+    codes += stride;
   }
 }
 
@@ -459,17 +551,15 @@ function clearFrom(start: i32, end: i32): void {
   }
 }
 
-/** From `PACKED` to eight channels `stride` bytes apart. `count`: of 16 bits of a channel; 2, 4 or a multiple of 8. */
+/** From `PACKED` to eight channels of `blockBytes`: 4, 8 or a multiple of 16. */
 @inline
-function scatter(target: usize, stride: usize, count: i32): void {
-  for (let i = 0; i < count; i += 8) {
-    transpose8(PACKED + (<usize>i << 4), target + (<usize>i << 1), stride, count);
-  }
+function unpack(target: usize, blockBytes: usize): void {
+  for (let i: usize = 0; i < blockBytes; i += 16) transpose8(PACKED + (i << 3), target + i, blockBytes, blockBytes);
 }
 
-/** Stores the columns of eight rows of eight 16-bit lanes, `stride` bytes apart; of fewer than 8 rows, `count`, only so much. */
+/** Stores the columns of eight rows of eight 16-bit lanes, `stride` bytes apart: their first `most` bytes if that is 4 or 8. */
 @inline
-function transpose8(source: usize, target: usize, stride: usize, count: i32): void {
+function transpose8(source: usize, target: usize, stride: usize, most: usize): void {
   const a = v128.load(source);
   const b = v128.load(source, 16);
   const c = v128.load(source, 32);
@@ -495,19 +585,19 @@ function transpose8(source: usize, target: usize, stride: usize, count: i32): vo
   const efgh1 = v128.shuffle<u32>(ef0, gh0, 2, 6, 3, 7);
   const efgh2 = v128.shuffle<u32>(ef1, gh1, 0, 4, 1, 5);
   const efgh3 = v128.shuffle<u32>(ef1, gh1, 2, 6, 3, 7);
-  storeTwo(target, stride, count, abcd0, efgh0);
-  storeTwo(target + 2 * stride, stride, count, abcd1, efgh1);
-  storeTwo(target + 4 * stride, stride, count, abcd2, efgh2);
-  storeTwo(target + 6 * stride, stride, count, abcd3, efgh3);
+  storeTwo(target, stride, most, abcd0, efgh0);
+  storeTwo(target + 2 * stride, stride, most, abcd1, efgh1);
+  storeTwo(target + 4 * stride, stride, most, abcd2, efgh2);
+  storeTwo(target + 6 * stride, stride, most, abcd3, efgh3);
 }
 
-/** Two channels, whose first eight bytes are the two halves of `first`. */
+/** Two columns, whose first eight bytes are the two halves of `first`. */
 @inline
-function storeTwo(target: usize, stride: usize, count: i32, first: v128, last: v128): void {
-  if (count >= 8) {
+function storeTwo(target: usize, stride: usize, most: usize, first: v128, last: v128): void {
+  if (most >= 16) {
     v128.store(target, v128.shuffle<u64>(first, last, 0, 2));
     v128.store(target + stride, v128.shuffle<u64>(first, last, 1, 3));
-  } else if (count == 4) {
+  } else if (most == 8) {
     v128.store_lane<u64>(target, first, 0);
     v128.store_lane<u64>(target + stride, first, 1);
   } else {
