@@ -11,24 +11,25 @@
 
 import { widen, widenedRoughly } from './half';
 
-/** Half of a small first-level cache; a 256th of it is a line. */
-const PANEL_BYTES: i32 = 16384;
-/** The panel: weights as they are stored, or turned round and float32; a row of it, `PANEL_BYTES` / block, is a step of K. */
-const PANEL: usize = memory.data(16384, 64);
+/** A quarter of a small first-level cache: the tile's lines, tables and codes pass through it, too. */
+const PANEL_BYTES: i32 = 8192;
+const LINE_BYTES: i32 = 64;
+/** The panel: weights as they are stored, or turned round and float32; a row of it, a step of K, is a line or more. */
+const PANEL: usize = memory.data(256 * 64, 64);
 /** Float32 [256][8]: one block of eight channels. */
 const VALUES: usize = memory.data(256 * 32, 16);
 /** Uint16 [128][8]: packed codes of one block of eight channels. */
 const PACKED: usize = memory.data(128 * 16, 16);
-/** 32-bit [panel] each, at most 512 channels: the largest weight of each channel as a signed number, and as an unsigned one. */
-const SIGNED: usize = memory.data(512 * 4, 16);
-const UNSIGNED: usize = memory.data(512 * 4, 16);
+/** 32-bit [panel] each, at most 256 channels: the largest weight of each channel as a signed number, and as an unsigned one. */
+const SIGNED: usize = memory.data(256 * 4, 16);
+const UNSIGNED: usize = memory.data(256 * 4, 16);
 /** Float32 [panel]: the first weight of each channel; only that of a channel of zeros counts. */
-const FIRST: usize = memory.data(512 * 4, 16);
+const FIRST: usize = memory.data(256 * 4, 16);
 /** Float32 [panel] each: reciprocals of the scales, and what is added to a weight times that, see `code`. */
-const RECIPROCALS: usize = memory.data(512 * 4, 16);
-const OFFSETS: usize = memory.data(512 * 4, 16);
+const RECIPROCALS: usize = memory.data(256 * 4, 16);
+const OFFSETS: usize = memory.data(256 * 4, 16);
 /** Uint8 [panel / 4]: whether the short way of `encode` will do for these four. */
-const PLAIN: usize = memory.data(512 / 4, 16);
+const PLAIN: usize = memory.data(256 / 4, 16);
 
 /** The first address the caller may use. */
 export function heapBase(): usize {
@@ -52,7 +53,7 @@ export function quantizeTile(
 ): void {
   const size = half ? 2 : 4;
   const narrow = half && !transposed;
-  const pitch = PANEL_BYTES / block;
+  const pitch = max(LINE_BYTES, PANEL_BYTES / block);
   const panel = pitch / (narrow ? 2 : 4);
   for (let left = 0; left < columns; left += panel) {
     const width = min(panel, columns - left);
