@@ -80,6 +80,7 @@ async function quantizeMatrix(
   const scales = reserveBlocks(layout.elementBytes);
   const zeroPoints = reserveBlocks(1);
   const most = channelBytes(size.span, scheme, layout);
+  const piece = Math.min(layout.blockBytes, PIECE_BYTES);
   const share = Math.min(size.columns, Math.ceil(TURNED_BYTES / most.codes / 8) * 8);
   const turned = { codes: room.reserve(share * most.codes), scales: room.reserve(share * most.scales), zeroPoints: room.reserve(share * most.zeroPoints) };
   const bytes = room.bytes();
@@ -103,7 +104,7 @@ async function quantizeMatrix(
       const columns = Math.min(share, group.columns - column);
       const eights = Math.ceil(columns / 8);
       const before = column / 8;
-      turn(codes.at + before * codes.stride, codes.stride, eights, blocks, layout.blockBytes, turned.codes);
+      turn(codes.at + before * codes.stride, codes.stride, eights, made.codes / piece, piece, turned.codes);
       turn(scales.at + before * scales.stride, scales.stride, eights, blocks, layout.elementBytes, turned.scales);
       if (!symmetric) turn(zeroPoints.at + before * zeroPoints.stride, zeroPoints.stride, eights, made.zeroPoints, 1, turned.zeroPoints);
       placeGroup(result, { ...group, column: group.column + column, columns }, matrix.k, scheme, layout, {
@@ -118,6 +119,9 @@ async function quantizeMatrix(
 
 /** Bytes of codes brought into the order of the result at once: they stay in the second-level cache until they are copied out. */
 const TURNED_BYTES = 256 << 10;
+
+/** Of a channel's codes, as many as the module stores at once. */
+const PIECE_BYTES = 32;
 
 /** A multiple of a line, but not of a large power of two: such addresses share few places of a cache. */
 function apart(bytes: number): number {

@@ -18,8 +18,8 @@ const LINE_BYTES: i32 = 64;
 const PANEL: usize = memory.data(256 * 64, 64);
 /** Float32 [256][8]: one block of eight channels. */
 const VALUES: usize = memory.data(256 * 32, 16);
-/** Uint16 [128][8]: packed codes of one block of eight channels. */
-const PACKED: usize = memory.data(128 * 16, 16);
+/** Uint16 [16][8]: packed codes of eight channels, a piece of their blocks. */
+const PACKED: usize = memory.data(16 * 16, 16);
 /** 32-bit [panel] each, at most 256 channels: the largest weight of each channel as a signed number, and as an unsigned one. */
 const SIGNED: usize = memory.data(256 * 4, 16);
 const UNSIGNED: usize = memory.data(256 * 4, 16);
@@ -42,8 +42,8 @@ export function heapBase(): usize {
  *
  * `source`: the tile; `stride`: bytes from one row to the next of the matrix as it is stored (a step of K for [K, N],
  * of N for [N, K]), a multiple of the element size.
- * `codes` [columns / 8, blocks, 8, block·bits/8], `scales` [columns / 8, blocks, 8] of the weight's type and `zeroPoints`
- * [columns / 8, blocks, 8], a byte each: where those of the tile's first block begin, and bytes from eight channels to the
+ * `codes` [columns / 8, blocks · pieces, 8, 32], where blocks have less than 32 bytes [columns / 8, blocks, 8, block·bits/8],
+ * `scales` [columns / 8, blocks, 8] of the weight's type and `zeroPoints` [columns / 8, blocks, 8], a byte each: where those of the tile's first block begin, and bytes from eight channels to the
  * next. So what is made at a time lies together; `turn` brings it into the order of the result.
  */
 export function quantizeTile(
@@ -98,7 +98,7 @@ export function packZeroPoints(at: usize, stride: usize, groups: i32, blocks: i3
 
 /**
  * [groups, rows, 8] things of `size` bytes, each group of eight channels `stride` bytes after the one before, become
- * [groups · 8, rows], all one after the other. `size` is 1, 2, 4, 8 or a multiple of 16.
+ * [groups · 8, rows], all one after the other. `size` is 1, 2, 4, 8, 16 or 32.
  */
 export function turn(source: usize, stride: usize, groups: i32, rows: i32, size: i32, target: usize): void {
   const length = <usize>(rows * size);
@@ -114,7 +114,8 @@ export function turn(source: usize, stride: usize, groups: i32, rows: i32, size:
 function turnVectors(source: usize, rows: i32, size: usize, target: usize, length: usize): void {
   for (let row = 0; row < rows; row++) {
     for (let at = target, end = target + 8 * length; at < end; at += length) {
-      for (let i: usize = 0; i < size; i += 16) v128.store(at + i, v128.load(source + i));
+      v128.store(at, v128.load(source));
+      if (size == 32) v128.store(at, v128.load(source, 16), 16);
       source += size;
     }
     target += size;
@@ -408,20 +409,14 @@ function encode<T>(pitch: usize, count: i32, block: i32, bits: i32, width: i32, 
     const o1 = v128.load(OFFSETS + at, 16);
     // Both bytes are 1.
     if (load<u16>(PLAIN + (<usize>column >> 2)) == 0x0101) {
-      if (bits == 8) encode8<T>(from, pitch, block, r0, r1, o0, o1);
-      else if (bits == 4) encode4<T>(from, pitch, block, r0, r1, o0, o1);
-      else encode2<T>(from, pitch, block, r0, r1, o0, o1);
+      pack<T>(from, pitch, count, block, bits, r0, r1, o0, o1, codes);
     } else {
       // The codes as weights that have these codes.
       calculate<T>(from, pitch, count, f32x4.splat(<f32>((1 << bits) - 1)), r0, r1, o0, o1);
       const one = f32x4.splat(1);
       const rounding = f32x4.splat(0.5);
-      if (bits == 8) encode8<f32>(VALUES, 32, block, one, one, rounding, rounding);
-      else if (bits == 4) encode4<f32>(VALUES, 32, block, one, one, rounding, rounding);
-      else encode2<f32>(VALUES, 32, block, one, one, rounding, rounding);
+      pack<f32>(VALUES, 32, count, block, bits, one, one, rounding, rounding, codes);
     }
-    if (count < block) clearFrom(count * bits, block * bits);
-    unpack(codes, <usize>(block * bits) >> 3);
     codes += stride;
   }
 }
@@ -503,18 +498,37 @@ function bytes<T>(a: usize, b: usize, r0: v128, r1: v128, o0: v128, o1: v128, fr
   return i8x16.narrow_i16x8_u(low, high);
 }
 
-function encode8<T>(from: usize, step: usize, block: i32, r0: v128, r1: v128, o0: v128, o1: v128): void {
-  let target = PACKED;
-  for (let row = 0; row < block; row += 2) {
-    v128.store(target, bytes<T>(from, from + step, r0, r1, o0, o1, 1, 1));
-    from += 2 * step;
-    target += 16;
+/**
+ * Codes of a block of eight channels, up to 32 bytes of each at a time: storing takes long where the caches do not have
+ * the place, and goes on behind the next codes' arithmetic if it is neither too much at once nor line by line.
+ */
+function pack<T>(
+  from: usize, pitch: usize, count: i32, block: i32, bits: i32, r0: v128, r1: v128, o0: v128, o1: v128, codes: usize,
+): void {
+  const rows = min(block, 256 / bits);
+  const piece = <usize>(rows * bits) >> 3;
+  for (let row = 0; row < block; row += rows) {
+    if (bits == 8) pack8<T>(from, pitch, rows, r0, r1, o0, o1);
+    else if (bits == 4) pack4<T>(from, pitch, rows, r0, r1, o0, o1);
+    else pack2<T>(from, pitch, rows, r0, r1, o0, o1);
+    if (count < row + rows) clear(max(count - row, 0) * bits);
+    for (let at: usize = 0; at < piece; at += 16) transpose8(PACKED + (at << 3), codes + at, piece, piece);
+    codes += 8 * piece;
+    from += pitch * <usize>rows;
   }
 }
 
-function encode4<T>(from: usize, step: usize, block: i32, r0: v128, r1: v128, o0: v128, o1: v128): void {
-  let target = PACKED;
-  for (let row = 0; row < block; row += 4) {
+@inline
+function pack8<T>(from: usize, step: usize, rows: i32, r0: v128, r1: v128, o0: v128, o1: v128): void {
+  for (let target = PACKED, end = PACKED + (<usize>rows << 3); target < end; target += 16) {
+    v128.store(target, bytes<T>(from, from + step, r0, r1, o0, o1, 1, 1));
+    from += 2 * step;
+  }
+}
+
+@inline
+function pack4<T>(from: usize, step: usize, rows: i32, r0: v128, r1: v128, o0: v128, o1: v128): void {
+  for (let target = PACKED, end = PACKED + (<usize>rows << 2); target < end; target += 16) {
     // With four bits behind the point a byte saturates where the code does, and its upper half is the code.
     const even = bytes<T>(from, from + 2 * step, r0, r1, o0, o1, 4, 0);
     const odd = bytes<T>(from + step, from + 3 * step, r0, r1, o0, o1, 4, 0);
@@ -523,13 +537,12 @@ function encode4<T>(from: usize, step: usize, block: i32, r0: v128, r1: v128, o0
       v128.and(odd, i8x16.splat(<i8>0xf0)),
     ));
     from += 4 * step;
-    target += 16;
   }
 }
 
-function encode2<T>(from: usize, step: usize, block: i32, r0: v128, r1: v128, o0: v128, o1: v128): void {
-  let target = PACKED;
-  for (let row = 0; row < block; row += 8) {
+@inline
+function pack2<T>(from: usize, step: usize, rows: i32, r0: v128, r1: v128, o0: v128, o1: v128): void {
+  for (let target = PACKED, end = PACKED + (<usize>rows << 1); target < end; target += 16) {
     let packed = i8x16.splat(0);
     for (let i = 0; i < 4; i++) {
       // The upper two bits are the code; those of earlier rows move down.
@@ -539,23 +552,16 @@ function encode2<T>(from: usize, step: usize, block: i32, r0: v128, r1: v128, o0
     }
     v128.store(target, packed);
     from += 4 * step;
-    target += 16;
   }
 }
 
-/** Clears each channel's packed bits from number `start` up to `end`, a multiple of 16. */
-function clearFrom(start: i32, end: i32): void {
-  for (let bit = start & ~15; bit < end; bit += 16) {
+/** Clears each channel's packed bits from number `start` on. */
+function clear(start: i32): void {
+  for (let bit = start & ~15; bit < 256; bit += 16) {
     const at = PACKED + <usize>bit;
     const kept = bit < start ? (1 << (start - bit)) - 1 : 0;
     v128.store(at, v128.and(v128.load(at), i16x8.splat(<i16>kept)));
   }
-}
-
-/** From `PACKED` to eight channels of `blockBytes`: 4, 8 or a multiple of 16. */
-@inline
-function unpack(target: usize, blockBytes: usize): void {
-  for (let i: usize = 0; i < blockBytes; i += 16) transpose8(PACKED + (i << 3), target + i, blockBytes, blockBytes);
 }
 
 /** Stores the columns of eight rows of eight 16-bit lanes, `stride` bytes apart: their first `most` bytes if that is 4 or 8. */
