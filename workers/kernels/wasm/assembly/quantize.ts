@@ -407,8 +407,7 @@ function encode<T>(pitch: usize, count: i32, block: i32, bits: i32, width: i32, 
     const r1 = v128.load(RECIPROCALS + at, 16);
     const o0 = v128.load(OFFSETS + at);
     const o1 = v128.load(OFFSETS + at, 16);
-    // Both bytes are 1.
-    if (load<u16>(PLAIN + (<usize>column >> 2)) == 0x0101) {
+    if (load<u8>(PLAIN + (at >> 4)) & load<u8>(PLAIN + (at >> 4), 1)) {
       pack<T>(from, pitch, count, block, bits, r0, r1, o0, o1, codes);
     } else {
       // The codes as weights that have these codes.
