@@ -81,6 +81,7 @@ async function quantizeMatrix(
   const zeroPoints = reserveBlocks(1);
   const most = channelBytes(size.span, scheme, layout);
   const piece = Math.min(layout.blockBytes, PIECE_BYTES);
+  // Channels are brought into order and copied out a share at a time.
   const share = Math.min(size.columns, Math.ceil(TURNED_BYTES / most.codes / 8) * 8);
   const turned = { codes: room.reserve(share * most.codes), scales: room.reserve(share * most.scales), zeroPoints: room.reserve(share * most.zeroPoints) };
   const bytes = room.bytes();
@@ -120,7 +121,7 @@ async function quantizeMatrix(
 /** Bytes of codes brought into the order of the result at once: they stay in the second-level cache until they are copied out. */
 const TURNED_BYTES = 256 << 10;
 
-/** Of a channel's codes, as many as the module stores at once. */
+/** Of a channel's codes, as many as the module stores at once (`PIECE_BITS` in quantize.ts). */
 const PIECE_BYTES = 32;
 
 /** A multiple of a line, but not of a large power of two: such addresses share few places of a cache. */

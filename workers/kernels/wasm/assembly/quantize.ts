@@ -20,6 +20,8 @@ const PANEL: usize = memory.data(256 * 64, 64);
 const VALUES: usize = memory.data(256 * 32, 16);
 /** Uint16 [16][8]: packed codes of eight channels, a piece of their blocks. */
 const PACKED: usize = memory.data(16 * 16, 16);
+/** Of a channel's codes, so many are made and stored at once, if its blocks have them. */
+const PIECE_BITS: i32 = 256;
 /** 32-bit [panel] each, at most 256 channels: the largest weight of each channel as a signed number, and as an unsigned one. */
 const SIGNED: usize = memory.data(256 * 4, 16);
 const UNSIGNED: usize = memory.data(256 * 4, 16);
@@ -43,8 +45,9 @@ export function heapBase(): usize {
  * `source`: the tile; `stride`: bytes from one row to the next of the matrix as it is stored (a step of K for [K, N],
  * of N for [N, K]), a multiple of the element size.
  * `codes` [columns / 8, blocks · pieces, 8, 32], where blocks have less than 32 bytes [columns / 8, blocks, 8, block·bits/8],
- * `scales` [columns / 8, blocks, 8] of the weight's type and `zeroPoints` [columns / 8, blocks, 8], a byte each: where those of the tile's first block begin, and bytes from eight channels to the
- * next. So what is made at a time lies together; `turn` brings it into the order of the result.
+ * `scales` [columns / 8, blocks, 8] of the weight's type and `zeroPoints` [columns / 8, blocks, 8], a byte each: where those
+ * of the tile's first block begin, and bytes from eight channels to the next. So what is made at a time lies together;
+ * `turn` brings it into the order of the result.
  */
 export function quantizeTile(
   source: usize, stride: usize, rows: i32, columns: i32,
@@ -298,7 +301,7 @@ function widen4(to: usize, a: v128, b: v128, c: v128, d: v128): void {
   widen(d, to + 96, to + 112);
 }
 
-/** Stores `width` channels' scales and zero points, and what `encode` needs of them. */
+/** Stores `width` channels' scales and zero points, of eight channels together, and what `encode` needs of them. */
 function prepare(
   bits: i32, symmetric: bool, half: bool, width: i32,
   scales: usize, scalesStride: usize, zeroPoints: usize, zeroPointsStride: usize,
@@ -354,7 +357,8 @@ function prepare(
       );
       bits = v128.or(bits, i32x4.shr_u(sign, 16));
       bits = v128.bitselect(i32x4.splat(0x7e00), bits, notFinite);
-      v128.store_lane<u64>(scales + group * scalesStride + within * 2, v128.shuffle<u16>(bits, bits, 0, 2, 4, 6, 0, 2, 4, 6), 0);
+      bits = v128.shuffle<u16>(bits, bits, 0, 2, 4, 6, 0, 2, 4, 6);
+      v128.store_lane<u64>(scales + group * scalesStride + within * 2, bits, 0);
     } else {
       v128.store(scales + group * scalesStride + within * 4, v128.bitselect(i32x4.splat(0x7fc00000), scale, notFinite));
     }
@@ -367,7 +371,8 @@ function prepare(
     if (!symmetric) {
       // 2^23 brings a number into the low bits; what is above them goes.
       const numbers = f32x4.add(zeroPoint, f32x4.splat(8388608));
-      v128.store_lane<u32>(zeroPoints + group * zeroPointsStride + within, v128.shuffle<u8>(numbers, numbers, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12), 0);
+      const bytes = v128.shuffle<u8>(numbers, numbers, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
+      v128.store_lane<u32>(zeroPoints + group * zeroPointsStride + within, bytes, 0);
     }
   }
 }
@@ -379,7 +384,8 @@ function prepare(
 @inline
 function isPlain(furthest: v128, reciprocal: v128, largest: v128, half: bool): bool {
   const size = f32x4.abs(reciprocal);
-  // An infinity or a NaN times anything is not below. Scales of few bits are up to half as large as the formula's.
+  // An infinity or a NaN times anything is not below; of halves they are numbers here, and times a reciprocal of 0. A scale
+  // of few bits is at most by a third smaller than the formula's.
   let plain = f32x4.lt(f32x4.mul(furthest, size), f32x4.mul(largest, f32x4.splat(3)));
   // Up to 2^-14 off, such a weight is less than half a step away from 0.
   if (half) plain = v128.and(plain, f32x4.le(size, f32x4.splat(8000)));
@@ -481,7 +487,7 @@ function last4<T>(row: v128, next: v128): v128 {
   return sizeof<T>() == 2 ? widenedRoughly(row, true) : next;
 }
 
-/** Two bytes of rows `a` and `b` for each of eight channels, with saturation: the sum of `code`, `fraction` bits of it shifted out to the right. */
+/** For each of eight channels a byte of row `a`, then one of row `b`: the sum of `code`, times 2^(`fraction` − `shift`), from 0 to 255. */
 @inline
 function bytes<T>(a: usize, b: usize, r0: v128, r1: v128, o0: v128, o1: v128, fraction: i32, shift: i32): v128 {
   const a0 = v128.load(a);
@@ -504,7 +510,7 @@ function bytes<T>(a: usize, b: usize, r0: v128, r1: v128, o0: v128, o1: v128, fr
 function pack<T>(
   from: usize, pitch: usize, count: i32, block: i32, bits: i32, r0: v128, r1: v128, o0: v128, o1: v128, codes: usize,
 ): void {
-  const rows = min(block, 256 / bits);
+  const rows = min(block, PIECE_BITS / bits);
   const piece = <usize>(rows * bits) >> 3;
   for (let row = 0; row < block; row += rows) {
     if (bits == 8) pack8<T>(from, pitch, rows, r0, r1, o0, o1);
@@ -556,7 +562,7 @@ function pack2<T>(from: usize, step: usize, rows: i32, r0: v128, r1: v128, o0: v
 
 /** Clears each channel's packed bits from number `start` on. */
 function clear(start: i32): void {
-  for (let bit = start & ~15; bit < 256; bit += 16) {
+  for (let bit = start & ~15; bit < PIECE_BITS; bit += 16) {
     const at = PACKED + <usize>bit;
     const kept = bit < start ? (1 << (start - bit)) - 1 : 0;
     v128.store(at, v128.and(v128.load(at), i16x8.splat(<i16>kept)));
