@@ -8,6 +8,8 @@ import type { Layout } from './layout.ts';
 export interface TileLimits {
   /** Bytes of weights held at once. */
   tileBytes: number;
+  /** As many are enough, where lines of the matrix need not be cut for it. */
+  enoughBytes?: number;
   /** Bytes of codes held at once. */
   outputBytes: number;
 }
@@ -46,7 +48,8 @@ export function tileSize({ layout: order, k, n }: WeightMatrix, { bits, block }:
   const shares = Math.ceil((n * elementBytes) / RUN_BYTES);
   const columns = fit(8, n, Math.min(Math.ceil(n / shares / 8) * 8, weights / block, codes / unit));
   const span = fit(unit, k, codes / columns);
-  return { columns, span, rows: fit(block, span, weights / columns) };
+  const enough = Math.min(weights, Math.floor((limits.enoughBytes ?? Infinity) / elementBytes));
+  return { columns, span, rows: fit(block, span, enough / columns) };
 }
 
 /** The largest multiple of `unit` within `limit` that `whole` needs, but at least one. */

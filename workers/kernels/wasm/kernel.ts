@@ -11,7 +11,8 @@ export interface WasmKernelOptions extends TileLimits {
   sliceMs: number;
 }
 
-const defaults: WasmKernelOptions = { tileBytes: 2 << 20, outputBytes: 16 << 20, sliceMs: 8 };
+/** Half a megabyte is copied as fast as anything, and is still in the second-level cache when it is quantized. */
+const defaults: WasmKernelOptions = { tileBytes: 2 << 20, enoughBytes: 512 << 10, outputBytes: 16 << 20, sliceMs: 8 };
 
 /** Rejects with a `WebAssembly.CompileError` where the engine has no SIMD. */
 export async function createWasmKernel(options: Partial<WasmKernelOptions> = {}): Promise<Kernel> {
@@ -64,54 +65,66 @@ async function quantizeMatrix(
   const size = tileSize(matrix, scheme, layout, limits);
   const { lines } = linesOf(matrix.layout, size);
   const { elements } = linesOf(matrix.layout, { rows: Math.min(size.rows, matrix.k), columns: Math.min(size.columns, matrix.n) });
-  const stride = sourceStride(elements * layout.elementBytes, block);
+  const stride = elements * layout.elementBytes;
 
-  const { quantizeTile, packBits } = exports;
+  const { quantizeTile, packZeroPoints, turn } = exports;
   const room = createRoom(exports);
-  const most = channelBytes(size.span, scheme, layout);
-  const codesStride = spread(most.codes);
-  // The module reads a vector past the end of the last line.
+  // The module reads a line past the end of the last one.
   const source = room.reserve(lines * stride + CACHE_LINE);
-  const codes = room.reserve(size.columns * codesStride);
-  const scales = room.reserve(size.columns * most.scales);
-  const zeroPoints = room.reserve((size.columns * size.span) / block);
-  const packed = room.reserve(size.columns * most.zeroPoints);
+  /** Room for every block of a group, those of eight channels together. */
+  const reserveBlocks = (bytesEach: number) => {
+    const stride = apart((size.span / block) * 8 * bytesEach);
+    return { at: room.reserve((size.columns / 8) * stride), stride };
+  };
+  const codes = reserveBlocks(layout.blockBytes);
+  const scales = reserveBlocks(layout.elementBytes);
+  const zeroPoints = reserveBlocks(1);
+  const most = channelBytes(size.span, scheme, layout);
+  const piece = Math.min(layout.blockBytes, PIECE_BYTES);
+  // Channels are brought into order and copied out a share at a time.
+  const share = Math.min(size.columns, Math.ceil(TURNED_BYTES / most.codes / 8) * 8);
+  const turned = { codes: room.reserve(share * most.codes), scales: room.reserve(share * most.scales), zeroPoints: room.reserve(share * most.zeroPoints) };
   const bytes = room.bytes();
 
   for (const group of groupsOf(matrix, size)) {
-    const blocks = Math.ceil(group.rows / block);
     for (const tile of tilesOf(group, size)) {
       await pace();
       copyTile(matrix, layout, tile, bytes.subarray(source), stride);
+      const before = ((tile.row - group.row) / block) * 8;
       quantizeTile(
         source, stride, tile.rows, tile.columns,
         block, bits, symmetric, matrix.type === 'float16', matrix.layout === 'nk',
-        codes, codesStride, scales, zeroPoints, blocks, (tile.row - group.row) / block,
+        codes.at + before * layout.blockBytes, codes.stride, scales.at + before * layout.elementBytes, scales.stride,
+        zeroPoints.at + before, zeroPoints.stride,
       );
     }
-    if (bits !== 8 && !symmetric) packBits(zeroPoints, packed, group.columns, blocks, bits);
+    const blocks = Math.ceil(group.rows / block);
     const made = channelBytes(group.rows, scheme, layout);
-    placeGroup(result, group, matrix.k, scheme, layout, {
-      codes: { bytes: bytes.subarray(codes), stride: codesStride },
-      scales: { bytes: bytes.subarray(scales), stride: made.scales },
-      zeroPoints: { bytes: bytes.subarray(bits === 8 ? zeroPoints : packed), stride: made.zeroPoints },
-    });
+    if (bits !== 8 && !symmetric) packZeroPoints(zeroPoints.at, zeroPoints.stride, Math.ceil(group.columns / 8), blocks, bits);
+    for (let column = 0; column < group.columns; column += share) {
+      const columns = Math.min(share, group.columns - column);
+      const eights = Math.ceil(columns / 8);
+      const before = column / 8;
+      turn(codes.at + before * codes.stride, codes.stride, eights, made.codes / piece, piece, turned.codes);
+      turn(scales.at + before * scales.stride, scales.stride, eights, blocks, layout.elementBytes, turned.scales);
+      if (!symmetric) turn(zeroPoints.at + before * zeroPoints.stride, zeroPoints.stride, eights, made.zeroPoints, 1, turned.zeroPoints);
+      placeGroup(result, { ...group, column: group.column + column, columns }, matrix.k, scheme, layout, {
+        codes: { bytes: bytes.subarray(turned.codes), stride: made.codes },
+        scales: { bytes: bytes.subarray(turned.scales), stride: made.scales },
+        zeroPoints: { bytes: bytes.subarray(turned.zeroPoints), stride: made.zeroPoints },
+      });
+    }
   }
   return result;
 }
 
-/** As quantize.ts has it: bytes of a block's lines that are worked on together. */
-const PANEL_BYTES = 16384;
+/** Bytes of codes brought into the order of the result at once: they stay in the second-level cache until they are copied out. */
+const TURNED_BYTES = 256 << 10;
 
-/**
- * Lines as long as they are can be copied all at once. But a block's lines at a stride of a large power of two share few
- * sets of the first-level cache; they are copied one by one, to be spread over all of them.
- */
-function sourceStride(lineBytes: number, block: number): number {
-  const largestPower = lineBytes & -lineBytes;
-  return largestPower <= PANEL_BYTES / block ? lineBytes : spread(lineBytes);
-}
+/** Of a channel's codes, as many as the module stores at once (`PIECE_BITS` in quantize.ts). */
+const PIECE_BYTES = 32;
 
-function spread(lineBytes: number): number {
-  return lineBytes < 1024 ? lineBytes : align(lineBytes, CACHE_LINE) + CACHE_LINE;
+/** A multiple of a line, but not of a large power of two: such addresses share few places of a cache. */
+function apart(bytes: number): number {
+  return align(bytes, CACHE_LINE) + CACHE_LINE;
 }

@@ -9,9 +9,10 @@ export interface Exports {
   quantizeTile(
     source: number, stride: number, rows: number, columns: number,
     block: number, bits: number, symmetric: boolean, half: boolean, transposed: boolean,
-    codes: number, codesStride: number, scales: number, zeroPoints: number, blocks: number, first: number,
+    codes: number, codesStride: number, scales: number, scalesStride: number, zeroPoints: number, zeroPointsStride: number,
   ): void;
-  packBits(source: number, target: number, rows: number, length: number, bits: number): void;
+  packZeroPoints(at: number, stride: number, groups: number, blocks: number, bits: number): void;
+  turn(source: number, stride: number, groups: number, rows: number, size: number, target: number): void;
   rangeRuns(
     source: number, count: number, left: number, inner: number, channel: number, channels: number, half: boolean,
     lows: number, highs: number,

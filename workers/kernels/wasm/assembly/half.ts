@@ -27,25 +27,16 @@ export function widen(halves: v128, low: usize, high: usize): void {
   ));
 }
 
-/** The even ones of eight float16 as float32, or the odd ones; exact, and else as `widen`. */
-@inline
-export function widenEvery2nd(halves: v128, odd: bool): v128 {
-  const inTop = odd ? halves : i32x4.shl(halves, 16);
-  const magnitude = v128.and(inTop, i32x4.splat(0x7fff0000));
-  const subnormal = i32x4.lt_s(magnitude, i32x4.splat(0x04000000));
-  const raised = i32x4.add(i32x4.shr_u(magnitude, 3), v128.bitselect(i32x4.splat(0x38800000), i32x4.splat(0x38000000), subnormal));
-  const value = f32x4.sub(raised, v128.and(subnormal, i32x4.splat(0x38800000)));
-  return v128.or(value, v128.and(inTop, i32x4.splat(0x80000000)));
-}
-
 /**
- * The same for who does not care what 0 and subnormals are, as long as it is below 2^-14 and has their sign: they come out as
- * numbers from 2^-15 on.
+ * Four of eight float16 as float32, the first or the `last`, for who does not care what 0 and subnormals are, as long as
+ * it is below 2^-14 and has their sign: they come out as numbers from 2^-15 on.
  */
 @inline
-export function widenRoughly(halves: v128, odd: bool): v128 {
-  const inTop = odd ? halves : i32x4.shl(halves, 16);
-  return i32x4.add(v128.and(i32x4.shr_s(inTop, 3), i32x4.splat(0x8fffe000)), i32x4.splat(0x38000000));
+export function widenedRoughly(halves: v128, last: bool): v128 {
+  const bottom = i16x8.shl(halves, 13);
+  // The shift brings more of the sign along, which is masked out.
+  const top = i16x8.add(v128.and(i16x8.shr_s(halves, 3), i16x8.splat(<i16>0x8fff)), i16x8.splat(0x3800));
+  return last ? interleaveHigh(bottom, top) : interleaveLow(bottom, top);
 }
 
 @inline
