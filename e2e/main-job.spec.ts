@@ -175,7 +175,7 @@ test('a protocol is chosen, tags every number, and does not pass for another', E
 });
 
 for (const [place, x, y] of [['in the corner', 3, 3], ['in the middle', 0.5, 0.5], ['at the bottom', 0.5, 0.995]] as const) {
-  test(`files dropped ${place} of the page are opened`, async ({ page }) => {
+  test(`files dropped ${place} of the page are opened`, EITHER, async ({ page }) => {
     await page.goto('/');
     await expect(page.getByRole('button', { name: 'Try the sample model' })).toBeVisible();
     await page.evaluate(({ base64, left, top }) => {
