@@ -97,10 +97,13 @@ const inChromium = (flags: string[]) => ({
   instances: [{ browser: 'chromium' as const }],
 });
 
+/** Computes for minutes on one core: a project of its own, which `npm test` runs beside the others. */
+const FIGURES = 'models/sample/figures.test.ts';
+
 /** What takes a minute begins first, so that no core waits for it at the end: a fresh clone knows no durations to order by. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const long = ({ moduleId }: TestSpecification) => Number(/\/(figures|fuzz)\.test\.ts$/.test(moduleId));
+    const long = ({ moduleId }: TestSpecification) => Number(/\/fuzz\.test\.ts$/.test(moduleId));
     return (await super.sort(files)).sort((a, b) => long(b) - long(a));
   }
 }
@@ -145,9 +148,10 @@ export default defineConfig(({ isSsrBuild }) => ({
           environment: 'node',
           maxWorkers: availableParallelism(),
           include: ['{src,workers,models}/**/*.test.{ts,tsx}'],
-          exclude: ['**/*.browser.test.*', '**/*.webgpu.test.*'],
+          exclude: ['**/*.browser.test.*', '**/*.webgpu.test.*', FIGURES],
         },
       },
+      { extends: true, test: { name: 'figures', environment: 'node', include: [FIGURES] } },
       {
         extends: true,
         test: { name: 'browser', testTimeout: 30_000, hookTimeout: 30_000, include: ['{src,workers}/**/*.browser.test.{ts,tsx}'], browser: inChromium(chromiumFlags({ webgpu: false })) },

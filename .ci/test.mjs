@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { ensureInstalled, root } from './install.mjs';
 
@@ -19,27 +20,44 @@ mkdirSync(results, { recursive: true });
 const port = await freePort();
 const tool = (name, file) => join('node_modules', name, file);
 
-/** A step is one check, or a lane: a run of tests that writes a report to count from. */
-const steps = [
+// A step is one check, or a lane: a run of tests that writes a report to count from.
+
+/** What only reads the sources. It yields to everything else, and takes the time in which a browser waits. */
+const checks = [
   ...['src', 'workers', 'e2e'].map((project) => reading(`types: ${project}`, tool('typescript', 'bin/tsc'), '-p', project)),
   reading('lint', tool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0'),
   reading('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
   reading('dependencies', '.ci/check-dependencies.mjs'),
+];
+/** One core for minutes; it yields, too. */
+const figures = [vitest('figures, whole text', 'figures', { aside: true })];
+const builds = [
   ...['kernels', 'page', 'planted-fault', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),
   check('bundle', '.ci/check-bundle.mjs'),
+];
+const lanes = [
   vitest('unit', 'node'),
   vitest('browser, no WebGPU', 'browser'),
   vitest('browser, WebGPU', 'webgpu'),
   playwright('end to end', 'webgpu', 'wasm', 'planted-fault'),
-  playwright('smooth', 'smooth'),
 ];
+/** Looks at processor time, which needs a machine that does nothing else. */
+const alone = [playwright('smooth', 'smooth')];
 
-// What only reads the sources runs side by side, one process each; the rest use every core, or each other's results.
-const rows = [];
-for (const group of [steps.filter(({ reads }) => reads), ...steps.filter(({ reads }) => !reads).map((step) => [step])]) rows.push(...await Promise.all(group.map(timed)));
+const checked = inTurn(checks);
+const built = await inTurn(builds);
+const computed = inTurn(figures);
+const tested = await inTurn(lanes);
+const rows = [...await checked, ...built, ...await computed, ...tested, ...await inTurn(alone)];
+
+async function inTurn(steps) {
+  const done = [];
+  for (const step of steps) done.push(await timed(step));
+  return done;
+}
 
 async function timed(step) {
-  if (!step.reads) console.log(`\n── ${step.name}`);
+  if (!step.aside) console.log(`\n── ${step.name}`);
   const begin = performance.now();
   const count = await step.run();
   return { name: step.name, ...count, seconds: (performance.now() - begin) / 1000 };
@@ -54,18 +72,19 @@ const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
 console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
 process.exit(sum('failed') ? 1 : 0);
 
-/** @param options.heading With one, what is printed is kept and printed under it at the end. */
-function node(args, { heading, env = {} } = {}) {
+/** @param options.aside A heading: the process yields to others, and what it prints is kept and printed under it at the end. */
+function node(args, { aside, env = {} } = {}) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, {
-      cwd: root, stdio: ['ignore', heading ? 'pipe' : 'inherit', heading ? 'pipe' : 'inherit'], timeout: 30 * 60_000,
+      cwd: root, stdio: ['ignore', aside ? 'pipe' : 'inherit', aside ? 'pipe' : 'inherit'], timeout: 30 * 60_000,
       env: { ...process.env, CHROMIUM_PATH: chromium, E2E_PORT: String(port), ...env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }) },
     });
+    if (aside && child.pid) setPriority(child.pid, constants.priority.PRIORITY_LOW);
     const printed = [];
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => printed.push(chunk));
     child.once('error', () => { resolve(false); });
     child.once('close', (status) => {
-      if (heading) console.log(`\n── ${heading}\n${Buffer.concat(printed)}`);
+      if (aside) console.log(`\n── ${aside}\n${Buffer.concat(printed)}`);
       resolve(status === 0);
     });
   });
@@ -77,17 +96,17 @@ function check(name, ...args) {
 
 /** A check that writes nothing. */
 function reading(name, ...args) {
-  return { name, reads: true, run: async () => (await node(args, { heading: name }) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }) };
+  return { name, aside: true, run: async () => (await node(args, { aside: name }) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }) };
 }
 
 /** A lane: counts come from the report the run writes to `test-results/FILE`. */
-function lane(name, count, file, env, ...args) {
+function lane(name, count, file, { aside = false, env = {} }, ...args) {
   const report = join(results, file);
   return {
-    name,
+    name, aside,
     async run() {
       rmSync(report, { force: true });
-      const succeeded = await node(args, { env });
+      const succeeded = await node(args, { env, ...(aside && { aside: name }) });
       if (!existsSync(report)) return { passed: 0, failed: 1, why: 'no report was written' };
       const { passed, failed, skipped } = count(JSON.parse(readFileSync(report, 'utf8')));
       if (skipped) return { passed, failed: failed + skipped, why: `${skipped} skipped, and none may be` };
@@ -98,9 +117,9 @@ function lane(name, count, file, env, ...args) {
   };
 }
 
-function vitest(name, project) {
+function vitest(name, project, options = {}) {
   const file = `vitest-${project}.json`;
-  return lane(name, countVitest, file, {}, tool('vitest', 'vitest.mjs'),
+  return lane(name, countVitest, file, options, tool('vitest', 'vitest.mjs'),
     'run', '--project', project, '--reporter', 'default', '--reporter', 'json', '--outputFile.json', `test-results/${file}`);
 }
 
@@ -123,7 +142,7 @@ function playwright(name, ...projects) {
     const empty = projects.filter((project) => !ran.has(project)).length;
     return { passed: stats.expected, failed: stats.unexpected + stats.flaky + errors.length + empty, skipped: stats.skipped };
   };
-  return lane(name, count, `${results}.json`, { E2E_RESULTS: results },
+  return lane(name, count, `${results}.json`, { env: { E2E_RESULTS: results } },
     tool('@playwright/test', 'cli.js'), 'test', '-c', 'e2e/playwright.config.ts', ...projects.flatMap((project) => ['--project', project]));
 }
 

@@ -1,9 +1,9 @@
 /** axe finds nothing to complain about in any state of the page, light and dark, wide and narrow. */
-import AxeBuilder from '@axe-core/playwright';
-import type { Page } from '@playwright/test';
 import { byteTokenizer, splitModel, tinyLanguageModel } from '../models/build.ts';
+import { leaveOutExtras } from './extras.ts';
 import { expect, test } from './lane.ts';
 import { compareWithStandIn } from './stand-in.ts';
+import { violations } from './violations.ts';
 
 const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
 const MODEL = upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
@@ -12,16 +12,6 @@ const LANGUAGE_MODEL = [MODEL, upload('tokenizer.json', byteTokenizer()), upload
 
 /** Every width and every scheme once: what axe finds of a width does not depend on colours, nor the other way round. */
 const LOOKS = [{ colorScheme: 'light', width: 1280, height: 900 }, { colorScheme: 'dark', width: 390, height: 844 }] as const;
-
-/** @param within A selector: only what it finds is looked at. */
-async function violations(page: Page, within?: string): Promise<string[]> {
-  // An explanation that happens to be open under the pointer lies outside every landmark, as tooltips do.
-  await page.mouse.move(0, 0);
-  await expect(page.getByRole('tooltip')).toHaveCount(0);
-  const axe = new AxeBuilder({ page });
-  const { violations: found } = await (within === undefined ? axe : axe.include(within)).analyze();
-  return found.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`));
-}
 
 for (const { colorScheme, ...viewport } of LOOKS) {
   test(`${colorScheme}, ${viewport.width} wide: empty, refused, data missing, loaded, done`, async ({ page }) => {
@@ -45,9 +35,9 @@ for (const { colorScheme, ...viewport } of LOOKS) {
     await expect(compare).toBeEnabled();
     expect(await violations(page), 'loaded').toEqual([]);
 
+    await leaveOutExtras(page);
     await compare.click();
     await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
-    await page.getByText(/^What to measure/).click();
     await page.getByText(/^Not offered for both/).first().click();
     await page.getByText(/^Tensor by tensor/).click();
     await expect(page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(1)).toBeVisible();

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
+import { leaveOutExtras } from './extras.ts';
 import { expect, test as laneTest } from './lane.ts';
 
 export const MODEL = Buffer.from(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
@@ -125,16 +126,10 @@ export async function reaches(page: Page, between: Between, stage: string): Prom
 type Files = Parameters<ReturnType<Page['getByLabel']>['setInputFiles']>[0];
 
 /** Chooses the job's files in a page that has just been opened, and leaves out what takes long beside it. */
-export async function choose(page: Page, { files = FILES, speed = false }: { files?: Files; speed?: boolean } = {}): Promise<void> {
+export async function choose(page: Page, { files = FILES }: { files?: Files } = {}): Promise<void> {
   await page.getByLabel('Choose files').setInputFiles(files);
   await expect(compareButton(page)).toBeEnabled();
-  await page.getByText(/^What to measure:/).click();
-  for (const name of ['Noise floor', 'Runtime drift', ...(speed ? [] : ['Speed and memory'])]) {
-    const extra = page.getByRole('switch', { name });
-    if (await extra.count() === 0) continue;
-    await extra.press('Space');
-    await expect(extra).not.toBeChecked();
-  }
+  await leaveOutExtras(page);
 }
 
 export async function finished(page: Page): Promise<void> {

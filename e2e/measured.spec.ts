@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import { byteTokenizer, imageModel, tinyLanguageModel, twoOutputModel } from '../models/build.ts';
 import type { Report } from '../workers/protocol.ts';
+import { leaveOutExtras } from './extras.ts';
 import { expect, test } from './lane.ts';
 
 const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
@@ -14,10 +15,10 @@ async function compare(page: Page): Promise<Report> {
   return JSON.parse(readFileSync(await download.path(), 'utf8')) as Report;
 }
 
-test('a language model is measured on the provider asked for, with everything beside it', async ({ page, webgpu }) => {
+test('a language model, its tokenizer and a text are chosen, and measured on the provider asked for, with everything beside it', async ({ page, webgpu }) => {
   test.setTimeout(300_000);
   await page.goto('/');
-  await page.locator('input[type=file]').first().setInputFiles([
+  await page.getByLabel('Choose files').setInputFiles([
     upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float16', tied: false })), upload('tokenizer.json', byteTokenizer()),
     upload('text.txt', 'It was the best of times, it was the worst of times. '.repeat(12)),
   ]);
@@ -28,6 +29,7 @@ test('a language model is measured on the provider asked for, with everything be
 
   expect(report.protocol?.provider).toBe(webgpu ? 'webgpu' : 'wasm');
   expect(report.protocol?.tokens).toBeGreaterThan(100);
+  expect(report.levels.map(({ perplexity }) => perplexity !== null)).toEqual([true, true, true]);
   expect(report.noiseFloor?.reference).toBe('widened');
   expect(report.overflow).toEqual([]);
   expect(report.words?.passages[0]?.tokens.join('')).toContain('best of times');
@@ -62,6 +64,8 @@ for (const [kind, model, outputs] of [['an image-like model', imageModel({ size:
     test.setTimeout(300_000);
     await page.goto('/');
     await page.locator('input[type=file]').first().setInputFiles([upload('model.onnx', model)]);
+    await expect(page.getByRole('button', { name: 'Compare', exact: true })).toBeEnabled({ timeout: 30_000 });
+    await leaveOutExtras(page, ['Speed and memory']);
     const report = await compare(page);
 
     expect(report.protocol).toBeNull();

@@ -5,7 +5,7 @@ import { EITHER as TAGGED, type Lane } from './lane.ts';
 
 const port = Number(process.env.E2E_PORT) || 4317;
 const executablePath = requireChromium();
-/** Traces of failures and the report: runs that follow each other keep theirs apart. */
+/** Pictures of failures and the report: runs that follow each other keep theirs apart. */
 const results = process.env.E2E_RESULTS ?? 'e2e';
 
 const FAULT = /planted-fault\.spec\.ts$/;
@@ -43,7 +43,8 @@ export default defineConfig<Lane>({
   use: {
     baseURL: `http://localhost:${port}`,
     screenshot: 'only-on-failure',
-    trace: 'retain-on-failure',
+    // A trace of every test costs a sixth of its time: `--trace retain-on-failure` keeps those of failures.
+    trace: 'off',
   },
   projects: [
     lane('webgpu', true),

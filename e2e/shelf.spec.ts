@@ -1,9 +1,10 @@
 /** What was found is still there after a reload: opened again with the same files, and deleted. */
 import { readFileSync } from 'node:fs';
-import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
+import { leaveOutExtras } from './extras.ts';
 import { expect, test } from './lane.ts';
+import { violations } from './violations.ts';
 
 const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
 const MODEL = [
@@ -14,13 +15,7 @@ const MODEL = [
 async function compare(page: Page): Promise<void> {
   await page.goto('/');
   await page.getByLabel('Choose files').setInputFiles(MODEL);
-  await page.getByText(/^What to measure:/).click();
-  for (const name of ['Noise floor', 'Runtime drift', 'Speed and memory']) {
-    // By keyboard: the text is still being counted, and what is said of it moves the switches.
-    const extra = page.getByRole('switch', { name });
-    await extra.press('Space');
-    await expect(extra).not.toBeChecked();
-  }
+  await leaveOutExtras(page);
   await page.getByRole('button', { name: 'Compare', exact: true }).click();
   await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
 }
@@ -46,7 +41,7 @@ test('a comparison outlives a reload, with its files, until it is deleted', asyn
   await expect(page.getByText(/used on this device, kept until you delete it/)).toBeVisible();
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme });
-    expect((await new AxeBuilder({ page }).analyze()).violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), scheme).toEqual([]);
+    expect(await violations(page), scheme).toEqual([]);
   }
   await page.setViewportSize({ width: 390, height: 844 });
   expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
@@ -98,7 +93,7 @@ test('every way of making a level is offered, and what is left out by name stays
   await expect(page.getByRole('article', { name: 'uint8', exact: true })).toContainText('the whole tensor');
   // A card that fades in has the contrast of a moment.
   await expect.poll(() => page.evaluate(() => document.getAnimations().length)).toBe(0);
-  expect((await new AxeBuilder({ page }).analyze()).violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+  expect(await violations(page)).toEqual([]);
   await page.setViewportSize({ width: 390, height: 844 });
   expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
 });

@@ -18,7 +18,8 @@ const sample = (name: string) => new File([readFileSync(new URL(name, import.met
 /** Relative difference. */
 const off = (actual: number, expected: number) => Math.abs(actual / expected - 1);
 
-test('fp16 and int4', { timeout: 900_000 }, async () => {
+/** It has what time others leave. */
+test('fp16 and int4', { timeout: 1_800_000 }, async () => {
   const spellings = ['int4'] as const;
   const text = new File([await sampleText()], 'held-out.txt');
   const result = await settle(() => compare({
