@@ -87,4 +87,22 @@ describe('kernel workers', () => {
     for (const call of making) await expect(call).rejects.toThrow();
     expect(started).toBeLessThanOrEqual(1);
   });
+
+  it('fill memory again that is given back, with the same bytes', async () => {
+    const side = 512;
+    const weights = new Uint8Array(randomValues(3, side * side).buffer);
+    const raw = new File([weights as Uint8Array<ArrayBuffer>], 'raw.bin');
+    const tensor = { name: 'w', type: 1, dims: [side, side], bytes: weights.length, data: { kind: 'inline', offset: 0, length: weights.length } } as Recipe['tensor'];
+    const workers = pool(1);
+    for (const block of [32, 64, 128] as const) {
+      const recipe: Recipe = { kind: 'quantize', tensor, layout: 'kn', k: side, n: side, scheme: { bits: 4, block, symmetric: true }, type: 1, rounded: false };
+      const made = await workers.make(recipe, raw, signal);
+      const expected = await make(recipe, blobSource('raw.bin', raw), createReferenceKernel(), signal);
+      expect(made.get('scales')).toEqual(expected.get('scales'));
+      const codes = made.get('codes')!;
+      expect(codes.length).toBe(expected.get('codes')?.length);
+      expect(codes.every((byte, i) => byte === expected.get('codes')![i])).toBe(true);
+      workers.recycle(codes.fill(201));
+    }
+  });
 });

@@ -2,11 +2,13 @@
  * Kernel workers: each makes one slab at a time on the WASM kernel, of bytes that are read for them one slab after the
  * other; what does not lie in one piece they read themselves. A worker that dies is replaced and its slab made again, once.
  */
+import { releaseMemory } from './bytes.ts';
 import { failure as thrownError, fail } from './errors.ts';
 import { readInOrder, type OpenInOrder } from './in-order.ts';
 import type { Made, MakeWorker } from './make.worker.ts';
 import { NO_EXTERNAL_BLOBS, type ExternalBlobs } from './onnx/write.ts';
 import type { Result } from './protocol.ts';
+import { blockedBytes } from './plan/recipe.ts';
 import { connect, transfer, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
 import { createSlabFeed } from './slab-feed.ts';
 import type { Slab } from './slabs.ts';
@@ -21,6 +23,8 @@ export interface MakePool {
    * Errors: those of `make`; `worker-crashed` when a slab brings down two workers.
    */
   make(slab: Slab, source: File, signal: AbortSignal, external?: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>>;
+  /** Takes back the memory of parts that nobody looks at any more, for codes that come. */
+  recycle(bytes: Uint8Array): void;
   /** Ends the workers, and with them what is under way. */
   dispose(): void;
 }
@@ -35,6 +39,10 @@ type Lane = { worker: RemoteWorker<MakeWorker> | null };
 
 const startWorker = (): Worker => new Worker(new URL('./make.worker.ts', import.meta.url), { type: 'module', name: 'quantize' });
 
+/** What is smaller costs nothing to make anew. */
+const SMALLEST_SPARE = 1 << 16;
+/** Memory that is so many times what is needed is kept for others. */
+const MOST_TOO_LARGE = 2;
 /** Slabs read while every worker has one. */
 const READ_AHEAD = 1;
 
@@ -47,6 +55,8 @@ export function createMakePool(threads: number, inOrder: OpenInOrder = readInOrd
   const idle = [...lanes];
   const ended = new AbortController();
   const waiting: ((lane: Lane) => void)[] = [];
+  /** Memory of codes that have been written. */
+  const spare: ArrayBuffer[] = [];
   const feed = createSlabFeed(threads + READ_AHEAD, inOrder);
 
   const take = (): Promise<Lane> => {
@@ -82,13 +92,21 @@ export function createMakePool(threads: number, inOrder: OpenInOrder = readInOrd
     }
   };
 
+  const memoryFor = (slab: Slab): ArrayBuffer | undefined => {
+    if (slab.kind !== 'quantize' || slab.nibbles) return undefined;
+    const { codes } = blockedBytes(slab.k, slab.n, slab.scheme, slab.type);
+    const at = spare.findIndex(({ byteLength }) => byteLength >= codes && byteLength <= codes * MOST_TOO_LARGE);
+    return at < 0 ? undefined : spare.splice(at, 1)[0];
+  };
+
   const makeOnce = async (slab: Slab, source: File, signal: AbortSignal, external: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>> => {
     const { bytes, giveBack: giveBackBuffer } = await feed.read(slab, source, external);
     let buffer: ArrayBuffer | null = null;
     const lane = await take();
+    const memory = bytes ? memoryFor(slab) : undefined;
     try {
       const made = await call(lane, signal, (api) => (bytes
-        ? api.makeOf(slab, transfer(bytes, [bytes.buffer])) : api.make(slab, source.name, source, ofSlab(slab, external))));
+        ? api.makeOf(slab, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory])) : api.make(slab, source.name, source, ofSlab(slab, external))));
       buffer = made.stored ?? null;
       return made.parts;
     } finally {
@@ -117,7 +135,12 @@ export function createMakePool(threads: number, inOrder: OpenInOrder = readInOrd
         }
       }
     },
+    recycle(bytes) {
+      if (bytes.buffer.byteLength < SMALLEST_SPARE || spare.length > threads) releaseMemory(bytes);
+      else spare.push(bytes.buffer as ArrayBuffer);
+    },
     dispose() {
+      spare.length = 0;
       ended.abort();
       feed.close();
       for (const lane of lanes) {

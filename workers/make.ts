@@ -24,13 +24,13 @@ export async function make(slab: Slab, source: ByteSource, kernel: Kernel, signa
   return makeOf(slab, stored, kernel, signal);
 }
 
-/** The same of the slab's bytes as they are stored. What is made has memory of its own. */
-export async function makeOf(slab: Slab, stored: Uint8Array, kernel: Kernel, signal: AbortSignal): Promise<Parts> {
+/** The same of the slab's bytes as they are stored. What is made has memory of its own, but for codes that go to `memory`. */
+export async function makeOf(slab: Slab, stored: Uint8Array, kernel: Kernel, signal: AbortSignal, memory?: ArrayBuffer): Promise<Parts> {
   if (slab.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(asFloat32(stored)).buffer)]]);
   const data = elements(slab, stored);
   const type = slab.type === FLOAT16 ? 'float16' : 'float32';
   switch (slab.kind) {
-    case 'quantize': return inBlocks(slab, data, type, kernel, signal);
+    case 'quantize': return inBlocks(slab, data, type, kernel, signal, memory);
     case 'linear': return byChannel(slab, data, type, kernel, signal);
     case 'range': return new Map([['ranges', new Uint8Array(rangesOf({ ...slab, data, type }).buffer)]]);
   }
@@ -43,9 +43,9 @@ function elements({ tensor, view, type, rounded }: Exclude<Recipe, { kind: 'to-f
   return convert(ordered, [tensor.type, ...view?.casts ?? [], type]);
 }
 
-async function inBlocks(recipe: Recipe & { kind: 'quantize' }, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal): Promise<Parts> {
+async function inBlocks(recipe: Recipe & { kind: 'quantize' }, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal, memory?: ArrayBuffer): Promise<Parts> {
   const { layout, k, n, scheme } = recipe;
-  const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal);
+  const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal, memory);
   if (!isFinite(quantized, type)) notFinite(recipe);
   return blockedParts(recipe, quantized);
 }

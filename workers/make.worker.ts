@@ -10,8 +10,8 @@ import type { Slab } from './slabs.ts';
 import { blobSource, blobSources, type ByteSource } from './source.ts';
 
 export interface MakeWorker {
-  /** Of the slab's bytes as they are stored, which come back, to be filled again. */
-  makeOf(slab: Slab, stored: Uint8Array<ArrayBuffer>): Promise<Result<Made>>;
+  /** Of the slab's bytes as they are stored, which come back, to be filled again. Codes go to `memory` if there is room. */
+  makeOf(slab: Slab, stored: Uint8Array<ArrayBuffer>, memory: ArrayBuffer | undefined): Promise<Result<Made>>;
   /** The worker reads them itself. */
   make(slab: Slab, name: string, source: Blob, external: ExternalBlobs): Promise<Result<Made>>;
 }
@@ -56,7 +56,7 @@ async function reply(work: () => Promise<Made>): Promise<Result<Made>> {
 }
 
 const worker: MakeWorker = {
-  makeOf: (slab, stored) => reply(async () => ({ parts: new Map(await makeOf(slab, stored, await kernel, signal)), stored: stored.buffer })),
+  makeOf: (slab, stored, memory) => reply(async () => ({ parts: new Map(await makeOf(slab, stored, await kernel, signal, memory)), stored: stored.buffer })),
   make: (slab, name, source, external) => reply(async () => {
     const given = returning(blobSource(name, source));
     const others = new Map([...blobSources(external)].map(([location, file]) => [location, returning(file)]));

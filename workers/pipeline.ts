@@ -2,7 +2,6 @@
  * The one place that knows the order of things: open → plan → quantize and write → measure → report.
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
-import { releaseMemory } from './bytes.ts';
 import { carryOut, inLanes } from './carry-out.ts';
 import { checkSpeed } from './check-speed.ts';
 import { engineError, failure, toEngineError } from './errors.ts';
@@ -290,7 +289,7 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
   const oneByOne = inLanes(SLABS_IN_PLACE);
   const inWorkers = pool && kernel.backend === 'wasm' ? pool : null;
   // What comes from workers is in memory of its own.
-  const release = inWorkers ? releaseMemory : undefined;
+  const release = inWorkers?.recycle;
   const carrying = carryOut((slab, stop) => (inWorkers
     ? inWorkers.make(slab, file, stop, external)
     : oneByOne(() => make(slab, model.source, kernel, stop, model.external))), { release });

@@ -111,9 +111,16 @@ async function inPlace(backend) {
   return around(await kernelOf(backend));
 }
 
+/** Codes go to memory that is used again, as where files are written. */
 function around(kernel) {
   let matrix;
-  return { give: (given) => { matrix = given; }, quantize: (scheme) => kernel.quantize(matrix, scheme) };
+  let memory;
+  return {
+    give: (given) => { matrix = given; },
+    async quantize(scheme) {
+      memory = (await kernel.quantize(matrix, scheme, undefined, memory)).codes.buffer;
+    },
+  };
 }
 
 /** Each thread has a share of K, in whole pairs of the largest blocks, in memory of its own. */
@@ -143,11 +150,10 @@ async function inThreads(count) {
 }
 
 async function serveThread() {
-  const kernel = await kernelOf('wasm');
-  let share;
+  const made = around(await kernelOf('wasm'));
   parentPort.on('message', async ({ matrix, scheme }) => {
-    if (matrix) share = matrix;
-    else await kernel.quantize(share, scheme);
+    if (matrix) made.give(matrix);
+    else await made.quantize(scheme);
     parentPort.postMessage('done');
   });
 }

@@ -31,10 +31,11 @@ export function layoutOfShape(k: number, elementBytes: 2 | 4, { bits, block }: P
   return { elementBytes, blocks, blockBytes: (block * bits) / 8, zeroPointBytes: Math.ceil((blocks * bits) / 8) };
 }
 
-/** All zero, ready to be written. */
-export function emptyResult(n: number, { elementBytes, blocks, blockBytes, zeroPointBytes }: Layout, symmetric: boolean): QuantizedMatrix {
+/** All zero, ready to be written; codes for which there is room in `memory` are what that holds. */
+export function emptyResult(n: number, { elementBytes, blocks, blockBytes, zeroPointBytes }: Layout, symmetric: boolean, memory?: ArrayBuffer): QuantizedMatrix {
+  const codes = n * blocks * blockBytes;
   return {
-    codes: new Uint8Array(n * blocks * blockBytes),
+    codes: memory && memory.byteLength >= codes ? new Uint8Array(memory, 0, codes) : new Uint8Array(codes),
     scales: new Uint8Array(n * blocks * elementBytes),
     zeroPoints: symmetric ? null : new Uint8Array(n * zeroPointBytes),
   };

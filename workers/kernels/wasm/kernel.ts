@@ -22,11 +22,11 @@ export async function createWasmKernel(options: Partial<WasmKernelOptions> = {})
 
   return {
     backend: 'wasm',
-    quantize(matrix, scheme, signal) {
+    quantize(matrix, scheme, signal, memory) {
       return inTurn(() => {
         const module = exports;
         if (!module) throw new Error('The kernel was disposed');
-        return noted(() => quantizeMatrix(module, settings, matrix, scheme, createPace(signal, settings.sliceMs)));
+        return noted(() => quantizeMatrix(module, settings, matrix, scheme, createPace(signal, settings.sliceMs), memory));
       });
     },
     quantizeLinear(tensor, scheme, signal) {
@@ -57,11 +57,12 @@ async function noted<T>(work: () => Promise<T>): Promise<T> {
 
 async function quantizeMatrix(
   exports: Exports,
-  limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, pace: () => Promise<void>,
+  limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, pace: () => Promise<void>, memory?: ArrayBuffer,
 ): Promise<QuantizedMatrix> {
   const { bits, block, symmetric } = scheme;
   const layout = layoutOf(matrix, scheme);
-  const result = emptyResult(matrix.n, layout, symmetric);
+  // Every byte of it is written: groups cover the matrix, and blocks are whole.
+  const result = emptyResult(matrix.n, layout, symmetric, memory);
   const size = tileSize(matrix, scheme, layout, limits);
   const { lines } = linesOf(matrix.layout, size);
   const { elements } = linesOf(matrix.layout, { rows: Math.min(size.rows, matrix.k), columns: Math.min(size.columns, matrix.n) });
