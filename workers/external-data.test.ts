@@ -44,6 +44,7 @@ describe('found by name', () => {
     ['the same, each dropped by itself', () => { const { model, data } = split(EACH); return { model, data: data.map((one) => new File([one], one.name.split('/').at(-1) ?? '')) }; }],
     ['the model by itself, its data in a folder', () => { const { model, data } = split(ONE); return { model, data: data.map((one) => new File([one], `folder/${one.name}`)) }; }],
     ['some weights in the model', () => split((name) => (name.includes('up') ? 'up.bin' : null))],
+    ['files called as what every object has', () => split((name) => (name.includes('up') ? '__proto__' : name.includes('down') ? 'constructor' : null))],
     ['a spelling with a dot', () => { const { model, data } = split(() => './model.onnx_data'); return { model, data: data.map((one) => new File([one], 'model.onnx_data')) }; }],
   ])('%s', async (_, make) => {
     const { model, data } = make();
