@@ -94,7 +94,7 @@ export function createContext(device: GPUDevice): Context {
     },
     async orLost(work) {
       try {
-        return await Promise.race([work, lost]);
+        return await Promise.race([lost, work]);
       } catch (error) {
         // Work in flight fails some time before the loss is announced.
         await Promise.race([lost, new Promise((resolve) => setTimeout(resolve, LOSS_ANNOUNCED_MS))]);

@@ -13,7 +13,7 @@ export interface Rooms {
   giveBack(room: Room): void;
   /** Destroys all buffers: of rooms that are free at once, of the others when they are given back. */
   empty(): void;
-  /** Destroys all buffers, also those that are being used. */
+  /** Destroys all buffers, also those that are being used; those made after are destroyed when their room is given back. */
   destroy(): void;
 }
 
@@ -28,14 +28,7 @@ export function createRooms(device: GPUDevice, count: number): Rooms {
   const free = [...all];
   const waiting: ((room: Room) => void)[] = [];
   let age = 0;
-
-  const empty = (rooms: readonly KeptRoom[]) => {
-    age++;
-    for (const room of rooms) {
-      room.clear();
-      room.age = age;
-    }
-  };
+  let destroyed = false;
 
   return {
     take() {
@@ -44,7 +37,7 @@ export function createRooms(device: GPUDevice, count: number): Rooms {
     },
     giveBack(lent) {
       const room = all.find((one) => one === lent)!;
-      if (room.age < age) {
+      if (destroyed || room.age < age) {
         room.clear();
         room.age = age;
       }
@@ -52,9 +45,15 @@ export function createRooms(device: GPUDevice, count: number): Rooms {
       if (next) next(room);
       else free.push(room);
     },
-    empty() { empty(free); },
+    empty() {
+      age++;
+      for (const room of free) {
+        room.clear();
+        room.age = age;
+      }
+    },
     destroy() {
-      empty(free);
+      destroyed = true;
       for (const room of all) room.clear();
     },
   };
