@@ -101,7 +101,7 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
       }
     };
     const settled = settle();
-    last = settled.catch(() => undefined);
+    last = settled.then(() => undefined, () => undefined);
     return settled;
   };
 
