@@ -1,11 +1,14 @@
-/** A GPU device with what is made once and kept, and its ways to fail: errors it reports later, and being lost. */
+/** A GPU device with what is made once and kept for all calls, and the ways to lose it. */
+import { createRooms, type Room, type Rooms } from './rooms.ts';
 
+/** Calls that have weights on the GPU: while one waits for what it needs to go on, another is in turn. */
+const CALLS_AT_WORK = 2;
 /** Uploads in flight: one is filled while the other is being used. */
 const UPLOADS = 2;
+/** Results on their way back: one is copied out while the next is computed. */
+const RESULTS_UNDER_WAY = 2;
 
 const LOSS_ANNOUNCED_MS = 500;
-
-type BufferName = 'tile' | 'weights' | 'codes' | 'scales' | 'zeroPoints' | 'ranges' | 'grids' | 'result' | `upload${number}`;
 
 /** What an entry point takes at its bindings 0 to 4: a uniform, the weights, which it only reads, and three more. */
 type Bindings = readonly [GPUBuffer, GPUBuffer, GPUBuffer, GPUBuffer, GPUBuffer];
@@ -16,15 +19,20 @@ export interface Context {
   pipeline(module: GPUShaderModule, entryPoint: string, constants: Record<string, number>): Promise<GPUComputePipeline>;
   /** The same bindings serve every entry point. */
   bind(buffers: Bindings): GPUBindGroup;
-  /** The buffer of that name, made larger if need be. Each name has one usage. */
-  buffer(name: BufferName, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer;
-  /** Buffers of that size for `copyBufferToBuffer`; each call gives the next one, mapped. */
-  uploads(bytes: number): () => Promise<GPUBuffer>;
-  /** Rejects with `DeviceLost` when the device is lost, before or during the work. */
+  /** Work that submits, one piece after the other in the order asked for; it alone has the buffers all go through. */
+  inTurn<T>(work: (common: Room) => Promise<T>): Promise<T>;
+  /** The name, in the common room, of the upload that was used longest ago. In turn only. */
+  nextUpload(): string;
+  /** What calls keep on the GPU. */
+  calls: Rooms;
+  /** What results are read from. Whoever holds one gives it back without waiting for a turn. */
+  results: Rooms;
+  /** Rejects with `DeviceLost` when the device is lost, before or during the work. What the work gives is kept as long as the device. */
   orLost<T>(work: Promise<T>): Promise<T>;
-  /** Runs GPU calls; `settle` rejects if the device refused one since, and lets go of the buffers. */
-  checked<T>(calls: () => T): T;
-  settle(): Promise<void>;
+  /** After the device refused something: no buffer of now is used again. */
+  startAnew(): void;
+  /** Destroys the buffers and the device; work in hand is as with a lost device. */
+  dispose(): void;
 }
 
 /** The most a shader's `Tile` takes, padded to 16 bytes. */
@@ -45,35 +53,22 @@ export function createContext(device: GPUDevice): Context {
   });
   const layout = device.createPipelineLayout({ bindGroupLayouts: [bindings] });
   const pipelines = new Map<string, Promise<GPUComputePipeline>>();
-  const buffers = new Map<BufferName, GPUBuffer>();
-  let refusals: Promise<GPUError | null>[] = [];
+  const turn = createRooms(device, 1);
+  const calls = createRooms(device, CALLS_AT_WORK);
+  const results = createRooms(device, RESULTS_UNDER_WAY);
+  const rooms = [turn, calls, results];
+  let uploads = 0;
 
   const lost = device.lost.then(({ message }) => {
+    for (const each of rooms) each.destroy();
     throw Object.assign(new Error(`The GPU device was lost. ${message}`.trim()), { name: 'DeviceLost' });
   });
   lost.catch(() => undefined);
 
-  const buffer: Context['buffer'] = (name, bytes, usage) => {
-    const kept = buffers.get(name);
-    if (kept && kept.size >= bytes) return kept;
-    kept?.destroy();
-    const made = device.createBuffer({ label: name, size: align(bytes, 16), usage });
-    buffers.set(name, made);
-    return made;
-  };
-
-  const orLost: Context['orLost'] = async (work) => {
-    try {
-      return await Promise.race([work, lost]);
-    } catch (error) {
-      // Work in flight fails some time before the loss is announced.
-      await Promise.race([lost, new Promise((resolve) => setTimeout(resolve, LOSS_ANNOUNCED_MS))]);
-      throw error;
-    }
-  };
-
   return {
     device,
+    calls,
+    results,
     pipeline(module, entryPoint, constants) {
       const key = entryPoint + JSON.stringify(constants);
       let pipeline = pipelines.get(key);
@@ -86,34 +81,32 @@ export function createContext(device: GPUDevice): Context {
     bind(bound) {
       return device.createBindGroup({ layout: bindings, entries: bound.map((buffer, binding) => ({ binding, resource: { buffer } })) });
     },
-    buffer,
-    uploads(bytes) {
-      const all = Array.from({ length: UPLOADS }, (_, i) => buffer(`upload${i}`, bytes, GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC));
-      let turn = 0;
-      return async () => {
-        const upload = all[turn++ % UPLOADS]!;
-        // Still mapped when an abort came between mapping and use.
-        if (upload.mapState !== 'mapped') await orLost(upload.mapAsync(GPUMapMode.WRITE));
-        return upload;
-      };
+    async inTurn(work) {
+      const common = await turn.take();
+      try {
+        return await work(common);
+      } finally {
+        turn.giveBack(common);
+      }
     },
-    orLost,
-    checked(calls) {
-      device.pushErrorScope('out-of-memory');
-      device.pushErrorScope('validation');
-      const value = calls();
-      refusals.push(device.popErrorScope(), device.popErrorScope());
-      return value;
+    nextUpload() {
+      return `upload${uploads++ % UPLOADS}`;
     },
-    async settle() {
-      const errors = await Promise.all(refusals);
-      refusals = [];
-      const error = errors.find((found) => found !== null);
-      if (!error) return;
-      for (const kept of buffers.values()) kept.destroy();
-      buffers.clear();
-      const name = error instanceof GPUOutOfMemoryError ? 'OutOfMemory' : 'GpuError';
-      throw Object.assign(new Error(error.message || 'The GPU has not enough memory'), { name });
+    async orLost(work) {
+      try {
+        return await Promise.race([lost, work]);
+      } catch (error) {
+        // Work in flight fails some time before the loss is announced.
+        await Promise.race([lost, new Promise((resolve) => setTimeout(resolve, LOSS_ANNOUNCED_MS))]);
+        throw error;
+      }
+    },
+    startAnew() {
+      for (const each of rooms) each.empty();
+    },
+    dispose() {
+      for (const each of rooms) each.destroy();
+      device.destroy();
     },
   };
 }

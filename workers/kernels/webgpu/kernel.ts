@@ -1,7 +1,6 @@
 /** The GPU backend: uploads tiles of a matrix, runs quantize.wgsl over them and reads the result back. */
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kernel.ts';
 import { emptyResult, layoutOf } from '../layout.ts';
-import { createQueue, throwIfAborted } from '../pace.ts';
 import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type Tile, type TileLimits } from '../tiles.ts';
 import { findAdapter, type AdapterFacts } from './adapter.ts';
 import { align, createContext, TILE_BYTES, type Context } from './context.ts';
@@ -9,7 +8,9 @@ import floatShader from './float.wgsl?raw';
 import { quantizeTensor } from './linear.ts';
 import linearShader from './linear.wgsl?raw';
 import quantizeShader from './quantize.wgsl?raw';
+import type { Room } from './rooms.ts';
 import { computesRightly } from './self-check.ts';
+import { createWork, type Work } from './work.ts';
 
 export type WebGpuKernel =
   | { ok: true; kernel: Kernel; adapter: AdapterFacts; /** Settles when the device has gone away. */ lost: Promise<unknown> }
@@ -71,31 +72,57 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
     outputBytes: Math.min(options.outputBytes, device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize / 4),
   };
   const gpu = createContext(device);
-  const inTurn = createQueue();
+  let last: Promise<unknown> = Promise.resolve();
   let disposed = false;
+
+  /** Calls begin and settle in the order they were made; while results of one are on their way, the next is at work. */
+  const call = <T>(signal: AbortSignal | undefined, submit: (work: Work, room: Room) => Promise<T>): Promise<T> => {
+    const before = last;
+    const work = createWork(gpu, signal);
+    const perform = async () => {
+      const room = await gpu.calls.take();
+      try {
+        if (disposed) throw new Error('The kernel was disposed');
+        return await submit(work, room);
+      } finally {
+        gpu.calls.giveBack(room);
+      }
+    };
+    const settle = async () => {
+      try {
+        const result = await perform();
+        await work.finished();
+        return result;
+      } catch (thrown) {
+        throw disposed && !signal?.aborted ? new Error('The kernel was disposed') : thrown;
+      } finally {
+        await work.settled();
+        await before;
+      }
+    };
+    const settled = settle();
+    last = settled.then(() => undefined, () => undefined);
+    return settled;
+  };
+
   return {
     backend: 'webgpu',
     quantize(matrix, scheme, signal) {
-      return inTurn(() => {
-        if (disposed) throw new Error('The kernel was disposed');
-        return quantizeMatrix(gpu, modules.blocks, limits, matrix, scheme, signal);
-      });
+      return call(signal, (work, room) => quantizeMatrix(gpu, modules.blocks, limits, matrix, scheme, work, room));
     },
     quantizeLinear(tensor, scheme, signal) {
-      return inTurn(() => {
-        if (disposed) throw new Error('The kernel was disposed');
-        return quantizeTensor(gpu, modules.channels, limits, tensor, scheme, signal);
-      });
+      return call(signal, (work, room) => quantizeTensor(gpu, modules.channels, limits, tensor, scheme, work, room));
     },
     dispose() {
       disposed = true;
-      device.destroy();
+      gpu.dispose();
     },
   };
 }
 
+/** Resolves when all is submitted: the result is whole when the work has finished. */
 async function quantizeMatrix(
-  gpu: Context, module: GPUShaderModule, limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, signal: AbortSignal | undefined,
+  gpu: Context, module: GPUShaderModule, limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, work: Work, room: Room,
 ): Promise<QuantizedMatrix> {
   const { device } = gpu;
   const { bits, block, symmetric } = scheme;
@@ -114,72 +141,64 @@ async function quantizeMatrix(
     zeroPoints: align(symmetric ? 4 : channels * most.zeroPoints, 4),
   };
 
-  throwIfAborted(signal);
   const pipeline = await gpu.orLost(gpu.pipeline(module, 'quantize', {
     bits, block, symmetric: Number(symmetric), half: Number(matrix.type === 'float16'), transposed: Number(matrix.layout === 'nk'),
   }));
-  const { COPY_SRC, COPY_DST, STORAGE, UNIFORM, MAP_READ } = GPUBufferUsage;
-  const { tile, weights, codes, scales, zeroPoints, readBack, uploads } = gpu.checked(() => ({
-    tile: gpu.buffer('tile', TILE_BYTES, UNIFORM | COPY_DST),
-    weights: gpu.buffer('weights', tileBytes, STORAGE | COPY_DST),
-    codes: gpu.buffer('codes', parts.codes, STORAGE | COPY_SRC),
-    scales: gpu.buffer('scales', parts.scales, STORAGE | COPY_SRC | COPY_DST),
-    zeroPoints: gpu.buffer('zeroPoints', parts.zeroPoints, STORAGE | COPY_SRC | COPY_DST),
-    readBack: gpu.buffer('result', parts.codes + parts.scales + parts.zeroPoints, MAP_READ | COPY_DST),
-    uploads: gpu.uploads(tileBytes),
-  }));
-  await gpu.orLost(gpu.settle());
-  const bindGroup = gpu.bind([tile, weights, codes, scales, zeroPoints]);
 
-  const run = (upload: GPUBuffer, group: Tile, part: Tile, stride: number, lines: number) => {
-    const encoder = device.createCommandEncoder();
-    if (part.row === group.row) {
-      encoder.clearBuffer(scales);
-      encoder.clearBuffer(zeroPoints);
-    }
-    encoder.copyBufferToBuffer(upload, 0, weights, 0, lines * stride);
-    const blocks = Math.ceil(group.rows / block);
-    const first = (part.row - group.row) / block;
-    const zeroPointBits = channelBytes(group.rows, scheme, layout).zeroPoints * 8;
-    device.queue.writeBuffer(tile, 0, Uint32Array.of(part.rows, part.columns, stride / layout.elementBytes, blocks, first, zeroPointBits));
-    const pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(
-      Math.ceil(part.columns / WORKGROUP.columns),
-      Math.ceil(part.rows / (block * WORKGROUP.blocks)),
-    );
-    pass.end();
-    device.queue.submit([encoder.finish()]);
-  };
+  await gpu.inTurn(async (common) => {
+    const { COPY_SRC, COPY_DST, STORAGE, UNIFORM } = GPUBufferUsage;
+    const { tile, weights, codes, scales, zeroPoints } = await work.reserve([common, room], () => ({
+      tile: common.buffer('tile', TILE_BYTES, UNIFORM | COPY_DST),
+      weights: room.buffer('weights', tileBytes, STORAGE | COPY_DST),
+      codes: room.buffer('codes', parts.codes, STORAGE | COPY_SRC),
+      scales: room.buffer('scales', parts.scales, STORAGE | COPY_SRC | COPY_DST),
+      zeroPoints: room.buffer('zeroPoints', parts.zeroPoints, STORAGE | COPY_SRC | COPY_DST),
+    }));
+    const bindGroup = gpu.bind([tile, weights, codes, scales, zeroPoints]);
 
-  for (const group of groupsOf(matrix, size)) {
-    for (const part of tilesOf(group, size)) {
-      const { lines, elements } = linesOf(matrix.layout, part);
-      const stride = align(elements * layout.elementBytes, 4);
-      const upload = await uploads();
-      throwIfAborted(signal);
-      copyTile(matrix, layout, part, new Uint8Array(upload.getMappedRange()), stride);
-      upload.unmap();
-      gpu.checked(() => run(upload, group, part, stride, lines));
-    }
-
-    const made = channelBytes(group.rows, scheme, layout);
-    const starts = { codes: 0, scales: parts.codes, zeroPoints: parts.codes + parts.scales };
-    gpu.checked(() => {
+    const run = (upload: GPUBuffer, group: Tile, part: Tile, stride: number, lines: number) => {
       const encoder = device.createCommandEncoder();
-      encoder.copyBufferToBuffer(codes, 0, readBack, starts.codes, group.columns * made.codes);
-      encoder.copyBufferToBuffer(scales, 0, readBack, starts.scales, align(group.columns * made.scales, 4));
-      if (!symmetric) encoder.copyBufferToBuffer(zeroPoints, 0, readBack, starts.zeroPoints, align(group.columns * made.zeroPoints, 4));
+      if (part.row === group.row) {
+        encoder.clearBuffer(scales);
+        encoder.clearBuffer(zeroPoints);
+      }
+      encoder.copyBufferToBuffer(upload, 0, weights, 0, lines * stride);
+      const blocks = Math.ceil(group.rows / block);
+      const first = (part.row - group.row) / block;
+      const zeroPointBits = channelBytes(group.rows, scheme, layout).zeroPoints * 8;
+      device.queue.writeBuffer(tile, 0, Uint32Array.of(part.rows, part.columns, stride / layout.elementBytes, blocks, first, zeroPointBits));
+      const pass = encoder.beginComputePass();
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(
+        Math.ceil(part.columns / WORKGROUP.columns),
+        Math.ceil(part.rows / (block * WORKGROUP.blocks)),
+      );
+      pass.end();
       device.queue.submit([encoder.finish()]);
-    });
-    await gpu.orLost(gpu.settle());
-    await gpu.orLost(readBack.mapAsync(GPUMapMode.READ));
-    const bytes = new Uint8Array(readBack.getMappedRange());
-    const part = (name: keyof typeof starts) => ({ bytes: bytes.subarray(starts[name]), stride: made[name] });
-    placeGroup(result, group, matrix.k, scheme, layout, { codes: part('codes'), scales: part('scales'), zeroPoints: part('zeroPoints') });
-    readBack.unmap();
-    throwIfAborted(signal);
-  }
+    };
+
+    for (const group of groupsOf(matrix, size)) {
+      for (const part of tilesOf(group, size)) {
+        const { lines, elements } = linesOf(matrix.layout, part);
+        const stride = align(elements * layout.elementBytes, 4);
+        const upload = await work.upload(common, tileBytes, (mapped) => { copyTile(matrix, layout, part, mapped, stride); });
+        work.checked(() => { run(upload, group, part, stride, lines); });
+      }
+
+      // One set of results is enough on the GPU: they are copied before the next group's dispatch writes there.
+      const made = channelBytes(group.rows, scheme, layout);
+      const starts = { codes: 0, scales: parts.codes, zeroPoints: parts.codes + parts.scales };
+      await work.readBack(parts.codes + parts.scales + parts.zeroPoints, (encoder, target) => {
+        encoder.copyBufferToBuffer(codes, 0, target, starts.codes, group.columns * made.codes);
+        encoder.copyBufferToBuffer(scales, 0, target, starts.scales, align(group.columns * made.scales, 4));
+        if (!symmetric) encoder.copyBufferToBuffer(zeroPoints, 0, target, starts.zeroPoints, align(group.columns * made.zeroPoints, 4));
+      }, (mapped) => {
+        const bytes = new Uint8Array(mapped);
+        const from = (name: keyof typeof starts) => ({ bytes: bytes.subarray(starts[name]), stride: made[name] });
+        placeGroup(result, group, matrix.k, scheme, layout, { codes: from('codes'), scales: from('scales'), zeroPoints: from('zeroPoints') });
+      });
+    }
+  });
   return result;
 }

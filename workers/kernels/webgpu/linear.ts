@@ -1,9 +1,10 @@
 /** One scale a channel on the GPU: a pass over the tiles for the channels' ranges, and one for the codes. */
 import type { LinearScheme, LinearTensor, WeightTensor } from '../kernel.ts';
 import { elementBytes, emptyLinear, gridOf, partsOf, positionOf, readPart, storeGrid, weightOfKey, writeCodes, type Part } from '../linear.ts';
-import { throwIfAborted } from '../pace.ts';
 import type { TileLimits } from '../tiles.ts';
 import { align, TILE_BYTES, type Context } from './context.ts';
+import type { Room } from './rooms.ts';
+import type { Work } from './work.ts';
 
 /** Invocations of a workgroup, and elements of an invocation, as linear.wgsl has them. */
 const WORKGROUP = 64;
@@ -14,9 +15,10 @@ const TILE_BYTES_PER_CHANNEL = 32;
 /** A run longer than any tile. */
 const LONGEST_RUN = 2 ** 30;
 
+/** Resolves when all is submitted: the result is whole when the work has finished. */
 export async function quantizeTensor(
   gpu: Context, module: GPUShaderModule, { tileBytes, outputBytes }: TileLimits,
-  tensor: WeightTensor, scheme: LinearScheme, signal: AbortSignal | undefined,
+  tensor: WeightTensor, scheme: LinearScheme, work: Work, room: Room,
 ): Promise<LinearTensor> {
   const { device } = gpu;
   const { type, channels, inner } = tensor;
@@ -27,90 +29,91 @@ export async function quantizeTensor(
   const mostElements = Math.max(4, Math.floor(Math.min(tileBytes / size, outputBytes) / 4) * 4);
   const most = Math.min(mostElements, align(Math.max(1, result.codes.length), 4));
 
-  throwIfAborted(signal);
   const constants = { half: Number(type === 'float16') };
   const [range, encode] = await gpu.orLost(Promise.all([
     gpu.pipeline(module, 'range', constants), gpu.pipeline(module, 'encode', constants),
   ]));
-  const { COPY_SRC, COPY_DST, STORAGE, UNIFORM, MAP_READ } = GPUBufferUsage;
-  const { tile, weights, codes, ranges, grids, readBack, uploads } = gpu.checked(() => ({
-    tile: gpu.buffer('tile', TILE_BYTES, UNIFORM | COPY_DST),
-    weights: gpu.buffer('weights', most * size, STORAGE | COPY_DST),
-    codes: gpu.buffer('codes', most, STORAGE | COPY_SRC),
-    ranges: gpu.buffer('ranges', mostChannels * 8, STORAGE | COPY_SRC | COPY_DST),
-    grids: gpu.buffer('grids', mostChannels * 8, STORAGE | COPY_DST),
-    readBack: gpu.buffer('result', Math.max(most, mostChannels * 8), MAP_READ | COPY_DST),
-    uploads: gpu.uploads(most * size),
-  }));
-  await gpu.orLost(gpu.settle());
-  const bindGroup = gpu.bind([tile, weights, codes, ranges, grids]);
 
-  const upload = async (part: Part, start: number, count: number) => {
-    const buffer = await uploads();
-    throwIfAborted(signal);
-    readPart(tensor, part, start, count, new Uint8Array(buffer.getMappedRange()));
-    buffer.unmap();
-    gpu.checked(() => {
-      const encoder = device.createCommandEncoder();
-      encoder.copyBufferToBuffer(buffer, 0, weights, 0, align(count * size, 4));
-      device.queue.submit([encoder.finish()]);
-    });
-  };
+  /** In turn only: what is between two turns may take the common buffers away. */
+  const prepare = async (common: Room) => {
+    const { COPY_SRC, COPY_DST, STORAGE, UNIFORM } = GPUBufferUsage;
+    const { tile, weights, codes, ranges, grids } = await work.reserve([common, room], () => ({
+      tile: common.buffer('tile', TILE_BYTES, UNIFORM | COPY_DST),
+      weights: room.buffer('weights', most * size, STORAGE | COPY_DST),
+      codes: room.buffer('codes', most, STORAGE | COPY_SRC),
+      ranges: room.buffer('ranges', mostChannels * 8, STORAGE | COPY_SRC | COPY_DST),
+      grids: room.buffer('grids', mostChannels * 8, STORAGE | COPY_DST),
+    }));
+    const bindGroup = gpu.bind([tile, weights, codes, ranges, grids]);
 
-  const run = (pipeline: GPUComputePipeline, part: Part, start: number, count: number, lanes: number, invocations: number) => {
-    const { channel, left } = positionOf(inner, part, start);
-    gpu.checked(() => {
-      device.queue.writeBuffer(tile, 0, Int32Array.of(
-        count, Math.min(left, LONGEST_RUN), Math.min(inner, LONGEST_RUN), channel, part.channels, lanes, scheme.type === 'uint8' ? 0 : -128,
-      ));
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup);
-      pass.dispatchWorkgroups(Math.ceil(invocations / WORKGROUP));
-      pass.end();
-      device.queue.submit([encoder.finish()]);
-    });
-  };
+    const upload = async (part: Part, start: number, count: number) => {
+      const buffer = await work.upload(common, most * size, (mapped) => { readPart(tensor, part, start, count, mapped); });
+      work.checked(() => {
+        const encoder = device.createCommandEncoder();
+        encoder.copyBufferToBuffer(buffer, 0, weights, 0, align(count * size, 4));
+        device.queue.submit([encoder.finish()]);
+      });
+    };
 
-  /** The first `bytes` of a buffer; `use` must be done with them when it returns. */
-  const read = async (buffer: GPUBuffer, bytes: number, use: (mapped: ArrayBuffer) => void) => {
-    gpu.checked(() => {
-      const encoder = device.createCommandEncoder();
-      encoder.copyBufferToBuffer(buffer, 0, readBack, 0, align(bytes, 4));
-      device.queue.submit([encoder.finish()]);
-    });
-    await gpu.orLost(gpu.settle());
-    await gpu.orLost(readBack.mapAsync(GPUMapMode.READ));
-    use(readBack.getMappedRange());
-    readBack.unmap();
-    throwIfAborted(signal);
+    const run = (pipeline: GPUComputePipeline, part: Part, start: number, count: number, lanes: number, invocations: number) => {
+      const { channel, left } = positionOf(inner, part, start);
+      work.checked(() => {
+        device.queue.writeBuffer(tile, 0, Int32Array.of(
+          count, Math.min(left, LONGEST_RUN), Math.min(inner, LONGEST_RUN), channel, part.channels, lanes, scheme.type === 'uint8' ? 0 : -128,
+        ));
+        const encoder = device.createCommandEncoder();
+        const pass = encoder.beginComputePass();
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, bindGroup);
+        pass.dispatchWorkgroups(Math.ceil(invocations / WORKGROUP));
+        pass.end();
+        device.queue.submit([encoder.finish()]);
+      });
+    };
+
+    /** The first `bytes` of a buffer. */
+    const read = (buffer: GPUBuffer, bytes: number, use: (mapped: ArrayBuffer) => void) => (
+      work.readBack(Math.max(most, mostChannels * 8), (encoder, target) => { encoder.copyBufferToBuffer(buffer, 0, target, 0, align(bytes, 4)); }, use)
+    );
+    return { codes, ranges, grids, upload, run, read };
   };
 
   for (const part of partsOf(tensor, mostChannels)) {
-    gpu.checked(() => {
-      const encoder = device.createCommandEncoder();
-      encoder.clearBuffer(ranges);
-      device.queue.submit([encoder.finish()]);
+    let found = new ArrayBuffer(0);
+    const { read: rangesRead } = await gpu.inTurn(async (common) => {
+      const { ranges, upload, run, read } = await prepare(common);
+      work.checked(() => {
+        const encoder = device.createCommandEncoder();
+        encoder.clearBuffer(ranges);
+        device.queue.submit([encoder.finish()]);
+      });
+      for (let start = 0; start < part.elements; start += most) {
+        const count = Math.min(most, part.elements - start);
+        await upload(part, start, count);
+        // Elements a whole line of channels apart are of the same channel; where there are too few such lines, neighbours mostly are.
+        const lanes = part.width * STEPS <= count ? part.width : WORKGROUP;
+        run(range, part, start, count, lanes, Math.ceil(count / (lanes * STEPS)) * lanes);
+      }
+      const reading = await read(ranges, part.channels * 8, (mapped) => {
+        found = gridsOf(new Int32Array(mapped, 0, part.channels * 2), tensor, part, scheme, result);
+      });
+      // What the codes begin with is there when the ranges are.
+      if (most < part.elements) await upload(part, 0, most);
+      return reading;
     });
-    for (let start = 0; start < part.elements; start += most) {
-      const count = Math.min(most, part.elements - start);
-      await upload(part, start, count);
-      // Elements a whole line of channels apart are of the same channel; where there are too few such lines, neighbours mostly are.
-      const lanes = part.width * STEPS <= count ? part.width : WORKGROUP;
-      run(range, part, start, count, lanes, Math.ceil(count / (lanes * STEPS)) * lanes);
-    }
 
-    await read(ranges, part.channels * 8, (mapped) => {
-      const found = gridsOf(new Int32Array(mapped, 0, part.channels * 2), tensor, part, scheme, result);
-      gpu.checked(() => { device.queue.writeBuffer(grids, 0, found); });
+    // Another call is in turn meanwhile.
+    await rangesRead;
+    await gpu.inTurn(async (common) => {
+      const { codes, grids, upload, run, read } = await prepare(common);
+      work.checked(() => { device.queue.writeBuffer(grids, 0, found); });
+      for (let start = 0; start < part.elements; start += most) {
+        const count = Math.min(most, part.elements - start);
+        if (start > 0) await upload(part, start, count);
+        run(encode, part, start, count, WORKGROUP, Math.ceil(count / CODES_OF_INVOCATION));
+        await read(codes, count, (mapped) => { writeCodes(result, part, start, count, new Uint8Array(mapped)); });
+      }
     });
-    for (let start = 0; start < part.elements; start += most) {
-      const count = Math.min(most, part.elements - start);
-      if (most < part.elements) await upload(part, start, count);
-      run(encode, part, start, count, WORKGROUP, Math.ceil(count / CODES_OF_INVOCATION));
-      await read(codes, count, (mapped) => writeCodes(result, part, start, count, new Uint8Array(mapped)));
-    }
   }
   return result;
 }

@@ -4,6 +4,7 @@ import { chooseKernel } from '../select.ts';
 import { kernelSuite } from '../suite.ts';
 import type { TestLimits } from '../test-weights.ts';
 import { createWebGpuKernel } from './kernel.ts';
+import { openGpu } from './test-gpu.ts';
 
 async function kernelOf(limits?: TestLimits, gpu = navigator.gpu) {
   const made = await createWebGpuKernel(gpu, limits);
@@ -31,14 +32,6 @@ describe('WebGPU in this browser', () => {
 });
 
 kernelSuite('webgpu', kernelOf);
-
-/** A GPU whose one device is at hand, so that a test can meddle with it. */
-async function openGpu(): Promise<{ gpu: GPU; device: GPUDevice }> {
-  const adapter = (await navigator.gpu.requestAdapter())!;
-  const device = await adapter.requestDevice();
-  const own = { requestDevice: () => Promise.resolve(device), info: adapter.info, features: adapter.features };
-  return { gpu: { requestAdapter: () => Promise.resolve(own) } as unknown as GPU, device };
-}
 
 describe('a driver that gets the shader wrong', () => {
   const tampered = async (from: string, to: string) => {
