@@ -22,7 +22,7 @@ const tool = (name, file) => join('node_modules', name, file);
 
 // A step is one check, or a lane: a run of tests that writes a report to count from.
 
-/** What only reads the sources. It yields to everything else, and takes the time in which a browser waits. */
+/** What only reads the sources. It yields to everything else, and takes the time in which a page waits. */
 const checks = [
   ...['src', 'workers', 'e2e'].map((project) => reading(`types: ${project}`, tool('typescript', 'bin/tsc'), '-p', project)),
   reading('lint', tool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0'),
@@ -39,16 +39,16 @@ const lanes = [
   vitest('unit', 'node'),
   vitest('browser, no WebGPU', 'browser'),
   vitest('browser, WebGPU', 'webgpu'),
-  playwright('end to end', 'webgpu', 'wasm', 'planted-fault'),
 ];
+const pages = [playwright('end to end', 'webgpu', 'wasm', 'planted-fault')];
 /** Looks at processor time, which needs a machine that does nothing else. */
 const alone = [playwright('smooth', 'smooth')];
 
-const checked = inTurn(checks);
 const built = await inTurn(builds);
-const computed = inTurn(figures);
+// These keep every core busy, so nothing is gained by doing more at once; pages wait half of the time.
 const tested = await inTurn(lanes);
-const rows = [...await checked, ...built, ...await computed, ...tested, ...await inTurn(alone)];
+const beside = await Promise.all([figures, checks, pages].map(inTurn));
+const rows = [...built, ...tested, ...beside.flat(), ...await inTurn(alone)];
 
 async function inTurn(steps) {
   const done = [];

@@ -4,7 +4,7 @@ import { createReadThread, type ReadThread } from './read-thread.ts';
 const bytes = Uint8Array.from({ length: 3 << 20 }, (_, i) => (i * 7 + (i >> 13)) & 255);
 
 let thread: ReadThread | null = null;
-const start = (worker?: () => Worker): ReadThread => (thread = createReadThread(worker));
+const start = (worker?: () => Worker, bytesAWorker?: number): ReadThread => (thread = createReadThread(worker, bytesAWorker));
 afterEach(() => {
   thread?.dispose();
   thread = null;
@@ -45,4 +45,18 @@ it('gives up when two die', async () => {
   const reader = start(() => (started++ < 2 ? dying() : real())).inOrder('a', new Blob([bytes]))!;
   await expect(reader.read(0, 4, new ArrayBuffer(4))).rejects.toMatchObject({ engineError: { code: 'worker-crashed' } });
   expect(await reader.read(0, 4, new ArrayBuffer(4))).toEqual(bytes.subarray(0, 4));
+});
+
+it('takes another worker after so many bytes, and lets the one before finish', async () => {
+  let started = 0;
+  const reader = start(() => {
+    started++;
+    return real();
+  }, 100).inOrder('a', new Blob([bytes]))!;
+  const offsets = [0, 60, 120, 180];
+  const read = (offset: number) => reader.read(offset, 60, new ArrayBuffer(60));
+  expect(await Promise.all(offsets.map(read))).toEqual(offsets.map((offset) => bytes.subarray(offset, offset + 60)));
+  expect(started).toBe(1);
+  for (const offset of offsets) expect(await read(offset)).toEqual(bytes.subarray(offset, offset + 60));
+  expect(started).toBe(3);
 });
