@@ -214,15 +214,17 @@ function transpose4(a: v128, b: v128, c: v128, d: v128, target: usize, stride: u
 // A line of 64 bytes of a row is taken at once, since lines of a matrix whose width is a power of two are all wanted in the
 // same place of a cache, and a second look would not find them.
 
-function collect32(source: usize, stride: usize, count: i32, width: i32, pitch: usize): void {
-  for (let at: usize = 0; at < <usize>width << 2; at += 64) {
+/** `S` and `U`: the bits of a weight as a signed and as an unsigned number. */
+@inline
+function collect<S, U>(source: usize, stride: usize, count: i32, width: i32, pitch: usize): void {
+  for (let at: usize = 0; at < <usize>width * sizeof<S>(); at += 64) {
     let from = source + at;
     let to = PANEL + at;
     let a = v128.load(from);
     let b = v128.load(from, 16);
     let c = v128.load(from, 32);
     let d = v128.load(from, 48);
-    store4(FIRST + at, a, b, c, d);
+    storeWide<S>(FIRST, at, a, b, c, d);
     store4(to, a, b, c, d);
     let upperA = a;
     let upperB = b;
@@ -236,54 +238,33 @@ function collect32(source: usize, stride: usize, count: i32, width: i32, pitch: 
       const nextC = v128.load(from, 32);
       const nextD = v128.load(from, 48);
       store4(to, nextA, nextB, nextC, nextD);
-      upperA = i32x4.max_s(upperA, nextA);
-      upperB = i32x4.max_s(upperB, nextB);
-      upperC = i32x4.max_s(upperC, nextC);
-      upperD = i32x4.max_s(upperD, nextD);
-      a = i32x4.max_u(a, nextA);
-      b = i32x4.max_u(b, nextB);
-      c = i32x4.max_u(c, nextC);
-      d = i32x4.max_u(d, nextD);
+      upperA = v128.max<S>(upperA, nextA);
+      upperB = v128.max<S>(upperB, nextB);
+      upperC = v128.max<S>(upperC, nextC);
+      upperD = v128.max<S>(upperD, nextD);
+      a = v128.max<U>(a, nextA);
+      b = v128.max<U>(b, nextB);
+      c = v128.max<U>(c, nextC);
+      d = v128.max<U>(d, nextD);
     }
-    store4(SIGNED + at, upperA, upperB, upperC, upperD);
-    store4(UNSIGNED + at, a, b, c, d);
+    storeWide<S>(SIGNED, at, upperA, upperB, upperC, upperD);
+    storeWide<S>(UNSIGNED, at, a, b, c, d);
   }
 }
 
+function collect32(source: usize, stride: usize, count: i32, width: i32, pitch: usize): void {
+  collect<i32, u32>(source, stride, count, width, pitch);
+}
+
 function collect16(source: usize, stride: usize, count: i32, width: i32, pitch: usize): void {
-  for (let at: usize = 0; at < <usize>width << 1; at += 64) {
-    let from = source + at;
-    let to = PANEL + at;
-    let a = v128.load(from);
-    let b = v128.load(from, 16);
-    let c = v128.load(from, 32);
-    let d = v128.load(from, 48);
-    widen4(FIRST + 2 * at, a, b, c, d);
-    store4(to, a, b, c, d);
-    let upperA = a;
-    let upperB = b;
-    let upperC = c;
-    let upperD = d;
-    for (let i = 1; i < count; i++) {
-      from += stride;
-      to += pitch;
-      const nextA = v128.load(from);
-      const nextB = v128.load(from, 16);
-      const nextC = v128.load(from, 32);
-      const nextD = v128.load(from, 48);
-      store4(to, nextA, nextB, nextC, nextD);
-      upperA = i16x8.max_s(upperA, nextA);
-      upperB = i16x8.max_s(upperB, nextB);
-      upperC = i16x8.max_s(upperC, nextC);
-      upperD = i16x8.max_s(upperD, nextD);
-      a = i16x8.max_u(a, nextA);
-      b = i16x8.max_u(b, nextB);
-      c = i16x8.max_u(c, nextC);
-      d = i16x8.max_u(d, nextD);
-    }
-    widen4(SIGNED + 2 * at, upperA, upperB, upperC, upperD);
-    widen4(UNSIGNED + 2 * at, a, b, c, d);
-  }
+  collect<i16, u16>(source, stride, count, width, pitch);
+}
+
+/** A line of weights as float32 to their place in a table; `at` is where the line begins in the row. */
+@inline
+function storeWide<S>(table: usize, at: usize, a: v128, b: v128, c: v128, d: v128): void {
+  if (sizeof<S>() == 2) widen4(table + 2 * at, a, b, c, d);
+  else store4(table + at, a, b, c, d);
 }
 
 @inline
