@@ -15,11 +15,11 @@ const problems = [];
 
 const named = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies });
 for (const [name, version] of [...named, ...Object.values(manifest.overrides ?? {}).flatMap((overridden) => (typeof overridden === 'string' ? [['override', overridden]] : Object.entries(overridden)))]) {
-  if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) problems.push(`package.json: ${name} is not one version, but ${version}`);
+  if (!/^(npm:[\w@/-]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) problems.push(`package.json: ${name} is not one version, but ${version}`);
 }
 for (const [name, version] of named) {
   const locked = lock.packages[`node_modules/${name}`]?.version;
-  if (locked !== version) problems.push(`package-lock.json has ${name} ${locked ?? 'not at all'}, package.json ${version}`);
+  if (locked !== version.replace(/^npm:.+@/, '')) problems.push(`package-lock.json has ${name} ${locked ?? 'not at all'}, package.json ${version}`);
 }
 const packages = Object.entries(lock.packages).filter(([path]) => path !== '');
 for (const [path, { integrity, resolved, link }] of packages) {

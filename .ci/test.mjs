@@ -24,8 +24,8 @@ const tool = (name, file) => join('node_modules', name, file);
 
 /** What only reads the sources. It yields to everything else, and takes the time in which a page waits. */
 const checks = [
-  ...['src', 'workers', 'e2e'].map((project) => reading(`types: ${project}`, tool('typescript', 'bin/tsc'), '-p', project)),
-  reading('lint', tool('eslint', 'bin/eslint.js'), '.', '--max-warnings', '0'),
+  ...['src', 'workers', 'e2e'].map((project) => reading(`types: ${project}`, tool('typescript-native', 'bin/tsc'), '-p', project)),
+  reading('lint', tool('oxlint', 'bin/oxlint')),
   reading('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
   reading('dependencies', '.ci/check-dependencies.mjs'),
 ];
@@ -84,7 +84,7 @@ function node(args, { aside, env = {} } = {}) {
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => printed.push(chunk));
     child.once('error', () => { resolve(false); });
     child.once('close', (status) => {
-      if (aside) console.log(`\n── ${aside}\n${Buffer.concat(printed)}`);
+      if (aside) console.log(`\n── ${aside}\n${Buffer.concat(printed).toString()}`);
       resolve(status === 0);
     });
   });

@@ -68,8 +68,8 @@ describe('a window', () => {
   it('begins with BOS in place of its first token when the tokenizer adds one', () => {
     const tokenized = tokenizeText(tokenizer(true), text);
     expect(tokenized.tokens).toHaveLength(131);
-    expect([...window(true, 0).ids.slice(0, 3)]).toEqual([1, 100, 101]);
-    expect([...window(true, 1).ids.slice(0, 3)]).toEqual([1, 164, 165]);
+    expect(Array.from(window(true, 0).ids.slice(0, 3))).toEqual([1, 100, 101]);
+    expect(Array.from(window(true, 1).ids.slice(0, 3))).toEqual([1, 164, 165]);
     // The text itself stays as it was.
     expect(tokenized.tokens[64]).toBe(163);
   });

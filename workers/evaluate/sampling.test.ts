@@ -55,7 +55,7 @@ describe('seeded', () => {
     }
     const weights = [[1, Math.exp(3 / 2)], [3, Math.exp(3 / 2)], [2, Math.exp(2 / 2)]] as const;
     const total = weights.reduce((sum, [, weight]) => sum + weight, 0);
-    expect([...counts.keys()].sort()).toEqual([1, 2, 3]);
+    expect([...counts.keys()].sort((a, b) => Number(a) - Number(b))).toEqual([1, 2, 3]);
     // Four standard errors.
     for (const [id, weight] of weights) expect(Math.abs((counts.get(id) ?? 0) / draws - weight / total)).toBeLessThan(4 * Math.sqrt(0.25 / draws));
   });

@@ -184,7 +184,7 @@ describe('the Slice stands as far up as positions are apart', () => {
   };
   const slicedValues = async (bytes: Blob) => {
     const { graph: { nodes } } = await scanBytes(new Uint8Array(await bytes.arrayBuffer()));
-    return nodes.filter(({ inputs }) => inputs[1] === 'scored_first').map(({ inputs }) => inputs[0]);
+    return nodes.filter(({ inputs }) => inputs[1] === 'scored_first').map(({ inputs }) => inputs[0] ?? '');
   };
   const RMS = [
     node('Pow', ['attended', 'two'], ['square']), node('ReduceMean', ['square', 'last'], ['variance'], { keepdims: 1 }), node('Add', ['variance', 'eps'], ['above']),

@@ -101,7 +101,7 @@ function fill(input: ValueInfo, shape: readonly number[], shapes: ReadonlyMap<st
 
   const { name } = input;
   const lower = name.toLowerCase();
-  const float = /^float/.test(type);
+  const float = type.startsWith('float');
   const below = hints.get(name)?.below ?? null;
   const make = (from: string, next: () => number): SeededInput => ({ tensor: tensorOf(type, shape, allocate, next), from, given: false });
   const whole = (limit: number) => make(`random whole numbers from 0 to ${limit - 1}`, () => random.below(limit));

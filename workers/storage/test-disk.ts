@@ -69,7 +69,7 @@ export function memoryDisk(): MemoryDisk {
       return [...new Set([...files.keys()].filter((name) => name.startsWith(start)).map((name) => name.slice(start.length).split('/')[0] ?? ''))];
     },
     async remove(path) {
-      for (const name of [...files.keys()]) if (name === path.join('/') || name.startsWith(within(path))) files.delete(name);
+      for (const name of files.keys()) if (name === path.join('/') || name.startsWith(within(path))) files.delete(name);
     },
     room: async () => ({ used: used(), quota: disk.quota }),
     persisted: async () => false,

@@ -17,13 +17,10 @@ for (const { folder, entries, target: file } of modules) {
   if (Math.max(...await Promise.all([...sources, fileURLToPath(import.meta.url)].map(changed))) < (await changed(target))) continue;
   const { default: asc } = await import('assemblyscript/asc');
   await mkdir(path('build'), { recursive: true });
-  const { error, stderr } = await asc.main([
+  const { error } = await asc.main([
     ...entries.map((name) => path(`assembly/${name}`)), '--outFile', target,
     '--enable', 'simd', '--runtime', 'stub', '--use', 'abort=',
     '-O3', '--converge', '--noAssert',
-  ]);
-  if (error) {
-    console.error(stderr.toString());
-    process.exitCode = 1;
-  }
+  ], { stderr: process.stderr });
+  if (error) process.exitCode = 1;
 }
