@@ -35,20 +35,20 @@ const builds = [
   ...['kernels', 'page', 'planted-fault', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),
   check('bundle', '.ci/check-bundle.mjs'),
 ];
-const lanes = [
-  vitest('unit', 'node'),
+/** Keeps every core busy. */
+const unit = [vitest('unit', 'node')];
+/** A page waits for a fourth of its time. */
+const pages = [
   vitest('browser, no WebGPU', 'browser'),
   vitest('browser, WebGPU', 'webgpu'),
+  playwright('end to end', 'webgpu', 'wasm', 'planted-fault'),
 ];
-const pages = [playwright('end to end', 'webgpu', 'wasm', 'planted-fault')];
 /** Looks at processor time, which needs a machine that does nothing else. */
 const alone = [playwright('smooth', 'smooth')];
 
-const built = await inTurn(builds);
-// These keep every core busy, so nothing is gained by doing more at once; pages wait half of the time.
-const tested = await inTurn(lanes);
-const beside = await Promise.all([figures, checks, pages].map(inTurn));
-const rows = [...built, ...tested, ...beside.flat(), ...await inTurn(alone)];
+const first = await inTurn([...builds, ...unit]);
+const beside = await Promise.all([[...checks, ...figures], pages].map(inTurn));
+const rows = [...first, ...beside.flat(), ...await inTurn(alone)];
 
 async function inTurn(steps) {
   const done = [];

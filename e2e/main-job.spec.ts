@@ -67,8 +67,8 @@ test.describe('the sample model', () => {
     const problems: string[] = [];
     page.on('pageerror', (error) => problems.push(String(error)));
     await trySample(page);
-    // What else is measured takes a software adapter as long again, and is looked at in measured.spec.ts.
-    if (webgpu) await leaveOutExtras(page);
+    // What else is measured takes as long again, and is looked at in measured.spec.ts; smooth.spec.ts has the whole of it.
+    await leaveOutExtras(page);
     await expect(page.getByText(webgpu ? /WebGPU: .*swiftshader/i : /WASM/).first()).toBeVisible();
     await compareButton(page).click();
     await expect(page.getByRole('button', { name: 'Cancel' })).toBeVisible();

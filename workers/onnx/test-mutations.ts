@@ -165,7 +165,7 @@ const CHANGES: readonly Change[] = [
       const body: Field = { ...inner, number: 6, kind: 'graph' };
       const attribute: Field = { ...leaf(5, 'attribute', ''), children: [leaf(1, 'attribute.1', 'then_branch'), { ...leaf(20, 'attribute.20', ''), wire: 0, value: 5n }, body] };
       const node: Field = { ...leaf(1, 'node', ''), children: [leaf(1, 'node.1', 'flag'), leaf(2, 'node.2', `out${depth}`), leaf(4, 'node.4', 'If'), attribute] };
-      inner = { ...copyOf(graph), children: [node] };
+      inner = { ...graph, children: [node] };
     }
     graph.children.push(...(inner.children ?? []));
   },
