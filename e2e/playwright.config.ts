@@ -47,8 +47,8 @@ export default defineConfig<Lane>({
     trace: 'off',
   },
   projects: [
-    lane('webgpu', true),
     lane('wasm', false),
+    lane('webgpu', true),
     { ...lane('screenshots', true), testIgnore: /\.spec\.ts$/ },
     { ...lane('smooth', false), testIgnore: [], testMatch: SMOOTH },
     { ...lane('planted-fault', true), testIgnore: [], testMatch: FAULT, use: { ...lane('', true).use, baseURL: `http://localhost:${port + 1}` } },
