@@ -42,9 +42,10 @@ async function hashOf(blob: Blob): Promise<string> {
   return [...new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()))].join(' ');
 }
 
+/** What Chromium writes to before it swaps it in (`.crswap`) is there a little longer than the worker that wrote it. */
 async function filesIn(chosen: FileSystemDirectoryHandle): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
-  for await (const entry of chosen.values()) files[entry.name] = await hashOf(await (entry as FileSystemFileHandle).getFile());
+  for await (const entry of chosen.values()) if (!entry.name.endsWith('.crswap')) files[entry.name] = await hashOf(await (entry as FileSystemFileHandle).getFile());
   return files;
 }
 
