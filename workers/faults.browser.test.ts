@@ -1,5 +1,5 @@
 /** A job that is disturbed and then done again gives what it gives undisturbed: the same files, the same figures. */
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
 import type { Engine, EngineEvent, Job, Progress, Report, Result, Stage, Storage } from './protocol.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
@@ -10,8 +10,10 @@ const start = () => {
   engines.push(engine);
   return engine;
 };
-const forget = async () => { await start().call<Result<Storage>>((api) => api.removeAll()); };
+const keeper = connect<Engine>(new Worker(new URL('./engine.worker.ts', import.meta.url), { type: 'module' }));
+const forget = async () => { await keeper.call<Result<Storage>>((api) => api.removeAll()); };
 afterEach(() => { for (const engine of engines.splice(0)) engine.terminate(); });
+afterAll(() => { keeper.terminate(); });
 
 const job: Job = {
   files: [

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { WriteProgress } from '../onnx/write.ts';
 import type { Result, Storage } from '../protocol.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
@@ -11,11 +11,14 @@ const start = () => {
   workers.push(worker);
   return worker;
 };
+/** For what needs no worker of its own: each loads dozens of modules. */
+const keeper = connect<StoreFixture>(new Worker(new URL('./test-store.worker.ts', import.meta.url), { type: 'module' }));
 const write = (worker: RemoteWorker<StoreFixture>, order: WriteOrder, onProgress: (progress: WriteProgress) => void = () => undefined) =>
   worker.callWithEvents<WriteProgress, Result<Written>>(onProgress, (api, port) => api.write(order, port));
 
-beforeEach(async () => { await start().call<Result<Storage>>((api) => api.removeAll()); });
+beforeEach(async () => { await keeper.call<Result<Storage>>((api) => api.removeAll()); });
 afterEach(() => { for (const worker of workers.splice(0)) worker.terminate(); });
+afterAll(() => { keeper.terminate(); });
 
 const MB = 1 << 20;
 const source = bytesOf(9, 6 * MB);
@@ -31,7 +34,7 @@ async function expectWhole(result: Result<Written>): Promise<Written> {
 }
 
 describe('stored results, on OPFS', () => {
-  it.each([...storeChecks(0).keys()])('%s', { timeout: 60_000 }, (name) => start().call((api) => api.check(name, 8)));
+  it.each([...storeChecks(0).keys()])('%s', { timeout: 60_000 }, (name) => keeper.call((api) => api.check(name, 8)));
 });
 
 describe('a worker that is ended while it writes', () => {

@@ -142,7 +142,7 @@ async function quantizeMatrix(
   };
 
   const pipeline = await gpu.orLost(gpu.pipeline(module, 'quantize', {
-    bits, block, symmetric: Number(symmetric), half: Number(matrix.type === 'float16'), transposed: Number(matrix.layout === 'nk'),
+    bits, symmetric: Number(symmetric), half: Number(matrix.type === 'float16'),
   }));
 
   await gpu.inTurn(async (common) => {
@@ -166,7 +166,9 @@ async function quantizeMatrix(
       const blocks = Math.ceil(group.rows / block);
       const first = (part.row - group.row) / block;
       const zeroPointBits = channelBytes(group.rows, scheme, layout).zeroPoints * 8;
-      device.queue.writeBuffer(tile, 0, Uint32Array.of(part.rows, part.columns, stride / layout.elementBytes, blocks, first, zeroPointBits));
+      const line = stride / layout.elementBytes;
+      const [rowStride, columnStride] = matrix.layout === 'kn' ? [line, 1] : [1, line];
+      device.queue.writeBuffer(tile, 0, Uint32Array.of(part.rows, part.columns, rowStride, columnStride, block, blocks, first, zeroPointBits));
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);

@@ -3,18 +3,21 @@
 // The operations of the formula are those of float.wgsl, which goes in front. Floating-point arithmetic only gives an
 // estimate of each code, which is taken where no error of its own could have changed it.
 
+// What changes the arithmetic is compiled in; what only changes how far loops go and where things lie is not, so that a
+// model needs a pipeline or two, whatever its shapes.
 override bits: u32;
-override block: u32;
 override symmetric: bool;
 override half: bool;
-override transposed: bool;
 
 struct Tile {
   // Steps of K and output channels in the tile.
   rows: u32,
   columns: u32,
-  // Elements from one line of the matrix as stored to the next.
-  stride: u32,
+  // Elements from one step of K, and from one output channel, to the next; one of them is 1.
+  row_stride: u32,
+  column_stride: u32,
+  // Steps of K in a block.
+  block: u32,
   // Blocks of a channel, and the first one that lies in the tile.
   blocks: u32,
   first: u32,
@@ -136,7 +139,7 @@ fn code_of(weight: u32, reciprocal: u32, zero_point: u32, largest: u32) -> u32 {
 }
 
 fn weight_at(row: u32, column: u32) -> u32 {
-  let index = select(row * tile.stride + column, column * tile.stride + row, transposed);
+  let index = row * tile.row_stride + column * tile.column_stride;
   if (half) {
     return half_to_float((weights[index >> 1] >> ((index & 1) * 16)) & 0xffff);
   }
@@ -155,6 +158,7 @@ fn store_scale(at: u32, scale: u32) {
 @compute @workgroup_size(16, 4)
 fn quantize(@builtin(global_invocation_id) id: vec3u) {
   let column = id.x;
+  let block = tile.block;
   let top = id.y * block;
   if (column >= tile.columns || top >= tile.rows) {
     return;
