@@ -97,7 +97,7 @@ const inChromium = (flags: string[]) => ({
   instances: [{ browser: 'chromium' as const }],
 });
 
-/** Computes for minutes on one core: a project of its own, which `npm test` runs beside the others. */
+/** Computes for a minute on one core: a project of its own, which `npm test` runs beside the others. */
 const FIGURES = 'models/sample/figures.test.ts';
 
 /** What takes a minute begins first, so that no core waits for it at the end: a fresh clone knows no durations to order by. */

@@ -29,7 +29,7 @@ const checks = [
   reading('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
   reading('dependencies', '.ci/check-dependencies.mjs'),
 ];
-/** One core for minutes; it yields, too. */
+/** One core for a minute; it yields, too. */
 const figures = [vitest('figures, whole text', 'figures', { aside: true })];
 const builds = [
   ...['kernels', 'page', 'planted-fault', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),

@@ -1,13 +1,19 @@
 /**
  * The sample model measures what onnxruntime's own quantizers and CPU provider measure on it (figures.json,
- * made without this project), over the whole held-out text.
+ * made without this project), over the whole held-out text. Models are run by onnxruntime's native CPU provider, which
+ * takes a fourth of the time; that WebAssembly gives the same is tested on less text (evaluate.test.ts).
+ * `FIGURES_ON=wasm npx vitest run --project figures` measures all of it there.
  */
 import { readFileSync } from 'node:fs';
+import * as native from 'onnxruntime-node';
 import { expect, test } from 'vitest';
 import figures from './figures.json';
 import { sampleText } from './text.mjs';
 import { settle } from '../../workers/errors.ts';
+import { evaluate, type Evaluator } from '../../workers/evaluate/evaluate.ts';
 import { createNodeEvaluator } from '../../workers/evaluate/evaluator.node.ts';
+import { openGraph, SESSION_OPTIONS } from '../../workers/evaluate/graph-session.ts';
+import { languageModels } from '../../workers/evaluate/language-model.ts';
 import { createWasmKernel } from '../../workers/kernels/wasm/kernel.ts';
 import { blobSink } from '../../workers/onnx/write.ts';
 import { compare } from '../../workers/pipeline.ts';
@@ -17,6 +23,15 @@ const sample = (name: string) => new File([readFileSync(new URL(name, import.met
 
 /** Relative difference. */
 const off = (actual: number, expected: number) => Math.abs(actual / expected - 1);
+
+const onWasm = createNodeEvaluator();
+const natively: Evaluator = {
+  ...onWasm,
+  evaluate: (job, ...rest) => evaluate(languageModels({
+    provider: 'wasm', threads: () => job.threads,
+    open: (model) => openGraph(native, model, { ...SESSION_OPTIONS, executionProviders: ['cpu'], intraOpNumThreads: job.threads }),
+  }), job, ...rest),
+};
 
 /** It has what time others leave. */
 test('fp16 and int4', { timeout: 1_800_000 }, async () => {
@@ -31,7 +46,7 @@ test('fp16 and int4', { timeout: 1_800_000 }, async () => {
     }),
     maxTokens: null,
   }, {
-    kernel: () => createWasmKernel(), sink: (_, source) => Promise.resolve(blobSink(source)), evaluator: createNodeEvaluator(), threads: 1,
+    kernel: () => createWasmKernel(), sink: (_, source) => Promise.resolve(blobSink(source)), evaluator: process.env['FIGURES_ON'] === 'wasm' ? onWasm : natively, threads: 1,
   }, () => undefined, new AbortController().signal));
   if (!result.ok) throw new Error(result.error.message);
 

@@ -14,7 +14,9 @@ export function FolderChoice({ disabled }: { disabled: boolean }) {
       {folder === null ? (
         <>
           <p>Files are kept in this browser.</p>
-          <Button variant="subtle" size="compact-xs" disabled={disabled} onClick={choose}>Write them to a folder…</Button>
+          <span className={classes.buttons}>
+            <Button variant="subtle" size="compact-xs" disabled={disabled} onClick={choose}>Write them to a folder…</Button>
+          </span>
         </>
       ) : (
         <>
