@@ -39,8 +39,8 @@ type Lane = { worker: RemoteWorker<MakeWorker> | null };
 
 const startWorker = (): Worker => new Worker(new URL('./make.worker.ts', import.meta.url), { type: 'module', name: 'quantize' });
 
-/** What is smaller costs nothing to make anew. */
-const SMALLEST_SPARE = 1 << 16;
+/** What is smaller, as scales are, costs nothing to make anew, and would take the place of codes. */
+const SMALLEST_SPARE = 1 << 18;
 /** Memory that is so many times what is needed is kept for others. */
 const MOST_TOO_LARGE = 2;
 /** Slabs read while every worker has one. */

@@ -89,17 +89,18 @@ export async function* inSlabs(source: ByteSource, start: number, end: number): 
     reading.catch(() => undefined);
     return reading;
   };
+  const free = [new ArrayBuffer(Math.min(SLAB, end - start - SLAB))];
   try {
     let next = read(start, new ArrayBuffer(SLAB));
-    let free = new ArrayBuffer(SLAB);
     for (let at = start; at < end; at += SLAB) {
       const bytes = await next;
-      if (at + SLAB < end) next = read(at + SLAB, free);
+      if (at + SLAB < end) next = read(at + SLAB, free.pop()!);
       yield bytes;
-      free = bytes.buffer;
+      free.push(bytes.buffer);
     }
   } finally {
     inOrder.close();
+    for (const buffer of free) source.release?.(new Uint8Array(buffer));
   }
 }
 
