@@ -99,6 +99,8 @@ const inChromium = (flags: string[]) => ({
 
 /** Computes for a minute on one core: a project of its own, which `npm test` runs beside the others. */
 const FIGURES = 'models/sample/figures.test.ts';
+/** These replace a module, or watch onnxruntime being loaded. All others share two processes and what is loaded and compiled there, which is half of their time. */
+const OWN_PROCESS = ['workers/evaluate/heap.test.ts', 'workers/zip-sizes.test.ts'];
 
 /** What takes a minute begins first, so that no core waits for it at the end: a fresh clone knows no durations to order by. */
 class LongestFirst extends BaseSequencer {
@@ -146,12 +148,14 @@ export default defineConfig(({ isSsrBuild }) => ({
         test: {
           name: 'node',
           environment: 'node',
+          isolate: false,
           maxWorkers: availableParallelism(),
           include: ['{src,workers,models}/**/*.test.{ts,tsx}'],
-          exclude: ['**/*.browser.test.*', '**/*.webgpu.test.*', FIGURES],
+          exclude: ['**/*.browser.test.*', '**/*.webgpu.test.*', FIGURES, ...OWN_PROCESS],
         },
       },
-      { extends: true, test: { name: 'figures', environment: 'node', include: [FIGURES] } },
+      { extends: true, test: { name: 'node-apart', environment: 'node', maxWorkers: availableParallelism(), include: OWN_PROCESS } },
+      { extends: true, test: { name: 'figures', environment: 'node', maxWorkers: availableParallelism(), include: [FIGURES] } },
       {
         extends: true,
         test: { name: 'browser', testTimeout: 30_000, hookTimeout: 30_000, include: ['{src,workers}/**/*.browser.test.{ts,tsx}'], browser: inChromium(chromiumFlags({ webgpu: false })) },

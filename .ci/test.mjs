@@ -30,15 +30,15 @@ const checks = [
   reading('dependencies', '.ci/check-dependencies.mjs'),
 ];
 /** One core for a minute; it yields, too. */
-const figures = [vitest('figures, whole text', 'figures', { aside: true })];
+const figures = [vitest('figures, whole text', ['figures'], { aside: true })];
 const builds = [
   ...['kernels', 'page', 'planted-fault', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),
   check('bundle', '.ci/check-bundle.mjs'),
 ];
 /** These keep every core busy; the adapter that the CPU plays has threads that wait by turning round, and takes twice as long beside others. */
-const busy = [vitest('unit', 'node'), vitest('browser, WebGPU', 'webgpu')];
+const busy = [vitest('unit', ['node', 'node-apart']), vitest('browser, WebGPU', ['webgpu'])];
 /** A page waits for a fourth of its time. */
-const pages = [vitest('browser, no WebGPU', 'browser'), playwright('end to end', 'wasm', 'webgpu', 'planted-fault')];
+const pages = [vitest('browser, no WebGPU', ['browser']), playwright('end to end', 'wasm', 'webgpu', 'planted-fault')];
 /** Looks at processor time, which needs a machine that does nothing else. */
 const alone = [playwright('smooth', 'smooth')];
 
@@ -113,10 +113,10 @@ function lane(name, count, file, { aside = false, env = {} }, ...args) {
   };
 }
 
-function vitest(name, project, options = {}) {
-  const file = `vitest-${project}.json`;
+function vitest(name, projects, options = {}) {
+  const file = `vitest-${projects[0]}.json`;
   return lane(name, countVitest, file, options, tool('vitest', 'vitest.mjs'),
-    'run', '--project', project, '--reporter', 'default', '--reporter', 'json', '--outputFile.json', `test-results/${file}`);
+    'run', ...projects.flatMap((project) => ['--project', project]), '--reporter', 'default', '--reporter', 'json', '--outputFile.json', `test-results/${file}`);
 }
 
 /** A test file that could not even be read holds no test and counts as one failure. */

@@ -214,11 +214,12 @@ test('a level with fp16 activations names the nodes that overflow in them', asyn
 
 test('finished early, the report is of what was measured, and says so', async () => {
   const finish = new AbortController();
-  const long = new File([TEXT.repeat(10)], 'text.txt');
+  // Long enough that it is not over when the first event is told.
+  const long = new File([TEXT.repeat(200)], 'text.txt');
   const report = await compare({ files: [modelFile, tokenizerFile, long], levels: [INT8], maxTokens: null }, surroundings(), (event) => {
     if (event.type === 'progress' && event.stage === 'measure') finish.abort();
   }, new AbortController().signal, finish.signal);
-  expect(report.protocol).toMatchObject({ stoppedEarly: true, plannedChunks: Math.floor(TEXT.length * 10 / 512) });
+  expect(report.protocol).toMatchObject({ stoppedEarly: true, plannedChunks: Math.floor(TEXT.length * 200 / 512) });
   expect(report.protocol?.chunks).toBeLessThan(report.protocol?.plannedChunks ?? 0);
   expect(report.notes.join()).toMatch(/Stopped early/);
   expect(report.levels.every(({ perplexity }) => perplexity !== null)).toBe(true);
