@@ -10,6 +10,7 @@ const start = () => {
   engines.push(engine);
   return engine;
 };
+/** For what needs no engine of its own: each loads dozens of modules. */
 const keeper = connect<Engine>(new Worker(new URL('./engine.worker.ts', import.meta.url), { type: 'module' }));
 const forget = async () => { await keeper.call<Result<Storage>>((api) => api.removeAll()); };
 afterEach(() => { for (const engine of engines.splice(0)) engine.terminate(); });
