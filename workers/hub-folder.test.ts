@@ -1,25 +1,49 @@
+import * as native from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
 import { createNodeEvaluator } from './evaluate/evaluator.node.ts';
 import { hubFolder, modelCard } from './hub-folder.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
+import { scanModel } from './onnx/scan.ts';
 import { blobSink } from './onnx/write.ts';
 import { compare } from './pipeline.ts';
-import type { HubFolderJob, Report } from './protocol.ts';
+import type { HubFolderJob, LevelRequest, Report } from './protocol.ts';
+import { parseLevel } from './schemes/level.ts';
+import { bytesSource } from './source.ts';
 
 const { signal } = new AbortController();
 
-async function finished(name: string, limit?: number): Promise<HubFolderJob> {
+async function finished(name: string, { limit, levels = ['int4'], text = true }: { limit?: number; levels?: readonly string[]; text?: boolean } = {}): Promise<HubFolderJob> {
   const files = [
     new File([tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false })], name), new File([byteTokenizer()], 'my tokenizer.json'),
-    new File(['{"model_type": "tiny"}'], 'config.json'), new File(['{"bos_token": "a"}'], 'special_tokens_map.json'), new File(['A text. '.repeat(200)], 'text.txt'),
+    new File(['{"model_type": "tiny"}'], 'config.json'), new File(['{"bos_token": "a"}'], 'special_tokens_map.json'), ...(text ? [new File(['A text. '.repeat(200)], 'text.txt')] : []),
   ];
   const models: HubFolderJob['models'] = [];
-  const report = await compare({ files, levels: [{ key: 'a', id: 'int4', settings: {} }], maxTokens: 512 }, {
+  const report = await compare({ files, levels: levels.map(requested), maxTokens: 512 }, {
     kernel: () => Promise.resolve(createReferenceKernel()), sink: (_, source) => Promise.resolve(blobSink(source)), evaluator: createNodeEvaluator(), threads: 1,
     ...(limit !== undefined && { singleFileLimit: limit }),
-  }, (event) => { if (event.type === 'written') models.push({ level: event.level === 'a' ? 'int4' : event.level, file: event.file, blob: event.blob, ...(event.data && { data: event.data }) }); }, signal);
+  }, (event) => { if (event.type === 'written') models.push({ level: event.level, file: event.file, blob: event.blob, ...(event.data && { data: event.data }) }); }, signal);
   return { files, report, models };
+}
+
+function requested(spelling: string): LevelRequest {
+  const level = parseLevel(spelling);
+  if (!level.ok) throw new Error(level.error.message);
+  return { key: spelling, ...level.value };
+}
+
+/** The files of an archive whose entries are stored, by name. */
+async function unzipped(archive: Blob): Promise<Map<string, Uint8Array>> {
+  const bytes = Buffer.from(await archive.arrayBuffer());
+  let at = bytes.readUInt32LE(bytes.length - 22 + 16);
+  const files = new Map<string, Uint8Array>();
+  for (const name of await names(archive)) {
+    const local = bytes.readUInt32LE(at + 42);
+    const start = local + 30 + bytes.readUInt16LE(local + 26) + bytes.readUInt16LE(local + 28);
+    files.set(name, new Uint8Array(bytes.subarray(start, start + bytes.readUInt32LE(at + 24))));
+    at += 46 + bytes.readUInt16LE(at + 28) + bytes.readUInt16LE(at + 30);
+  }
+  return files;
 }
 
 /** Names in the archive, in order: they stand in front of each stored file. */
@@ -40,14 +64,59 @@ describe('the folder', () => {
     const job = await finished('tiny.onnx');
     const archive = await hubFolder(job, signal);
     expect(await names(archive)).toEqual(['README.md', 'tokenizer.json', 'config.json', 'special_tokens_map.json', 'onnx/model_fp16.onnx', 'onnx/model_q4.onnx']);
-    const numbered = job.models.map((model) => ({ ...model, file: model.file.replace('.onnx', ' (2).onnx') }));
-    expect(await names(await hubFolder({ ...job, models: numbered }, signal))).toEqual(await names(archive));
     expect(archive.size).toBeGreaterThan(job.models.reduce((sum, { blob }) => sum + blob.size, 0));
   });
 
-  test('a model keeps its own name when its data file depends on it, or when it is known', async () => {
-    expect((await names(await hubFolder(await finished('tiny.onnx', 20_000), signal))).slice(-4)).toEqual(['onnx/tiny_fp16.onnx', 'onnx/tiny_fp16.onnx_data', 'onnx/tiny_q4.onnx', 'onnx/tiny_q4.onnx_data']);
-    expect((await names(await hubFolder(await finished('decoder_model_merged.onnx'), signal))).slice(-1)).toEqual(['onnx/decoder_model_merged_q4.onnx']);
+  test('names do not depend on where a file was written', async () => {
+    const job = await finished('tiny.onnx', { text: false });
+    for (const written of [' (2)', '_q4f16', '']) {
+      const elsewhere = job.models.map((model) => ({ ...model, file: `x${written}.onnx` }));
+      expect(await names(await hubFolder({ ...job, models: elsewhere }, signal))).toEqual(await names(await hubFolder(job, signal)));
+    }
+  });
+
+  test('levels of one dtype have names of their own', async () => {
+    const entries = await names(await hubFolder(await finished('a_q4_b.onnx', { levels: ['q4f16', 'q4f16:block=64'], text: false }), signal));
+    expect(entries.slice(-3)).toEqual(['onnx/model_fp16.onnx', 'onnx/model_q4f16.onnx', 'onnx/model_q4f16_block64.onnx']);
+    expect(new Set(entries).size).toBe(entries.length);
+  });
+
+  test('a data file is named after its model, which refers to it by that name, and runs', async () => {
+    for (const [name, stem] of [['tiny.onnx', 'model'], ['decoder_model.onnx', 'decoder_model']] as const) {
+      const job = await finished(name, { limit: 20_000, text: false });
+      const archive = await hubFolder(job, signal);
+      const files = await unzipped(archive);
+      expect([...files.keys()].slice(-4)).toEqual([`onnx/${stem}_fp16.onnx`, `onnx/${stem}_fp16.onnx_data`, `onnx/${stem}_q4.onnx`, `onnx/${stem}_q4.onnx_data`]);
+      for (const level of ['fp16', 'q4']) {
+        const { outside } = await scanModel(bytesSource('model.onnx', files.get(`onnx/${stem}_${level}.onnx`) ?? new Uint8Array()));
+        expect(outside.length).toBeGreaterThan(0);
+        expect(new Set(outside.map(({ data }) => data.location))).toEqual(new Set([`${stem}_${level}.onnx_data`]));
+        const session = await native.InferenceSession.create(files.get(`onnx/${stem}_${level}.onnx`) ?? new Uint8Array(), {
+          externalData: [{ path: `${stem}_${level}.onnx_data`, data: files.get(`onnx/${stem}_${level}.onnx_data`) ?? new Uint8Array() }],
+        });
+        expect(session.outputNames).toEqual(['logits']);
+        await session.release();
+      }
+    }
+  });
+
+  test('a level given twice is in it once', async () => {
+    const job = await finished('tiny.onnx', { text: false });
+    expect(await names(await hubFolder({ ...job, models: [...job.models, ...job.models] }, signal))).toEqual(await names(await hubFolder(job, signal)));
+  });
+
+  test('files that differ in case are one, and the card is ours', async () => {
+    const job = await finished('tiny.onnx', { text: false });
+    const files = [...job.files, new File(['{"model_type": "other", "architectures": []}'], 'Config.json'), new File(['{"model_type": "x", "architectures": []}'], 'readme.md')];
+    const entries = await names(await hubFolder({ ...job, files }, signal));
+    expect(entries.filter((path) => /^(config\.json|readme\.md)$/i.test(path)).length).toBe(2);
+    expect(entries[0]).toBe('README.md');
+  });
+
+  test('a report of version 0.1.0 says no suffix: the level says it', async () => {
+    const job = await finished('tiny.onnx', { levels: ['int4:block=64', 'int4:exclude=a*|b'], text: false });
+    const older = { ...job.report, levels: job.report.levels.map(({ suffix: _, ...line }) => line) };
+    expect(await names(await hubFolder({ ...job, report: older }, signal))).toEqual(await names(await hubFolder(job, signal)));
   });
 });
 

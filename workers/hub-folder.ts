@@ -6,7 +6,9 @@ import { dataFileName } from './schemes/file-name.ts';
 import { sortFiles } from './files.ts';
 import { bytesInWords } from './plan/ledger.ts';
 import type { FileKind, HubFolderJob, LevelReport, Report, Zipping } from './protocol.ts';
-import { zip, type ZipEntry } from './zip.ts';
+import { renameData } from './onnx/rename-data.ts';
+import { hubNames, namedLevel } from './schemes/hub-names.ts';
+import { entryKey, zip, type ZipEntry } from './zip.ts';
 
 /** What transformers.js reads beside a model, told by content or by these names. */
 const COPIED_KINDS: ReadonlySet<FileKind> = new Set(['tokenizer', 'tokenizer-config', 'model-config']);
@@ -15,39 +17,47 @@ export const COPIED_NAMES: readonly string[] = [
   'tokenizer.model', 'chat_template.jinja', 'preprocessor_config.json', 'processor_config.json', 'quantize_config.json', 'LICENSE', 'LICENSE.txt', 'LICENSE.md',
 ];
 
-/** Stems of file names transformers.js knows; a model of another name is called `model`. */
-const KNOWN_STEMS = /^(model|encoder_model|decoder_model|decoder_model_merged|decoder_with_past_model|vision_encoder|embed_tokens|text_model|vision_model|audio_encoder)(_|\.)/;
+const CARD = 'README.md';
 
-/** The archive refers to the files; none is copied in memory. Errors: `file-changed` when one of them was. */
+/**
+ * The archive refers to the files; none is copied in memory. Names follow from the levels and the source's name, see
+ * `hubNames`. Errors: `file-changed` when a file was changed, `write-failed` when two entries would have one name.
+ */
 export async function hubFolder({ files, report, models }: HubFolderJob, signal: AbortSignal, onProgress?: (progress: Zipping) => void): Promise<Blob> {
-  const named = models.map((model) => ({ ...model, file: hubName(model) }));
+  const named = await nameModels(report, models, signal);
   const entries: ZipEntry[] = [
-    { path: 'README.md', blob: new Blob([modelCard(report, new Map(named.map(({ level, file }) => [level, file])))]) },
+    { path: CARD, blob: new Blob([modelCard(report, new Map(named.map(({ level, file }) => [level, file])))]) },
     ...await copied(files),
-    ...named.flatMap(({ file, blob, data }) => [{ path: `onnx/${file}`, blob }, ...(data ? [{ path: `onnx/${data.file}`, blob: data.blob }] : [])]),
+    ...named.flatMap(({ file, blob, data }) => [{ path: `onnx/${file}`, blob }, ...(data ? [{ path: `onnx/${dataFileName(file)}`, blob: data }] : [])]),
   ];
   return zip(entries, signal, onProgress);
 }
 
-/** A model with a data file names it and keeps its own name; the number of a second file of one name is left out. */
-function hubName({ file: written, data }: HubFolderJob['models'][number]): string {
-  const file = written.replace(/ \(\d+\)(?=\.onnx$)/i, '');
-  if (data || KNOWN_STEMS.test(file)) return file;
-  const suffix = /(_(?:fp16|int8|uint8|quantized|q4)(?:_.*)?)?\.onnx$/i.exec(file)?.[0] ?? '.onnx';
-  return `model${suffix}`;
+/** A model as it goes into the folder, and its data file. */
+interface NamedModel { level: string; file: string; blob: Blob; data: Blob | null }
+
+/** One for each level; a model refers to its data file by the name that has there. */
+async function nameModels(report: Report, models: HubFolderJob['models'], signal: AbortSignal): Promise<NamedModel[]> {
+  const reported = new Map(report.levels.map((line) => [line.level, line]));
+  const once = [...new Map(models.map((model) => [model.level, model])).values()];
+  const names = hubNames(report.model.name, once.map(({ level }) => namedLevel(level, reported.get(level))));
+  return Promise.all(once.map(async ({ level, blob, data }, i) => {
+    const file = names[i] ?? '';
+    return { level, file, blob: data ? await renameData(blob, data.file, dataFileName(file), signal) : blob, data: data?.blob ?? null };
+  }));
 }
 
-/** The newest of each name. */
+/** The newest of each name, whatever its case. */
 async function copied(files: readonly File[]): Promise<ZipEntry[]> {
   const { files: opened } = await sortFiles(files);
-  const found = new Map<string, Blob>();
+  const found = new Map<string, ZipEntry>();
   for (const [i, file] of files.entries()) {
     const kind = opened[i]?.kind;
     const name = file.name.split('/').at(-1) ?? file.name;
     const standard = kind === 'tokenizer' ? 'tokenizer.json' : kind === 'tokenizer-config' ? 'tokenizer_config.json' : name;
-    if ((kind && COPIED_KINDS.has(kind)) || COPIED_NAMES.includes(name)) found.set(standard, file);
+    if (((kind && COPIED_KINDS.has(kind)) || COPIED_NAMES.includes(name)) && entryKey(standard) !== entryKey(CARD)) found.set(entryKey(standard), { path: standard, blob: file });
   }
-  return [...found].map(([path, blob]) => ({ path, blob }));
+  return [...found.values()];
 }
 
 /** Text in a cell of a table: what would be markup is not. */

@@ -31,7 +31,7 @@ import type { ReadThread } from './read-thread.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { madeBytes, SLAB_LIMITS } from './slabs.ts';
 import { blobSource, blobSources, type ByteSource, type ExternalFiles } from './source.ts';
-import { dataSpelling } from './storage/job-key.ts';
+import { splitSpellings } from './storage/job-key.ts';
 import type { OnceTask } from './storage/measure-once.ts';
 import type { PlannedFile } from './storage/job-room.ts';
 import type { LevelFile } from './storage/stored-sink.ts';
@@ -259,13 +259,13 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
     const onDone = (done: number, tensor: string | null) => {
       for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
     };
-    const spelling = formatLevel(level);
+    const spelling = spellingsOf(level);
     const write = (file: string, part: string, content: Plan['pieces'], before: number, fixedName?: true) => (
       writeFile(content, { file, part, bytes: piecesLength(content), ...(fixedName && { fixedName }), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
     );
     // The data first: a model is there only when what it needs is.
-    if (data) level.data = { file: data.file, bytes: data.bytes, blob: (await write(data.file, dataSpelling(spelling), data.pieces, 0, true)).blob };
-    const { blob, place } = await write(level.file, spelling, pieces, data?.bytes ?? 0);
+    if (data) level.data = { file: data.file, bytes: data.bytes, blob: (await write(data.file, spelling.data, data.pieces, 0, true)).blob };
+    const { blob, place } = await write(level.file, spelling.model, pieces, data?.bytes ?? 0);
     level.blob = blob;
     level.file = place?.file ?? level.file;
     for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob, ...(place && { folder: place.folder }), bytes, ...(level.data && { data: level.data }), weightBytes });
@@ -274,9 +274,15 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
 
 function plannedFiles(level: LevelInHand, fingerprint: string): PlannedFile[] {
   const { pieces, data } = level.plan;
-  const spelling = formatLevel(level);
+  const spelling = spellingsOf(level);
   const planned = (name: string, part: string, content: Plan['pieces']): PlannedFile => ({ name, fingerprint, level: part, bytes: piecesLength(content), madeBytes: madeLength(content) });
-  return [...(data ? [{ ...planned(data.file, dataSpelling(spelling), data.pieces), fixedName: true as const }] : []), planned(level.file, spelling, pieces)];
+  return [...(data ? [{ ...planned(data.file, spelling.data, data.pieces), fixedName: true as const }] : []), planned(level.file, spelling.model, pieces)];
+}
+
+/** What the files of a level are stored by. */
+function spellingsOf(level: LevelInHand): { model: string; data: string } {
+  const spelling = formatLevel(level);
+  return level.plan.data ? splitSpellings(spelling, level.plan.data.file) : { model: spelling, data: spelling };
 }
 
 const madeLength = (pieces: Plan['pieces']): number => piecesLength(pieces.filter(({ kind }) => kind !== 'copy'));
@@ -318,7 +324,7 @@ function levelReport({ id, settings, plan, data, file, perplexity, drift, output
   const resolved = SCHEMES[id].resolve(settings);
   const { baseline } = resolved;
   return {
-    id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull(resolved),
+    id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull(resolved), suffix: SCHEMES[id].suffix(settings),
     file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
   };
 }

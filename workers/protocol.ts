@@ -439,6 +439,8 @@ export interface LevelReport {
   baseline: boolean;
   /** Settings in full, as used. */
   settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'tokens'; source?: 'baseline' | 'original'; mode?: 'dequantize' | 'dynamic'; exclude?: string[]; override?: Override[] };
+  /** End of the names of its files, in front of `.onnx`: `_q4_block128`. Absent in reports of version 0.1.0. */
+  suffix?: string;
   /** File name of the model written. */
   file: string;
   /** Of all that was written. */
@@ -652,7 +654,7 @@ export interface HubFolderJob {
   /** All that was dropped: configuration and tokenizer are taken from it. */
   files: File[];
   report: Report;
-  /** `level` as in the report. */
+  /** `level` as in the report, which says what it is. The names in the folder follow from that and from the source's; `file` is where it was written. */
   models: { level: string; file: string; blob: Blob; data?: { file: string; blob: Blob } }[];
 }
 

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { settle } from './errors.ts';
 import { zip } from './zip.ts';
 
 const { signal } = new AbortController();
@@ -46,4 +47,19 @@ test('tells how many bytes it has read, up to all', async () => {
   const told: { done: number; total: number }[] = [];
   await zip([{ path: 'a', blob: new Blob(['12345']) }, { path: 'b', blob: new Blob(['678']) }], signal, (step) => { told.push({ ...step }); });
   expect(told).toEqual([{ done: 5, total: 8 }, { done: 8, total: 8 }]);
+});
+
+test.each([['a/b', 'a/b'], ['README.md', 'readme.MD'], ['é', 'e\u0301']])('refuses two entries that are one file where they are unpacked: %s, %s', async (first, second) => {
+  const entries = [first, 'other', second].map((path) => ({ path, blob: new Blob(['x']) }));
+  expect(await settle(() => zip(entries, signal))).toMatchObject({ ok: false, error: { code: 'write-failed' } });
+});
+
+test('refuses a name longer than an archive can say', async () => {
+  expect(await settle(() => zip([{ path: 'é'.repeat(33_000), blob: new Blob(['x']) }], signal))).toMatchObject({ ok: false, error: { code: 'write-failed' } });
+});
+
+test('thousands of entries are found again', async () => {
+  const entries = Array.from({ length: 3000 }, (_, i) => ({ path: `onnx/${i}`, blob: new Blob([String(i)]) }));
+  const unpacked = unpack(Buffer.from(await (await zip(entries, signal)).arrayBuffer()));
+  expect(unpacked.map(({ path, bytes }) => [path, Buffer.from(bytes).toString()])).toEqual(entries.map(({ path }, i) => [path, String(i)]));
 });

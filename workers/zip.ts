@@ -2,7 +2,8 @@
  * Zip archives of stored entries (PKWARE APPNOTE.TXT 6.3, with its 64-bit fields where something needs them). Weights
  * hardly compress; stored, an archive is made of the files themselves and takes no memory however large they are.
  */
-import { createCRC32 } from 'hash-wasm';
+import { createCRC32, type IHasher } from 'hash-wasm';
+import { fail } from './errors.ts';
 import { blobSource, inSlabs } from './source.ts';
 
 export interface ZipEntry {
@@ -17,16 +18,27 @@ const DATE = 0x0021;
 const MAX_32 = 0xffffffff;
 const MAX_16 = 0xffff;
 
-/** Reads each file once for its checksum; the archive refers to them. Rejects with `AbortError` when the signal fires. */
+/** Longer names do not fit the field their length is in. */
+const LONGEST_NAME = MAX_16;
+
+/** Two entries with the same key are one file where an archive is unpacked: some file systems take no notice of case or of how accents are composed. */
+export const entryKey = (path: string): string => path.normalize('NFC').toLowerCase();
+
+/**
+ * Reads each file once for its checksum; the archive refers to them. Rejects with `AbortError` when the signal fires.
+ * Errors: `write-failed` when two entries would be one file, or a name is too long.
+ */
 export async function zip(entries: readonly ZipEntry[], signal: AbortSignal, onProgress?: (progress: { done: number; total: number }) => void): Promise<Blob> {
   const total = entries.reduce((sum, { blob }) => sum + blob.size, 0);
   let done = 0;
   const onBytes = (bytes: number) => { done += bytes; onProgress?.({ done, total }); };
+  checkNames(entries);
   const parts: BlobPart[] = [];
   const directory: Uint8Array<ArrayBuffer>[] = [];
   let offset = 0;
+  const crc32 = await createCRC32();
   for (const { path, blob } of entries) {
-    const entry = { name: new TextEncoder().encode(path), crc: await checksum(path, blob, signal, onBytes), size: blob.size, offset };
+    const entry = { name: new TextEncoder().encode(path), crc: await checksum(crc32, path, blob, signal, onBytes), size: blob.size, offset };
     const header = localHeader(entry);
     parts.push(header, blob);
     directory.push(centralHeader(entry));
@@ -36,8 +48,17 @@ export async function zip(entries: readonly ZipEntry[], signal: AbortSignal, onP
   return new Blob([...parts, ...directory, ...endOfDirectory(entries.length, size, offset)], { type: 'application/zip' });
 }
 
-async function checksum(path: string, blob: Blob, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<number> {
-  const crc = (await createCRC32()).init();
+function checkNames(entries: readonly ZipEntry[]): void {
+  const seen = new Set<string>();
+  for (const { path } of entries) {
+    if (new TextEncoder().encode(path).length > LONGEST_NAME) fail('write-failed', `A name of ${path.length} characters is too long for a zip archive: ${path.slice(0, 40)}….`, 'Rename the file.');
+    if (seen.has(entryKey(path))) fail('write-failed', `The archive would hold two files called ${path}.`, 'Leave one of them out, or rename it.');
+    seen.add(entryKey(path));
+  }
+}
+
+async function checksum(crc32: IHasher, path: string, blob: Blob, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<number> {
+  const crc = crc32.init();
   for await (const bytes of inSlabs(blobSource(path, blob), 0, blob.size)) {
     signal.throwIfAborted();
     crc.update(bytes);

@@ -7,4 +7,5 @@ export const fp16: Scheme = {
   keys: [],
   resolve: () => ({ id: 'fp16', baseline: true, form: 'blocks', weights: null, linear: null, head: false, tables: 'none', source: 'original', exclude: [], override: [] }),
   suffix: () => '_fp16',
+  dtypeSuffix: () => '_fp16',
 };

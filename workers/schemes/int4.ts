@@ -14,4 +14,5 @@ export const int4: Scheme = {
     ...commonSettings(settings),
   }),
   suffix: (settings) => `_q4${settings.mode ? '_dequantize' : ''}${settingsSuffix(settings, 32)}`,
+  dtypeSuffix: () => '_q4',
 };

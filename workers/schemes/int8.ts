@@ -18,4 +18,5 @@ export const int8: Scheme = {
     ...commonSettings(settings),
   }),
   suffix: (settings) => `${SUFFIX[settings.mode ?? 'blocks']}${settingsSuffix(settings, 32)}`,
+  dtypeSuffix: ({ mode }) => (mode === 'dynamic' ? SUFFIX.dynamic : SUFFIX.blocks),
 };

@@ -13,4 +13,5 @@ export const q4f16: Scheme = {
     ...commonSettings(settings),
   }),
   suffix: (settings) => `_q4f16${settingsSuffix(settings, 32)}`,
+  dtypeSuffix: () => '_q4f16',
 };

@@ -58,6 +58,8 @@ export interface Scheme {
   resolve(settings: LevelSettings): ResolvedLevel;
   /** End of the file's name, as transformers.js looks for it, with what differs from the default behind it. */
   suffix(settings: LevelSettings): string;
+  /** The suffix transformers.js looks for, which `suffix` begins with. */
+  dtypeSuffix(settings: LevelSettings): string;
 }
 
 /** What all levels but the baseline take from their settings alike. */

@@ -9,4 +9,5 @@ export const uint8: Scheme = {
     id: 'uint8', form: 'dynamic', weights: null, linear: { type: 'uint8', symmetric: false, perChannel: false }, ...commonSettings(settings),
   }),
   suffix: (settings) => `_uint8${settingsSuffix(settings, 32)}`,
+  dtypeSuffix: () => '_uint8',
 };

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { matMulModel, randomValues, tinyLanguageModel } from '../../models/build.ts';
 import { LEVEL_IDS } from '../schemes/registry.ts';
 import { quantize } from '../test-support.ts';
-import { isKey, levelKey, measurementKey, RESULT_FORMAT, type MeasurementIdentity } from './job-key.ts';
+import { isKey, levelKey, measurementKey, RESULT_FORMAT, splitSpellings, type MeasurementIdentity } from './job-key.ts';
 
 const IDENTITY: MeasurementIdentity = {
   model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16', 'int4'], text: { name: 't', content: 'text' }, tokenizer: { json: '{}', config: null }, inputs: [],
@@ -25,6 +25,11 @@ describe('keys', () => {
     ['extras', { extras: { words: true } }], ['provider', { provider: 'webgpu' }], ['threads', { threads: 2 }],
   ])('differ with the %s', async (_, change) => {
     expect(await measurementKey({ ...IDENTITY, ...change })).not.toBe(await measurementKey(IDENTITY));
+  });
+
+  test('of a model with a data file differ with the name of that file, which is in the model', async () => {
+    const spellings = ['a_q4.onnx_data', 'b_q4.onnx_data'].flatMap((file) => Object.values(splitSpellings('int4', file)));
+    expect(new Set(await Promise.all([...spellings, 'int4'].map((spelling) => levelKey('a', spelling)))).size).toBe(5);
   });
 
   test('parts cannot run into each other', async () => {

@@ -23,14 +23,12 @@ export function levelKey(fingerprint: string, level: string): Promise<string> {
   return keyOf(['level', fingerprint, level]);
 }
 
-/** Of the second file of a level too large for one. */
-export function dataKey(fingerprint: string, level: string): Promise<string> {
-  return levelKey(fingerprint, dataSpelling(level));
-}
-
-/** What the second file goes by where the first goes by its level's spelling; no level is spelled so. */
-export function dataSpelling(level: string): string {
-  return `${level} (data)`;
+/**
+ * What the files of a level too large for one go by, in place of the level's spelling. The name of the data file is part
+ * of both: the model refers to it, so the same model under another name has other bytes.
+ */
+export function splitSpellings(level: string, dataFile: string): { model: string; data: string } {
+  return { model: `${level} (with ${dataFile})`, data: `${level} (data, ${dataFile})` };
 }
 
 export interface MeasurementIdentity {

@@ -5,7 +5,7 @@ import { blobSink } from '../onnx/write.ts';
 import type { EngineError, OpenedReport, Report, Storage, StoredReport } from '../protocol.ts';
 import { isFull, type Disk } from './disk.ts';
 import { folderSink, foreseeNames, type FolderSurroundings } from './folder-sink.ts';
-import { dataKey, isKey, levelKey } from './job-key.ts';
+import { isKey, levelKey, splitSpellings } from './job-key.ts';
 import { foreseeRoom, type PlannedFile } from './job-room.ts';
 import { localLocks, webLocks, type Locks } from './locks.ts';
 import { measureOnce, type OnceTask } from './measure-once.ts';
@@ -130,9 +130,10 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
       if (!kept) fail('not-stored', 'This report is not stored any more, or cannot be read.', 'Compare again; files that are still stored are not made again.');
       const { report } = kept;
       const files = await Promise.all(report.levels.map(async ({ level, data }) => {
-        const result = await levelKey(report.model.fingerprint ?? '', level);
         const fingerprint = report.model.fingerprint ?? '';
-        return { level, result, file: await store.find(result), ...(data && { data: await store.find(await dataKey(fingerprint, level)) }) };
+        const split = data && splitSpellings(level, data.file);
+        const result = await levelKey(fingerprint, split?.model ?? level);
+        return { level, result, file: await store.find(result), ...(split && { data: await store.find(await levelKey(fingerprint, split.data)) }) };
       }));
       return { stored: line(kept), report, files };
     },
