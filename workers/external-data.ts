@@ -31,13 +31,16 @@ export function findData(model: Model, modelFile: File, files: readonly File[]):
   const folder = pathOf(modelFile).split('/').slice(0, -1);
   const locations = new Map(model.outside.map(({ data: { location } }) => [location, plainLocation(location)]));
   const plain = new Set(locations.values());
+  const byEnd = pathsByEnd(byPath.keys());
+  const withName = new Map<string, number>();
+  for (const location of plain) withName.set(baseName(location), (withName.get(baseName(location)) ?? 0) + 1);
   const look = (location: string): File | undefined => {
     const beside = byPath.get([...folder, location].join('/'));
     if (beside) return beside;
-    const endsAlike = [...byPath].filter(([path]) => path.endsWith(`/${location}`) || path === location);
-    if (endsAlike.length === 1) return endsAlike[0]?.[1];
+    const alike = byEnd.get(location);
+    if (alike !== undefined && alike !== SEVERAL) return byPath.get(alike);
     const name = baseName(location);
-    return [...plain].filter((other) => baseName(other) === name).length === 1 ? byPath.get(name) : undefined;
+    return withName.get(name) === 1 ? byPath.get(name) : undefined;
   };
   const found = new Map<string, File>();
   const missing = new Map<string, MissingData>();
@@ -54,6 +57,23 @@ export function findData(model: Model, modelFile: File, files: readonly File[]):
     missing.set(location, { location, tensors: entry.tensors + 1, bytes: Math.max(entry.bytes, end) });
   }
   return { files: found, missing: [...missing.values()] };
+}
+
+const SEVERAL = Symbol('several');
+
+/** The path that has an end, whole names from any folder of it on; `SEVERAL` when more than one does. */
+function pathsByEnd(paths: Iterable<string>): Map<string, string | typeof SEVERAL> {
+  const byEnd = new Map<string, string | typeof SEVERAL>();
+  for (const path of paths) {
+    for (let at = 0; ; ) {
+      const end = path.slice(at);
+      byEnd.set(end, byEnd.has(end) ? SEVERAL : path);
+      const next = path.indexOf('/', at);
+      if (next < 0) break;
+      at = next + 1;
+    }
+  }
+  return byEnd;
 }
 
 function baseName(path: string): string {

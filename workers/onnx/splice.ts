@@ -37,34 +37,45 @@ export function piecesLength(pieces: readonly Piece<unknown>[]): number {
 /** The output as pieces in order. Edits must not overlap. */
 export function splice<Recipe>(size: number, edits: readonly Edit<Recipe>[]): Piece<Recipe>[] {
   // A stable sort keeps insertions at one place in the order they were asked for.
-  return render(0, size, [...edits].sort((a, b) => a.start - b.start || a.end - b.end), 0);
+  const sorted = [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
+  const pieces: Piece<Recipe>[] = [];
+  render({ start: 0, end: size, depth: 0 }, sorted, { from: 0, to: sorted.length }, pieces);
+  return pieces;
 }
 
-function render<Recipe>(start: number, end: number, edits: readonly Edit<Recipe>[], depth: number): Piece<Recipe>[] {
-  const pieces: Piece<Recipe>[] = [];
+/** Adds what becomes of the source bytes [start, end), which the edits of a range of indices are in; returns how many bytes that is. */
+function render<Recipe>({ start, end, depth }: { start: number; end: number; depth: number }, edits: readonly Edit<Recipe>[], { from, to }: { from: number; to: number }, pieces: Piece<Recipe>[]): number {
   let at = start;
-  const copyTo = (to: number) => {
-    if (to < at) throw new RangeError(`edits overlap at byte ${to}`);
-    if (to > at) pieces.push({ kind: 'copy', start: at, end: to });
-    at = to;
+  let length = 0;
+  const copyTo = (next: number) => {
+    if (next < at) throw new RangeError(`edits overlap at byte ${next}`);
+    if (next > at) pieces.push({ kind: 'copy', start: at, end: next });
+    length += next - at;
+    at = next;
   };
-  for (let i = 0; i < edits.length;) {
+  for (let i = from; i < to;) {
     const edit = edits[i] as Edit<Recipe>;
     const message = edit.within[depth];
     if (!message) {
       copyTo(edit.start);
-      pieces.push(...edit.pieces);
+      for (const piece of edit.pieces) pieces.push(piece);
+      length += piecesLength(edit.pieces);
       at = edit.end;
       i++;
       continue;
     }
-    const inside: Edit<Recipe>[] = [];
-    while (i < edits.length && edits[i]?.within[depth]?.start === message.start) inside.push(edits[i++] as Edit<Recipe>);
+    const first = i;
+    while (i < to && edits[i]?.within[depth]?.start === message.start) i++;
     copyTo(message.start);
-    const inner = render(message.body, message.end, inside, depth + 1);
-    pieces.push({ kind: 'bytes', bytes: encodeHeader(message.number, piecesLength(inner)) }, ...inner);
+    // The header says how long the message is, which is known when what is in it has been added.
+    const place = pieces.length;
+    pieces.push({ kind: 'bytes', bytes: new Uint8Array(0) });
+    const inner = render({ start: message.body, end: message.end, depth: depth + 1 }, edits, { from: first, to: i }, pieces);
+    const bytes = encodeHeader(message.number, inner);
+    pieces[place] = { kind: 'bytes', bytes };
+    length += bytes.length + inner;
     at = message.end;
   }
   copyTo(end);
-  return pieces;
+  return length;
 }

@@ -40,7 +40,7 @@ export function createDataFile(file: string): DataFile {
     add(pieces) {
       const offset = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
       if (offset > end) all.push({ kind: 'bytes', bytes: new Uint8Array(offset - end) });
-      all.push(...pieces);
+      for (const piece of pieces) all.push(piece);
       const length = piecesLength(pieces);
       end = offset + length;
       return { location: file, offset, length };
@@ -90,7 +90,7 @@ function sayWhere(at: DataPlace): Piece<Recipe>[] {
 function initializers(model: Model): Tensor[] {
   const found: Tensor[] = [];
   const visit = (graph: Model['graph']) => {
-    found.push(...graph.initializers);
+    for (const tensor of graph.initializers) found.push(tensor);
     for (const { attributes } of graph.nodes) for (const { graphs } of attributes) graphs.forEach(visit);
   };
   visit(model.graph);

@@ -66,6 +66,8 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const droppedConstants = new Set<Constant>();
   /** Values of the model that new nodes take: a weight may be the other factor or the bias of what is replaced, too. */
   const taken = new Map<Scope, Set<string>>();
+  /** How many uses of a value are gone with their node, or take another value now. Counted, as a value may have tens of thousands. */
+  const endedUses = new Map<Scope, Map<string, number>>();
 
   /** @param free A node name that has just become free. */
   const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<Recipe>[] => nodes.map((node) => {
@@ -88,10 +90,22 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   };
   const isDead = (scope: Scope, name: string): boolean => {
     const owner = definingScope(scope, name);
-    return !owner?.outputs.has(name) && !(owner && taken.get(owner)?.has(name)) && liveUses(scope, name).length === 0;
+    if (!owner) return true;
+    return !owner.outputs.has(name) && !taken.get(owner)?.has(name) && (endedUses.get(owner)?.get(name) ?? 0) === (owner.uses.get(name)?.length ?? 0);
+  };
+  const endUse = (scope: Scope, name: string) => {
+    const owner = definingScope(scope, name);
+    if (!owner) return;
+    const ended = endedUses.get(owner) ?? new Map<string, number>();
+    endedUses.set(owner, ended.set(name, (ended.get(name) ?? 0) + 1));
+  };
+  const end = (scope: Scope, node: Node) => {
+    if (gone.has(node)) return;
+    gone.add(node);
+    node.inputs.forEach((name, input) => { if (!renamed.get(node)?.has(input)) endUse(scope, name); });
   };
   const remove = (scope: Scope, node: Node) => {
-    gone.add(node);
+    end(scope, node);
     edit(scope, node.span, []);
   };
 
@@ -99,7 +113,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
     unique,
     operators,
     replace(scope, node, nodes) {
-      gone.add(node);
+      end(scope, node);
       for (const name of nodes.flatMap(({ inputs }) => inputs)) {
         const owner = definingScope(scope, name);
         if (owner) taken.set(owner, (taken.get(owner) ?? new Set()).add(name));
@@ -110,6 +124,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
       const span = node.inputSpans[input];
       if (!span) throw new RangeError(`${node.name} has no input ${input}`);
       const inputs = renamed.get(node) ?? new Set();
+      if (!gone.has(node) && !inputs.has(input)) endUse(scope, node.inputs[input] ?? '');
       renamed.set(node, inputs.add(input));
       edits.push({ start: span.start, end: span.end, within: [...scope.within, node.span], pieces: [{ kind: 'bytes', bytes: encodeInput(name) }] });
     },
@@ -157,7 +172,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
         if (!node && made.length > 0) edit(scope, beginning(scope), made);
         if (stays) continue;
         drop(scope, name);
-        if (node) gone.add(node);
+        if (node) end(scope, node);
       }
       for (const [scope, names] of dropped) {
         for (const { proto, span } of scope.values) {
@@ -209,9 +224,13 @@ export function uniqueNodeNames(scopes: readonly Scope[]): (wish: string) => str
 }
 
 function handOut(taken: Set<string>): (wish: string) => string {
+  /** The first number that may be free, by wish. */
+  const next = new Map<string, number>();
   return (wish) => {
     let name = wish;
-    for (let i = 2; taken.has(name); i++) name = `${wish}_${i}`;
+    let number = next.get(wish) ?? 2;
+    while (taken.has(name)) name = `${wish}_${number++}`;
+    next.set(wish, number);
     taken.add(name);
     return name;
   };

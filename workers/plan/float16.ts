@@ -62,7 +62,9 @@ export function planFloat16(scopes: readonly Scope[], constants: readonly Consta
     };
     const place = node?.span ?? tensor.span;
     edits.push({ start: place.start, end: place.end, within: scope.within, pieces: node ? [...pieces, cast] : pieces });
-    if (!node) casts.set(scope, [...casts.get(scope) ?? [], cast]);
+    const others = casts.get(scope);
+    if (others && !node) others.push(cast);
+    else if (!node) casts.set(scope, [cast]);
     return changedLine(constant, 'float16', length, 'weight rounded to fp16, widened by a Cast so that arithmetic stays float32');
   });
   for (const scope of scopes) {

@@ -67,11 +67,13 @@ export function preparePlan(model: Model): PlanInput {
   const scopes = findScopes(model);
   const [root] = scopes;
   const functionScopes = scopes.filter(({ kind, parent }) => kind === 'function' && !parent);
+  const overloads = new Map<string, number>();
+  for (const { domain, name } of model.functions) overloads.set(functionKey(domain, name), (overloads.get(functionKey(domain, name)) ?? 0) + 1);
   const functions: Functions = new Map(model.functions.flatMap(({ domain, name, inputs }, i) => {
     const scope = functionScopes[i];
+    const key = functionKey(domain, name);
     // Overloads have one name; which of them a call means is not known here.
-    const isOverloaded = model.functions.some((other, j) => j !== i && functionKey(other.domain, other.name) === functionKey(domain, name));
-    return scope && !isOverloaded ? [[functionKey(domain, name), { inputs, scope }] as const] : [];
+    return scope && overloads.get(key) === 1 ? [[key, { inputs, scope }] as const] : [];
   }));
   const found = scopes.flatMap((scope) => scope.nodes.flatMap((node) => (
     functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : isNodeKnown(node, scope) ? familyOf(node)?.find(node, scope) ?? [] : []

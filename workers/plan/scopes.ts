@@ -6,6 +6,7 @@ import { fail } from '../errors.ts';
 import { FLOAT32, INT64 } from '../onnx/element-types.ts';
 import { isReadable } from '../onnx/tensor-data.ts';
 import { isWellFormed } from './node-form.ts';
+import { findSparse, findStated } from './scope-lookups.ts';
 import type { Attribute, Graph, Model, Node, Opset, Span, SparseTensor, Tensor, ValueInfo } from '../onnx/model.ts';
 
 /** An initializer, or what a `Constant` node holds. Its tensor has the name it is used by. */
@@ -64,7 +65,11 @@ export function findScopes(model: Model): Scope[] {
   const add = (draft: Draft, graph: Graph | null): Draft => {
     scopes.push(draft);
     const stated = new Map<string, ValueInfo[]>();
-    for (const info of draft.values) stated.set(info.proto.name, [...stated.get(info.proto.name) ?? [], info]);
+    for (const info of draft.values) {
+      const known = stated.get(info.proto.name);
+      if (known) known.push(info);
+      else stated.set(info.proto.name, [info]);
+    }
     const doubtOf = (name: string, tensor: Tensor) => (draft.constants.has(name) ? 'another tensor has the same name'
       : stated.get(name)?.some((info) => !agrees(info, tensor)) ? 'the graph states another type or shape for it' : null);
     for (const tensor of graph?.initializers ?? []) {
@@ -153,7 +158,7 @@ function graphScope(graph: Graph, parent: Scope | null, title: string, opsets: r
 export function definingScope(scope: Scope, name: string): Scope | null {
   if (name === '') return null;
   for (let at: Scope | null = scope; at; at = at.parent) {
-    if (at.constants.has(name) || at.producer.has(name) || at.inputs.has(name) || at.sparse.some((sparse) => sparse.name === name)) return at;
+    if (at.constants.has(name) || at.producer.has(name) || at.inputs.has(name) || findSparse(at.sparse, name)) return at;
   }
   return null;
 }
@@ -236,15 +241,19 @@ function hasCycle(scope: Scope): boolean {
 /** Names a node needs from its own scope: its inputs, and what its bodies use without defining it. */
 function namesUsed(node: Node): Set<string> {
   const names = new Set(node.inputs);
-  const visit = (graph: Graph, defined: ReadonlySet<string>) => {
-    const here = new Set([...defined, ...graph.initializers.map(({ name }) => name), ...graph.inputs.map(({ proto }) => proto.name), ...graph.nodes.flatMap(({ outputs }) => outputs)]);
+  /** What bodies define, from the outermost to the one that is visited. */
+  const defined: Set<string>[] = [];
+  const use = (name: string) => { if (!defined.some((here) => here.has(name))) names.add(name); };
+  const visit = (graph: Graph) => {
+    defined.push(new Set([...graph.initializers.map(({ name }) => name), ...graph.inputs.map(({ proto }) => proto.name), ...graph.nodes.flatMap(({ outputs }) => outputs)]));
     for (const inner of graph.nodes) {
-      for (const name of inner.inputs) if (!here.has(name)) names.add(name);
-      for (const attribute of inner.attributes) for (const body of attribute.graphs) visit(body, here);
+      inner.inputs.forEach(use);
+      for (const attribute of inner.attributes) attribute.graphs.forEach(visit);
     }
-    for (const { proto } of graph.outputs) if (!here.has(proto.name)) names.add(proto.name);
+    for (const { proto } of graph.outputs) use(proto.name);
+    defined.pop();
   };
-  for (const attribute of node.attributes) for (const body of attribute.graphs) visit(body, new Set());
+  for (const attribute of node.attributes) attribute.graphs.forEach(visit);
   return names;
 }
 
@@ -274,7 +283,7 @@ export function hasReferences(node: Node): boolean {
 /** Rank of a value, as far as the graph states it. */
 export function statedRank(scope: Scope, name: string): number | null {
   const owner = definingScope(scope, name);
-  const type = owner?.values.find(({ proto }) => proto.name === name)?.proto.type?.value;
+  const type = owner && findStated(owner.values, name)?.proto.type?.value;
   return type?.case === 'tensorType' && type.value.shape ? type.value.shape.dim.length : null;
 }
 

@@ -57,6 +57,7 @@ export interface Store {
 /** @param rounded Names of constants that are rounded to fp16 first, as the baseline has them. */
 export function createStore(draft: Draft, isRounded: (constant: Constant) => boolean): Store {
   const blockedOf = new Map<Constant, Blocked[]>();
+  const constantOf = new Map<Blocked, Constant>();
   const linearOf = new Map<string, Linear>();
   const dequantizedOf = new Map<string, string>();
   const told = new Map<Constant, Told[]>();
@@ -96,13 +97,14 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
         : add(seen, { name: draft.unique(`${constant.name}_zero_points`), type: UINT8, dims: shape.zeroPoints, data: { kind: 'made', recipe, part: 'zeroPoints', length: bytes.zeroPoints } });
       const made: Blocked = { recipe, codes: null, rows: null, scales, zeroPoints, reshaped: new Map() };
       blockedOf.set(constant, [...known, made]);
+      constantOf.set(made, constant);
       tell(seen, `int${weights.bits}`, describeBlocks(weights));
       return made;
     },
     addCodes(made, part, dims) {
       const { tensor, scheme } = made.recipe;
       const name = draft.unique(`${tensor.name}_Q${scheme.bits}`);
-      const constant = [...blockedOf].find(([, forms]) => forms.includes(made))?.[0];
+      const constant = constantOf.get(made);
       if (!constant) throw new Error(`${tensor.name} is not in the store`);
       // Codes before scales: they are written as they are made, and what is made beside them is small enough to wait.
       const { tensors } = draft.replacementOf(constant);
@@ -139,7 +141,8 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const { codes, scales, zeroPoints } = store.linear(seen, axis, weights);
       const name = draft.unique(`${seen.constant.name}_dequantized`);
       const { scope } = seen.constant;
-      draft.replacementOf(seen.constant).nodes.push(...dequantizeNodes(draft, scope, { codes, scales, zeroPoints, axis, type: seen.type, output: name }));
+      const { nodes } = draft.replacementOf(seen.constant);
+      for (const node of dequantizeNodes(draft, scope, { codes, scales, zeroPoints, axis, type: seen.type, output: name })) nodes.push(node);
       dequantizedOf.set(key, name);
       return name;
     },

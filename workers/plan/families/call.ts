@@ -28,6 +28,19 @@ export function functionKey(domain: string, name: string): string {
 
 /** Axis of the channels that all uses of a parameter agree on, or why there is none. */
 function channelsInside(scope: Scope, parameter: string, rank: number, functions: Functions, depth: number): number | string {
+  const known = CHANNELS.get(functions) ?? new Map<string, number | string>();
+  CHANNELS.set(functions, known);
+  // A function's title is made of its domain and name, by which it is in `functions` once.
+  const key = JSON.stringify([scope.title, parameter, rank, depth]);
+  const found = known.get(key) ?? findChannels(scope, parameter, rank, functions, depth);
+  known.set(key, found);
+  return found;
+}
+
+/** What was found, by function, parameter, rank and depth: calls of one function ask the same, and functions call others in turn. */
+const CHANNELS = new WeakMap<Functions, Map<string, number | string>>();
+
+function findChannels(scope: Scope, parameter: string, rank: number, functions: Functions, depth: number): number | string {
   const axes = new Set<number>();
   for (const { node, input } of scope.uses.get(parameter) ?? []) {
     const axis = axisOf(node, input, rank, functions, depth);

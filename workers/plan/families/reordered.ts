@@ -30,13 +30,14 @@ function endInRecurrent(scope: Scope, values: readonly string[]): boolean {
     const { value } = next;
     const owner = definingScope(next.scope, value);
     const uses = owner?.uses.get(value) ?? [];
-    if (owner === null || owner.outputs.has(value) || uses.length === 0 || reached.size > MOST_VALUES) return false;
+    if (owner === null || owner.outputs.has(value) || uses.length === 0) return false;
     for (const { node, input, scope: where } of uses) {
       if (node.domain !== '') return false;
       if (RECURRENT.has(node.type) && (input === 1 || input === 2)) continue;
       if (!MOVES.has(node.type) || (input > 0 && node.type !== 'Concat')) return false;
       for (const output of node.outputs) {
         if (reached.has(output)) continue;
+        if (reached.size > MOST_VALUES) return false;
         reached.add(output);
         waiting.push({ scope: where, value: output });
       }

@@ -16,6 +16,7 @@ import { encodeHeader } from '../../onnx/wire.ts';
 import { uniqueNames, uniqueNodeNames } from '../draft.ts';
 import { isQuantizedOperator } from '../families/registry.ts';
 import { float16Bytes, type Recipe } from '../recipe.ts';
+import { findStated } from '../scope-lookups.ts';
 import { definingScope, opsetOf, type Constant, type Scope, type Use } from '../scopes.ts';
 import { follows, handlingOf } from './operators.ts';
 import { valueType } from './value-types.ts';
@@ -94,7 +95,7 @@ export async function convertToHalf(model: Model, scopes: readonly Scope[], beyo
     };
     /** What is stated of a value, for another of its shape. */
     const statedAs = (name: string, as: string, type: Wish): Piece<Recipe>[] => {
-      const info = scope.values.find(({ proto }) => proto.name === name);
+      const info = findStated(scope.values, name);
       return info && elementTypeOf(info.proto) === FLOAT32 ? stated({ ...info.proto, name: as }, type === FLOAT16 ? FLOAT16 : FLOAT32, GRAPH_VALUE) : [];
     };
     const rename = (node: Node, span: Node['span'] | undefined, name: string, where: Scope) => {

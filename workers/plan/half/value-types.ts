@@ -1,6 +1,7 @@
 /** Element types of the values of a graph: as it states them, else worked out from the operators that make them. */
 import { FLOAT32, INT64 } from '../../onnx/element-types.ts';
 import type { Graph, Node } from '../../onnx/model.ts';
+import { findSparse, findStated } from '../scope-lookups.ts';
 import { definingScope, intAttribute, type Scope } from '../scopes.ts';
 import { handlingOf, typeAttributeOf } from './operators.ts';
 
@@ -19,9 +20,9 @@ export function valueType(scope: Scope, name: string, steps = MAX_STEPS): number
   if (!owner || steps === 0) return null;
   const constant = owner.constants.get(name);
   if (constant) return constant.tensor.type;
-  const sparse = owner.sparse.find((one) => one.name === name);
+  const sparse = findSparse(owner.sparse, name);
   if (sparse) return sparse.type;
-  const stated = owner.values.find(({ proto }) => proto.name === name)?.proto.type?.value;
+  const stated = findStated(owner.values, name)?.proto.type?.value;
   if (stated?.case === 'tensorType' && stated.value.elemType !== 0) return stated.value.elemType;
   if (stated?.case && stated.case !== 'tensorType') return null;
   const node = owner.producer.get(name);

@@ -1,0 +1,95 @@
+/** Seconds of processor time that models with very many nodes and weights take to be opened, planned and written, without measuring. See .ci/bench-many.mjs. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import * as many from '../../models/many.ts';
+import { carryOut, inLanes } from '../carry-out.ts';
+import { createWasmKernel } from '../kernels/wasm/kernel.ts';
+import { make } from '../make.ts';
+import { makeAhead } from '../make-ahead.ts';
+import { scanModel } from '../onnx/scan.ts';
+import { writePieces } from '../onnx/write.ts';
+import { findBeyondFloat16 } from '../plan/float16-range.ts';
+import { planAnyLevel } from '../plan/half/plan-half.ts';
+import { preparePlan, roundedTensors } from '../plan/plan.ts';
+import { parseLevel } from '../schemes/level.ts';
+import { SCHEMES } from '../schemes/registry.ts';
+import { madeBytes, SLAB_LIMITS } from '../slabs.ts';
+import { blobSource } from '../source.ts';
+import { summarize } from '../summary.ts';
+import { fileSink } from './file-sink.ts';
+import { openFile } from './open-file.ts';
+
+const SHAPES: Readonly<Record<string, () => Uint8Array<ArrayBuffer>>> = {
+  'weights, fp16': () => many.manyWeights(20_000, 'float16'),
+  'weights, fp32': () => many.manyWeights(20_000, 'float32'),
+  'one name': () => many.manyWeights(20_000, 'float32', (i) => `w_${i % 2}${'_2'.repeat(i % 3)}_${i}`),
+  'stated values': () => many.manyStatedValues(20_000),
+  'uses of one weight': () => many.manyUses(20_000),
+  'views of one weight': () => many.manyViews(20_000),
+  'Constant nodes': () => many.manyConstants(20_000),
+  'chain': () => many.longChain(60_000),
+  'chain of casts': () => many.longChain(60_000, 'Identity'),
+  'chain of products': () => many.deepProducts(20_000),
+  'long view': () => many.longView(60_000),
+  'nested bodies': () => many.nestedBodies(15, 300),
+  'bodies': () => many.manyBodies(5_000),
+  'functions': () => many.manyFunctions(10_000),
+  'outputs': () => many.manyOutputs(10_000),
+  'wide node': () => many.wideNode(20_000),
+  'sparse': () => many.manySparse(10_000),
+};
+
+const { values } = parseArgs({ options: { only: { type: 'string' }, level: { type: 'string' } } });
+const { signal } = new AbortController();
+const folder = await mkdtemp(join(tmpdir(), 'nibble-many-'));
+const kernel = await createWasmKernel();
+
+/** Processor time of all threads: other work on the machine does not count. */
+function cpu(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+async function timed<T>(work: () => Promise<T> | T): Promise<[T, number]> {
+  const began = cpu();
+  const result = await work();
+  return [result, cpu() - began];
+}
+
+try {
+  for (const [name, build] of Object.entries(SHAPES)) {
+    if (values.only !== undefined && !name.includes(values.only)) continue;
+    const path = join(folder, 'model.onnx');
+    await writeFile(path, build());
+    const file = await openFile(path);
+    const source = blobSource(file.name, file);
+    const [model, scan] = await timed(() => scanModel(source));
+    const [input, prepare] = await timed(() => preparePlan(model));
+    const [, sum] = await timed(() => summarize(input));
+    const [beyond, range] = await timed(() => findBeyondFloat16(source, roundedTensors(input), signal, () => undefined));
+    const cells = [`scan ${scan.toFixed(1)}`, `scopes ${prepare.toFixed(1)}`, `summary ${sum.toFixed(1)}`, `range ${range.toFixed(1)}`];
+    for (const spelling of values.level === undefined ? ['fp16', 'int8', 'int4', 'q4f16', 'int8:mode=dynamic', 'int8:mode=dequantize'] : [values.level]) {
+      const level = parseLevel(spelling);
+      if (!level.ok) throw new Error(level.error.message);
+      const [plan, planning] = await timed(() => planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, beyond));
+      if (plan.problem) {
+        cells.push(`${spelling}: ${plan.problem.code} after ${planning.toFixed(1)}`);
+        continue;
+      }
+      const [, writing] = await timed(async () => {
+        const sink = await fileSink(join(folder, 'written.onnx'), file, path);
+        const oneByOne = inLanes(2);
+        const carrying = carryOut((slab, stop) => oneByOne(() => make(slab, source, kernel, stop)));
+        const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
+        const ahead = makeAhead([...recipes].flatMap(carrying.stretchesOf), madeBytes, carrying.make, { count: 6, bytes: SLAB_LIMITS.joined });
+        await writePieces({ pieces: plan.pieces, stretchesOf: carrying.stretchesOf, make: ahead.make, nameOf: (recipe) => recipe.tensor.name, sink, onProgress: () => undefined, signal });
+      });
+      cells.push(`${spelling}: plan ${planning.toFixed(1)} write ${writing.toFixed(1)}`);
+    }
+    console.warn(`${name} (${model.graph.nodes.length} nodes, ${input.constants.length} constants): ${cells.join(', ')}`);
+  }
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
