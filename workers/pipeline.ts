@@ -3,6 +3,7 @@
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
 import { carryOut, inLanes } from './carry-out.ts';
+import { countTogether } from './check-progress.ts';
 import { checkSpeed } from './check-speed.ts';
 import { engineError, failure, toEngineError } from './errors.ts';
 import type { SpeedMeter } from './evaluate/speed-meter.ts';
@@ -36,6 +37,7 @@ import type { PlannedFile } from './storage/job-room.ts';
 import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
 import { estimateSecondsLeft } from './time-left.ts';
+import { laps, timing } from './timing.ts';
 
 /** As long as any: before a model is read its own is not known, and what is planned is exact all the same. */
 const SOME_FINGERPRINT = '0'.repeat(64);
@@ -121,7 +123,9 @@ export async function compare(
   if (kernel.backend === 'wasm') surroundings.pool?.warm();
   surroundings.reader?.warm();
   const inOrder = surroundings.reader?.inOrder;
+  const lap = laps();
   const hash = await readThrough(blobSource(file.name, file, inOrder), blobSources(external, inOrder), input, onEvent, signal);
+  onEvent(timing('open', lap(), { amount: modelBytes(input.model) }));
 
   const levels = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
   stage('open');
@@ -133,9 +137,12 @@ export async function compare(
   const measureAll = async (report: (event: EngineEvent) => void): Promise<Report> => {
     const measured = await measure(levels, job, sorted, model, surroundings, report, signal, finish);
     stage('measure');
-    const checked = await check(levels, job, sorted, model, measured, surroundings, report, signal, finish);
-    const speedNotes = job.extras?.speed && surroundings.speedMeter
-      ? await checkSpeed(levels, { meter: surroundings.speedMeter, threads: surroundings.threads, onEvent: report, signal, finish }) : [];
+    const timesSpeed = job.extras?.speed && surroundings.speedMeter ? surroundings.speedMeter : null;
+    const [onCheck = report, onSpeed = report] = countTogether([
+      job.extras?.runtimeDrift && surroundings.evaluator.checkRuntimes ? levels.length : 0, timesSpeed ? levels.length * (await timesSpeed.providers()).length : 0,
+    ], report);
+    const checked = await check(levels, job, sorted, model, measured, surroundings, onCheck, signal, finish);
+    const speedNotes = timesSpeed ? await checkSpeed(levels, { meter: timesSpeed, threads: surroundings.threads, onEvent: onSpeed, signal, finish }) : [];
     stage('check');
     return {
       schema: 'nibble.report/1',
@@ -252,7 +259,11 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
   for (const level of levels) {
     const { pieces, data, bytes, weightBytes } = level.plan;
     const secondsLeft = estimateSecondsLeft();
+    const lap = laps();
+    // What is stored already costs no time worth learning from.
+    let made = false;
     const onDone = (done: number, tensor: string | null) => {
+      made ||= tensor !== null;
       for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
     };
     const spelling = formatLevel(level);
@@ -264,6 +275,7 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
     const { blob, place } = await write(level.file, spelling, pieces, data?.bytes ?? 0);
     level.blob = blob;
     level.file = place?.file ?? level.file;
+    if (made) onEvent(timing('quantize', lap(), { level: level.keys[0] ?? null, amount: bytes }));
     for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob, ...(place && { folder: place.folder }), bytes, ...(level.data && { data: level.data }), weightBytes });
   }
 }

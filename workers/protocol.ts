@@ -59,6 +59,8 @@ export interface Capabilities {
   isolated: boolean;
   /** Threads the WASM evaluator uses. */
   threads: number;
+  /** Parameters a second that one thread of the WASM kernel quantizes: how fast this machine is just now. Absent where it was not tried. */
+  pace?: number;
 }
 
 export type FileKind =
@@ -490,7 +492,23 @@ export interface Measured {
 
 export interface Warning { type: 'warning'; error: EngineError }
 
-export type EngineEvent = Progress | Written | Measured | Warning;
+/** Steps of a job whose times are predicted. `start` is the start of a runtime in a worker of its own. */
+export type TimedStep = 'open' | 'quantize' | 'start' | 'tokenize' | 'load' | 'run' | 'overflow' | 'runtime-drift' | 'speed';
+
+/** What a step took. Sent when the step has ended, and about once a second for `run`, where amounts and times add up. */
+export interface Timing {
+  type: 'timing';
+  step: TimedStep;
+  /** Null for a step that serves all levels, and for the float32 model that the noise floor is measured against. */
+  level: string | null;
+  /** Null where no model is run. */
+  provider: Provider | null;
+  /** Bytes that were read, written, tokenized or loaded; tokens that were run; 1 for the other steps. */
+  amount: number;
+  seconds: number;
+}
+
+export type EngineEvent = Progress | Written | Measured | Warning | Timing;
 
 /** Continues a prompt with several models, one after the other. */
 export interface GenerationJob {

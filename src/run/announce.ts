@@ -4,8 +4,8 @@ import { formatProgress } from '../format/numbers.ts';
 import { stoppedSentence } from '../protocols/protocols.ts';
 import { outputsSentence } from '../outputs/outputs.ts';
 import { perplexitySentence, sizeSentence } from '../report/sentences.ts';
-import { loadingToMeasure, overall } from '../store/live.ts';
-import { figuresOf, isActive, stagesOf, type Run } from '../store/run.ts';
+import { loadingToMeasure } from '../store/live.ts';
+import { figuresOf, isActive, type Run } from '../store/run.ts';
 
 const DOING: Record<Stage, string> = { open: 'Opening', quantize: 'Quantizing', measure: 'Measuring', check: 'Checking' };
 
@@ -14,7 +14,7 @@ const doing = ({ live }: Run): string =>
 
 export function title(run: Run | null): string {
   if (!run) return 'Nibble';
-  if (isActive(run)) return `${formatProgress(overall(run.live, stagesOf(run)))} ${doing(run).toLowerCase()} · Nibble`;
+  if (isActive(run)) return `${formatProgress(run.progress?.share ?? 0)} ${doing(run).toLowerCase()} · Nibble`;
   return run.status === 'done' ? `${run.model.name} compared · Nibble` : 'Nibble';
 }
 

@@ -1,5 +1,6 @@
 /** A comparison: the levels as they were when it started, and what came of it. */
 import type { Drift, EngineError, Extras, LedgerLine, LevelReport, ModelSummary, OutputDrift, Perplexity, ProtocolRequest, Report, RuntimeDrift, Speed, Stage, Written } from '../../workers/protocol.ts';
+import type { Forecast } from '../forecast/forecast.ts';
 import { inputsProvenance } from '../outputs/outputs.ts';
 import { PROTOCOLS, provenanceOf, unfinishedProvenance, type Provenance } from '../protocols/protocols.ts';
 import { levelName, normalize, sameLevel, type Level } from './levels.ts';
@@ -27,6 +28,10 @@ export interface Run {
   /** Handles of what goes along with its models: configuration, tokenizer, licence. */
   companions: readonly File[];
   live: Live;
+  /** As it was when the run started; absent where nothing was predicted. */
+  forecast?: Forecast | null;
+  /** How far it is: a share of the whole, and seconds left where they were predicted. */
+  progress?: { share: number; secondsLeft: number | null };
   report: Report | null;
   error: EngineError | null;
 }
