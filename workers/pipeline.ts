@@ -18,6 +18,7 @@ import type { MakePool } from './make-pool.ts';
 import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
 import { piecesLength } from './onnx/splice.ts';
 import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgress } from './onnx/write.ts';
+import { baselineBytes, compareSizes } from './plan/compare-plans.ts';
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { settingsInFull } from './plan/metadata.ts';
@@ -99,12 +100,15 @@ export async function open(files: readonly File[]): Promise<Opened> {
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */
 export async function plan(files: readonly File[], levels: readonly LevelRequest[], variants: readonly LevelRequest[] = []): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await sortFiles(files));
+  const options = { fingerprint: SOME_FINGERPRINT };
+  const baseline = await baselineBytes(input, new Set(), options);
   return Promise.all([...levels, ...variants].map(async ({ key, id, settings }, at) => {
-    const planned = await planAnyLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
+    const planned = await planAnyLevel(input, SCHEMES[id], settings, new Set(), options);
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
       key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
       notOn: problem ? [] : notOn({ ...planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)) }), problem: missing ?? problem,
+      ...(at < levels.length && await compareSizes(input, { id, settings }, planned, baseline, new Set(), options)),
     };
   }));
 }

@@ -149,6 +149,28 @@ export interface DataFile { file: string; bytes: number }
 /** Where a written model is to run; `both` is WASM and WebGPU in the browser. */
 export type Target = 'wasm' | 'webgpu' | 'both' | 'cpu' | 'cuda' | 'transformers.js';
 
+/** A constant that a level's file holds in more than one form, because its uses need different ones. */
+export interface StoredTwice {
+  tensor: string;
+  /** As in `LedgerLine`. */
+  where?: string;
+  /** Each form with its element type, and the bytes it would take alone; the original comes first where it stays. */
+  forms: { type: string; bytes: number }[];
+  /** Of all forms together. */
+  bytes: number;
+  /** What the file would save with the smallest form alone. */
+  extra: number;
+}
+
+/** The same level with other settings for its token embedding. */
+export interface LevelAlternative {
+  /** All settings of the level, to be used in place of the present ones. */
+  settings: LevelSettings;
+  bytes: number;
+  /** What constants stored twice cost there; 0 where none is. */
+  storedTwiceBytes: number;
+}
+
 /** What a level will write, known exactly before any weight is read. */
 export interface LevelPlan {
   key: string;
@@ -165,6 +187,14 @@ export interface LevelPlan {
   ledger: LedgerLine[];
   /** Targets it is nothing for, and why. */
   notOn?: { target: Target; reason: string }[];
+  /** Bytes of the model's files as they were dropped, external data included. Absent for variants, as the next three. */
+  sourceBytes?: number;
+  /** Bytes of the fp16 baseline of the same model. */
+  baselineBytes?: number;
+  /** Constants stored twice, and what the file would save if each were stored once; absent where there are none. */
+  storedTwice?: { tensors: StoredTwice[]; bytes: number };
+  /** The same level with the token embedding quantized, at 8 bits, or kept for its product too; the smallest first. Absent where there is nothing to choose. */
+  alternatives?: LevelAlternative[];
   /** Set when the level cannot be made of this model. */
   problem: EngineError | null;
 }
