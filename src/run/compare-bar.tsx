@@ -68,7 +68,7 @@ export function CompareBar() {
 function Amount({ disabled }: { disabled: boolean }) {
   const opened = useWorkbench((state) => state.opened);
   const maxTokens = useWorkbench((state) => state.maxTokens);
-  const spread = useWorkbench((state) => state.spread);
+  const spread = useWorkbench((state) => state.measurement?.spread ?? null);
   const protocol = useWorkbench((state) => state.protocol);
   const text = tokensInText(opened);
   if (!opened?.model || !text) return null;

@@ -273,9 +273,9 @@ describe('a comparison', () => {
       const comparing = store.getState().compare();
       last().settle({ ok: true, value: reportOf(last().job) });
       await comparing;
-      expect(store.getState().spread).toBeCloseTo(0.05 * Math.sqrt(2550), 9);
+      expect(store.getState().measurement?.spread).toBeCloseTo(0.05 * Math.sqrt(2550), 9);
       await store.getState().addFiles([file('b.onnx')]);
-      expect(store.getState().spread).toBeNull();
+      expect(store.getState().measurement).toBeNull();
     });
   });
 

@@ -14,6 +14,7 @@ import { learn, type Paces } from '../forecast/paces.ts';
 import { shapeOf } from '../forecast/run-shape.ts';
 import { stepsOf } from '../forecast/steps.ts';
 import { DEFAULT_TOKENS, spreadOf, tokensRun } from './amount.ts';
+import { betterDefault } from '../levels/advice.ts';
 import { createBatch } from './batch.ts';
 import { gatherUnknown, merge, modelChoices, pair, usable, type Choice, type Kept } from './files.ts';
 import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, toRequests, type Level, type Origin } from './levels.ts';
@@ -21,7 +22,7 @@ import { applyEvent, startLive } from './live.ts';
 import { advance } from './progress.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
 import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
-import { DEFAULT_TARGET, offered, unasked, type Offers } from './targets.ts';
+import { DEFAULT_TARGET, offered, refusal, unasked, type Offers } from './targets.ts';
 
 export interface Notice { id: string; error: EngineError }
 
@@ -66,7 +67,7 @@ export interface WorkbenchState {
   /** What steps of comparisons took on this machine. */
   paces: Paces;
   /** Standard deviation of a token's log loss, from the last run of this model; null before one. */
-  spread: number | null;
+  measurement: { spread: number } | null;
   /** Finished reports kept in this browser, the latest first. */
   stored: readonly StoredReport[];
   /** What is kept in all; null until it is known. */
@@ -145,6 +146,13 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
   return createStore<WorkbenchState>()((set, get) => {
     let planTimer: ReturnType<typeof setTimeout> | null = null;
     let planTurn = 0;
+    /** Levels nobody has changed, which follow the model; and of these, those that its target would not have otherwise. */
+    const untouched = new Set<string>();
+    const declined = new Set<string>();
+    const isNew = (levels: readonly Level[]): readonly Level[] => {
+      for (const { uid } of levels) untouched.add(uid);
+      return levels;
+    };
     /** Files wait for each other, and for a run: the engine does one thing at a time. */
     let opening: Promise<void> = Promise.resolve();
     let afterRun: File[] = [];
@@ -174,6 +182,27 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
         plans: new Map(result.value.slice(0, levels.length).map((entry) => [entry.key, { forLevel: names.get(entry.key) ?? '', plan: entry }])),
         offers: new Map([...offers, ...[...levels, ...variants].flatMap((level, at) => { const notOn = result.value[at]?.notOn; return notOn ? [[levelName(level), notOn] as const] : []; })]),
       });
+      if (applyDefaults()) await plan();
+    };
+    /**
+     * Gives levels nobody has set up the settings that suit the model, as its plan has them.
+     * @returns Whether any changed, and has to be planned again.
+     */
+    const applyDefaults = (): boolean => {
+      const { levels, plans, offers, target } = get();
+      const changed = levels.map((level): Level => {
+        const plan = plans.get(level.uid)?.plan;
+        if (!plan || !untouched.has(level.uid)) return level;
+        const isPlain = levelName(level) === level.id;
+        const better = isPlain && !declined.has(level.uid) ? betterDefault(plan) : null;
+        if (better) return { ...level, settings: better };
+        if (isPlain || refusal(offers, target, level) === null) return level;
+        declined.add(level.uid);
+        return { ...level, settings: {} };
+      });
+      if (changed.every((level, at) => level === levels[at])) return false;
+      set({ levels: changed });
+      return true;
     };
     const planSoon = () => {
       if (planTimer !== null) clearTimeout(planTimer);
@@ -200,7 +229,11 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       const keepsOld = opened.model === null && choices.length === 0 && !waits && get().opened?.model != null;
       const sameModel = get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
       if (!keepsOld) {
-        set({ files: kept, opened: kept.length > 0 ? opened : null, choices, offers: new Map(), ...(sameModel ? {} : { spread: null, plans: new Map() }) });
+        if (!sameModel) {
+          declined.clear();
+          set(({ levels }) => ({ levels: levels.map((level) => untouched.has(level.uid) && levelName(level) !== level.id ? { ...level, settings: {} } : level) }));
+        }
+        set({ files: kept, opened: kept.length > 0 ? opened : null, choices, offers: new Map(), ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
       }
       report(opened, keepsOld);
       planSoon();
@@ -305,7 +338,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       choices: [],
       download: null,
       notices: [],
-      levels: defaultLevels(origin),
+      levels: isNew(defaultLevels(origin)),
       plans: new Map(),
       planProblem: null,
       target: DEFAULT_TARGET,
@@ -319,7 +352,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       folder: null,
       run: null,
       paces: paceStore?.read() ?? [],
-      spread: null,
+      measurement: null,
       stored: [],
       storage: null,
       storageBusy: false,
@@ -370,9 +403,12 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       },
 
       dismiss(id) { set(({ notices }) => ({ notices: notices.filter((notice) => notice.id !== id) })); },
-      addLevel(id) { changeLevels((levels) => addLevel(levels, id, origin)); },
+      addLevel(id) { changeLevels((levels) => { const added = addLevel(levels, id, origin); isNew(added.slice(-1)); return added; }); },
       duplicateLevel(uid) { changeLevels((levels) => duplicateLevel(levels, uid, origin)); },
-      editLevel(uid, settings) { changeLevels((levels) => editLevel(levels, uid, settings)); },
+      editLevel(uid, settings) {
+        untouched.delete(uid);
+        changeLevels((levels) => editLevel(levels, uid, settings));
+      },
       removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
       setTarget(target) { set({ target }); },
       setMaxTokens(maxTokens) { set({ maxTokens }); },
@@ -443,7 +479,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
           finish(run.id, { status: 'done', report: result.value });
           const base = result.value.levels.find((level) => level.baseline)?.perplexity;
           const spread = result.value.protocol && base ? spreadOf(result.value.protocol, base) : null;
-          if (spread !== null) set({ spread });
+          if (spread !== null) set({ measurement: { spread } });
         } else {
           const status = result.error.code === 'cancelled' ? 'cancelled' : 'failed';
           finish(run.id, { status, error: result.error });
