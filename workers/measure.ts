@@ -10,7 +10,7 @@ import type { SortedFiles } from './files.ts';
 import { toRun, whyTooLarge } from './fits.ts';
 import type { Plan } from './plan/plan.ts';
 import type {
-  DataFile, Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Report,
+  DataFile, Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, MemoryPrediction, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Provider, Report,
   Result, RuntimeDrift, Speed,
 } from './protocol.ts';
 import { widenModel } from './onnx/widen.ts';
@@ -35,6 +35,10 @@ export interface LevelInHand {
   outputs: OutputDrift[] | null;
   runtimeDrift: RuntimeDrift | null;
   speed?: Speed[];
+  /** Predicted; absent until the file is written, and where it cannot be told. */
+  memory?: Record<Provider, MemoryPrediction>;
+  /** The level, as spelled, that has the same content. */
+  sameFileAs?: string;
 }
 
 /** What measuring found beside the figures of each level. */

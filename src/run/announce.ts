@@ -31,7 +31,7 @@ export function announcement(run: Run | null): string {
       const figures = figuresOf(run);
       const baseline = figures.find((figure) => figure.baseline);
       const levels = figures.filter((figure) => !figure.baseline)
-        .flatMap((figure) => [sizeSentence(figure, baseline), perplexitySentence(figure, baseline) ?? outputsSentence(figure.outputs ?? [])]);
+        .flatMap((figure) => [sizeSentence(figure, baseline, run.model.bytes), perplexitySentence(figure, baseline) ?? outputsSentence(figure.outputs ?? [])]);
       const { protocol } = run.report ?? {};
       return ['Comparison done.', protocol ? stoppedSentence(protocol) : null, ...levels].filter((sentence) => sentence !== null).join(' ');
     }

@@ -439,7 +439,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
         const { run: before, opened, files, maxTokens, protocol, provider, extras, offers, target } = get();
         if (!opened?.model || isActive(before)) return;
         const levels = offered(get().levels, offers, target);
-        const { name, cacheBytesPerToken, baseline } = opened.model;
+        const { name, bytes, cacheBytesPerToken, baseline } = opened.model;
         const text = tokensInText(opened);
         const tokens = maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens, protocol);
         const { plans, paces, capabilities } = get();
@@ -447,7 +447,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
           ? shapeOf({ opened, levels, plans, tokens: tokens ?? tokensRun(null, text.tokens, protocol), protocol, extras, provider, capabilities, paces }) : null;
         const run: Run = {
           id: origin.uid(), startedAt: origin.now(), endedAt: null, status: 'running', levels,
-          model: { name, cacheBytesPerToken, baseline }, subject: canMeasure(opened) ? 'text' : 'inputs', protocol, extras,
+          model: { name, bytes, cacheBytesPerToken, baseline }, subject: canMeasure(opened) ? 'text' : 'inputs', protocol, extras,
           tokenizer: files.filter(({ kind }) => kind === 'tokenizer' || kind === 'tokenizer-config').map(({ file }) => file),
           companions: files.filter(({ kind }) => COMPANIONS.has(kind)).map(({ file }) => file),
           live: startLive(levels.map(({ uid }) => uid)), forecast: shape && forecast(stepsOf(shape), paces, capabilities?.pace ?? null), report: null, error: null,
