@@ -35,6 +35,7 @@ import type { ReadThread } from './read-thread.ts';
 import { distinctLevels } from './same-files.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { madeBytes, SLAB_LIMITS } from './slabs.ts';
+import { asSingleFile } from './single-file.ts';
 import { blobSource, blobSources, type ByteSource, type ExternalFiles } from './source.ts';
 import { dataSpelling } from './storage/job-key.ts';
 import type { OnceTask } from './storage/measure-once.ts';
@@ -99,6 +100,17 @@ export async function open(files: readonly File[]): Promise<Opened> {
   const known = opened.model?.languageModel?.vocabulary;
   if (opened.tokenizer && known && !fits(opened.tokenizer.vocabulary, ids, known)) opened.problems.push(mismatch(opened.tokenizer.name, opened.tokenizer.vocabulary, known));
   return opened;
+}
+
+/** More than this is too much to load for a prediction. */
+const LARGEST_CALIBRATED = 300e6;
+
+/** The model among dropped files, in one piece; null where there is none that can be run as a trial. */
+export async function modelToCalibrate(files: readonly File[]): Promise<Blob | null> {
+  const { model, scanned, data } = await sortFiles(files);
+  if (!model || !scanned?.ok || data.missing.length > 0) return null;
+  const whole = asSingleFile(scanned.value, model, data.files);
+  return whole && whole.size <= LARGEST_CALIBRATED ? whole : null;
 }
 
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */

@@ -706,6 +706,11 @@ export interface HubFolderJob {
 export interface Engine {
   capabilities(): Promise<Capabilities>;
   open(files: File[]): Promise<Result<Opened>>;
+  /**
+   * Loads and runs the model for a moment on WASM and says what that took: a level of null is the model as it is. Code
+   * `busy` while a comparison runs; one that starts ends it with `cancelled`.
+   */
+  calibrate(files: File[]): Promise<Result<Timing[]>>;
   /** @param variants Settings that might be chosen next: planned after the levels, for `notOn` and `problem`, without a ledger. */
   plan(files: File[], levels: LevelRequest[], variants?: LevelRequest[]): Promise<Result<LevelPlan[]>>;
   /** Sends `EngineEvent`s through `port` (see remote.ts). */

@@ -5,7 +5,7 @@
 import type { Pace } from './paces.ts';
 
 /** `Capabilities.pace` of the machine these are of. */
-export const ASSUMED_MACHINE_PACE = 8e8;
+export const ASSUMED_MACHINE_PACE = 3e8;
 
 export const ASSUMED: readonly Pace[] = [
   { step: 'open', provider: null, kind: '', size: 5_770_496, amount: 11_733_455, seconds: 0.11 },

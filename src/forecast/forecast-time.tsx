@@ -7,7 +7,7 @@ import { forecast } from './forecast.ts';
 import { shapeOf } from './run-shape.ts';
 import { stepsOf } from './steps.ts';
 
-/** @param tokens Of the text. `data-seconds` is for the benchmark of forecasts. */
+/** @param tokens Of the text. `data-seconds` and `data-basis` are for the benchmark of forecasts. */
 export function ForecastTime({ tokens }: { tokens: number }) {
   const opened = useWorkbench((state) => state.opened);
   const all = useWorkbench((state) => state.levels);
@@ -23,10 +23,10 @@ export function ForecastTime({ tokens }: { tokens: number }) {
   const shape = shapeOf({ opened, levels, plans, tokens, protocol, extras, provider, capabilities, paces });
   if (!shape) return null;
   const { seconds, extraSeconds, basis } = forecast(stepsOf(shape), paces, capabilities?.pace ?? null);
-  const rests = basis === 'measured' ? 'Predicted from what comparisons on this machine took.' : 'Predicted from a moment’s calibration of this machine; measured with the first comparison.';
+  const rests = basis === 'measured' ? 'Predicted from what was measured on this machine.' : 'Predicted from how fast this machine computes just now; measured with the first comparison.';
   const extra = extraSeconds >= 1 ? ` About ${formatDuration(extraSeconds)} of this is extra checks.` : '';
   return (
-    <span data-seconds={seconds.toFixed(1)}>
+    <span data-seconds={seconds.toFixed(1)} data-basis={basis}>
       <Hint text={`${rests} ${plural(levels.length, 'level')}, fp16 included, run over the same tokens.${extra}`}>{seconds < 1 ? '' : 'about '}{formatDuration(seconds)}</Hint>
     </span>
   );

@@ -73,6 +73,9 @@ export function secondsOf(work: Work, paces: Paces, machinePace: number | null):
   return assumedSeconds(work) * slowness(paces, work, machinePace);
 }
 
+/** Whether a model of this size has been run on this machine. */
+export const isKnown = (paces: Paces, size: number): boolean => paces.some((pace) => pace.step === 'run' && timesApart(pace.size, size) <= SIMILAR);
+
 /** `paces` with what a run took. The newest counts most, as machines have good days and bad ones. */
 export function learn(paces: Paces, samples: Paces): Paces {
   return samples.filter(({ amount, seconds, size }) => amount > 0 && seconds > 0 && size > 0).reduce<Paces>((known, sample) => {

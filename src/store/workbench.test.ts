@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, Opened, OpenedFile, OpenedReport, Report, Result, Storage, Timing } from '../../workers/protocol.ts';
+import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, LevelRequest, Opened, OpenedFile, OpenedReport, Report, Result, Storage, Timing } from '../../workers/protocol.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
 import type { Folders } from '../folder/picker.ts';
 import type { PaceStore } from '../forecast/pace-store.ts';
@@ -40,7 +40,8 @@ function describeFiles(files: readonly File[]): Opened {
 
 interface Comparison { job: Job; send: (event: EngineEvent) => void; settle: (result: Result<Report>) => void }
 
-function setUp({ folders, paceStore }: { folders?: Folders; paceStore?: PaceStore } = {}) {
+function setUp({ folders, paceStore, calibration, planOf }: { folders?: Folders; paceStore?: PaceStore; calibration?: readonly Timing[]; planOf?: (level: LevelRequest) => Partial<LevelPlan> } = {}) {
+  let calibrated = 0;
   const comparisons: Comparison[] = [];
   const plans: string[][] = [];
   const opened: string[][] = [];
@@ -66,8 +67,9 @@ function setUp({ folders, paceStore }: { folders?: Folders; paceStore?: PaceStor
     open: (files) => { opened.push(files.map(({ name }) => name)); return Promise.resolve({ ok: true, value: describeFiles(files) }); },
     plan: (_, levels) => {
       plans.push(levels.map(({ id, settings }) => `${id}${settings.block ?? ''}`));
-      return Promise.resolve({ ok: true, value: levels.map(({ key }): LevelPlan => ({ key, bytes: 1, weightBytes: 1, quantizedTensors: 1, summary: '', ledger: [], problem: null })) });
+      return Promise.resolve({ ok: true, value: levels.map((level): LevelPlan => ({ key: level.key, bytes: 1, weightBytes: 1, quantizedTensors: 1, summary: '', ledger: [], problem: null, ...planOf?.(level) })) });
     },
+    ...(calibration && { calibrate: () => { calibrated++; return Promise.resolve({ ok: true as const, value: [...calibration] }); } }),
     compare: (job, send) => new Promise((resolve) => { comparisons.push({ job, send, settle: resolve }); }),
     cancel: () => { comparisons.at(-1)?.settle({ ok: false, error: error('cancelled') }); return Promise.resolve(); },
     finish: () => { finished++; return Promise.resolve(); },
@@ -89,7 +91,7 @@ function setUp({ folders, paceStore }: { folders?: Folders; paceStore?: PaceStor
     if (!comparison) throw new Error('nothing is being compared');
     return comparison;
   };
-  return { store, comparisons, plans, opened, last, shelf, finished: () => finished };
+  return { calibrated: () => calibrated, store, comparisons, plans, opened, last, shelf, finished: () => finished };
 }
 
 const file = (name: string) => new File(['12345678'], name);
@@ -267,6 +269,19 @@ describe('a comparison', () => {
       await another.store.getState().cancel();
     });
 
+    it('by a moment’s run before the first comparison of a model of such a size, once', async () => {
+      const calibration = [timing({ step: 'start', amount: 1, seconds: 4 }), timing({ seconds: 7 })];
+      const { store, calibrated } = setUp({ calibration });
+      await store.getState().addFiles([file('a.onnx')]);
+      expect(calibrated()).toBe(0);
+      await store.getState().addFiles([file('tokenizer.json'), file('t.txt')]);
+      await flush();
+      expect(calibrated()).toBe(1);
+      expect(store.getState().paces.map(({ step, kind, size, seconds }) => [step, kind, size, seconds])).toEqual([['start', '', 1000, 4], ['run', 'fp16', 1000, 7]]);
+      await store.getState().addFiles([file('b.onnx')]);
+      expect(calibrated()).toBe(1);
+    });
+
     it('and how much single tokens vary, of this model only', async () => {
       const { store, last } = setUp();
       await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
@@ -276,6 +291,46 @@ describe('a comparison', () => {
       expect(store.getState().measurement?.spread).toBeCloseTo(0.05 * Math.sqrt(2550), 9);
       await store.getState().addFiles([file('b.onnx')]);
       expect(store.getState().measurement).toBeNull();
+    });
+  });
+
+  describe('gives new levels the settings that suit the model', () => {
+    const TWICE = { tensors: [{ tensor: 'e', forms: [], bytes: 60, extra: 50 }], bytes: 50 };
+    const tied = ({ settings }: LevelRequest): Partial<LevelPlan> => ({
+      bytes: settings.embedding ? 40 : 100, baselineBytes: 90, ...(settings.embedding ? {} : { storedTwice: TWICE, alternatives: [{ settings: { ...settings, embedding: 'tokens' }, bytes: 40, storedTwiceBytes: 0 }] }),
+    });
+    const settingsOf = (store: ReturnType<typeof setUp>['store']) => store.getState().levels.map(({ id, settings }) => [id, settings]);
+
+    it('where a table would be stored twice, for levels added later too', async () => {
+      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : tied(level) });
+      await store.getState().addFiles([file('a.onnx')]);
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', { embedding: 'tokens' }], ['int4', { embedding: 'tokens' }]]);
+      store.getState().addLevel('uint8');
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store).at(-1)).toEqual(['uint8', { embedding: 'tokens' }]);
+    });
+
+    it('but never against what a person has chosen, and not on a model that has no need of it', async () => {
+      let model = 'tied';
+      const { store } = setUp({ planOf: (level) => level.id === 'fp16' || model !== 'tied' ? {} : tied(level) });
+      await store.getState().addFiles([file('a.onnx')]);
+      await vi.advanceTimersByTimeAsync(200);
+      const int4 = store.getState().levels[2]?.uid ?? '';
+      store.getState().editLevel(int4, {});
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store).at(-1)).toEqual(['int4', {}]);
+      model = 'other';
+      await store.getState().addFiles([file('b.onnx')]);
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', {}], ['int4', {}]]);
+    });
+
+    it('nor where the target would not have them', async () => {
+      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : { ...tied(level), notOn: level.settings.embedding ? [{ target: 'both', reason: 'No.' }] : [] } });
+      await store.getState().addFiles([file('a.onnx')]);
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', {}], ['int4', {}]]);
     });
   });
 

@@ -10,9 +10,9 @@ import type { Folders } from '../folder/picker.ts';
 import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
 import { forecast, samplesOf } from '../forecast/forecast.ts';
 import type { PaceStore } from '../forecast/pace-store.ts';
-import { learn, type Paces } from '../forecast/paces.ts';
+import { isKnown, learn, type Paces } from '../forecast/paces.ts';
 import { shapeOf } from '../forecast/run-shape.ts';
-import { stepsOf } from '../forecast/steps.ts';
+import { FLOAT32, stepsOf } from '../forecast/steps.ts';
 import { DEFAULT_TOKENS, spreadOf, tokensRun } from './amount.ts';
 import { betterDefault } from '../levels/advice.ts';
 import { createBatch } from './batch.ts';
@@ -237,6 +237,26 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       }
       report(opened, keepsOld);
       planSoon();
+      if (!keepsOld) void calibrate();
+    };
+
+    /** Before the first comparison of a model of this size, a moment's run says what to expect. */
+    const calibrate = async (): Promise<void> => {
+      const { opened, files, paces } = get();
+      if (!opened?.model || !canMeasure(opened) || !engine.calibrate || isActive(get().run)) return;
+      const { parameters: size, baseline } = opened.model;
+      if (size < 1 || isKnown(paces, size)) return;
+      const result = await engine.calibrate(files.map(({ file }) => file));
+      if (!result.ok) return;
+      const kind = baseline === 'as-is' ? 'fp16' : FLOAT32;
+      remember(result.value.map(({ step, provider, amount, seconds }) => ({ step, provider, kind: step === 'start' ? '' : kind, size, amount, seconds })));
+    };
+
+    /** Another tab may have learned something meanwhile. */
+    const remember = (samples: Paces) => {
+      const learned = learn(paceStore?.read() ?? get().paces, samples);
+      set({ paces: learned });
+      paceStore?.write(learned);
     };
 
     /** Missing parts have their own place on the page; everything else that is wrong is said. */
@@ -469,12 +489,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
         clearInterval(ticking);
         events.flush();
         const seen = get().run;
-        if (shape && seen?.id === run.id) {
-          // Another tab may have learned something meanwhile.
-          const learned = learn(paceStore?.read() ?? get().paces, samplesOf(seen.live.observed, shape));
-          set({ paces: learned });
-          paceStore?.write(learned);
-        }
+        if (shape && seen?.id === run.id) remember(samplesOf(seen.live.observed, shape));
         if (result.ok) {
           finish(run.id, { status: 'done', report: result.value });
           const base = result.value.levels.find((level) => level.baseline)?.perplexity;

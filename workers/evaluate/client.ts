@@ -26,6 +26,11 @@ export function createEvaluator(start: () => Worker = startWorker): Evaluator {
   };
 }
 
+/** What loading and running a model for a moment takes on WASM. Errors as of `calibrate`, and those of a worker. */
+export function calibrateInWorker(model: Blob, threads: number, signal: AbortSignal, start: () => Worker = startWorker): Promise<Result<Timing[]>> {
+  return inWorker(start, signal, undefined, (worker) => worker.call<Result<Timing[]>>((api) => api.calibrate(model, threads)));
+}
+
 /** One measurement; `finish` asks it to come to an end with what it has. */
 function inWorker<T>(
   start: () => Worker, signal: AbortSignal | undefined, finish: AbortSignal | undefined, measure: (worker: RemoteWorker<EvaluationWorker>) => Promise<Result<T>>,

@@ -4,6 +4,7 @@ import { findAdapter } from '../kernels/webgpu/adapter.ts';
 import { expose, reporting } from '../remote.ts';
 import { timing } from '../timing.ts';
 import { checkOverflow, checkRuntimes, type OverflowJob, type OverflowOutcome, type RuntimesJob, type RuntimesOutcome } from './check-runtimes.ts';
+import { calibrate } from './calibrate.ts';
 import { fasterProvider } from './choose-provider.ts';
 import { compareOutputs, type OutputsJob, type OutputsOutcome } from './compare-outputs.ts';
 import { evaluate, type EvaluationEvent, type EvaluationJob, type EvaluationOutcome } from './evaluate.ts';
@@ -19,6 +20,7 @@ export interface EvaluationWorker {
   /** Sends `Progress` through `port`. */
   compareOutputs(job: OutputsJob, port: MessagePort): Promise<Result<OutputsOutcome>>;
   checkOverflow(job: OverflowJob): Promise<Result<OverflowOutcome>>;
+  calibrate(model: Blob, threads: number): Promise<Result<Timing[]>>;
   /** Sends `Progress` and `Timing` through `port`. */
   checkRuntimes(job: RuntimesJob, port: MessagePort): Promise<Result<RuntimesOutcome>>;
   /** Ends the measurement early; a worker makes but one. */
@@ -54,6 +56,13 @@ const worker: EvaluationWorker = {
     const runtime = await runtimeFor(job.provider ?? 'wasm', job.threads, null);
     return runtime.ok ? compareOutputs(runtime.value, job, report, undefined, finish.signal) : runtime;
   }),
+  async calibrate(model, threads) {
+    const runtime = await openProvider('wasm', threads);
+    if (!runtime.ok) return runtime;
+    const start = await timedStart(runtime.value);
+    const measured = await calibrate(languageModels(runtime.value), model);
+    return measured.ok ? { ok: true, value: [start, ...measured.value] } : measured;
+  },
   async checkOverflow(job) {
     const runtime = await openProvider('wasm', job.threads);
     return runtime.ok ? checkOverflow(job, runtime.value) : runtime;
