@@ -36,6 +36,7 @@ const LINES = {
 const engine: Engine = {
   capabilities: () => Promise.resolve({ backend: 'webgpu', webgpu: { available: true, adapter: 'made up', f16: false }, isolated: true, threads: 4 }),
   open: (files) => Promise.resolve({ ok: true, value: openedOf(files) }),
+  calibrate: () => Promise.resolve({ ok: true, value: [] }),
   plan: (files, levels) => {
     const report = reportFor(files.find(({ name }) => name.endsWith('.onnx'))?.name ?? '');
     return Promise.resolve({

@@ -1,15 +1,16 @@
 /** Entry of the engine worker: the pipeline, with what a browser tab provides around it. */
 import { engineError, settle } from './errors.ts';
-import { createEvaluator } from './evaluate/client.ts';
+import { calibrateInWorker, createEvaluator } from './evaluate/client.ts';
 import { createGenerator } from './evaluate/generator.ts';
 import { createSpeedMeter } from './evaluate/speed-meter.ts';
+import { measurePace } from './kernels/calibrate.ts';
 import { chooseKernel } from './kernels/select.ts';
 import { withFallback } from './kernels/resilient.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
 import { hubFolder } from './hub-folder.ts';
 import { createMakePool } from './make-pool.ts';
 import { withPaths } from './dropped-paths.ts';
-import { compare, open, plan } from './pipeline.ts';
+import { compare, modelToCalibrate, open, plan } from './pipeline.ts';
 import type { Engine, Generated, Job, Result, Zipping } from './protocol.ts';
 import { createReadThread } from './read-thread.ts';
 import { expose, reporting } from './remote.ts';
@@ -26,6 +27,7 @@ const generator = createGenerator(threads);
 let kernels: ReturnType<typeof chooseKernel> | null = null;
 let running: { stop: AbortController; finish: AbortController } | null = null;
 let generating: AbortController | null = null;
+let calibrating: AbortController | null = null;
 const zipping = new Map<string, AbortController>();
 
 /** Asked anew after a refusal: a person may have allowed it since. */
@@ -54,18 +56,33 @@ async function isWorthTiming(provider: Job['provider']): Promise<boolean> {
   return webgpu.available && (!webgpu.software || provider === 'webgpu');
 }
 
+/** Tried once: what follows is predicted from what jobs take. */
+let pace: Promise<number> | null = null;
+
 const engine: Engine = {
   async capabilities() {
     const { kernel, webgpu } = await chosen();
-    return { backend: kernel.backend, webgpu, isolated: crossOriginIsolated, threads };
+    pace ??= createWasmKernel().then((wasm) => measurePace(wasm));
+    const measured = await pace.catch(() => null);
+    return { backend: kernel.backend, webgpu, isolated: crossOriginIsolated, threads, ...(measured !== null && { pace: measured }) };
   },
   open: (files) => settle(() => open(withPaths(files))),
+  async calibrate(files) {
+    if (running || generating) return { ok: false, error: engineError('busy', 'Something else is running.', 'Wait for it.') };
+    calibrating?.abort();
+    const stop = new AbortController();
+    calibrating = stop;
+    const model = await settle(() => modelToCalibrate(withPaths(files)));
+    if (!model.ok) return model;
+    return model.value ? calibrateInWorker(model.value, threads, stop.signal) : { ok: true, value: [] };
+  },
   plan: (files, levels, variants) => settle(() => plan(withPaths(files), levels, variants)),
   compare: (job, port) => reporting(port, async (report) => {
     if (running) return { ok: false, error: engineError('busy', 'A comparison is running already.', 'Wait for it, or cancel it first.') };
     const signals = { stop: new AbortController(), finish: new AbortController() };
     running = signals;
     generating?.abort();
+    calibrating?.abort();
     const send = throttleProgress(report);
     const reader = createReadThread();
     const pool = createMakePool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)), reader.inOrder);
@@ -99,6 +116,7 @@ const engine: Engine = {
   generate: (job, port) => reporting<Generated, Result<null>>(port, async (report) => {
     if (running) return { ok: false, error: engineError('busy', 'A comparison is running, and a model running beside it would spoil its figures.', 'Wait for it, or cancel it first.') };
     if (generating) return { ok: false, error: engineError('busy', 'A prompt is being continued already.', 'Wait for it, or stop it first.') };
+    calibrating?.abort();
     const stop = new AbortController();
     generating = stop;
     try {

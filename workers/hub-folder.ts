@@ -69,8 +69,9 @@ function plain(text: string): string {
 export function modelCard(report: Report, names: ReadonlyMap<string, string>): string {
   const { model, protocol, inputs } = report;
   const levels = report.levels.filter(({ level }) => names.has(level));
-  const rows = levels.map((level) => [level.level, names.get(level.level) ?? level.file, bytesInWords(level.bytes), ...figures(level, report)]);
-  const heads = ['level', 'file', 'size', ...(protocol ? ['perplexity', 'KL divergence', 'same top token'] : inputs ? ['worst output: SQNR', 'cosine'] : [])];
+  const ownFile = report.levels.some(({ baseline, bytes }) => baseline && bytes !== model.bytes);
+  const rows = levels.map((level) => [level.level, names.get(level.level) ?? level.file, bytesInWords(level.bytes), ...(ownFile ? [`${((100 * level.bytes) / model.bytes).toFixed(1)} %`] : []), ...figures(level, report)]);
+  const heads = ['level', 'file', 'size', ...(ownFile ? ['of the original'] : []), ...(protocol ? ['perplexity', 'KL divergence', 'same top token'] : inputs ? ['worst output: SQNR', 'cosine'] : [])];
   const table = [heads, heads.map(() => '---'), ...rows.map((row) => row.map(plain))].map((row) => `| ${row.join(' | ')} |`).join('\n');
   const how = protocol
     ? `Measured by the protocol of ${protocol.name} over ${protocol.tokens.toLocaleString('en')} tokens of ${plain(protocol.text)}, windows of ${protocol.context}, on ${protocol.provider}. ± is one standard error; divergence and top token are against fp16.`

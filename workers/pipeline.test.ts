@@ -102,6 +102,41 @@ describe('compare', () => {
     expect(report.value.levels.slice(1).map(({ bytes, weightBytes }) => ({ bytes, weightBytes }))).toEqual(planned.map(({ bytes, weightBytes }) => ({ bytes, weightBytes })));
   });
 
+  test('levels with the same content are written each and measured once', async () => {
+    const half = new File([tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float16', tied: false })], 'half.onnx');
+    const levels: LevelRequest[] = [{ key: 'b', id: 'int4', settings: {} }, { key: 'q', id: 'q4f16', settings: {} }, { key: 'n', id: 'int4', settings: { exclude: ['nothing of this name'] } }, { key: 'a', id: 'int8', settings: {} }];
+    const planned = await plan([half], levels);
+    expect(planned.map(({ sameFileAs }) => sameFileAs)).toEqual([undefined, 'b', 'b', undefined]);
+    const evaluator = createNodeEvaluator();
+    const asked: string[][] = [];
+    const watched: Evaluator = { ...evaluator, evaluate: (job, ...rest) => { asked.push(job.levels.map(({ key }) => key)); return evaluator.evaluate(job, ...rest); } };
+    const { report, events } = await run({ files: [half, tokenizerFile, textFile], levels }, surroundings(watched));
+    if (!report.ok) throw new Error(report.error.message);
+    expect(asked).toEqual([['int4', 'int8']]);
+    const [, int4, q4f16, excluded, int8] = report.value.levels;
+    expect([int4?.sameFileAs, q4f16?.sameFileAs, excluded?.sameFileAs, int8?.sameFileAs]).toEqual([undefined, 'int4', 'int4', undefined]);
+    expect(int4?.drift?.kld.mean).toBeGreaterThan(0);
+    for (const twin of [q4f16, excluded]) expect([twin?.perplexity, twin?.drift]).toEqual([int4?.perplexity, int4?.drift]);
+    expect(int8?.drift).not.toEqual(int4?.drift);
+    expect(events.flatMap((event) => (event.type === 'measured' && event.final ? event.level : [])).sort()).toEqual(['a', 'b', 'fp16', 'n', 'q']);
+    expect(events.filter((event) => event.type === 'written')).toHaveLength(5);
+  });
+
+  test('levels that differ in as little as one weight are measured each', async () => {
+    const planned = await plan([modelFile], [INT4, { key: 'c', id: 'int4', settings: { block: 16, exclude: ['layers.0.down.weight'] } }, { key: 'd', id: 'int4', settings: { block: 16, asymmetric: true } }, { key: 'e', id: 'int4', settings: { block: 16, source: 'original' } }]);
+    expect(planned.map(({ sameFileAs, problem }) => [sameFileAs, problem])).toEqual(planned.map(() => [undefined, null]));
+  });
+
+  test('every level says what memory it will take on each provider, before it is measured', async () => {
+    const { report, events } = await run({ files: [modelFile] });
+    if (!report.ok) throw new Error(report.error.message);
+    const written = events.flatMap((event) => (event.type === 'written' ? [event.memory] : []));
+    expect(written).toEqual(report.value.levels.map(({ memory }) => memory));
+    const [fp16, int8] = written;
+    expect(fp16?.webgpu.fixed.weights).toBeGreaterThan(int8?.webgpu.fixed.weights ?? Infinity);
+    expect(fp16?.wasm.perToken.activations).toBe(256 * 4);
+  });
+
   test('equal levels are made once and answer every request', async () => {
     let kernelCalls = 0;
     const kernel = createReferenceKernel();
@@ -269,7 +304,9 @@ describe('speed', () => {
     expect(seconds?.check).toBeGreaterThanOrEqual(0);
     const checks = events.flatMap((event) => (event.type === 'progress' && event.stage === 'check' ? event : []));
     expect(checks.at(-1)).toMatchObject({ level: 'b', done: 6, total: 6, unit: 'runs' });
-    expect(events.slice(events.findIndex((event) => event === checks[0])).every((event) => event.type === 'progress' && event.stage === 'check')).toBe(true);
+    expect(events.slice(events.findIndex((event) => event === checks[0])).every((event) => event.type === 'timing' || (event.type === 'progress' && event.stage === 'check'))).toBe(true);
+    // What failed is nothing to predict from.
+    expect(events.flatMap((event) => (event.type === 'timing' && event.step === 'speed' ? [[event.level, event.provider, event.amount]] : []))).toEqual([['fp16', 'wasm', 1], ['a', 'wasm', 1], ['b', 'wasm', 1]]);
   });
 
   test('is measured only when asked for', async () => {

@@ -59,6 +59,8 @@ export interface Capabilities {
   isolated: boolean;
   /** Threads the WASM evaluator uses. */
   threads: number;
+  /** Parameters a second that one thread of the WASM kernel quantizes: how fast this machine is just now. Absent where it was not tried. */
+  pace?: number;
 }
 
 export type FileKind =
@@ -193,6 +195,8 @@ export interface LevelPlan {
   storedTwice?: { tensors: StoredTwice[]; bytes: number };
   /** The same level with the token embedding quantized, at 8 bits, or kept for its product too; the smallest first. Absent where there is nothing to choose. */
   alternatives?: LevelAlternative[];
+  /** Key of an earlier level whose file would be the same but for its metadata. */
+  sameFileAs?: string;
   /** Set when the level cannot be made of this model. */
   problem: EngineError | null;
 }
@@ -363,14 +367,31 @@ export interface Speed {
   problem: EngineError | null;
 }
 
+/** What the predicted memory of a model consists of, in bytes. All parts together are the prediction. */
+export interface MemoryParts {
+  /** Weights as the provider holds them, and on WASM the file that they are read from. */
+  weights: number;
+  /** Keys and values, before and after a run. */
+  cache: number;
+  /** The logits of every token run at once. Other activations are not predicted. */
+  activations: number;
+  /** What the runtime takes by itself, and on WASM the step by which the heap grows. */
+  runtime: number;
+}
+
+/** Predicted memory on one provider: `fixed` and, for each token that is run or kept, `perToken`. */
+export interface MemoryPrediction { fixed: MemoryParts; perToken: MemoryParts }
+
 /** Bytes, observed while the level was alone in a worker. */
 export interface MeasuredMemory {
   /** Live GPU buffers after loading, and at most; null on WASM. */
   gpu: { steady: number; peak: number } | null;
   /** High-water mark of the WebAssembly heap. */
   heap: number;
-  /** What was predicted for the GPU at most (WebGPU) or for the heap (WASM): weights, cache and logits of what was run. */
+  /** What was predicted for the GPU at most (WebGPU) or for the heap (WASM). */
   predicted: number;
+  /** What that consists of, and for how many tokens. Absent in reports of earlier versions. */
+  parts?: MemoryParts & { tokens: number };
 }
 
 /** Where the drift is: passages of the text, token by token, and the tokens that lose most. */
@@ -448,6 +469,10 @@ export interface LevelReport {
   /** What of it is in a second file. */
   data?: DataFile;
   weightBytes: number;
+  /** Predicted memory by provider; absent where the file could not be read again, and in reports of earlier versions. */
+  memory?: Record<Provider, MemoryPrediction>;
+  /** The level, as it is written on the command line, whose file has the same content but for its metadata, and whose figures these are. */
+  sameFileAs?: string;
   perplexity: Perplexity | null;
   drift: Drift | null;
   /** Of models whose perplexity was not measured, against the baseline; null for it and where perplexity was. */
@@ -508,6 +533,8 @@ export interface Written {
   /** The second file of a model too large for one; it has to lie beside the first under this name. */
   data?: DataFile & { blob: Blob };
   weightBytes: number;
+  /** As in the report. */
+  memory?: Record<Provider, MemoryPrediction>;
 }
 
 /** Running figures; `final` when the text is through. */
@@ -522,7 +549,23 @@ export interface Measured {
 
 export interface Warning { type: 'warning'; error: EngineError }
 
-export type EngineEvent = Progress | Written | Measured | Warning;
+/** Steps of a job whose times are predicted. `start` is the start of a runtime in a worker of its own. */
+export type TimedStep = 'open' | 'quantize' | 'start' | 'tokenize' | 'load' | 'run' | 'overflow' | 'runtime-drift' | 'speed';
+
+/** What a step took. Sent when the step has ended, and about once a second for `run`, where amounts and times add up. */
+export interface Timing {
+  type: 'timing';
+  step: TimedStep;
+  /** Null for a step that serves all levels, and for the float32 model that the noise floor is measured against. */
+  level: string | null;
+  /** Null where no model is run. */
+  provider: Provider | null;
+  /** Bytes that were read, written, tokenized or loaded; tokens that were run; 1 for the other steps. */
+  amount: number;
+  seconds: number;
+}
+
+export type EngineEvent = Progress | Written | Measured | Warning | Timing;
 
 /** Continues a prompt with several models, one after the other. */
 export interface GenerationJob {
@@ -665,6 +708,11 @@ export interface HubFolderJob {
 export interface Engine {
   capabilities(): Promise<Capabilities>;
   open(files: File[]): Promise<Result<Opened>>;
+  /**
+   * Loads and runs the model for a moment on WASM and says what that took: a level of null is the model as it is. Code
+   * `busy` while a comparison runs; one that starts ends it with `cancelled`.
+   */
+  calibrate(files: File[]): Promise<Result<Timing[]>>;
   /** @param variants Settings that might be chosen next: planned after the levels, for `notOn` and `problem`, without a ledger. */
   plan(files: File[], levels: LevelRequest[], variants?: LevelRequest[]): Promise<Result<LevelPlan[]>>;
   /** Sends `EngineEvent`s through `port` (see remote.ts). */

@@ -4,7 +4,7 @@
  * can be interrupted, so a cancel that is not heeded soon ends the worker.
  */
 import type {
-  Capabilities, Engine, EngineError, EngineEvent, Generated, GenerationJob, HubFolderJob, Job, LevelPlan, LevelRequest, Opened, OpenedReport, Report, Result, Storage, StoredReport, Zipping,
+  Capabilities, Engine, EngineError, EngineEvent, Generated, GenerationJob, HubFolderJob, Job, LevelPlan, LevelRequest, Opened, OpenedReport, Report, Result, Storage, StoredReport, Timing, Zipping,
 } from '../../workers/protocol.ts';
 import { pathOf } from '../drop/path.ts';
 import { askToKeepOnce } from './keep.ts';
@@ -13,6 +13,8 @@ import { connect, WORKER_CRASHED, type RemoteWorker } from '../../workers/remote
 export interface EngineClient {
   capabilities(): Promise<Result<Capabilities>>;
   open(files: File[]): Promise<Result<Opened>>;
+  /** What loading and running the model for a moment took; absent where an engine does not offer it. */
+  calibrate?(files: File[]): Promise<Result<Timing[]>>;
   /** @param variants Settings that might be chosen next; their plans come after those of the levels, without a ledger. */
   plan(files: File[], levels: LevelRequest[], variants?: LevelRequest[]): Promise<Result<LevelPlan[]>>;
   compare(job: Job, onEvent: (event: EngineEvent) => void): Promise<Result<Report>>;
@@ -97,6 +99,7 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
   return {
     capabilities: () => settle<Capabilities>(async () => ({ ok: true, value: await alive().call((api) => api.capabilities()) })),
     open: (files) => settle(() => alive().call<Result<Opened>>((api) => api.open(named(files)))),
+    calibrate: (files) => settle(() => alive().call<Result<Timing[]>>((api) => api.calibrate(named(files)))),
     plan: (files, levels, variants) => settle(() => alive().call<Result<LevelPlan[]>>((api) => api.plan(named(files), levels, variants))),
     async compare(job, onEvent) {
       const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };

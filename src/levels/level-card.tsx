@@ -11,6 +11,7 @@ import { isActive } from '../store/run.ts';
 import { choicesOf, modeLabel, refusal, refused, targetInWords, withBlock, withMode, withRange } from '../store/targets.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Hint, Term } from '../terms/term.tsx';
+import { SizeAdvice } from './size-advice.tsx';
 import classes from './levels.module.css';
 
 export function LevelCard({ level }: { level: Level }) {
@@ -59,11 +60,18 @@ function Prediction({ level }: { level: Level }) {
     <div className={classes.prediction} data-stale={!current || undefined}>
       <p className={classes.bytes}>
         {plan ? <Hint text={`${formatCount(plan.bytes)} bytes, known before any weight is read`}>{formatBytes(plan.bytes)}</Hint> : '\u00a0'}
-        {plan && baseline && level.id !== 'fp16' && <span className={classes.ratio}>{formatSmaller(plan.bytes, baseline.bytes)}</span>}
+        {plan && baseline && level.id !== 'fp16' && <span className={classes.ratio}>{formatSmaller(plan.bytes, baseline.bytes)}{againstDropped(plan.bytes, baseline.bytes, plan.sourceBytes)}</span>}
+        {plan && level.id === 'fp16' && plan.sourceBytes !== undefined && plan.sourceBytes !== plan.bytes && <span className={classes.ratio}>{formatSmaller(plan.bytes, plan.sourceBytes)} than the dropped file</span>}
       </p>
       <p className={classes.summary}>{plan?.summary ?? '\u00a0'}</p>
+      {plan && current && level.id !== 'fp16' && <SizeAdvice level={level} plan={plan} />}
     </div>
   );
+}
+
+/** `, 3.5× smaller than the dropped file`; nothing where the dropped file is the fp16 baseline. */
+function againstDropped(bytes: number, baseline: number, source: number | undefined): string {
+  return source === undefined || source === baseline ? '' : ` than fp16, ${formatSmaller(bytes, source)} than the dropped file`;
 }
 
 /** A level the target has nothing of is said to be, with the reason; the baseline is compared all the same. */

@@ -6,7 +6,7 @@ import { formatBytes, formatDuration, formatProgress, formatWhen, formatShareOf,
 import layout from '../layout.module.css';
 import { ExportButton } from '../report/export-button.tsx';
 import { Results } from '../report/results.tsx';
-import { loadingToMeasure } from '../store/live.ts';
+import { loadingToMeasure, modelsLoaded } from '../store/live.ts';
 import { useFigures } from '../store/use-figures.ts';
 import { hasFindings, isActive, provenance, stagesOf, type Run } from '../store/run.ts';
 import { LevelRow } from './level-row.tsx';
@@ -65,6 +65,8 @@ function status(run: Run): string {
     if (run.status === 'finishing') return 'Stopping after the window in hand';
     if (isLoading(run)) return loading(run);
     const { latest } = run.live;
+    const whole = run.progress?.secondsLeft ?? null;
+    if (whole !== null) return `${latest?.stage === 'check' ? 'Checking speed, memory and other providers. ' : ''}${whole < 1 ? 'Less than a second' : `About ${formatDuration(whole)}`} left`;
     const left = latest?.secondsLeft;
     if (latest?.stage === 'check' && left == null) return `Checking speed, memory and other providers${latest.tensor === null ? '' : `: ${latest.tensor}`}`;
     if (left == null) return 'Working out how long this takes';
@@ -79,9 +81,10 @@ function status(run: Run): string {
 
 const isLoading = (run: Run): boolean => isActive(run) && loadingToMeasure(run.live);
 
-function loading({ live }: Run): string {
+function loading({ live, progress }: Run): string {
   const files = [...live.rows.values()].flatMap(({ written }) => written ? [written.bytes] : []);
-  return `Loading ${plural(files.length, 'model')} (${formatBytes(files.reduce((sum, bytes) => sum + bytes, 0))}) to measure ${files.length === 1 ? 'it' : 'them'}`;
+  const left = progress?.secondsLeft ?? null;
+  return `Loading ${plural(files.length, 'model')} (${formatBytes(files.reduce((sum, bytes) => sum + bytes, 0))}) to measure ${files.length === 1 ? 'it' : 'them'}${left === null ? '' : `. About ${formatDuration(Math.max(1, left))} left in all`}`;
 }
 
 function Strip({ run }: { run: Run }) {
@@ -96,7 +99,7 @@ function Strip({ run }: { run: Run }) {
     { name: 'Open', done: live.done.open, now: reached('open') || (live.stage === null && !over), figure: null },
     { name: 'Quantize', done: live.done.quantize, now: reached('quantize') && !loads, figure: null },
     { name: 'Write', done: written / Math.max(1, levels.length), now: reached('quantize') && !loads, figure: `${written} of ${levels.length}` },
-    { name: 'Measure', done: stopped?.share ?? (over ? 1 : live.done.measure), now: reached('measure') || loads || stopped !== null, figure: stopped?.text ?? (loads ? 'loading' : null) },
+    { name: 'Measure', done: stopped?.share ?? (over ? 1 : live.done.measure), now: reached('measure') || loads || stopped !== null, figure: stopped?.text ?? (loads ? `loading ${modelsLoaded(live)} of ${levels.length}` : null) },
     ...(stagesOf(run).includes('check') ? [{ name: 'Check', done: live.done.check, now: reached('check'), figure: null }] : []),
   ];
   return (

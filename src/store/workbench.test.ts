@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, Opened, OpenedFile, OpenedReport, Report, Result, Storage } from '../../workers/protocol.ts';
+import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, LevelRequest, Opened, OpenedFile, OpenedReport, Report, Result, Storage, Timing } from '../../workers/protocol.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
 import type { Folders } from '../folder/picker.ts';
+import type { PaceStore } from '../forecast/pace-store.ts';
+import type { Paces } from '../forecast/paces.ts';
 import { figuresOf, provenance, staleness } from './run.ts';
 import { createWorkbench } from './workbench.ts';
 
@@ -38,7 +40,8 @@ function describeFiles(files: readonly File[]): Opened {
 
 interface Comparison { job: Job; send: (event: EngineEvent) => void; settle: (result: Result<Report>) => void }
 
-function setUp({ folders }: { folders?: Folders } = {}) {
+function setUp({ folders, paceStore, calibration, planOf }: { folders?: Folders; paceStore?: PaceStore; calibration?: readonly Timing[]; planOf?: (level: LevelRequest) => Partial<LevelPlan> } = {}) {
+  let calibrated = 0;
   const comparisons: Comparison[] = [];
   const plans: string[][] = [];
   const opened: string[][] = [];
@@ -64,8 +67,9 @@ function setUp({ folders }: { folders?: Folders } = {}) {
     open: (files) => { opened.push(files.map(({ name }) => name)); return Promise.resolve({ ok: true, value: describeFiles(files) }); },
     plan: (_, levels) => {
       plans.push(levels.map(({ id, settings }) => `${id}${settings.block ?? ''}`));
-      return Promise.resolve({ ok: true, value: levels.map(({ key }): LevelPlan => ({ key, bytes: 1, weightBytes: 1, quantizedTensors: 1, summary: '', ledger: [], problem: null })) });
+      return Promise.resolve({ ok: true, value: levels.map((level): LevelPlan => ({ key: level.key, bytes: 1, weightBytes: 1, quantizedTensors: 1, summary: '', ledger: [], problem: null, ...planOf?.(level) })) });
     },
+    ...(calibration && { calibrate: () => { calibrated++; return Promise.resolve({ ok: true as const, value: [...calibration] }); } }),
     compare: (job, send) => new Promise((resolve) => { comparisons.push({ job, send, settle: resolve }); }),
     cancel: () => { comparisons.at(-1)?.settle({ ok: false, error: error('cancelled') }); return Promise.resolve(); },
     finish: () => { finished++; return Promise.resolve(); },
@@ -80,13 +84,14 @@ function setUp({ folders }: { folders?: Folders } = {}) {
     origin: { uid: () => `id${++count}`, now: () => Date.now() },
     fetchSample: () => Promise.resolve({ ok: true, value: [file('sample.onnx'), file('tokenizer.json'), file('held-out.txt')] }),
     ...(folders && { folders }),
+    ...(paceStore && { paceStore }),
   });
   const last = (): Comparison => {
     const comparison = comparisons.at(-1);
     if (!comparison) throw new Error('nothing is being compared');
     return comparison;
   };
-  return { store, comparisons, plans, opened, last, shelf, finished: () => finished };
+  return { calibrated: () => calibrated, store, comparisons, plans, opened, last, shelf, finished: () => finished };
 }
 
 const file = (name: string) => new File(['12345678'], name);
@@ -234,22 +239,118 @@ describe('a comparison', () => {
     expect(made && staleness(made, store.getState().levels)).toBe('removed');
   });
 
-  it('learns how fast this machine is', async () => {
+  describe('learns how fast this machine is', () => {
+    const timing = (change: Partial<Timing>): Timing => ({ type: 'timing', step: 'run', level: null, provider: 'wasm', amount: 512, seconds: 1, ...change });
+
+    it('from what each step took, in a run that was cancelled too, and remembers it', async () => {
+      let kept: Paces = [];
+      const paceStore: PaceStore = { read: () => kept, write: (paces) => { kept = paces; }, onChange: () => undefined };
+      const { store, last } = setUp({ paceStore });
+      await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+      const comparing = store.getState().compare();
+      const predicted = store.getState().run?.forecast;
+      expect(predicted?.basis).toBe('assumed');
+      const [fp16, , int4] = last().job.levels;
+      last().send(timing({ step: 'start', amount: 1, seconds: 2 }));
+      last().send(timing({ level: fp16?.key ?? null, seconds: 3 }));
+      last().send(timing({ level: int4?.key ?? null, seconds: 9 }));
+      await store.getState().cancel();
+      await comparing;
+      expect(kept.map(({ step, kind, amount, seconds }) => [step, kind, amount, seconds])).toEqual([['start', '', 1, 2], ['run', 'fp16', 512, 3], ['run', 'int4', 512, 9]]);
+
+      const another = setUp({ paceStore });
+      await another.store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+      void another.store.getState().compare();
+      const steps = another.store.getState().run?.forecast?.steps ?? [];
+      const seconds = (kind: string) => steps.find((step) => step.step === 'run' && step.kind === kind)?.seconds;
+      expect(another.store.getState().run?.forecast?.basis).toBe('measured');
+      expect(seconds('fp16')).toBeCloseTo((3 / 512) * 16_384, 6);
+      expect(seconds('int4')).toBeCloseTo((9 / 512) * 16_384, 6);
+      await another.store.getState().cancel();
+    });
+
+    it('by a moment’s run before the first comparison of a model of such a size, once', async () => {
+      const calibration = [timing({ step: 'start', amount: 1, seconds: 4 }), timing({ seconds: 7 })];
+      const { store, calibrated } = setUp({ calibration });
+      await store.getState().addFiles([file('a.onnx')]);
+      expect(calibrated()).toBe(0);
+      await store.getState().addFiles([file('tokenizer.json'), file('t.txt')]);
+      await flush();
+      expect(calibrated()).toBe(1);
+      expect(store.getState().paces.map(({ step, kind, size, seconds }) => [step, kind, size, seconds])).toEqual([['start', '', 1000, 4], ['run', 'fp16', 1000, 7]]);
+      await store.getState().addFiles([file('b.onnx')]);
+      expect(calibrated()).toBe(1);
+    });
+
+    it('and how much single tokens vary, of this model only', async () => {
+      const { store, last } = setUp();
+      await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+      const comparing = store.getState().compare();
+      last().settle({ ok: true, value: reportOf(last().job) });
+      await comparing;
+      expect(store.getState().measurement?.spread).toBeCloseTo(0.05 * Math.sqrt(2550), 9);
+      await store.getState().addFiles([file('b.onnx')]);
+      expect(store.getState().measurement).toBeNull();
+    });
+  });
+
+  describe('gives new levels the settings that suit the model', () => {
+    const TWICE = { tensors: [{ tensor: 'e', forms: [], bytes: 60, extra: 50 }], bytes: 50 };
+    const tied = ({ settings }: LevelRequest): Partial<LevelPlan> => ({
+      bytes: settings.embedding ? 40 : 100, baselineBytes: 90, ...(settings.embedding ? {} : { storedTwice: TWICE, alternatives: [{ settings: { ...settings, embedding: 'tokens' }, bytes: 40, storedTwiceBytes: 0 }] }),
+    });
+    const settingsOf = (store: ReturnType<typeof setUp>['store']) => store.getState().levels.map(({ id, settings }) => [id, settings]);
+
+    it('where a table would be stored twice, for levels added later too', async () => {
+      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : tied(level) });
+      await store.getState().addFiles([file('a.onnx')]);
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', { embedding: 'tokens' }], ['int4', { embedding: 'tokens' }]]);
+      store.getState().addLevel('uint8');
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store).at(-1)).toEqual(['uint8', { embedding: 'tokens' }]);
+    });
+
+    it('but never against what a person has chosen, and not on a model that has no need of it', async () => {
+      let model = 'tied';
+      const { store } = setUp({ planOf: (level) => level.id === 'fp16' || model !== 'tied' ? {} : tied(level) });
+      await store.getState().addFiles([file('a.onnx')]);
+      await vi.advanceTimersByTimeAsync(200);
+      const int4 = store.getState().levels[2]?.uid ?? '';
+      store.getState().editLevel(int4, {});
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store).at(-1)).toEqual(['int4', {}]);
+      model = 'other';
+      await store.getState().addFiles([file('b.onnx')]);
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', {}], ['int4', {}]]);
+    });
+
+    it('nor where the target would not have them', async () => {
+      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : { ...tied(level), notOn: level.settings.embedding ? [{ target: 'both', reason: 'No.' }] : [] } });
+      await store.getState().addFiles([file('a.onnx')]);
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', {}], ['int4', {}]]);
+    });
+  });
+
+  it('says how far a run is while nothing happens, and never goes back', async () => {
     const { store, last } = setUp();
     await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
     const comparing = store.getState().compare();
-    const at = (done: number) => { last().send({ type: 'progress', stage: 'measure', level: null, done, total: 10, unit: 'tokens', tensor: null, secondsLeft: null }); };
-    await vi.advanceTimersByTimeAsync(3000);
-    at(1);
-    await vi.advanceTimersByTimeAsync(5000);
-    at(6);
-    await vi.advanceTimersByTimeAsync(4000);
+    const shares: number[] = [];
+    const lefts: number[] = [];
+    for (let second = 0; second < 5; second++) {
+      await vi.advanceTimersByTimeAsync(1000);
+      const { progress } = store.getState().run ?? {};
+      shares.push(progress?.share ?? NaN);
+      lefts.push(progress?.secondsLeft ?? NaN);
+    }
+    expect(shares.every((share, index) => share > (shares[index - 1] ?? 0) && share < 1)).toBe(true);
+    expect(lefts.every(Number.isFinite)).toBe(true);
     last().settle({ ok: true, value: reportOf(last().job) });
     await comparing;
-    expect(store.getState().measurement?.secondsPerToken).toBeCloseTo(10 / (10 * 512 * 3), 9);
-    expect(store.getState().measurement?.secondsPerLevel).toBeCloseTo(2 / 3, 9);
-    await store.getState().addFiles([file('b.onnx')]);
-    expect(store.getState().measurement).toBeNull();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('asks for whole windows, and for everything when all of it is wanted', async () => {

@@ -16,6 +16,7 @@ import { fileSink } from './file-sink.ts';
 import { listenForInterrupts, type Interrupts } from './interrupts.ts';
 import { printProgress } from './progress.ts';
 import { createNodeSpeedMeter } from './speed-meter.ts';
+import { sizeHints } from './size-hints.ts';
 import { reportTable } from './table.ts';
 
 /** Warnings that mean something asked for was not done; others are remarks. */
@@ -64,6 +65,8 @@ async function run(given: Arguments, interrupt: Interrupts): Promise<number> {
     else problems.push(opened?.problem ?? engineError('input-invalid', `${path} is nothing a model can be run on.`, 'Give a .npy file, a TensorProto (.pb) or JSON of numbers.'));
   }
   const levels = given.target === null ? given.levels : await onTarget(given.target, given.levels, files, problems);
+  // Before a long run, not after it.
+  if (!given.quiet) for (const hint of sizeHints(levels, await plan(files, levels).catch(() => []))) process.stderr.write(`${hint}\n`);
   const progress = given.quiet ? null : printProgress(process.stderr);
   const models = new Map<string, Written>();
   const onEvent = (event: EngineEvent) => {

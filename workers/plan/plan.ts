@@ -27,6 +27,8 @@ import { findStoredTwice } from './stored-twice.ts';
 
 export interface Plan {
   pieces: Piece<Recipe>[];
+  /** How many pieces at the end say where the file comes from. */
+  originPieces: number;
   /** A second file, of weights that do not fit in the model. */
   data: { file: string; pieces: Piece<Recipe>[]; bytes: number } | null;
   /** Of the model and its data file together. */
@@ -221,12 +223,13 @@ function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyM
 function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, before }: Output, storedTwice: StoredTwice[] = []): Plan {
   const { model, scopes } = input;
   const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
+  const originPieces = changed > 0 ? metadata.length : 0;
   const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? metadataEdits(model, metadata) : [])]);
   const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
   const ledger = [...lines, ...scopes.flatMap((scope) => [...scope.shadowed.map((constant) => keptLine(constant, 'another tensor of the same name comes after it, which is the one that counts')), ...sparseLines(scope)])];
   const weightBytes = ledger.reduce((sum, line) => sum + line.bytesAfter, 0);
   return {
-    pieces, ledger, bytes, weightBytes, problem, changed, operators, storedTwice,
+    pieces, originPieces, ledger, bytes, weightBytes, problem, changed, operators, storedTwice,
     data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
     summary: problem ? summary : `${summary}${notSmaller(bytes, before, ledger) || largerThanBaseline(bytes, before, roundedTensors(input), ledger)}`,
