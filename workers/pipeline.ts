@@ -310,12 +310,12 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
   return { blob, place: sink.place };
 }
 
-function levelReport({ id, settings, plan, data, file, perplexity, drift, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {
+function levelReport({ id, settings, plan, data, file, perplexity, drift, activationRanges, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {
   const resolved = SCHEMES[id].resolve(settings);
   const { baseline } = resolved;
   return {
     id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull(resolved),
-    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
+    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, perplexity, drift, ...(activationRanges && { activationRanges }), outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
   };
 }
 
