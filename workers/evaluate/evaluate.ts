@@ -17,6 +17,7 @@ import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
 import type { EvaluationRuntime, LanguageModel, OpenLanguageModel } from './language-model.ts';
 import { noiseMeter, type NoiseMeter, type Reference } from './noise-floor.ts';
 import { tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from './statistics.ts';
+import { checkText } from './text-check.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 import { createWasmScorer } from './wasm/scorer.ts';
 
@@ -110,6 +111,8 @@ export async function evaluate(
   const plan = (longest: number | null) => planProtocol(job.protocol ?? { name: 'llama.cpp' }, text, tokenizer.value, job.maxTokens, longest);
   const enough = plan(null);
   if (!enough.ok) return enough;
+  const checked = checkText(tokenizer.value, job.text, text.tokens);
+  if (!checked.ok) return checked;
 
   const textBytes = new TextEncoder().encode(job.text).length;
   const noise = job.reference ? noiseMeter(runtime, job.reference) : null;
@@ -120,7 +123,7 @@ export async function evaluate(
   const { windows, windowsRun, scored, passes, words } = measured.value;
   const levels = await withRanges(measured.value.levels, job);
   const planned = windows.spans.length;
-  const notes = [...windows.notes];
+  const notes = [...windows.notes, ...checked.value];
   if (passes > 1) notes.push(`There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`);
   if (job.words && passes > 1) notes.push('Of each of the worst tokens only the levels measured in the same pass are shown.');
   if (windowsRun < planned) notes.push(stoppedNote(windows, windowsRun));
