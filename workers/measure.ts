@@ -32,6 +32,7 @@ export interface LevelInHand {
   data?: DataFile & { blob: Blob };
   perplexity: Perplexity | null;
   drift: Drift | null;
+  activationRanges?: 'run';
   outputs: OutputDrift[] | null;
   runtimeDrift: RuntimeDrift | null;
   speed?: Speed[];
@@ -133,9 +134,9 @@ async function measurePerplexity({ levels: [baseline, ...others], levels, job, s
   }
   const notes = [...result.value.notes];
   if (sorted.inputs.length > 0) notes.push(`${sorted.inputs.map(({ name }) => name).slice(0, 3).join(', ')}${sorted.inputs.length > 3 ? ' and more' : ''} had no use: a language model is measured on the text.`);
-  for (const { key, perplexity, drift, problem } of result.value.levels) {
+  for (const { key, perplexity, drift, problem, activationRanges } of result.value.levels) {
     const level = byKey.get(key);
-    if (level) Object.assign(level, { perplexity, drift });
+    if (level) Object.assign(level, { perplexity, drift, ...(activationRanges && { activationRanges }) });
     if (!problem) continue;
     onEvent({ type: 'warning', error: problem });
     notes.push(`${key}: ${problem.message}`);

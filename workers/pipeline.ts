@@ -358,12 +358,13 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
   return { blob, place: sink.place };
 }
 
-function levelReport({ id, settings, plan, data, file, perplexity, drift, outputs, runtimeDrift, speed, memory, sameFileAs }: LevelInHand): LevelReport {
+function levelReport({ id, settings, plan, data, file, perplexity, drift, activationRanges, outputs, runtimeDrift, speed, memory, sameFileAs }: LevelInHand): LevelReport {
   const resolved = SCHEMES[id].resolve(settings);
   const { baseline } = resolved;
   return {
     id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull(resolved), suffix: SCHEMES[id].suffix(settings),
-    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, ...(memory && { memory }), ...(sameFileAs !== undefined && { sameFileAs }), perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
+    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, ...(memory && { memory }), ...(sameFileAs !== undefined && { sameFileAs }),
+    perplexity, drift, ...(activationRanges && { activationRanges }), outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
   };
 }
 

@@ -475,6 +475,11 @@ export interface LevelReport {
   sameFileAs?: string;
   perplexity: Perplexity | null;
   drift: Drift | null;
+  /**
+   * `run` where activations are quantized while the model runs, with ranges over all tokens that are run together: the
+   * figures are then those of the windows run. Absent for other levels and where perplexity was not measured.
+   */
+  activationRanges?: 'run';
   /** Of models whose perplexity was not measured, against the baseline; null for it and where perplexity was. */
   outputs?: OutputDrift[] | null;
   runtimeDrift?: RuntimeDrift | null;

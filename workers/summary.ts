@@ -1,6 +1,6 @@
 /** Describes a scanned model for a person: what it holds, of which types, where the bytes are. */
 import type { ElementTypeCount, LayerBytes, ModelSummary, OperatorCount } from './protocol.ts';
-import { recogniseSignature, signatureOf } from './evaluate/inputs.ts';
+import { hasKnownWidth, recogniseSignature, signatureOf } from './evaluate/inputs.ts';
 import { elementCount, elementType } from './onnx/element-types.ts';
 import type { Graph, Model, Node, Tensor } from './onnx/model.ts';
 import { isHalfPrecision, modelBytes, type PlanInput } from './plan/plan.ts';
@@ -83,9 +83,10 @@ function describeLanguageModel({ model, scopes: [root], candidates, heads }: Pla
   const head = candidates.find(({ node }) => heads.has(node));
   // An empty cache has one dimension of 0, which grows by one with every token.
   const caches = signature.value.feeds.filter(({ dims }) => dims.includes(0));
+  const known = inputs.filter(({ name }) => caches.some((cache) => cache.name === name)).every(hasKnownWidth);
   const bytes = caches.reduce((sum, { type, dims }) => sum + elementCount(dims.map((dim) => (dim === 0 || dim === 'window' ? 1 : dim))) * (type === 'float16' ? 2 : 4), 0);
   return {
     languageModel: { vocabulary: signature.value.logits.vocabulary ?? head?.outputs ?? null },
-    cacheBytesPerToken: caches.length > 0 ? bytes : null,
+    cacheBytesPerToken: caches.length > 0 && known ? bytes : null,
   };
 }

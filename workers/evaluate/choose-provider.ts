@@ -40,7 +40,7 @@ export async function fasterProvider(model: Blob, candidates: readonly [Candidat
 }
 
 async function timeOf(model: Blob, runtime: GraphRuntime, now: () => number): Promise<number | null> {
-  const opened = await languageModels(runtime).open(model);
+  const opened = await languageModels(runtime).open(model, { causal: true });
   if (!opened.ok) return null;
   try {
     const ids = new Int32Array(Math.min(TOKENS, opened.value.longest ?? TOKENS));

@@ -10,7 +10,7 @@ import { pairCaches, type CachePair } from './cache-pairs.ts';
 import { failure } from './errors.ts';
 import type { GraphRuntime, GraphSession, HostTensor, KeptTensor } from './graph-session.ts';
 import { feedData, recogniseSignature, signatureOf, type Signature, type ValueInfo } from './inputs.ts';
-import { differ, readLogits, type Logits } from './language-model.ts';
+import { differ, readLogits, type Logits } from './logits.ts';
 
 export interface Decoder {
   /** Entries of the logits. */

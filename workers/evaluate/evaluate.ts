@@ -9,14 +9,16 @@ import { laps, runTimer, timing } from '../timing.ts';
 import { collectWords, inWords, type CollectedWords } from './drift-in-words.ts';
 import type { OverflowJob, OverflowOutcome, RuntimesJob, RuntimesOutcome } from './check-runtimes.ts';
 import type { OutputsJob, OutputsOutcome } from './compare-outputs.ts';
+import { hasDynamicRanges } from './dynamic-ranges.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
 import { inHalves, type Measuring, type Share } from './in-halves.ts';
 import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
 import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
-import type { EvaluationRuntime, LanguageModel } from './language-model.ts';
+import type { EvaluationRuntime, LanguageModel, OpenLanguageModel } from './language-model.ts';
 import { noiseMeter, type NoiseMeter, type Reference } from './noise-floor.ts';
 import { tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from './statistics.ts';
+import { checkText } from './text-check.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 import { createWasmScorer } from './wasm/scorer.ts';
 
@@ -57,6 +59,8 @@ export interface MeasuredLevel {
   /** Null for the baseline. */
   drift: Drift | null;
   problem: EngineError | null;
+  /** As of a `LevelReport`. */
+  activationRanges?: 'run';
 }
 
 export interface EvaluationOutcome {
@@ -110,6 +114,8 @@ export async function evaluate(
   const plan = (longest: number | null) => planProtocol(job.protocol ?? { name: 'llama.cpp' }, text, tokenizer.value, job.maxTokens, longest);
   const enough = plan(null);
   if (!enough.ok) return enough;
+  const checked = checkText(tokenizer.value, job.text, text.tokens);
+  if (!checked.ok) return checked;
 
   const textBytes = new TextEncoder().encode(job.text).length;
   const noise = job.reference ? noiseMeter(runtime, job.reference) : null;
@@ -117,12 +123,14 @@ export async function evaluate(
   const measured = await inHalves(measuring(task), job.levels, { from: 0, to: 1 });
   if (!measured.ok) return measured;
 
-  const { windows, windowsRun, scored, passes, levels, words } = measured.value;
+  const { windows, windowsRun, scored, passes, words } = measured.value;
+  const levels = await withRanges(measured.value.levels, job);
   const planned = windows.spans.length;
-  const notes = [...windows.notes];
+  const notes = [...windows.notes, ...checked.value];
   if (passes > 1) notes.push(`There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`);
   if (job.words && passes > 1) notes.push('Of each of the worst tokens only the levels measured in the same pass are shown.');
   if (windowsRun < planned) notes.push(stoppedNote(windows, windowsRun));
+  notes.push(...rangeNotes(levels, windows.context));
   const { noiseFloor, problem } = noise?.result() ?? { noiseFloor: null, problem: null };
   if (problem) notes.push(`The noise floor was not measured: ${problem.message}`);
   return {
@@ -141,6 +149,22 @@ export async function evaluate(
       notes,
     },
   };
+}
+
+/** Says of each level that was measured whether its activations are quantized with ranges over all that is run. */
+async function withRanges(levels: readonly MeasuredLevel[], { baseline, levels: others }: EvaluationJob): Promise<MeasuredLevel[]> {
+  const models = new Map([baseline, ...others].map(({ key, model }) => [key, model]));
+  return Promise.all(levels.map(async (level): Promise<MeasuredLevel> => {
+    const model = level.perplexity ? models.get(level.key) : undefined;
+    return model && await hasDynamicRanges(model) ? { ...level, activationRanges: 'run' } : level;
+  }));
+}
+
+function rangeNotes(levels: readonly MeasuredLevel[], context: number): string[] {
+  const keys = levels.filter(({ activationRanges }) => activationRanges === 'run').map(({ key }) => key);
+  if (keys.length === 0) return [];
+  return [`${keys.join(', ')}: activations are quantized while the model runs, with ranges over all tokens that are run together. The figures are those of windows of ${context.toLocaleString('en')} tokens run at once; `
+    + 'the same tokens run in other company, or one by one, are rounded a little differently.'];
 }
 
 function stoppedNote(windows: WindowPlan, run: number): string {
@@ -231,9 +255,9 @@ function notReached({ key }: EvaluationModel): MeasuredLevel {
 /** One pass: all sessions open side by side. */
 async function measureTogether(task: Task, levels: EvaluationModel[], share: Share): Promise<Result<Measurement>> {
   const open: LanguageModel[] = [];
-  const openModel = async ({ key, model }: EvaluationModel): Promise<Result<LanguageModel>> => {
+  const openModel = async ({ key, model }: EvaluationModel, options: OpenLanguageModel = {}): Promise<Result<LanguageModel>> => {
     const lap = laps();
-    const opened = await task.runtime.open(model);
+    const opened = await task.runtime.open(model, options);
     if (!opened.ok) return about(key, opened.error);
     task.onEvent(timing('load', lap(), { level: key, provider: task.runtime.provider, amount: model.size }));
     open.push(opened.value);
@@ -254,7 +278,8 @@ async function measureTogether(task: Task, levels: EvaluationModel[], share: Sha
     const runs: LevelRun[] = [];
     for (const level of levels) {
       if (task.signal?.aborted) return cancelled();
-      const opened = await openModel(level);
+      // A level has the baseline's graph, and its rounding is not to be taken for reading.
+      const opened = await openModel(level, { causal: true });
       if (!opened.ok && opened.error.code === 'out-of-memory') return opened;
       runs.push({ key: level.key, perplexity: tallyPerplexity(), drift: tallyDrift(), state: stateOf(opened, baseline.value) });
     }

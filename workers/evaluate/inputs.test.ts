@@ -95,6 +95,53 @@ const EXPORTS: { from: string; inputs: ValueInfo[]; feeds: Feed[]; window?: numb
     inputs: [ids(), value('token_type_ids', 'int64', ['batch_size', 'sequence_length'])],
     feeds: [idsFeed, feed('token_type_ids', 'int64', 'zeros', [1, 'window'])],
   },
+  {
+    from: 'optimum: Bloom, with batch and heads in one dimension and keys turned round',
+    inputs: [ids(), mask,
+      cache('past_key_values.0.key', 'float32', ['batch_size x num_heads', 16, 'past_sequence_length']),
+      cache('past_key_values.0.value', 'float32', ['batch_size x num_heads', 'past_sequence_length', 16])],
+    feeds: [idsFeed, maskFeed, feed('past_key_values.0.key', 'float32', 'zeros', [1, 16, 0]), feed('past_key_values.0.value', 'float32', 'zeros', [1, 0, 16])],
+  },
+  {
+    from: 'a product of which one factor is a number',
+    inputs: [ids(), cache('past_key_values.0.key', 'float32', ['batch_size * 12', 16, 'past_sequence_length']), cache('past_key_values.0.value', 'float32', ['12*batch', 'past_sequence_length', 16])],
+    feeds: [idsFeed, feed('past_key_values.0.key', 'float32', 'zeros', [12, 16, 0]), feed('past_key_values.0.value', 'float32', 'zeros', [12, 0, 16])],
+  },
+  {
+    from: 'Falcon: one head for keys and values, with an axis of its own or without',
+    inputs: [ids(), mask, cache('past_key_values.0.key', 'float32', ['batch_size', 1, 'past_sequence_length', 64]), cache('past_key_values.1.key', 'float32', ['batch_size', 'past_sequence_length', 64])],
+    feeds: [idsFeed, maskFeed, feed('past_key_values.0.key', 'float32', 'zeros', [1, 1, 0, 64]), feed('past_key_values.1.key', 'float32', 'zeros', [1, 0, 64])],
+  },
+  {
+    from: 'a number of heads that has only a name',
+    inputs: [ids(), cache('past_key_values.0.key', 'float32', ['batch_size', 'num_heads', 'past_sequence_length', 'head_dim'])],
+    feeds: [idsFeed, feed('past_key_values.0.key', 'float32', 'zeros', [1, 1, 0, 1])],
+  },
+  {
+    from: 'a mask as long as the cache and one token',
+    inputs: [ids(), value('attention_mask', 'int64', ['batch_size', 'past_sequence_length + 1']), cache('past_key_values.0.key', 'float32', ['batch_size', 4, 'past_sequence_length + 0', 64])],
+    feeds: [idsFeed, maskFeed, feed('past_key_values.0.key', 'float32', 'zeros', [1, 4, 0, 64])],
+  },
+  {
+    from: 'all layers in one tensor, keys and values too',
+    inputs: [ids(), cache('past_key_values', 'float16', [24, 2, 'batch', 8, 'past_len', 64])],
+    feeds: [idsFeed, feed('past_key_values', 'float16', 'zeros', [24, 2, 1, 8, 0, 64])],
+  },
+  {
+    from: 'a cache for two sequences at once',
+    inputs: [ids(), mask, cache('past_key_values.0.key', 'float32', [2, 4, 'past_sequence_length', 16])],
+    feeds: [feed('input_ids', 'int64', 'ids', [2, 'window']), feed('attention_mask', 'int64', 'mask', [2, 'window']), feed('past_key_values.0.key', 'float32', 'zeros', [2, 4, 0, 16])],
+  },
+  {
+    from: 'everything in int32, and a switch that is a number',
+    inputs: [ids(undefined, 'int32'), value('attention_mask', 'int32', ['batch_size', 'total']), value('position_ids', 'int32', ['batch_size', 'sequence_length']), value('use_cache_branch', 'int32', [1])],
+    feeds: [feed('input_ids', 'int32', 'ids', [1, 'window']), feed('attention_mask', 'int32', 'mask', [1, 'window']), feed('position_ids', 'int32', 'positions', [1, 'window']), feed('use_cache_branch', 'int32', 'use-cache', [1])],
+  },
+  {
+    from: 'four positions for a token',
+    inputs: [ids(), value('position_ids', 'int64', [4, 'batch_size', 'sequence_length'])],
+    feeds: [idsFeed, feed('position_ids', 'int64', 'positions', [4, 1, 'window'])],
+  },
   { from: 'fixed shapes', inputs: [ids([2, 128]), value('attention_mask', 'bool', [2, 128])], feeds: [feed('input_ids', 'int64', 'ids', [2, 'window']), feed('attention_mask', 'bool', 'mask', [2, 'window'])], window: 128 },
   { from: 'a fixed mask', inputs: [ids(), value('attention_mask', 'int64', [1, 256])], feeds: [idsFeed, maskFeed], window: 256 },
 ];
@@ -111,8 +158,7 @@ describe('inputs of', () => {
     { what: 'an image', input: value('pixel_values', 'float32', ['batch_size', 3, 224, 224]) },
     { what: 'embeddings', input: value('inputs_embeds', 'float32', ['batch_size', 'sequence_length', 576]) },
     { what: 'a cache of fixed length', input: cache('past_key_values.0.key', 'float32', [1, 8, 128, 64]) },
-    { what: 'a cache with an unknown number of heads', input: cache('past_key_values.0.key', 'float32', ['batch_size', 'num_heads', 'past_sequence_length', 64]) },
-    { what: 'a cache with batch and heads multiplied', input: cache('past_key_values.0.key', 'float32', ['batch_size x num_heads', 64, 'past_sequence_length']) },
+    { what: 'a cache whose free dimensions have no names', input: cache('past_key_values.0.key', 'float32', ['', '', '', 64]) },
     { what: 'a cache of an unknown element type', input: cache('past_key_values.0.key', 'float64', ['batch_size', 8, 'past_sequence_length', 64]) },
     { what: 'a mask over pairs of positions', input: value('attention_mask', 'float32', ['batch_size', 1, 'sequence_length', 'total_sequence_length']) },
     { what: 'something never heard of', input: value('temperature', 'float32', [1]) },
@@ -121,6 +167,29 @@ describe('inputs of', () => {
     const found = recogniseSignature([ids(), input], [logits()]);
     expect(found).toMatchObject({ ok: false, error: { code: 'inputs-unknown' } });
     expect(!found.ok && found.error.message).toContain(`"${input.name}"`);
+  });
+
+  it('are filled for as many sequences at once as are asked for, where the graph leaves their number free', () => {
+    const rows = (inputs: ValueInfo[]) => {
+      const found = recogniseSignature(inputs, [logits()], 2);
+      return found.ok ? found.value.feeds.map(({ dims }) => dims) : null;
+    };
+    expect(rows([ids(), positions, value('past_sequence_length', 'int32', [1]), value('seqlens_k', 'int32', ['batch_size']),
+      cache('past.0.key', 'float32', ['batch_size', 2, 'past_sequence_length', 64]), cache('past.1.key', 'float32', ['batch_size x num_heads', 64, 'past_sequence_length']), cache('past_conv.2', 'float32', ['batch_size', 8, 3])]))
+      .toEqual([[2, 'window'], [2, 'window'], [1], [2], [2, 2, 0, 64], [2, 64, 0], [2, 8, 3]]);
+    expect(rows([ids([1, 'sequence_length'])])).toEqual([[1, 'window']]);
+  });
+
+  it('of an encoder-decoder model are told from those that are merely unknown', () => {
+    const message = (input: ValueInfo) => {
+      const found = recogniseSignature([ids(), input], [logits()]);
+      return found.ok ? '' : found.error.message;
+    };
+    const stranger = message(value('temperature', 'float32', [1]));
+    for (const input of [value('encoder_hidden_states', 'float32', ['b', 's', 64]), value('decoder_input_ids', 'int64', ['b', 's']), cache('past_key_cross_0', 'float32', ['b', 8, 'encoder_len', 64])]) {
+      expect(message(input)).toContain(`"${input.name}"`);
+      expect(message(input).replace(input.name, '')).not.toBe(stranger.replace('temperature', ''));
+    }
   });
 
   it('that take one token at a time cannot be fed windows', () => {

@@ -65,8 +65,9 @@ export type FeedData = BigInt64Array | Int32Array | Float32Array | Uint16Array |
 /**
  * Errors: `not-a-language-model` when there is no input for token ids or no output with logits, `inputs-unknown`
  * (naming the input) when something else is asked for that a plain text does not provide.
+ * @param sequences How many sequences to run at once, where the graph leaves that free.
  */
-export function recogniseSignature(inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]): Result<Signature> {
+export function recogniseSignature(inputs: readonly ValueInfo[], outputs: readonly ValueInfo[], sequences = 1): Result<Signature> {
   const ids = findIds(inputs);
   if (!ids) {
     return failure('not-a-language-model', 'The model has no input for token ids, so it is not a language model that perplexity can be measured on.',
@@ -79,9 +80,10 @@ export function recogniseSignature(inputs: readonly ValueInfo[], outputs: readon
   }
 
   const feeds: Feed[] = [];
+  const batch = fixedBatch(inputs) ?? sequences;
   for (const input of inputs) {
-    const feed = input === ids ? idsFeed(ids) : otherFeed(input);
-    if (!feed) return unknown(input);
+    const feed = input === ids ? idsFeed(ids, batch) : otherFeed(input, batch);
+    if (!feed) return ENCODER.test(input.name.toLowerCase()) || isSecondText(input, ids) ? encoderDecoder(input) : unknown(input);
     feeds.push(feed);
   }
   const window = fixedWindow(inputs, ids);
@@ -159,6 +161,7 @@ const CACHE = /past|cache|\bkv|_kv|^[kv]_?\d|present|\.(key|value)$/;
 const STATE = /(conv|ssm|recurrent|rnn|linear|wkv)_?(state)?s?\b|(conv|ssm|recurrent|rnn|wkv)_/;
 /** Parts of encoder-decoder and multimodal models that a text alone does not fill. */
 const FOREIGN = /encoder|cross|pixel|image|audio|inputs_embeds/;
+const ENCODER = /encoder|cross/;
 
 const isTensorOf = (value: ValueInfo, types: readonly string[]): boolean => value.isTensor && types.includes(value.type ?? '');
 
@@ -166,7 +169,7 @@ function findIds(inputs: readonly ValueInfo[]): ValueInfo | null {
   const candidates = inputs.filter((input) => isTensorOf(input, INTEGER) && rank(input) >= 1 && rank(input) <= 2);
   const named = candidates.filter((input) => IDS.test(input.name.toLowerCase()));
   if (named.length > 0) return named.find((input) => /input_?ids$/i.test(input.name)) ?? named[0] ?? null;
-  const unclaimed = candidates.filter((input) => otherFeed(input) === null && !FOREIGN.test(input.name.toLowerCase()));
+  const unclaimed = candidates.filter((input) => otherFeed(input, 1) === null && !FOREIGN.test(input.name.toLowerCase()));
   return unclaimed.length === 1 ? unclaimed[0] ?? null : null;
 }
 
@@ -184,87 +187,134 @@ function findLogits(outputs: readonly ValueInfo[]): Signature['logits'] | null {
 
 /** How an input is filled whose name and type say what it is: ids, masks, positions, lengths, an empty cache; null for others. */
 export function knownFeed(input: ValueInfo): Feed | null {
-  return IDS.test(input.name.toLowerCase()) ? idsFeed(input) ?? otherFeed(input) : otherFeed(input);
+  return IDS.test(input.name.toLowerCase()) ? idsFeed(input, 1) ?? otherFeed(input, 1) : otherFeed(input, 1);
 }
 
-function idsFeed(input: ValueInfo): Feed | null {
-  return plainFeed(input, 'ids', INTEGER);
+function idsFeed(input: ValueInfo, batch: number): Feed | null {
+  return plainFeed(input, 'ids', INTEGER, batch);
 }
 
-function otherFeed(input: ValueInfo): Feed | null {
+function otherFeed(input: ValueInfo, batch: number): Feed | null {
   const name = input.name.toLowerCase();
   if (FOREIGN.test(name)) return null;
-  if (MASK.test(name)) return plainFeed(input, 'mask', [...INTEGER, ...FLOAT, 'bool']);
-  if (POSITIONS.test(name)) return plainFeed(input, 'positions', INTEGER);
-  if (SEGMENTS.test(name)) return plainFeed(input, 'zeros', INTEGER);
-  if (USE_CACHE.test(name)) return scalarFeed(input, 'use-cache', ['bool']);
-  if (LOGITS_TO_KEEP.test(name)) return scalarFeed(input, 'keep', INTEGER);
-  if (PAST_LENGTH.test(name)) return scalarFeed(input, 'past', INTEGER);
-  if (TOTAL_LENGTH.test(name)) return scalarFeed(input, 'length', INTEGER);
-  if (LAST_INDEX.test(name)) return scalarFeed(input, 'last', INTEGER);
-  if (STATE.test(name)) return stateFeed(input);
-  if (CACHE.test(name)) return cacheFeed(input);
+  if (MASK.test(name)) return plainFeed(input, 'mask', [...INTEGER, ...FLOAT, 'bool'], batch);
+  if (POSITIONS.test(name)) return plainFeed(input, 'positions', INTEGER, batch);
+  if (SEGMENTS.test(name)) return plainFeed(input, 'zeros', INTEGER, batch);
+  if (USE_CACHE.test(name)) return scalarFeed(input, 'use-cache', ['bool', ...INTEGER], batch);
+  if (LOGITS_TO_KEEP.test(name)) return scalarFeed(input, 'keep', INTEGER, batch);
+  if (PAST_LENGTH.test(name)) return scalarFeed(input, 'past', INTEGER, batch);
+  if (TOTAL_LENGTH.test(name)) return scalarFeed(input, 'length', INTEGER, batch);
+  if (LAST_INDEX.test(name)) return scalarFeed(input, 'last', INTEGER, batch);
+  if (STATE.test(name)) return stateFeed(input, batch);
+  if (CACHE.test(name)) return cacheFeed(input, batch);
   return null;
 }
+
+/** The most positions a token has: for time, height and width, and one beside them. */
+const MOST_POSITIONS = 4;
 
 /**
  * Ids, mask and positions: [window], [batch, window], or [3, batch, window] as models with a position for time,
  * height and width have it (all three the same for text).
  */
-function plainFeed(input: ValueInfo, fill: Fill, types: readonly string[]): Feed | null {
+function plainFeed(input: ValueInfo, fill: Fill, types: readonly string[], batch: number): Feed | null {
   const type = feedType(input, types);
   const shape = input.shape ?? [];
   if (!type || shape.length < 1 || shape.length > 3) return null;
-  if (shape.length === 3 && !(fill === 'positions' && shape[0] === 3)) return null;
-  const outer = shape.slice(0, -1).map((dim) => (typeof dim === 'number' ? dim : 1));
+  if (shape.length === 3 && !(fill === 'positions' && typeof shape[0] === 'number' && shape[0] <= MOST_POSITIONS)) return null;
+  const outer = shape.slice(0, -1).map((dim) => (typeof dim === 'number' ? dim : batch));
   return { name: input.name, type, fill, dims: [...outer, 'window'] };
 }
 
-/** One number: [] or [batch]. */
-function scalarFeed(input: ValueInfo, fill: Fill, types: readonly string[]): Feed | null {
+/** One number: [], [1] or [batch]. */
+function scalarFeed(input: ValueInfo, fill: Fill, types: readonly string[], batch: number): Feed | null {
   const type = feedType(input, types);
   const shape = input.shape ?? [];
-  if (!type || shape.some((dim) => typeof dim === 'number' && dim !== 1)) return null;
-  return { name: input.name, type, fill, dims: shape.map(() => 1) };
+  if (!type || shape.some((dim) => typeof dim === 'number' && dim !== 1 && dim !== batch)) return null;
+  return { name: input.name, type, fill, dims: shape.map((dim) => (typeof dim === 'number' ? dim : saysBatch(dim) ? batch : 1)) };
 }
 
 /** The state of a recurrent or convolutional layer: of fixed size, zero at the start. Only the batch may be free. */
-function stateFeed(input: ValueInfo): Feed | null {
+function stateFeed(input: ValueInfo, batch: number): Feed | null {
   const type = feedType(input, [...FLOAT, ...INTEGER]);
   const shape = input.shape ?? [];
   if (!type || shape.length === 0) return null;
   const free = shape.filter((dim) => typeof dim === 'string');
   if (free.length > 1 || free.some(saysLength)) return null;
-  return { name: input.name, type, fill: 'zeros', dims: shape.map((dim) => (typeof dim === 'number' ? dim : 1)) };
+  return { name: input.name, type, fill: 'zeros', dims: shape.map((dim) => (typeof dim === 'number' ? dim : batch)) };
+}
+
+/** Axes of a cache at most: layers, key and value, batch, heads, tokens, width. */
+const MOST_CACHE_AXES = 6;
+
+/**
+ * A key/value cache with no token in it: the axis that counts tokens is 0. It is the one whose name says so; in a graph
+ * with nameless free dimensions it is the one after the first. A cache whose token axis is fixed cannot be empty, and is
+ * not fed.
+ */
+function cacheFeed(input: ValueInfo, batch: number): Feed | null {
+  const type = feedType(input, [...FLOAT, 'int8', 'uint8']);
+  const shape = input.shape ?? [];
+  if (!type || shape.length < 3 || shape.length > MOST_CACHE_AXES) return null;
+  const tokenAxis = tokenAxisOf(shape);
+  if (tokenAxis === null && !shape.includes(0)) return null;
+  const unclear = shape.filter((dim, axis) => typeof dim === 'string' && axis !== tokenAxis && !saysBatch(dim) && !saysWidth(dim));
+  if (unclear.length > 1) return null;
+  return { name: input.name, type, fill: 'zeros', dims: shape.map((dim, axis) => (axis === tokenAxis ? 0 : typeof dim === 'number' ? dim : freeSize(dim, batch))) };
+}
+
+/** Null where a dimension is 0 already, or none can be the one. */
+function tokenAxisOf(shape: readonly (number | string)[]): number | null {
+  if (shape.includes(0)) return null;
+  const free = shape.flatMap((dim, axis) => (typeof dim === 'number' ? [] : [axis]));
+  const nameOf = (axis: number) => String(shape[axis]);
+  const named = free.find((axis) => saysLength(nameOf(axis)));
+  if (named !== undefined) return named;
+  const candidates = free.filter((axis) => !saysBatch(nameOf(axis)) && !saysWidth(nameOf(axis)));
+  // Without names the batch comes first.
+  return (candidates.length > 1 ? candidates[1] : candidates[0]) ?? null;
 }
 
 /**
- * A key/value cache with no token in it: the batch is 1, the axis that counts tokens 0, everything else known.
- * A dimension is the token axis when its name says so; in a graph with nameless free dimensions it is the one after
- * the first. A cache whose token axis is fixed cannot be empty, and is not fed.
+ * The size of a free dimension that counts no tokens: the batch, or a product such as `batch_size x num_heads`, of which
+ * the batch and numbers are known. What is not known is taken to be 1: a tensor without elements is joined to others
+ * whatever its other dimensions are (ONNX Runtime's Concat passes over it).
  */
-function cacheFeed(input: ValueInfo): Feed | null {
-  const type = feedType(input, [...FLOAT, 'int8', 'uint8']);
-  const shape = input.shape ?? [];
-  if (!type || shape.length < 3 || shape.length > 5) return null;
-  const feed = (tokenAxis: number | null): Feed => ({
-    name: input.name, type, fill: 'zeros',
-    dims: shape.map((dim, axis) => (axis === tokenAxis ? 0 : typeof dim === 'number' ? dim : 1)),
-  });
+function freeSize(dim: string, batch: number): number {
+  return factorsOf(dim).reduce((product, factor) => product * (/^\d+$/.test(factor) ? Number(factor) : saysWidth(factor) ? 1 : batch), 1);
+}
 
-  const free = shape.flatMap((dim, axis) => (typeof dim === 'number' ? [] : [axis]));
-  const nameOf = (axis: number) => String(shape[axis]);
-  const tokenAxis = shape.includes(0) ? null
-    : free.find((axis) => saysLength(nameOf(axis))) ?? (free.length > 1 ? free[1] : free.find((axis) => !saysBatch(nameOf(axis))));
-  if (tokenAxis === undefined) return null;
-  const others = free.filter((axis) => axis !== tokenAxis);
-  return others.length <= 1 && others.every((axis) => canBeBatch(nameOf(axis))) ? feed(tokenAxis) : null;
+const factorsOf = (dim: string): string[] => dim.split(/\s*[*×·]\s*|\s+x\s+|_x_/);
+
+/** Whether every dimension of a cache but those of batch and tokens is known, so that its bytes can be counted. */
+export function hasKnownWidth({ shape = [] }: ValueInfo): boolean {
+  const tokenAxis = tokenAxisOf(shape);
+  return shape.every((dim, axis) => typeof dim === 'number' || axis === tokenAxis || factorsOf(dim).every((factor) => /^\d+$/.test(factor) || !saysWidth(factor)));
 }
 
 const saysBatch = (dim: string): boolean => /batch|^[bn]$/i.test(dim);
 const saysLength = (dim: string): boolean => /past|seq|len|total|cache|ctx|context/i.test(dim) && !saysBatch(dim);
-/** Not `batch_size * num_heads`, whose size cannot be told. */
-const canBeBatch = (dim: string): boolean => !/head|dim|hidden|[*+/]| x /i.test(dim);
+const saysWidth = (dim: string): boolean => /head|dim|hidden|width|group|^[hd]$/i.test(dim);
+
+/**
+ * How many sequences the graph runs at once where that is a number somewhere: in the ids, the mask, the positions or a
+ * cache [batch, heads, tokens, width].
+ */
+function fixedBatch(inputs: readonly ValueInfo[]): number | null {
+  for (const { name, shape = [] } of inputs) {
+    const lower = name.toLowerCase();
+    const [first, ...rest] = shape;
+    if (typeof first !== 'number') continue;
+    if (shape.length === 2 && (IDS.test(lower) || MASK.test(lower) || POSITIONS.test(lower))) return first;
+    if (shape.length === 4 && !FOREIGN.test(lower) && !STATE.test(lower) && CACHE.test(lower) && rest.some((dim) => typeof dim === 'string')) return first;
+  }
+  return null;
+}
+
+/** Token ids of a second text: that of the encoder, or that of the decoder. */
+function isSecondText(input: ValueInfo, ids: ValueInfo): boolean {
+  return input !== ids && isTensorOf(input, INTEGER) && /(^|decoder_)input_?ids$/i.test(input.name);
+}
 
 function feedType(input: ValueInfo, types: readonly string[]): FeedType | null {
   return isTensorOf(input, types) ? FEED_TYPES.find((type) => type === input.type) ?? null : null;
@@ -278,6 +328,11 @@ function fixedWindow(inputs: readonly ValueInfo[], ids: ValueInfo): number | nul
 }
 
 const rank = (value: ValueInfo): number => value.shape?.length ?? 0;
+
+function encoderDecoder(input: ValueInfo): Result<never> {
+  return failure('inputs-unknown', `The model belongs to an encoder-decoder model: beside the text it continues it takes "${input.name}", which comes from another text or an encoder.`,
+    'Drop inputs for it to compare its outputs on; perplexity is measured of decoder-only models.', list([input]));
+}
 
 function unknown(input: ValueInfo): Result<never> {
   return failure('inputs-unknown', `The model asks for an input that a text does not provide: "${input.name}".`,

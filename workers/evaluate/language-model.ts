@@ -1,9 +1,11 @@
 /** A language model in a session: token ids in, logits out. */
-import { fromFloat16Array } from '../onnx/float16.ts';
 import type { Provider, Result } from '../protocol.ts';
+import { CAUSAL_TOLERANCE, readsLaterTokens } from './causality.ts';
+import { hasDynamicRanges } from './dynamic-ranges.ts';
 import { failure } from './errors.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
 import { recogniseSignature, type Signature } from './inputs.ts';
+import { differ, readLogits, type Logits } from './logits.ts';
 import { sliceToScored, type SlicedModel } from './scored-positions.ts';
 import { tokenFeeds } from './token-feeds.ts';
 
@@ -21,10 +23,15 @@ export interface LanguageModel {
   release(): Promise<void>;
 }
 
+export interface OpenLanguageModel {
+  /** Its graph has been found not to read later tokens already, as a level's has on the baseline. */
+  causal?: boolean;
+}
+
 /** How measuring reaches the runtime. */
 export interface EvaluationRuntime {
   provider: Provider;
-  open(model: Blob): Promise<Result<LanguageModel>>;
+  open(model: Blob, options?: OpenLanguageModel): Promise<Result<LanguageModel>>;
   /** Threads in use, known once a model has been opened. */
   threads(): number;
 }
@@ -34,7 +41,7 @@ export interface EvaluationRuntime {
  * @param compute Which logits a graph computes where it can be told: those asked for, or, to compare with, all.
  */
 export function languageModels(runtime: GraphRuntime, compute: 'asked' | 'all' = 'asked'): EvaluationRuntime {
-  return { provider: runtime.provider, open: (model) => openLanguageModel(runtime, model, compute), threads: () => runtime.threads() };
+  return { provider: runtime.provider, open: (model, options = {}) => openLanguageModel(runtime, model, compute, options), threads: () => runtime.threads() };
 }
 
 /** Tokens in the run that tries a model out. */
@@ -45,28 +52,28 @@ const TRIAL_LENGTH = 8;
  * must not depend on later tokens. Where the graph allows, only the logits that are asked for are computed.
  * Errors: `not-a-language-model`, `inputs-unknown`, `session-failed`, `out-of-memory`.
  */
-async function openLanguageModel(runtime: GraphRuntime, model: Blob, compute: 'asked' | 'all'): Promise<Result<LanguageModel>> {
+async function openLanguageModel(runtime: GraphRuntime, model: Blob, compute: 'asked' | 'all', options: OpenLanguageModel): Promise<Result<LanguageModel>> {
   const ways = compute === 'asked' ? await sliceToScored(model) : [];
   for (const sliced of ways) {
-    const opened = await openGraph(runtime, sliced.model, sliced);
+    const opened = await openGraph(runtime, sliced.model, sliced, options);
     if (opened.ok || opened.error.code === 'out-of-memory') return opened;
     // Whatever is wrong, with the slice or with the model, shows on the model as it is.
   }
-  return openGraph(runtime, model, null);
+  return openGraph(runtime, model, null, options);
 }
 
 /** The inputs of a graph that take the range of positions to give logits for; null when it gives all. */
 type Range = Pick<SlicedModel, 'first' | 'end'> | null;
 
-async function openGraph(runtime: GraphRuntime, model: Blob, range: Range): Promise<Result<LanguageModel>> {
+async function openGraph(runtime: GraphRuntime, model: Blob, range: Range, options: OpenLanguageModel): Promise<Result<LanguageModel>> {
   const session = await runtime.open(model);
   if (!session.ok) return session;
-  const opened = await tryOut(session.value, range);
+  const opened = await tryOut(session.value, model, range, options);
   if (!opened.ok) await session.value.release();
   return opened;
 }
 
-async function tryOut(session: GraphSession, range: Range): Promise<Result<LanguageModel>> {
+async function tryOut(session: GraphSession, model: Blob, range: Range, { causal = false }: OpenLanguageModel): Promise<Result<LanguageModel>> {
   const inputs = session.inputs.filter(({ name }) => name !== range?.first && name !== range?.end);
   const signature = recogniseSignature(inputs, session.outputs);
   if (!signature.ok) return signature;
@@ -84,7 +91,11 @@ async function tryOut(session: GraphSession, range: Range): Promise<Result<Langu
   ids[length - 1] = 1;
   const second = await run(ids, 0, length);
   if (!second.ok) return second;
-  if (differ(first.value.values(0, length - 1), second.value.values(0, length - 1), 0.01)) {
+  const reads = causal || !differ(first.value.values(0, length - 1), second.value.values(0, length - 1), CAUSAL_TOLERANCE)
+    ? { ok: true as const, value: false }
+    : await readsLaterTokens({ session, inputs, ids, ...(range && { others: (tokens: number) => rangeFeeds(range, 0, tokens) }), dynamicRanges: () => hasDynamicRanges(model) });
+  if (!reads.ok) return reads;
+  if (reads.value) {
     return failure('not-a-language-model', 'The model reads the whole text to predict each token, later tokens included, so perplexity has no meaning for it.',
       'Drop inputs for it to compare its outputs on, or choose a text-generation model.');
   }
@@ -117,55 +128,20 @@ async function tryOut(session: GraphSession, range: Range): Promise<Result<Langu
   };
 }
 
-export interface Logits {
-  positions: number;
-  vocabulary: number;
-  /** [rows, vocabulary]; a view where the model computes in float32. */
-  values(first: number, rows: number): Float32Array;
+function rangeFeeds(range: NonNullable<Range>, first: number, end: number): Record<string, HostTensor> {
+  const int64 = (value: number): HostTensor => ({ type: 'int64', dims: [1], data: BigInt64Array.of(BigInt(value)) });
+  return { [range.first]: int64(first), [range.end]: int64(end) };
 }
 
 /** Runs over `ids`; where the graph takes a range, its logits are those of positions `first` to `first + rows − 1`. */
 function runner(session: GraphSession, signature: Signature, range: Range): (ids: Int32Array, first: number, rows: number) => Promise<Result<Logits>> {
   const { name } = signature.logits;
-  const int64 = (value: number): HostTensor => ({ type: 'int64', dims: [1], data: BigInt64Array.of(BigInt(value)) });
   return async (ids, first, rows) => {
-    const feeds = tokenFeeds(signature, ids);
-    if (range) Object.assign(feeds, { [range.first]: int64(first), [range.end]: int64(first + rows) });
+    const feeds = { ...tokenFeeds(signature, ids), ...(range && rangeFeeds(range, first, first + rows)) };
     // Only the logits are asked for: the cache the graph also makes is never copied out of the heap.
     const outputs = await session.run(feeds, [name]);
     if (!outputs.ok) return outputs;
     const logits = outputs.value[name];
     return logits ? { ok: true, value: readLogits(logits) } : failure('session-failed', 'The model gave no logits.', 'Choose another export of the model.', name);
   };
-}
-
-/** Logits as they come from a graph: [batch, positions, vocabulary]; the first of the batch is read. */
-export function readLogits({ type, dims, data }: HostTensor): Logits {
-  const vocabulary = dims.at(-1) ?? 0;
-  return {
-    positions: dims.length >= 2 ? dims.at(-2) ?? 0 : 0,
-    vocabulary,
-    values(first, rows) {
-      const from = first * vocabulary;
-      const to = (first + rows) * vocabulary;
-      if (data instanceof Float32Array) return data.subarray(from, to);
-      if (data instanceof Uint16Array && type === 'float16') return fromFloat16Array(data.subarray(from, to));
-      throw new TypeError(`logits of type ${type}`);
-    },
-  };
-}
-
-/** Whether the same positions got other logits: a difference above `share` of how far the logits spread. */
-export function differ(before: Float32Array, after: Float32Array, share: number): boolean {
-  let largest = 0;
-  let low = Infinity;
-  let high = -Infinity;
-  for (let index = 0; index < before.length; index++) {
-    const value = before[index]!;
-    if (!Number.isFinite(value)) continue;
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-    largest = Math.max(largest, Math.abs(value - after[index]!));
-  }
-  return largest > share * Math.max(0, high - low);
 }

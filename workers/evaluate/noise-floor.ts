@@ -56,7 +56,7 @@ export function noiseMeter(runtime: EvaluationRuntime, reference: Reference): No
     async open() {
       tookPart = !problem && counted < MOST_WINDOWS;
       if (!tookPart) return;
-      const opened = await runtime.open(reference.model);
+      const opened = await runtime.open(reference.model, { causal: true });
       if (opened.ok) model = opened.value;
       else await giveUp(opened);
     },

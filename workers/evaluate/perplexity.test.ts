@@ -49,7 +49,7 @@ describe('windows', () => {
 
 describe('a window', () => {
   const tokenizer = (addsBos: boolean): Tokenizer => ({
-    vocabulary: 1000, addsBos, bosId: 1, eosId: null, maxLength: null, byteLengths: () => null, decode: (ids) => ids.join(), pieces: () => [], piece: () => '', encode: (text) => Int32Array.from(text, (_, index) => 100 + index),
+    vocabulary: 1000, addsBos, bosId: 1, eosId: null, unknownId: null, charactersLeftOut: () => 0, maxLength: null, byteLengths: () => null, decode: (ids) => ids.join(), pieces: () => [], piece: () => '', encode: (text) => Int32Array.from(text, (_, index) => 100 + index),
   });
   const text = 'x'.repeat(130);
   const window = (addsBos: boolean, index: number): Window => {

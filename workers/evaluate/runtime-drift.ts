@@ -93,7 +93,7 @@ async function compareLogits(job: RuntimeDriftJob): Promise<Result<Compared>> {
     const models: LanguageModel[] = [];
     for (const runtime of [job.against, job.runtime]) {
       if (job.signal?.aborted) return cancelled();
-      const opened = await languageModels(runtime).open(job.model);
+      const opened = await languageModels(runtime).open(job.model, { causal: true });
       if (!opened.ok) return opened;
       open.push(opened.value);
       models.push(opened.value);

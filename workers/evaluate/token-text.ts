@@ -8,7 +8,7 @@ export interface TokenSpelling {
   byteLevel: boolean;
   /** Whether `<0x41>` stands for a byte. */
   byteFallback: boolean;
-  /** In front of a piece that goes on a word (WordPiece's `##`); empty for none. */
+  /** In front of a piece that goes on a word, as WordPiece's `##`; empty for none. */
   continuation: string;
   /** At the end of a piece that ends a word, as `</w>`; empty for none. */
   wordEnd: string;
@@ -32,7 +32,8 @@ export function bytesOfPiece(piece: string, spelling: TokenSpelling): Uint8Array
   // These keep no whitespace: a word is taken to have had one space before it.
   if (model === 'WordLevel') return utf8.encode(` ${piece}`);
   if (model === 'WordPiece') return utf8.encode(piece.startsWith(continuation) ? piece.slice(continuation.length) : ` ${piece}`);
-  const text = wordEnd !== '' && piece.endsWith(wordEnd) ? `${piece.slice(0, -wordEnd.length)} ` : piece;
+  const bare = model === 'BPE' && continuation !== '' && piece.startsWith(continuation) ? piece.slice(continuation.length) : piece;
+  const text = wordEnd !== '' && bare.endsWith(wordEnd) ? `${bare.slice(0, -wordEnd.length)} ` : bare;
   return utf8.encode(text.replaceAll('▁', ' '));
 }
 

@@ -68,7 +68,10 @@ describe('encoding', () => {
   });
 
   it('leaves out what the vocabulary cannot spell', async () => {
-    expect((await opened(file(), null)).encode('azb')).toEqual(Int32Array.of(3, 4));
+    const tokenizer = await opened(file(), null);
+    // What is left stands side by side, and is merged, as in Python's tokenizers.
+    expect(tokenizer.encode('azb')).toEqual(Int32Array.of(5));
+    expect([tokenizer.charactersLeftOut('azb'), tokenizer.charactersLeftOut('ab')]).toEqual([1, 0]);
   });
 
   it('knows whole words too', async () => {

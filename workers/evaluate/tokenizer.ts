@@ -1,11 +1,11 @@
-/**
- * Text to token ids, with the tokenizer files that came with the model and nothing from the network.
- * The library is loaded on first use: it is large, and sizes can be compared without it.
- */
+/** Text to token ids, with the tokenizer files that came with the model and nothing from the network. */
 import { z } from 'zod';
 import type { Result } from '../protocol.ts';
 import { failure } from './errors.ts';
 import { bytesOfPiece, nameOf, textsOf, type TokenSpelling } from './token-text.ts';
+import { createEncoding } from './tokenizer/encoding.ts';
+import { UnknownPattern } from './tokenizer/pattern.ts';
+import { tokenizerFile, type TokenizerFile } from './tokenizer/schema.ts';
 
 export interface Tokenizer {
   /** Entries of the vocabulary, added tokens included. */
@@ -18,6 +18,10 @@ export interface Tokenizer {
   maxLength: number | null;
   /** Ids of the whole text, without BOS or any other token around it. Pieces the vocabulary cannot spell are left out. */
   encode(text: string): Int32Array;
+  /** How many characters of a text are in no token, not even an unknown one. */
+  charactersLeftOut(text: string): number;
+  /** Null where the model has no token for what it does not know. */
+  unknownId: number | null;
   /** Text of tokens side by side, special ones left out; U+FFFD where the bytes of a character are not all there. */
   decode(ids: readonly number[]): string;
   /** Null when the configuration names none. */
@@ -30,25 +34,6 @@ export interface Tokenizer {
   piece(id: number): string;
 }
 
-const addedToken = z.looseObject({ id: z.int().nonnegative(), content: z.string(), special: z.boolean().default(false) });
-
-/** What is read here of a `tokenizer.json`; the library reads the rest. */
-const tokenizerFile = z.looseObject({
-  model: z.looseObject({
-    // The library takes an unknown type for a list of words and would encode to something, silently.
-    type: z.enum(['BPE', 'WordPiece', 'Unigram', 'WordLevel']).nullish(),
-    unk_token: z.string().nullish(),
-    byte_fallback: z.boolean().nullish(),
-    continuing_subword_prefix: z.string().nullish(),
-    end_of_word_suffix: z.string().nullish(),
-  }),
-  added_tokens: z.array(addedToken).default([]),
-  normalizer: z.looseObject({}).nullable().default(null),
-  pre_tokenizer: z.looseObject({}).nullable().default(null),
-  post_processor: z.looseObject({}).nullable().default(null),
-  decoder: z.looseObject({}).nullable().default(null),
-});
-
 const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]).nullish();
 
 /** What of a `tokenizer_config.json` has a part in encoding; chat templates and the like do not. */
@@ -57,13 +42,9 @@ const configFile = z.object({
   add_bos_token: z.boolean().nullish(),
   bos_token: tokenText,
   eos_token: tokenText,
-  unk_token: tokenText,
-  remove_space: z.boolean().nullish(),
-  do_lowercase_and_remove_accent: z.boolean().nullish(),
   model_max_length: z.number().nullish(),
 });
 
-type TokenizerFile = z.infer<typeof tokenizerFile>;
 type ConfigFile = z.infer<typeof configFile>;
 
 /**
@@ -76,12 +57,10 @@ export async function openTokenizer(json: string, config: string | null): Promis
   const settings = config === null ? { ok: true as const, value: {} } : parse(config, configFile, 'tokenizer_config.json');
   if (!settings.ok) return settings;
 
-  const { PreTrainedTokenizer } = await import('@huggingface/transformers');
   try {
-    const unknownToken = settings.value.unk_token ?? file.value.model.unk_token;
-    const tokenizer = new PreTrainedTokenizer(file.value, { ...settings.value, unk_token: unknownToken });
-    const vocabulary = tokenizer.get_vocab();
-    vocabulary.delete(undefined as never); // the library's name for ids nothing uses
+    const encoding = createEncoding(file.value);
+    const { vocabulary, unknownId } = encoding;
+    const encodeOnce = rememberLast(encoding.encode);
     const spelling = spellingOf(file.value);
     const bytes = tokenBytes(vocabulary, spelling);
     const bos = startToken(file.value, settings.value, (token) => vocabulary.get(token) ?? null);
@@ -91,21 +70,31 @@ export async function openTokenizer(json: string, config: string | null): Promis
         vocabulary: vocabulary.size,
         ...bos,
         eosId: settings.value.eos_token == null ? null : vocabulary.get(settings.value.eos_token) ?? null,
+        unknownId,
         byteLengths: () => byteLengths(vocabulary, spelling),
         pieces: (ids) => textsOf(Array.from(ids, bytes)),
         piece: (id) => nameOf(bytes(id)),
         maxLength: plausibleLength(settings.value.model_max_length),
-        decode: (ids) => (ids.length === 0 ? '' : tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false })),
-        encode: (text) => {
-          const ids: (number | undefined)[] = tokenizer.encode(text, { add_special_tokens: false });
-          return Int32Array.from(ids.filter((id) => id !== undefined));
-        },
+        decode: (ids) => (ids.length === 0 ? '' : encoding.decode(ids)),
+        encode: (text) => encodeOnce(text).ids,
+        charactersLeftOut: (text) => encodeOnce(text).dropped,
       },
     };
   } catch (thrown) {
-    return failure('tokenizer-invalid', 'The tokenizer.json is of a kind that cannot be used.',
-      'Take the tokenizer.json that was published with the model.', thrown);
+    return thrown instanceof UnknownPattern
+      ? failure('tokenizer-invalid', `The tokenizer.json has a pattern with ${thrown.message}, which is not understood here, so its tokens would not be those of the model.`,
+          'Export the tokenizer with a simpler pattern, or compare sizes only.', thrown)
+      : failure('tokenizer-invalid', 'The tokenizer.json contradicts itself.', 'Take the tokenizer.json that was published with the model.', thrown);
   }
+}
+
+/** A long text is asked about more than once. */
+function rememberLast<T>(of: (text: string) => T): (text: string) => T {
+  let last: { text: string; value: T } | null = null;
+  return (text) => {
+    if (last?.text !== text) last = { text, value: of(text) };
+    return last.value;
+  };
 }
 
 function parse<T>(json: string, schema: z.ZodType<T>, name: string): Result<T> {
@@ -123,13 +112,13 @@ function parse<T>(json: string, schema: z.ZodType<T>, name: string): Result<T> {
         `Take the ${name} that was published with the model.`, z.prettifyError(read.error));
 }
 
-function spellingOf({ model, added_tokens, decoder, pre_tokenizer }: TokenizerFile): TokenSpelling {
+function spellingOf({ model, added_tokens, decoder, pre_tokenizer, normalizer }: TokenizerFile): TokenSpelling {
   return {
-    model: model.type ?? null,
-    byteLevel: hasType(decoder, 'ByteLevel') || hasType(pre_tokenizer, 'ByteLevel'),
-    byteFallback: model.byte_fallback ?? false,
-    continuation: model.continuing_subword_prefix ?? '##',
-    wordEnd: model.end_of_word_suffix ?? '',
+    model: model.type,
+    byteLevel: [...decoder, ...pre_tokenizer, ...normalizer].some(({ type }) => type === 'ByteLevel'),
+    byteFallback: 'byte_fallback' in model && model.byte_fallback,
+    continuation: ('continuing_subword_prefix' in model ? model.continuing_subword_prefix : null) ?? '',
+    wordEnd: (model.type === 'BPE' ? model.end_of_word_suffix : null) ?? '',
     added: new Set(added_tokens.map(({ content }) => content)),
   };
 }
@@ -151,12 +140,6 @@ function byteLengths(vocabulary: ReadonlyMap<string, number>, spelling: TokenSpe
   const lengths = new Uint16Array(size);
   for (const [piece, id] of vocabulary) lengths[id] = bytesOfPiece(piece, spelling).length;
   return lengths;
-}
-
-/** Whether a component is of a type, or a sequence with one that is. */
-function hasType(component: unknown, type: string): boolean {
-  if (typeof component !== 'object' || component === null) return false;
-  return Reflect.get(component, 'type') === type || Object.values(component).some((part: unknown) => Array.isArray(part) && part.some((inner) => hasType(inner, type)));
 }
 
 /** Configurations write "no limit" as a very large number. */
@@ -188,7 +171,7 @@ function startToken(file: TokenizerFile, config: ConfigFile, idOf: (token: strin
     if (told !== null) return told;
     if (file.post_processor !== null) return template !== null;
     if (config.tokenizer_class) return CLASSES_WITH_BOS.test(config.tokenizer_class);
-    return file.model.byte_fallback === true;
+    return 'byte_fallback' in file.model && file.model.byte_fallback;
   };
   return { addsBos: decide(), bosId };
 }

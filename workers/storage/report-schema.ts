@@ -85,6 +85,7 @@ const level = z.object({
   }),
   suffix: z.string().exactOptional(), file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number }).exactOptional(), weightBytes: number,
   memory: z.object({ wasm: memoryPrediction, webgpu: memoryPrediction }).exactOptional(), sameFileAs: z.string().exactOptional(), perplexity: perplexity.nullable(), drift: drift.nullable(),
+  activationRanges: z.literal('run').exactOptional(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),
   ledger: z.array(z.object({
     tensor: z.string(), where: z.string().exactOptional(), shape: numbers, from: z.string(), to: z.string(), bytesBefore: number, bytesAfter: number, reason: z.string(),
