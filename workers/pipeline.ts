@@ -4,7 +4,7 @@
  */
 import { carryOut, inLanes } from './carry-out.ts';
 import { checkSpeed } from './check-speed.ts';
-import { engineError, failure, toEngineError } from './errors.ts';
+import { engineError, failure, isAboutLevel, settle, toEngineError } from './errors.ts';
 import type { SpeedMeter } from './evaluate/speed-meter.ts';
 import { openTokenizer } from './evaluate/tokenizer.ts';
 import { whatIsMissing } from './external-data.ts';
@@ -22,7 +22,7 @@ import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { settingsInFull } from './plan/metadata.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
 import { modelBytes, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
-import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, Stage } from './protocol.ts';
+import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, SkippedLevel, Stage } from './protocol.ts';
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
 import { notOn } from './plan/targets.ts';
@@ -98,7 +98,9 @@ export async function open(files: readonly File[]): Promise<Opened> {
 export async function plan(files: readonly File[], levels: readonly LevelRequest[], variants: readonly LevelRequest[] = []): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await sortFiles(files));
   return Promise.all([...levels, ...variants].map(async ({ key, id, settings }, at) => {
-    const planned = await planAnyLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
+    const attempt = await settle(() => planAnyLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT }));
+    if (!attempt.ok) return { key, bytes: 0, weightBytes: 0, quantizedTensors: 0, summary: '', ledger: [], notOn: [], problem: attempt.error };
+    const planned = attempt.value;
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
       key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
@@ -123,9 +125,10 @@ export async function compare(
   const inOrder = surroundings.reader?.inOrder;
   const hash = await readThrough(blobSource(file.name, file, inOrder), blobSources(external, inOrder), input, onEvent, signal);
 
-  const levels = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
+  const planned = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
   stage('open');
-  await writeLevels(levels, { file, external, input, fingerprint: hash.fingerprint }, kernel, surroundings, onEvent, signal);
+  const { levels, skipped: notWritten } = await writeLevels(planned.levels, { file, external, input, fingerprint: hash.fingerprint }, kernel, surroundings, onEvent, signal);
+  const skipped = [...planned.skipped, ...notWritten];
   surroundings.pool?.dispose();
   surroundings.reader?.dispose();
   stage('quantize');
@@ -143,6 +146,7 @@ export async function compare(
       protocol: measured.protocol,
       backend: kernel.backend,
       levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
+      ...(skipped.length > 0 && { skipped }),
       seconds,
       noiseFloor: measured.noiseFloor,
       ...(measured.words && { words: measured.words }),
@@ -163,7 +167,8 @@ export async function compare(
   if (known) announce(report, levels, onEvent);
   // What was measured before may have been in files of other names.
   const names = levels.flatMap(({ keys, file }) => keys.map(() => file));
-  return { ...report, levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })) };
+  const { skipped: _, ...kept } = report;
+  return { ...kept, ...(skipped.length > 0 && { skipped }), levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })) };
 }
 
 /** The figures of a report that was there already, as if they had just been measured. */
@@ -210,10 +215,10 @@ async function readThrough(source: ByteSource, external: ExternalFiles, input: P
   return { ...hash, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes, external) };
 }
 
-async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): Promise<LevelInHand[]> {
+async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): Promise<Outcome> {
   const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16') ? job.levels : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
   const bySpelling = new Map<string, LevelInHand>();
-  const problems: EngineError[] = [];
+  const skipped: SkippedLevel[] = [];
   for (const { key, id, settings } of requests) {
     const spelling = formatLevel({ id, settings });
     const same = bySpelling.get(spelling);
@@ -221,20 +226,29 @@ async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerpri
       same.keys.push(key);
       continue;
     }
-    const planned = await planAnyLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit });
-    if (planned.problem) {
-      problems.push(planned.problem);
-      onEvent({ type: 'warning', error: planned.problem });
-      continue;
+    const attempt = await settle(() => planAnyLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit }));
+    if (!attempt.ok && !endsLevelOnly(attempt.error, id)) throw failure(attempt.error);
+    const error = attempt.ok ? attempt.value.problem : attempt.error;
+    if (error) {
+      skipped.push({ level: spelling, error, ...(attempt.ok && { ledger: attempt.value.ledger }) });
+      onEvent({ type: 'warning', error, level: key });
     }
+    if (error || !attempt.ok) continue;
+    const planned = attempt.value;
     bySpelling.set(spelling, {
       keys: [key], id, settings, plan: planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null, outputs: null, runtimeDrift: null,
     });
   }
   const levels = [...bySpelling.values()].sort((a, b) => Number(b.id === 'fp16') - Number(a.id === 'fp16'));
-  const [problem] = problems;
-  if (problem && levels.every(({ id }) => id === 'fp16')) throw failure(problem);
-  return levels;
+  return { levels, skipped };
+}
+
+/** Levels that go on, and those that cannot be made. */
+interface Outcome { levels: LevelInHand[]; skipped: SkippedLevel[] }
+
+/** Whether the job goes on without the level. Without the baseline there is nothing to compare the others with. */
+function endsLevelOnly(error: EngineError, id: LevelRequest['id']): boolean {
+  return id !== 'fp16' && (isAboutLevel(failure(error)) || error.code === 'internal');
 }
 
 /** Slabs made at once where there are no kernel workers: one computes while the next is read. */
@@ -247,24 +261,47 @@ const BYTES_UNDER_WAY = SLAB_LIMITS.joined;
 /** What levels are made of. */
 interface Original { file: File; external: ExternalBlobs; input: PlanInput; fingerprint: string }
 
-async function writeLevels(levels: LevelInHand[], original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+async function writeLevels(levels: LevelInHand[], original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<Outcome> {
   await surroundings.foresee?.(levels.flatMap((level) => plannedFiles(level, original.fingerprint)));
+  const written: LevelInHand[] = [];
+  const skipped: SkippedLevel[] = [];
   for (const level of levels) {
-    const { pieces, data, bytes, weightBytes } = level.plan;
-    const secondsLeft = estimateSecondsLeft();
-    const onDone = (done: number, tensor: string | null) => {
-      for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
-    };
-    const spelling = formatLevel(level);
-    const write = (file: string, part: string, content: Plan['pieces'], before: number, fixedName?: true) => (
-      writeFile(content, { file, part, bytes: piecesLength(content), ...(fixedName && { fixedName }), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
-    );
-    // The data first: a model is there only when what it needs is.
-    if (data) level.data = { file: data.file, bytes: data.bytes, blob: (await write(data.file, dataSpelling(spelling), data.pieces, 0, true)).blob };
+    const attempt = await settle(() => writeLevel(level, original, kernel, surroundings, onEvent, signal));
+    signal.throwIfAborted();
+    if (attempt.ok) {
+      written.push(level);
+      continue;
+    }
+    const { error } = attempt;
+    if (!endsLevelOnly(error, level.id)) throw failure(error);
+    skipped.push({ level: formatLevel(level), error });
+    for (const key of level.keys) onEvent({ type: 'warning', error, level: key });
+  }
+  return { levels: written, skipped };
+}
+
+/** Writes a level's file, or both of its files. Of a level that cannot be made nothing stays. */
+async function writeLevel(level: LevelInHand, original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+  const { pieces, data, bytes, weightBytes } = level.plan;
+  const secondsLeft = estimateSecondsLeft();
+  const onDone = (done: number, tensor: string | null) => {
+    for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
+  };
+  const spelling = formatLevel(level);
+  const write = (file: string, part: string, content: Plan['pieces'], before: number, fixedName?: true) => (
+    writeFile(content, { file, part, bytes: piecesLength(content), ...(fixedName && { fixedName }), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
+  );
+  // The data first: a model is there only when what it needs is.
+  const beside = data && await write(data.file, dataSpelling(spelling), data.pieces, 0, true);
+  try {
+    if (data && beside) level.data = { file: data.file, bytes: data.bytes, blob: beside.blob };
     const { blob, place } = await write(level.file, spelling, pieces, data?.bytes ?? 0);
     level.blob = blob;
     level.file = place?.file ?? level.file;
     for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob, ...(place && { folder: place.folder }), bytes, ...(level.data && { data: level.data }), weightBytes });
+  } catch (thrown) {
+    if (isAboutLevel(thrown)) await beside?.remove?.();
+    throw thrown;
   }
 }
 
@@ -279,7 +316,7 @@ const madeLength = (pieces: Plan['pieces']): number => piecesLength(pieces.filte
 
 interface Writing { file: string; part: string; bytes: number; fixedName?: true; onProgress(progress: WriteProgress): void }
 
-async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixedName, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<{ blob: Blob; place: Place | undefined }> {
+async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixedName, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<{ blob: Blob; place: Place | undefined; remove: Sink['remove'] }> {
   const { model } = input;
   const sink = await surroundings.sink(name, file, {
     name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), ...(fixedName && { fixedName }), onProgress, signal, inOrder: surroundings.reader?.inOrder,
@@ -307,7 +344,7 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
     signal,
     release,
   });
-  return { blob, place: sink.place };
+  return { blob, place: sink.place, remove: sink.remove };
 }
 
 function levelReport({ id, settings, plan, data, file, perplexity, drift, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {

@@ -425,6 +425,15 @@ export interface LevelReport {
   ledger: LedgerLine[];
 }
 
+/** A level that was asked for and is not in the report's `levels`, because it cannot be made of this model. */
+export interface SkippedLevel {
+  /** As on the command line, e.g. `int4:block=128,asymmetric`. */
+  level: string;
+  error: EngineError;
+  /** Why each weight stays; absent where it turned out only while the file was being written. */
+  ledger?: LedgerLine[];
+}
+
 export interface Report {
   schema: 'nibble.report/1';
   /** `fingerprint` identifies the content (hash.ts); `sha256` is null for files too large to be read at once. */
@@ -433,6 +442,8 @@ export interface Report {
   protocol: Protocol | null;
   backend: Backend;
   levels: LevelReport[];
+  /** Absent where every level was made, and in reports of earlier versions. */
+  skipped?: SkippedLevel[];
   noiseFloor?: NoiseFloor | null;
   words?: DriftInWords | null;
   /** What output drift was measured on; null where it was not. */
@@ -488,7 +499,12 @@ export interface Measured {
   final: boolean;
 }
 
-export interface Warning { type: 'warning'; error: EngineError }
+export interface Warning {
+  type: 'warning';
+  error: EngineError;
+  /** Key of the level that is skipped because of it; absent for other warnings. */
+  level?: string;
+}
 
 export type EngineEvent = Progress | Written | Measured | Warning;
 
@@ -593,7 +609,7 @@ export interface Setup {
 export type EngineErrorCode =
   | 'file-empty' | 'file-lfs-pointer' | 'file-unreadable' | 'file-unknown'
   | 'onnx-invalid' | 'onnx-truncated' | 'onnx-external-data' | 'no-model' | 'several-models'
-  | 'nothing-to-quantize' | 'already-quantized' | 'weights-not-finite'
+  | 'nothing-to-quantize' | 'already-quantized' | 'weights-not-finite' | 'weights-too-large'
   | 'level-unknown' | 'level-invalid' | 'usage'
   | 'no-tokenizer' | 'tokenizer-invalid' | 'tokenizer-mismatch'
   | 'no-text' | 'text-too-short' | 'not-a-language-model' | 'inputs-unknown' | 'input-invalid'

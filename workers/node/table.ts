@@ -3,7 +3,7 @@ import type { Estimate, InputsUsed, Report } from '../protocol.ts';
 import { align } from './align.ts';
 import { speedLines } from './speed-table.ts';
 
-export function reportTable({ model, protocol, levels, inputs, notes }: Report): string {
+export function reportTable({ model, protocol, levels, skipped, inputs, notes }: Report): string {
   const lines = align([
     ['level', 'bytes', 'weights', protocol?.unit === 'word' ? 'word perplexity' : 'perplexity', 'bits per byte', 'ratio', 'ln ratio', 'KL divergence', 'same top'],
     ...levels.map(({ level, bytes, weightBytes, perplexity, drift }) => [
@@ -21,7 +21,7 @@ export function reportTable({ model, protocol, levels, inputs, notes }: Report):
     ? `Measured by ${protocol.name}'s protocol: ${protocol.tokens.toLocaleString('en')} tokens scored in windows of ${protocol.context}${protocol.stride === undefined ? '' : ` every ${protocol.stride}`} of ${protocol.text}, ${protocol.provider} with ${protocol.threads} thread${protocol.threads === 1 ? '' : 's'}; drift is against fp16, errors are one standard error.`
     : null;
   const drift = inputs ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.`] : [];
-  return `${[head, '', ...lines, '', ...drift, ...(measured === null ? [] : [measured]), ...speedLines(levels), ...notes].join('\n').trimEnd()}\n`;
+  return `${[head, '', ...lines, '', ...drift, ...(measured === null ? [] : [measured]), ...speedLines(levels), ...(skipped ?? []).map(({ level, error }) => `Skipped ${level}: ${error.message}`), ...notes].join('\n').trimEnd()}\n`;
 }
 
 /** A line for each output of each level. */

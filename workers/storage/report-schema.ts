@@ -68,6 +68,10 @@ const protocol = z.object({
   textTokens: number, textBytes: number, provider, threads: number, text: z.string(),
 });
 
+const ledger = z.array(z.object({
+  tensor: z.string(), where: z.string().exactOptional(), shape: numbers, from: z.string(), to: z.string(), bytesBefore: number, bytesAfter: number, reason: z.string(),
+}));
+
 const level = z.object({
   id: z.enum(['fp16', 'int8', 'int4', 'q4f16', 'uint8']), level: z.string(), baseline: z.boolean(),
   settings: z.object({
@@ -79,15 +83,14 @@ const level = z.object({
   }),
   file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number }).exactOptional(), weightBytes: number, perplexity: perplexity.nullable(), drift: drift.nullable(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),
-  ledger: z.array(z.object({
-    tensor: z.string(), where: z.string().exactOptional(), shape: numbers, from: z.string(), to: z.string(), bytesBefore: number, bytesAfter: number, reason: z.string(),
-  })),
+  ledger,
 });
 
 const report = z.object({
   schema: z.literal('nibble.report/1'),
   model: z.object({ name: z.string(), sha256: z.string().nullable(), fingerprint: z.string().exactOptional(), bytes: number, parameters: number, cacheBytesPerToken: number.nullable() }),
   protocol: protocol.nullable(), backend: z.enum(['webgpu', 'wasm', 'reference']), levels: z.array(level),
+  skipped: z.array(z.object({ level: z.string(), error, ledger: ledger.exactOptional() })).exactOptional(),
   noiseFloor: distance.extend({ reference: z.enum(['original', 'widened']) }).nullable().exactOptional(),
   words: words.nullable().exactOptional(),
   inputs: z.object({
