@@ -14,7 +14,7 @@ import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
 import { makeAhead } from './make-ahead.ts';
 import type { MakePool } from './make-pool.ts';
-import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
+import { check, measure, type LevelInHand, type Measurement, type MeasureSurroundings } from './measure.ts';
 import { piecesLength } from './onnx/splice.ts';
 import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgress } from './onnx/write.ts';
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
@@ -26,6 +26,8 @@ import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelReques
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
 import { notOn } from './plan/targets.ts';
+import { readText } from './read-text.ts';
+import { shown } from './shown.ts';
 import type { ReadThread } from './read-thread.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { madeBytes, SLAB_LIMITS } from './slabs.ts';
@@ -85,9 +87,9 @@ export async function open(files: readonly File[]): Promise<Opened> {
   }
   let ids: Int32Array | null = null;
   if (sorted.text) {
-    const text = await sorted.text.text();
+    const { text, note: howRead } = await readText(sorted.text);
     ids = tokenizer?.ok ? tokenizer.value.encode(text) : null;
-    opened.text = { name: sorted.text.name, bytes: sorted.text.size, tokens: ids && ids.length + Number(tokenizer?.ok && tokenizer.value.addsBos) };
+    opened.text = { name: sorted.text.name, bytes: sorted.text.size, tokens: ids && ids.length + Number(tokenizer?.ok && tokenizer.value.addsBos), ...(howRead !== null && { note: howRead }) };
   }
   const known = opened.model?.languageModel?.vocabulary;
   if (opened.tokenizer && known && !fits(opened.tokenizer.vocabulary, ids, known)) opened.problems.push(mismatch(opened.tokenizer.name, opened.tokenizer.vocabulary, known));
@@ -114,7 +116,7 @@ export async function compare(
   job: Job, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish?: AbortSignal,
 ): Promise<Report> {
   const { seconds, stage } = stageClock();
-  const sorted = await sortFiles(job.files);
+  const sorted = await sortFiles(job.files, job.text);
   const { file, input, missing } = openModel(sorted);
   if (missing) throw failure(missing);
   const external = sorted.data.files;
@@ -134,10 +136,10 @@ export async function compare(
   stage('quantize');
 
   const measureAll = async (report: (event: EngineEvent) => void): Promise<Report> => {
-    const measured = await measure(levels, job, sorted, model, surroundings, report, signal, finish);
+    const measured = job.measure === false ? NOT_MEASURED : await measure(levels, job, sorted, model, surroundings, report, signal, finish);
     stage('measure');
-    const checked = await check(levels, job, sorted, model, measured, surroundings, report, signal, finish);
-    const speedNotes = job.extras?.speed && surroundings.speedMeter
+    const checked = job.measure === false ? { overflow: null, notes: [] } : await check(levels, job, sorted, model, measured, surroundings, report, signal, finish);
+    const speedNotes = job.measure !== false && job.extras?.speed && surroundings.speedMeter
       ? await checkSpeed(levels, { meter: surroundings.speedMeter, threads: surroundings.threads, onEvent: report, signal, finish }) : [];
     stage('check');
     return {
@@ -155,10 +157,10 @@ export async function compare(
       notes: [...measured.notes, ...checked.notes, ...speedNotes],
     };
   };
-  if (!surroundings.once) return measureAll(onEvent);
+  if (!surroundings.once || job.measure === false) return measureAll(onEvent);
   const identity = {
     model: { name: file.name, fingerprint: hash.fingerprint }, levels: levels.flatMap((level) => level.keys.map(() => formatLevel(level))),
-    text: sorted.text && { name: sorted.text.name, content: await sorted.text.text() },
+    text: sorted.text && { name: sorted.text.name, content: (await readText(sorted.text)).text },
     tokenizer: sorted.tokenizer && { json: sorted.tokenizer.json, config: sorted.tokenizerConfig },
     inputs: await Promise.all(sorted.inputs.map(async (input) => ({ name: input.name, ...await hashContent(blobSource(input.name, input), () => undefined, signal) }))),
     protocol: job.protocol, maxTokens: job.maxTokens, extras: job.extras, provider: job.provider, threads: surroundings.threads,
@@ -170,6 +172,8 @@ export async function compare(
   const { skipped: _, ...kept } = report;
   return { ...kept, ...(skipped.length > 0 && { skipped }), levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })) };
 }
+
+const NOT_MEASURED: Measurement = { protocol: null, words: null, noiseFloor: null, inputs: null, notes: ['Nothing was measured, as asked.'] };
 
 /** The figures of a report that was there already, as if they had just been measured. */
 function announce({ protocol, levels: figures }: Report, levels: readonly LevelInHand[], onEvent: (event: EngineEvent) => void): void {
@@ -362,10 +366,10 @@ function fits(vocabulary: number, ids: Int32Array | null, known: number): boolea
 }
 
 function mismatch(name: string, vocabulary: number, expected: number): EngineError {
-  return engineError('tokenizer-mismatch', `${name} has ${vocabulary.toLocaleString('en')} tokens, the model knows ${expected.toLocaleString('en')}: they do not belong together.`, 'Drop the tokenizer.json that came with this model.');
+  return engineError('tokenizer-mismatch', `${shown(name)} has ${vocabulary.toLocaleString('en')} tokens, the model knows ${expected.toLocaleString('en')}: they do not belong together.`, 'Use the tokenizer.json that came with this model.');
 }
 
 function noModel(sorted?: SortedFiles): never {
   const problem = sorted?.files.find((file) => file.problem)?.problem;
-  throw failure(problem ?? engineError('no-model', 'There is no model.', 'Drop an .onnx file.'));
+  throw failure(problem ?? engineError('no-model', 'There is no model.', 'Give an .onnx file.'));
 }

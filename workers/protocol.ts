@@ -103,7 +103,13 @@ export interface ModelSummary {
 }
 
 export interface TokenizerSummary { name: string; vocabulary: number; addsBos: boolean }
-export interface TextSummary { name: string; bytes: number; tokens: number | null }
+export interface TextSummary {
+  name: string;
+  bytes: number;
+  tokens: number | null;
+  /** How it was read, where a person should know: another encoding than UTF-8, JSON taken as text. */
+  note?: string;
+}
 
 /** A file of external data that a model needs and that is not there. */
 export interface MissingData {
@@ -142,7 +148,12 @@ export interface LedgerLine {
 }
 
 /** The second file of a model too large for one: its larger weights. */
-export interface DataFile { file: string; bytes: number }
+export interface DataFile {
+  file: string;
+  bytes: number;
+  /** Hexadecimal; only where it was computed while writing. */
+  sha256?: string;
+}
 
 /** Where a written model is to run; `both` is WASM and WebGPU in the browser. */
 export type Target = 'wasm' | 'webgpu' | 'both' | 'cpu' | 'cuda' | 'transformers.js';
@@ -169,8 +180,12 @@ export interface LevelPlan {
 
 export interface Job {
   files: File[];
+  /** The text, where a person has named it: it is text whatever is in it. Otherwise it is looked for among `files`. */
+  text?: File;
   /** The baseline is added in front when it is not among them. */
   levels: LevelRequest[];
+  /** False writes the files and measures nothing; the report then has sizes and ledgers. */
+  measure?: false;
   /** How many tokens of the text to run through the models at most; null for all of it. */
   maxTokens: number | null;
   /** How perplexity is measured; absent means as llama.cpp does. */
@@ -422,6 +437,8 @@ export interface LevelReport {
   outputs?: OutputDrift[] | null;
   runtimeDrift?: RuntimeDrift | null;
   speed?: Speed[];
+  /** Of the file written, hexadecimal; only where it was computed while writing. */
+  sha256?: string;
   ledger: LedgerLine[];
 }
 

@@ -81,9 +81,9 @@ const level = z.object({
     mode: z.enum(['dequantize', 'dynamic']).exactOptional(), exclude: z.array(z.string()).exactOptional(),
     override: z.array(z.object({ name: z.string(), to: z.enum(['int4', 'int8']) })).exactOptional(),
   }),
-  file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number }).exactOptional(), weightBytes: number, perplexity: perplexity.nullable(), drift: drift.nullable(),
+  file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number, sha256: z.string().exactOptional() }).exactOptional(), weightBytes: number, perplexity: perplexity.nullable(), drift: drift.nullable(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),
-  ledger,
+  sha256: z.string().exactOptional(), ledger,
 });
 
 const report = z.object({
