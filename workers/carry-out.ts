@@ -4,9 +4,11 @@ import { addRanges, gridsOf } from './channel-ranges.ts';
 import type { QuantizedMatrix } from './kernels/kernel.ts';
 import { emptyResult, layoutOfShape } from './kernels/layout.ts';
 import { channelBytes, placeGroup } from './kernels/tiles.ts';
-import { blockedParts, notFinite, type Parts } from './make.ts';
+import { blockedParts, type Parts } from './make.ts';
+import { weightOfKey } from './kernels/linear.ts';
 import { FLOAT16 } from './onnx/element-types.ts';
 import type { Recipe } from './plan/recipe.ts';
+import { refuseWeight, type Extent } from './weight-problem.ts';
 import { stretchesOf, type Slab, type SlabLimits, type Stretch } from './slabs.ts';
 
 /** Makes a slab; how many at once is its own affair. */
@@ -53,8 +55,10 @@ export function carryOut(makeSlab: MakeSlab, { limits, release }: { limits?: Sla
         case 'joined': return joined(stretch, makeSlab, signal, release);
         case 'grids': {
           const { recipe } = stretch;
-          const { scales, zeroPoints } = gridsOf(await rangesOf(recipe, signal), recipe.type === FLOAT16 ? 'float16' : 'float32', recipe.scheme);
-          if (asFloat32(scales).some((scale) => !Number.isFinite(scale))) notFinite(recipe);
+          const type = recipe.type === FLOAT16 ? 'float16' : 'float32';
+          const found = await rangesOf(recipe, signal);
+          const { scales, zeroPoints } = gridsOf(found, type, recipe.scheme);
+          if (asFloat32(scales).some((scale) => !Number.isFinite(scale))) refuseWeight(recipe.tensor, recipe.type, extentOfRanges(found, type));
           return new Map([['scales', scales], ['zeroPoints', zeroPoints]]);
         }
         case 'codes': {
@@ -66,6 +70,16 @@ export function carryOut(makeSlab: MakeSlab, { limits, release }: { limits?: Sla
       }
     },
   };
+}
+
+/** Of weights in the type the arithmetic has them in, from the ranges of their channels. */
+function extentOfRanges(ranges: Int32Array, type: 'float16' | 'float32'): Extent {
+  let extent: Extent = { broken: false, largest: 0 };
+  for (const key of ranges) {
+    const value = weightOfKey(key, type);
+    extent = Number.isFinite(value) ? { ...extent, largest: Math.max(extent.largest, Math.abs(value)) } : { ...extent, broken: true };
+  }
+  return extent;
 }
 
 /** One matrix of the codes of its slabs. */

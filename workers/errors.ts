@@ -16,6 +16,13 @@ export function fail(code: EngineErrorCode, message: string, action: string, det
   throw failure(engineError(code, message, action, details));
 }
 
+/** Errors that say that one level cannot be made of a model, now or later; the other levels can. */
+const ABOUT_LEVEL: ReadonlySet<EngineErrorCode> = new Set(['nothing-to-quantize', 'already-quantized', 'weights-not-finite', 'weights-too-large', 'onnx-invalid']);
+
+export function isAboutLevel(thrown: unknown): boolean {
+  return ABOUT_LEVEL.has(toEngineError(thrown).code);
+}
+
 /** The value behind whatever was thrown; anything unforeseen is `internal`, with its stack to copy. */
 export function toEngineError(thrown: unknown): EngineError {
   if (thrown instanceof Error) {

@@ -10,6 +10,8 @@ import { looksLikeTensor } from './evaluate/input-files/tensor-proto.ts';
 import { checkExtents, externalSources, findData, type FoundData } from './external-data.ts';
 import type { Model } from './onnx/model.ts';
 import { scanModel } from './onnx/scan.ts';
+import { looksLikeText, readText } from './read-text.ts';
+import { shown } from './shown.ts';
 import type { EngineError, FileKind, OpenedFile, Result } from './protocol.ts';
 import { blobSource } from './source.ts';
 
@@ -26,7 +28,8 @@ export interface SortedFiles {
   inputs: File[];
 }
 
-export async function sortFiles(files: readonly File[]): Promise<SortedFiles> {
+/** @param chosen A file that a person has named as the text: it is text whatever is in it. */
+export async function sortFiles(files: readonly File[], chosen?: File): Promise<SortedFiles> {
   const identified: { file: File; opened: Identified }[] = [];
   for (const file of files) identified.push({ file, opened: await identify(file) });
   const model = newestModel(identified);
@@ -54,9 +57,14 @@ export async function sortFiles(files: readonly File[]): Promise<SortedFiles> {
       case 'onnx': case 'model-config': case 'external-data': case 'unknown': break;
     }
   }
+  if (chosen) {
+    const problem = await whyNoText(chosen);
+    sorted.files.push({ name: chosen.name, bytes: chosen.size, kind: 'text', ...(problem && { problem }) });
+    sorted.text = problem ? null : chosen;
+  }
   for (const file of sorted.files) {
     if (file.kind === 'onnx' && !file.problem && file.name !== sorted.model?.name) {
-      file.problem = engineError('several-models', `${file.name} is left aside: one model is compared at a time, and ${sorted.model?.name ?? ''} came last.`, 'Drop it alone to compare it instead.');
+      file.problem = engineError('several-models', `${shown(file.name)} is left aside: one model is compared at a time, and ${shown(sorted.model?.name ?? '')} came last.`, 'Give it alone to compare it instead.');
     }
   }
   return sorted;
@@ -80,29 +88,46 @@ const HEAD = 4096;
 /** Tokenizers of large vocabularies reach some 40 MB; more is not one. */
 const MAX_JSON = 1 << 28;
 
+/** Why a file named as the text is none, or null. */
+async function whyNoText(file: File): Promise<EngineError | null> {
+  if (file.size === 0) return isEmpty(file.name);
+  const read = await settle(async () => (file.size > HEAD ? ' ' : (await readText(file)).text));
+  if (!read.ok) return cannotRead(file.name, read.error.details);
+  if (read.value === '') return isEmpty(file.name);
+  return isLfsPointer(read.value) ? lfsPointer(file.name) : null;
+}
+
+const isEmpty = (name: string): EngineError => engineError('file-empty', `${shown(name)} is empty.`, 'Download or export it again.');
+const cannotRead = (name: string, details: string): EngineError => engineError('file-unreadable', `${shown(name)} cannot be read.`, 'It may have been moved or changed: give it again.', details);
+const isLfsPointer = (text: string): boolean => text.startsWith('version https://git-lfs.github.com/spec/');
+const lfsPointer = (name: string): EngineError => (
+  engineError('file-lfs-pointer', `${shown(name)} is a Git LFS pointer: a note of where the file is, not the file.`, 'Run "git lfs pull" in the repository, or download the file itself.')
+);
+
+/** What a person calls a file of text; JSON in it is text unless it is one of the files that come with models. */
+const TEXT_NAME = /\.(txt|text|md|markdown|log)$/i;
+
 async function identify(file: File): Promise<Identified> {
   const found = (kind: FileKind, problem: EngineError | null = null, json = ''): Identified => ({ kind, json, problem });
   const meantAsModel = MODEL_NAME.test(file.name);
-  if (file.size === 0) return found('unknown', engineError('file-empty', `${file.name} is empty.`, 'Download or export it again.'));
+  if (file.size === 0) return found(TEXT_NAME.test(file.name) && textRank(file.name) > 0 ? 'text' : 'unknown', isEmpty(file.name));
   let head: Uint8Array;
   try {
     head = new Uint8Array(await file.slice(0, HEAD).arrayBuffer());
   } catch (thrown) {
-    return found('unknown', engineError('file-unreadable', `${file.name} cannot be read.`, 'It may have been moved or changed: drop it again.', String(thrown)));
+    return found('unknown', cannotRead(file.name, String(thrown)));
   }
   const text = asText(head, file.size > HEAD);
-  if (text?.startsWith('version https://git-lfs.github.com/spec/')) {
-    return found('unknown', engineError('file-lfs-pointer', `${file.name} is a Git LFS pointer: a note of where the file is, not the file.`, 'Run "git lfs pull" in the repository, or download the file itself.'));
-  }
+  if (text !== null && isLfsPointer(text)) return found('unknown', lfsPointer(file.name));
   if (text !== null && /^\s*[{[]/.test(text) && file.size <= MAX_JSON) {
     const json = await file.text();
     const kind = jsonKind(json);
     if (kind === 'broken') {
-      if (/tokenizer.*\.json$/i.test(file.name)) return found('unknown', engineError('tokenizer-invalid', `${file.name} is not valid JSON.`, 'Download it again; it may have been cut off.'));
-      if (/\.json$/i.test(file.name)) return found('unknown', engineError('file-unknown', `${file.name} is not valid JSON.`, 'Download it again; it may have been cut off.'));
+      if (/tokenizer.*\.json$/i.test(file.name)) return found('unknown', engineError('tokenizer-invalid', `${shown(file.name)} is not valid JSON.`, 'Download it again; it may have been cut off.'));
+      if (/\.json$/i.test(file.name)) return found('unknown', engineError('file-unknown', `${shown(file.name)} is not valid JSON.`, 'Download it again; it may have been cut off.'));
     } else if (meantAsModel) {
       return found('unknown', notOnnx(file.name, 'it holds JSON'));
-    } else {
+    } else if (kind !== 'unknown' || !TEXT_NAME.test(file.name)) {
       return found(kind, null, kind === 'unknown' || kind === 'input' ? '' : json);
     }
   }
@@ -110,17 +135,18 @@ async function identify(file: File): Promise<Identified> {
     if (meantAsModel) return found('unknown', notOnnx(file.name, /^\s*<(!doctype|html)/i.test(text) ? 'it holds a web page' : 'it holds text'));
     return found(textRank(file.name) > 0 ? 'text' : 'unknown');
   }
+  if (TEXT_NAME.test(file.name) && textRank(file.name) > 0 && looksLikeText(head)) return found('text');
   if (!meantAsModel && (isNpy(head) || isImage(head) || looksLikeTensor(head, file.size))) return found('input');
   if (looksLikeOnnx(head)) return found('onnx');
   const format = knownFormat(file.name, head);
   if (meantAsModel) return found('unknown', notOnnx(file.name, format ? `it is ${format}` : 'its first bytes are something else'));
-  if (format) return found('unknown', engineError('file-unknown', `${file.name} is ${format}; Nibble reads ONNX models.`, 'Export the model to ONNX, for example with Optimum, and drop that.'));
+  if (format) return found('unknown', engineError('file-unknown', `${shown(file.name)} is ${format}; Nibble reads ONNX models.`, 'Export the model to ONNX, for example with Optimum.'));
   if (/(\.onnx[._]data|\.data|\.bin|\.weights|\.pb)(_\d+)?$/i.test(file.name)) return found('external-data');
-  return found('unknown', engineError('file-unknown', `Nibble does not know what ${file.name} is.`, 'Drop an ONNX model, its tokenizer.json and a text file.'));
+  return found('unknown', engineError('file-unknown', `Nibble does not know what ${shown(file.name)} is.`, 'It takes an ONNX model, its tokenizer.json and a text file.'));
 }
 
 function notOnnx(name: string, why: string): EngineError {
-  return engineError('onnx-invalid', `${name} is not an ONNX model: ${why}.`, 'Check the download, or export the model again.');
+  return engineError('onnx-invalid', `${shown(name)} is not an ONNX model: ${why}.`, 'Check the download, or export the model again.');
 }
 
 /** The head as text, or null when it is not UTF-8 text. */

@@ -82,6 +82,7 @@ export function modelCard(report: Report, names: ReadonlyMap<string, string>): s
     `Made by Nibble from ${plain(model.name)} (${bytesInWords(model.bytes)}, ${model.parameters.toLocaleString('en')} parameters${model.fingerprint === undefined ? '' : `, fingerprint ${model.fingerprint}`}). Each file's metadata says the same.`, '',
     table, '', how,
     ...(split.length > 0 ? ['', `${split.map(({ level }) => plain(level)).join(', ')}: the weights are in a file beside the model (\`${dataFileName('….onnx')}\`); in transformers.js, set \`use_external_data_format\`.`] : []),
+    ...(report.skipped ?? []).flatMap(({ level, error }) => ['', `${plain(level)} is not here: ${plain(error.message)}`]),
     ...report.notes.flatMap((note) => ['', plain(note)]), '',
   ].join('\n');
 }

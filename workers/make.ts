@@ -1,7 +1,6 @@
 /** Makes one slab of a recipe: reads its range, runs the kernel, checks what came out. */
 import { asFloat32 } from './bytes.ts';
 import { rangesOf, withExtremes } from './channel-ranges.ts';
-import { fail } from './errors.ts';
 import type { Kernel, QuantizedMatrix } from './kernels/kernel.ts';
 import { elementType, FLOAT16 } from './onnx/element-types.ts';
 import { convert, gather, roundedToFloat16 } from './onnx/elements.ts';
@@ -9,6 +8,7 @@ import { toFloat16Array } from './onnx/float16.ts';
 import { packNibbles, transposed, unpackRows } from './onnx/nibbles.ts';
 import { readLines, readTensor } from './onnx/tensor-data.ts';
 import { isContiguous } from './plan/view.ts';
+import { extentOf, refuseWeight } from './weight-problem.ts';
 import type { Recipe } from './plan/recipe.ts';
 import type { RangeRecipe, Slab } from './slabs.ts';
 import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from './source.ts';
@@ -17,7 +17,7 @@ export type Parts = ReadonlyMap<string, Uint8Array>;
 
 /**
  * All parts of the slab by name, see `Recipe`.
- * Errors: `weights-not-finite`, and those of `readTensor`.
+ * Errors: `weights-not-finite`, `weights-too-large`, and those of `readTensor`.
  */
 export async function make(slab: Slab, source: ByteSource, kernel: Kernel, signal: AbortSignal, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Parts> {
   const stored = slab.lines ? await readLines(source, slab.tensor, slab.lines, external) : await readTensor(source, slab.tensor, external);
@@ -30,8 +30,8 @@ export async function makeOf(slab: Slab, stored: Uint8Array, kernel: Kernel, sig
   const data = elements(slab, stored);
   const type = slab.type === FLOAT16 ? 'float16' : 'float32';
   switch (slab.kind) {
-    case 'quantize': return inBlocks(slab, data, type, kernel, signal, memory);
-    case 'linear': return byChannel(slab, data, type, kernel, signal);
+    case 'quantize': return inBlocks(slab, stored, data, type, kernel, signal, memory);
+    case 'linear': return byChannel(slab, stored, data, type, kernel, signal);
     case 'range': return new Map([['ranges', new Uint8Array(rangesOf({ ...slab, data, type }).buffer)]]);
   }
 }
@@ -43,10 +43,10 @@ function elements({ tensor, view, type, rounded }: Exclude<Recipe, { kind: 'to-f
   return convert(ordered, [tensor.type, ...view?.casts ?? [], type]);
 }
 
-async function inBlocks(recipe: Recipe & { kind: 'quantize' }, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal, memory?: ArrayBuffer): Promise<Parts> {
+async function inBlocks(recipe: Recipe & { kind: 'quantize' }, stored: Uint8Array, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal, memory?: ArrayBuffer): Promise<Parts> {
   const { layout, k, n, scheme } = recipe;
   const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal, memory);
-  if (!isFinite(quantized, type)) notFinite(recipe);
+  if (!isFinite(quantized, type)) refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
   return blockedParts(recipe, quantized);
 }
 
@@ -70,18 +70,13 @@ export function blockedParts({ k, n, scheme, type, nibbles }: Recipe & { kind: '
   return parts.set('nibbleZeroPoints', packNibbles(columns ? transposed(points, n, blocks) : points));
 }
 
-async function byChannel(recipe: Slab & { kind: 'linear' }, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal): Promise<Parts> {
+async function byChannel(recipe: Slab & { kind: 'linear' }, stored: Uint8Array, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal): Promise<Parts> {
   const { outer, channels, inner, scheme, ranges } = recipe;
   const tensor = { data, type, outer, channels, inner } as const;
   const { tensor: whole, codesOf } = ranges ? withExtremes(tensor, ranges) : { tensor, codesOf: (codes: Uint8Array) => codes };
   const { codes, scales, zeroPoints } = await kernel.quantizeLinear(whole, scheme, signal);
-  if (asFloat32(scales).some((scale) => !Number.isFinite(scale))) notFinite(recipe);
+  if (asFloat32(scales).some((scale) => !Number.isFinite(scale))) refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
   return new Map([['codes', codesOf(codes)], ['scales', scales], ['zeroPoints', zeroPoints]]);
-}
-
-export function notFinite({ tensor }: Pick<Recipe, 'tensor'>): never {
-  fail('weights-not-finite', `The weight ${tensor.name} holds NaN, infinity, or numbers too large to work with.`,
-    'The model itself is broken there: export it again, or check the training run.');
 }
 
 /** Kernels give a block that holds NaN or infinity a scale of NaN. */

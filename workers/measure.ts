@@ -16,6 +16,8 @@ import type {
 import { widenModel } from './onnx/widen.ts';
 import { formatLevel } from './schemes/level.ts';
 import { SCHEMES } from './schemes/registry.ts';
+import { readText } from './read-text.ts';
+import { shown } from './shown.ts';
 import { asSingleFile } from './single-file.ts';
 import { laps, timing } from './timing.ts';
 
@@ -105,13 +107,14 @@ async function measurePerplexity({ levels: [baseline, ...others], levels, job, s
   const first = baseline && toRun(baseline);
   if (!first || !sorted.tokenizer || !sorted.text) return { ok: true, value: { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [] } };
   const byKey = new Map(levels.map((level) => [formatLevel(level), level]));
+  const { text, note: howRead } = await readText(sorted.text);
   const reference = job.extras?.noiseFloor ? await inFloat32(sorted, model, first) : null;
   const result = await surroundings.evaluator.evaluate({
     baseline: { key: formatLevel(baseline), model: first },
     levels: withModels(others),
     tokenizerJson: sorted.tokenizer.json,
     tokenizerConfig: sorted.tokenizerConfig,
-    text: await sorted.text.text(),
+    text,
     textName: sorted.text.name,
     maxTokens: job.maxTokens,
     threads: surroundings.threads,
@@ -132,8 +135,8 @@ async function measurePerplexity({ levels: [baseline, ...others], levels, job, s
     if (result.error.code === 'cancelled') throw failure(result.error);
     return result;
   }
-  const notes = [...result.value.notes];
-  if (sorted.inputs.length > 0) notes.push(`${sorted.inputs.map(({ name }) => name).slice(0, 3).join(', ')}${sorted.inputs.length > 3 ? ' and more' : ''} had no use: a language model is measured on the text.`);
+  const notes = [...(howRead === null ? [] : [howRead]), ...result.value.notes];
+  if (sorted.inputs.length > 0) notes.push(`${sorted.inputs.map(({ name }) => shown(name)).slice(0, 3).join(', ')}${sorted.inputs.length > 3 ? ' and more' : ''} had no use: a language model is measured on the text.`);
   for (const { key, perplexity, drift, problem, activationRanges } of result.value.levels) {
     const level = byKey.get(key);
     if (level) Object.assign(level, { perplexity, drift, ...(activationRanges && { activationRanges }) });
@@ -185,6 +188,8 @@ function describeInputs({ kind, samples, seed }: InputsUsed): string {
 function whyNotMeasured(sorted: SortedFiles, { languageModelProblem }: ModelSummary): EngineError | null {
   if (languageModelProblem) return languageModelProblem;
   if (!sorted.tokenizer) return engineError('no-tokenizer', 'There is no tokenizer, so perplexity was not measured.', 'Add the tokenizer.json that came with the model.');
+  const unusable = sorted.files.find(({ kind, problem }) => kind === 'text' && problem)?.problem;
+  if (!sorted.text && unusable) return engineError('no-text', `${unusable.message} Perplexity was not measured.`, unusable.action);
   if (!sorted.text) return engineError('no-text', 'There is no text, so perplexity was not measured.', 'Add a text file to measure on.');
   return null;
 }
@@ -262,7 +267,7 @@ function whatOverflows(overflow: NonNullable<Report['overflow']>): string {
 /** What the figures were measured on; null when there were none. */
 async function materialOf(job: Job, { tokenizer, tokenizerConfig, text, inputs }: SortedFiles, { protocol, inputs: used }: Measurement): Promise<Material | null> {
   if (protocol && tokenizer && text) {
-    return { kind: 'text', tokenizerJson: tokenizer.json, tokenizerConfig, text: await text.text(), maxTokens: job.maxTokens, ...(job.protocol && { protocol: job.protocol }) };
+    return { kind: 'text', tokenizerJson: tokenizer.json, tokenizerConfig, text: (await readText(text)).text, maxTokens: job.maxTokens, ...(job.protocol && { protocol: job.protocol }) };
   }
   return used ? { kind: 'inputs', files: inputs } : null;
 }

@@ -5,7 +5,7 @@
 import { carryOut, inLanes } from './carry-out.ts';
 import { countTogether } from './check-progress.ts';
 import { checkSpeed } from './check-speed.ts';
-import { engineError, failure, toEngineError } from './errors.ts';
+import { engineError, failure, isAboutLevel, settle, toEngineError } from './errors.ts';
 import type { SpeedMeter } from './evaluate/speed-meter.ts';
 import { memoryByProvider } from './evaluate/predict-memory.ts';
 import { openTokenizer } from './evaluate/tokenizer.ts';
@@ -17,7 +17,7 @@ import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
 import { makeAhead } from './make-ahead.ts';
 import type { MakePool } from './make-pool.ts';
-import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
+import { check, measure, type LevelInHand, type Measurement, type MeasureSurroundings } from './measure.ts';
 import { piecesLength } from './onnx/splice.ts';
 import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgress } from './onnx/write.ts';
 import { baselineBytes, compareSizes } from './plan/compare-plans.ts';
@@ -27,10 +27,12 @@ import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { settingsInFull } from './plan/metadata.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
 import { modelBytes, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
-import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, Stage } from './protocol.ts';
+import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, SkippedLevel, Stage } from './protocol.ts';
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
 import { notOn } from './plan/targets.ts';
+import { readText } from './read-text.ts';
+import { shown } from './shown.ts';
 import type { ReadThread } from './read-thread.ts';
 import { distinctLevels } from './same-files.ts';
 import { SCHEMES } from './schemes/registry.ts';
@@ -93,9 +95,9 @@ export async function open(files: readonly File[]): Promise<Opened> {
   }
   let ids: Int32Array | null = null;
   if (sorted.text) {
-    const text = await sorted.text.text();
+    const { text, note: howRead } = await readText(sorted.text);
     ids = tokenizer?.ok ? tokenizer.value.encode(text) : null;
-    opened.text = { name: sorted.text.name, bytes: sorted.text.size, tokens: ids && ids.length + Number(tokenizer?.ok && tokenizer.value.addsBos) };
+    opened.text = { name: sorted.text.name, bytes: sorted.text.size, tokens: ids && ids.length + Number(tokenizer?.ok && tokenizer.value.addsBos), ...(howRead !== null && { note: howRead }) };
   }
   const known = opened.model?.languageModel?.vocabulary;
   if (opened.tokenizer && known && !fits(opened.tokenizer.vocabulary, ids, known)) opened.problems.push(mismatch(opened.tokenizer.name, opened.tokenizer.vocabulary, known));
@@ -119,10 +121,12 @@ export async function plan(files: readonly File[], levels: readonly LevelRequest
   const options = { fingerprint: SOME_FINGERPRINT };
   const baseline = await baselineBytes(input, new Set(), options);
   const asked = [...levels, ...variants];
-  const plans = await Promise.all(asked.map(({ id, settings }) => planAnyLevel(input, SCHEMES[id], settings, new Set(), options)));
-  const firsts = sameAsEarlier(plans.slice(0, levels.length));
-  return Promise.all(asked.map(async ({ key, id, settings }, at) => {
-    const planned = plans[at]!;
+  const attempts = await Promise.all(asked.map(({ id, settings }) => settle(() => planAnyLevel(input, SCHEMES[id], settings, new Set(), options))));
+  const firsts = sameAsEarlier(attempts.slice(0, levels.length).map((attempt) => (attempt.ok ? attempt.value : null)));
+  return Promise.all(asked.map(async ({ key, id, settings }, at): Promise<LevelPlan> => {
+    const attempt = attempts[at]!;
+    if (!attempt.ok) return { key, bytes: 0, weightBytes: 0, quantizedTensors: 0, summary: '', ledger: [], notOn: [], problem: attempt.error };
+    const planned = attempt.value;
     const first = asked[firsts[at] ?? -1];
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
@@ -139,7 +143,7 @@ export async function compare(
   job: Job, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish?: AbortSignal,
 ): Promise<Report> {
   const { seconds, stage } = stageClock();
-  const sorted = await sortFiles(job.files);
+  const sorted = await sortFiles(job.files, job.text);
   const { file, input, missing } = openModel(sorted);
   if (missing) throw failure(missing);
   const external = sorted.data.files;
@@ -152,22 +156,24 @@ export async function compare(
   const hash = await readThrough(blobSource(file.name, file, inOrder), blobSources(external, inOrder), input, onEvent, signal);
   onEvent(timing('open', lap(), { amount: modelBytes(input.model) }));
 
-  const levels = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
+  const planned = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
   stage('open');
-  await writeLevels(levels, { file, external, input, fingerprint: hash.fingerprint, vocabulary: model.languageModel?.vocabulary ?? 0 }, kernel, surroundings, onEvent, signal);
+  const original = { file, external, input, fingerprint: hash.fingerprint, vocabulary: model.languageModel?.vocabulary ?? 0 };
+  const { levels, skipped: notWritten } = await writeLevels(planned.levels, original, kernel, surroundings, onEvent, signal);
+  const skipped = [...planned.skipped, ...notWritten];
   surroundings.pool?.dispose();
   surroundings.reader?.dispose();
   stage('quantize');
 
   const measureAll = async (report: (event: EngineEvent) => void): Promise<Report> => {
-    const distinct = distinctLevels(levels);
-    const measured = await measure(distinct.levels, job, sorted, model, surroundings, report, signal, finish);
+    const distinct = job.measure === false ? { levels, shareFigures: () => undefined, notes: [] } : distinctLevels(levels);
+    const measured = job.measure === false ? NOT_MEASURED : await measure(distinct.levels, job, sorted, model, surroundings, report, signal, finish);
     stage('measure');
-    const timesSpeed = job.extras?.speed && surroundings.speedMeter ? surroundings.speedMeter : null;
+    const timesSpeed = job.measure !== false && job.extras?.speed && surroundings.speedMeter ? surroundings.speedMeter : null;
     const [onCheck = report, onSpeed = report] = countTogether([
       job.extras?.runtimeDrift && surroundings.evaluator.checkRuntimes ? distinct.levels.length : 0, timesSpeed ? distinct.levels.length * (await timesSpeed.providers()).length : 0,
     ], report);
-    const checked = await check(distinct.levels, job, sorted, model, measured, surroundings, onCheck, signal, finish);
+    const checked = job.measure === false ? { overflow: null, notes: [] } : await check(distinct.levels, job, sorted, model, measured, surroundings, onCheck, signal, finish);
     const speedNotes = timesSpeed ? await checkSpeed(distinct.levels, { meter: timesSpeed, threads: surroundings.threads, onEvent: onSpeed, signal, finish }) : [];
     stage('check');
     distinct.shareFigures();
@@ -177,6 +183,7 @@ export async function compare(
       protocol: measured.protocol,
       backend: kernel.backend,
       levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
+      ...(skipped.length > 0 && { skipped }),
       seconds,
       noiseFloor: measured.noiseFloor,
       ...(measured.words && { words: measured.words }),
@@ -185,10 +192,10 @@ export async function compare(
       notes: [...distinct.notes, ...measured.notes, ...checked.notes, ...speedNotes],
     };
   };
-  if (!surroundings.once) return measureAll(onEvent);
+  if (!surroundings.once || job.measure === false) return measureAll(onEvent);
   const identity = {
     model: { name: file.name, fingerprint: hash.fingerprint }, levels: levels.flatMap((level) => level.keys.map(() => formatLevel(level))),
-    text: sorted.text && { name: sorted.text.name, content: await sorted.text.text() },
+    text: sorted.text && { name: sorted.text.name, content: (await readText(sorted.text)).text },
     tokenizer: sorted.tokenizer && { json: sorted.tokenizer.json, config: sorted.tokenizerConfig },
     inputs: await Promise.all(sorted.inputs.map(async (input) => ({ name: input.name, ...await hashContent(blobSource(input.name, input), () => undefined, signal) }))),
     protocol: job.protocol, maxTokens: job.maxTokens, extras: job.extras, provider: job.provider, threads: surroundings.threads,
@@ -197,8 +204,11 @@ export async function compare(
   if (known) announce(report, levels, onEvent);
   // What was measured before may have been in files of other names.
   const names = levels.flatMap(({ keys, file }) => keys.map(() => file));
-  return { ...report, levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })) };
+  const { skipped: _, ...kept } = report;
+  return { ...kept, ...(skipped.length > 0 && { skipped }), levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })) };
 }
+
+const NOT_MEASURED: Measurement = { protocol: null, words: null, noiseFloor: null, inputs: null, notes: ['Nothing was measured, as asked.'] };
 
 /** The figures of a report that was there already, as if they had just been measured. */
 function announce({ protocol, levels: figures }: Report, levels: readonly LevelInHand[], onEvent: (event: EngineEvent) => void): void {
@@ -244,10 +254,10 @@ async function readThrough(source: ByteSource, external: ExternalFiles, input: P
   return { ...hash, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes, external) };
 }
 
-async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): Promise<LevelInHand[]> {
+async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): Promise<Outcome> {
   const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16') ? job.levels : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
   const bySpelling = new Map<string, LevelInHand>();
-  const problems: EngineError[] = [];
+  const skipped: SkippedLevel[] = [];
   for (const { key, id, settings } of requests) {
     const spelling = formatLevel({ id, settings });
     const same = bySpelling.get(spelling);
@@ -255,20 +265,29 @@ async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerpri
       same.keys.push(key);
       continue;
     }
-    const planned = await planAnyLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit });
-    if (planned.problem) {
-      problems.push(planned.problem);
-      onEvent({ type: 'warning', error: planned.problem });
-      continue;
+    const attempt = await settle(() => planAnyLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit }));
+    if (!attempt.ok && !endsLevelOnly(attempt.error, id)) throw failure(attempt.error);
+    const error = attempt.ok ? attempt.value.problem : attempt.error;
+    if (error) {
+      skipped.push({ level: spelling, error, ...(attempt.ok && { ledger: attempt.value.ledger }) });
+      onEvent({ type: 'warning', error, level: key });
     }
+    if (error || !attempt.ok) continue;
+    const planned = attempt.value;
     bySpelling.set(spelling, {
       keys: [key], id, settings, plan: planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null, outputs: null, runtimeDrift: null,
     });
   }
   const levels = [...bySpelling.values()].sort((a, b) => Number(b.id === 'fp16') - Number(a.id === 'fp16'));
-  const [problem] = problems;
-  if (problem && levels.every(({ id }) => id === 'fp16')) throw failure(problem);
-  return levels;
+  return { levels, skipped };
+}
+
+/** Levels that go on, and those that cannot be made. */
+interface Outcome { levels: LevelInHand[]; skipped: SkippedLevel[] }
+
+/** Whether the job goes on without the level. Without the baseline there is nothing to compare the others with. */
+function endsLevelOnly(error: EngineError, id: LevelRequest['id']): boolean {
+  return id !== 'fp16' && (isAboutLevel(failure(error)) || error.code === 'internal');
 }
 
 /** Slabs made at once where there are no kernel workers: one computes while the next is read. */
@@ -281,24 +300,44 @@ const BYTES_UNDER_WAY = SLAB_LIMITS.joined;
 /** What levels are made of. */
 interface Original { file: File; external: ExternalBlobs; input: PlanInput; fingerprint: string; /** Entries of the logits; 0 where there are none. */ vocabulary: number }
 
-async function writeLevels(levels: LevelInHand[], original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+async function writeLevels(levels: LevelInHand[], original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<Outcome> {
   await surroundings.foresee?.(levels.flatMap((level) => plannedFiles(level, original.fingerprint)));
+  const written: LevelInHand[] = [];
+  const skipped: SkippedLevel[] = [];
   for (const level of levels) {
-    const { pieces, data, bytes, weightBytes } = level.plan;
-    const secondsLeft = estimateSecondsLeft();
-    const lap = laps();
-    // What is stored already costs no time worth learning from.
-    let made = false;
-    const onDone = (done: number, tensor: string | null) => {
-      made ||= tensor !== null;
-      for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
-    };
-    const spelling = spellingsOf(level);
-    const write = (file: string, part: string, content: Plan['pieces'], before: number, fixedName?: true) => (
-      writeFile(content, { file, part, bytes: piecesLength(content), ...(fixedName && { fixedName }), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
-    );
-    // The data first: a model is there only when what it needs is.
-    if (data) level.data = { file: data.file, bytes: data.bytes, blob: (await write(data.file, spelling.data, data.pieces, 0, true)).blob };
+    const attempt = await settle(() => writeLevel(level, original, kernel, surroundings, onEvent, signal));
+    signal.throwIfAborted();
+    if (attempt.ok) {
+      written.push(level);
+      continue;
+    }
+    const { error } = attempt;
+    if (!endsLevelOnly(error, level.id)) throw failure(error);
+    skipped.push({ level: formatLevel(level), error });
+    for (const key of level.keys) onEvent({ type: 'warning', error, level: key });
+  }
+  return { levels: written, skipped };
+}
+
+/** Writes a level's file, or both of its files. Of a level that cannot be made nothing stays. */
+async function writeLevel(level: LevelInHand, original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+  const { pieces, data, bytes, weightBytes } = level.plan;
+  const secondsLeft = estimateSecondsLeft();
+  const lap = laps();
+  // What is stored already costs no time worth learning from.
+  let made = false;
+  const onDone = (done: number, tensor: string | null) => {
+    made ||= tensor !== null;
+    for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
+  };
+  const spelling = spellingsOf(level);
+  const write = (file: string, part: string, content: Plan['pieces'], before: number, fixedName?: true) => (
+    writeFile(content, { file, part, bytes: piecesLength(content), ...(fixedName && { fixedName }), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
+  );
+  // The data first: a model is there only when what it needs is.
+  const beside = data && await write(data.file, spelling.data, data.pieces, 0, true);
+  try {
+    if (data && beside) level.data = { file: data.file, bytes: data.bytes, blob: beside.blob };
     const { blob, place } = await write(level.file, spelling.model, pieces, data?.bytes ?? 0);
     level.blob = blob;
     level.file = place?.file ?? level.file;
@@ -307,6 +346,9 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
     const memory = runnable && await memoryByProvider(runnable, original.vocabulary);
     if (memory) level.memory = memory;
     for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob, ...(place && { folder: place.folder }), bytes, ...(level.data && { data: level.data }), weightBytes, ...(memory && { memory }) });
+  } catch (thrown) {
+    if (isAboutLevel(thrown)) await beside?.remove?.();
+    throw thrown;
   }
 }
 
@@ -327,7 +369,7 @@ const madeLength = (pieces: Plan['pieces']): number => piecesLength(pieces.filte
 
 interface Writing { file: string; part: string; bytes: number; fixedName?: true; onProgress(progress: WriteProgress): void }
 
-async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixedName, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<{ blob: Blob; place: Place | undefined }> {
+async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixedName, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<{ blob: Blob; place: Place | undefined; remove: Sink['remove'] }> {
   const { model } = input;
   const sink = await surroundings.sink(name, file, {
     name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), ...(fixedName && { fixedName }), onProgress, signal, inOrder: surroundings.reader?.inOrder,
@@ -355,7 +397,7 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
     signal,
     release,
   });
-  return { blob, place: sink.place };
+  return { blob, place: sink.place, remove: sink.remove };
 }
 
 function levelReport({ id, settings, plan, data, file, perplexity, drift, activationRanges, outputs, runtimeDrift, speed, memory, sameFileAs }: LevelInHand): LevelReport {
@@ -374,10 +416,10 @@ function fits(vocabulary: number, ids: Int32Array | null, known: number): boolea
 }
 
 function mismatch(name: string, vocabulary: number, expected: number): EngineError {
-  return engineError('tokenizer-mismatch', `${name} has ${vocabulary.toLocaleString('en')} tokens, the model knows ${expected.toLocaleString('en')}: they do not belong together.`, 'Drop the tokenizer.json that came with this model.');
+  return engineError('tokenizer-mismatch', `${shown(name)} has ${vocabulary.toLocaleString('en')} tokens, the model knows ${expected.toLocaleString('en')}: they do not belong together.`, 'Use the tokenizer.json that came with this model.');
 }
 
 function noModel(sorted?: SortedFiles): never {
   const problem = sorted?.files.find((file) => file.problem)?.problem;
-  throw failure(problem ?? engineError('no-model', 'There is no model.', 'Drop an .onnx file.'));
+  throw failure(problem ?? engineError('no-model', 'There is no model.', 'Give an .onnx file.'));
 }

@@ -105,7 +105,13 @@ export interface ModelSummary {
 }
 
 export interface TokenizerSummary { name: string; vocabulary: number; addsBos: boolean }
-export interface TextSummary { name: string; bytes: number; tokens: number | null }
+export interface TextSummary {
+  name: string;
+  bytes: number;
+  tokens: number | null;
+  /** How it was read, where a person should know: another encoding than UTF-8, JSON taken as text. */
+  note?: string;
+}
 
 /** A file of external data that a model needs and that is not there. */
 export interface MissingData {
@@ -144,7 +150,12 @@ export interface LedgerLine {
 }
 
 /** The second file of a model too large for one: its larger weights. */
-export interface DataFile { file: string; bytes: number }
+export interface DataFile {
+  file: string;
+  bytes: number;
+  /** Hexadecimal; only where it was computed while writing. */
+  sha256?: string;
+}
 
 /** Where a written model is to run; `both` is WASM and WebGPU in the browser. */
 export type Target = 'wasm' | 'webgpu' | 'both' | 'cpu' | 'cuda' | 'transformers.js';
@@ -203,8 +214,12 @@ export interface LevelPlan {
 
 export interface Job {
   files: File[];
+  /** The text, where a person has named it: it is text whatever is in it. Otherwise it is looked for among `files`. */
+  text?: File;
   /** The baseline is added in front when it is not among them. */
   levels: LevelRequest[];
+  /** False writes the files and measures nothing; the report then has sizes and ledgers. */
+  measure?: false;
   /** How many tokens of the text to run through the models at most; null for all of it. */
   maxTokens: number | null;
   /** How perplexity is measured; absent means as llama.cpp does. */
@@ -484,7 +499,18 @@ export interface LevelReport {
   outputs?: OutputDrift[] | null;
   runtimeDrift?: RuntimeDrift | null;
   speed?: Speed[];
+  /** Of the file written, hexadecimal; only where it was computed while writing. */
+  sha256?: string;
   ledger: LedgerLine[];
+}
+
+/** A level that was asked for and is not in the report's `levels`, because it cannot be made of this model. */
+export interface SkippedLevel {
+  /** As on the command line, e.g. `int4:block=128,asymmetric`. */
+  level: string;
+  error: EngineError;
+  /** Why each weight stays; absent where it turned out only while the file was being written. */
+  ledger?: LedgerLine[];
 }
 
 export interface Report {
@@ -495,6 +521,8 @@ export interface Report {
   protocol: Protocol | null;
   backend: Backend;
   levels: LevelReport[];
+  /** Absent where every level was made, and in reports of earlier versions. */
+  skipped?: SkippedLevel[];
   noiseFloor?: NoiseFloor | null;
   words?: DriftInWords | null;
   /** What output drift was measured on; null where it was not. */
@@ -552,7 +580,12 @@ export interface Measured {
   final: boolean;
 }
 
-export interface Warning { type: 'warning'; error: EngineError }
+export interface Warning {
+  type: 'warning';
+  error: EngineError;
+  /** Key of the level that is skipped because of it; absent for other warnings. */
+  level?: string;
+}
 
 /** Steps of a job whose times are predicted. `start` is the start of a runtime in a worker of its own. */
 export type TimedStep = 'open' | 'quantize' | 'start' | 'tokenize' | 'load' | 'run' | 'overflow' | 'runtime-drift' | 'speed';
@@ -673,7 +706,7 @@ export interface Setup {
 export type EngineErrorCode =
   | 'file-empty' | 'file-lfs-pointer' | 'file-unreadable' | 'file-unknown'
   | 'onnx-invalid' | 'onnx-truncated' | 'onnx-external-data' | 'no-model' | 'several-models'
-  | 'nothing-to-quantize' | 'already-quantized' | 'weights-not-finite'
+  | 'nothing-to-quantize' | 'already-quantized' | 'weights-not-finite' | 'weights-too-large'
   | 'level-unknown' | 'level-invalid' | 'usage'
   | 'no-tokenizer' | 'tokenizer-invalid' | 'tokenizer-mismatch'
   | 'no-text' | 'text-too-short' | 'not-a-language-model' | 'inputs-unknown' | 'input-invalid'

@@ -27,8 +27,8 @@ export function distinctLevels(levels: readonly LevelInHand[]): DistinctLevels {
     levels: [...measured.values()],
     shareFigures() {
       for (const level of levels) {
-        const { perplexity, drift, outputs, runtimeDrift, speed } = measured.get(twins.find((twin) => twin.level === level)?.first ?? level) ?? level;
-        Object.assign(level, { perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }) });
+        const { perplexity, drift, activationRanges, outputs, runtimeDrift, speed } = measured.get(twins.find((twin) => twin.level === level)?.first ?? level) ?? level;
+        Object.assign(level, { perplexity, drift, outputs, runtimeDrift, ...(activationRanges && { activationRanges }), ...(speed && { speed }) });
       }
     },
     notes: twins.map(({ level, first }) => `${formatLevel(level)}: the same file as ${formatLevel(first)} but for its metadata, so it was measured once, and the figures are the same.`),

@@ -96,7 +96,7 @@ function Slots({ opened }: { opened: Opened }) {
             {tokenizer && <>{tokenizer.name}, {plural(tokenizer.vocabulary, 'token')} in its vocabulary</>}
           </Slot>
           <Slot label="Text" unlocks="Drop or paste any text to measure perplexity on, best one the model was not trained on.">
-            {text && <>{text.name}, {formatBytes(text.bytes)}{text.tokens !== null && <>, {formatCount(text.tokens)} <Term id="tokens">tokens</Term></>}</>}
+            {text && <>{text.name}, {formatBytes(text.bytes)}{text.tokens !== null && <>, {formatCount(text.tokens)} <Term id="tokens">tokens</Term></>}{text.note !== undefined && <>. {text.note}</>}</>}
           </Slot>
         </>
       )}

@@ -79,7 +79,7 @@ try {
         continue;
       }
       const [, writing] = await timed(async () => {
-        const sink = await fileSink(join(folder, 'written.onnx'), file, path);
+        const sink = await fileSink(join(folder, 'written.onnx'), file);
         const oneByOne = inLanes(2);
         const carrying = carryOut((slab, stop) => oneByOne(() => make(slab, source, kernel, stop)));
         const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));

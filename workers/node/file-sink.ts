@@ -1,49 +1,48 @@
 /** Writes a level to disk: under another name until it is whole, so that a broken run leaves no half model behind. */
-import { openAsBlob } from 'node:fs';
-import { open, realpath, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { existsSync, openAsBlob } from 'node:fs';
 import { fail } from '../errors.ts';
 import { copiedFrom, NO_EXTERNAL_BLOBS, type ExternalBlobs, type Sink } from '../onnx/write.ts';
+import { shown } from '../shown.ts';
+import { blobSource, inSlabs } from '../source.ts';
+import { openWholeFile, type WholeFile } from './whole-file.ts';
 
-const SLAB = 1 << 22;
+export interface FileSinkOptions {
+  external?: ExternalBlobs | undefined;
+  /** Given the file's SHA-256, hexadecimal, when it is finished. */
+  onHash?: ((sha256: string) => void) | undefined;
+}
 
-/**
- * @param path Where the file goes. Fails with `write-failed` when that is the source itself and anything in it would
- * change; a level that is the model as it is needs no second copy.
- * @param reading Paths of the model's other files, which are not written over either.
- */
-export async function fileSink(path: string, source: File, sourcePath: string, external: ExternalBlobs = NO_EXTERNAL_BLOBS, reading: readonly string[] = []): Promise<Sink> {
-  if (await sameFile(path, sourcePath)) return sourceItself(path, source);
-  for (const other of reading) if (await sameFile(path, other)) fail('write-failed', `${path} holds weights of the model being read.`, 'Choose another --out folder.');
-  const unfinished = `${path}.part`;
-  const handle = await open(unfinished, 'w').catch((thrown: unknown) => cannotWrite(path, thrown));
+/** @param path Where the file goes: not one that is read, see output-paths.ts. Errors: `write-failed`. */
+export async function fileSink(path: string, source: File, { external = NO_EXTERNAL_BLOBS, onHash }: FileSinkOptions = {}): Promise<Sink> {
+  const file = await openWholeFile(path);
+  const hash = onHash && createHash('sha256');
   const write = async (bytes: Uint8Array) => {
-    for (let at = 0; at < bytes.length;) {
-      const { bytesWritten } = await handle.write(bytes, at).catch((thrown: unknown) => cannotWrite(path, thrown));
-      at += bytesWritten;
-    }
+    hash?.update(bytes);
+    await file.write(bytes);
   };
   return {
     write,
-    async copy(start, end, _, location) {
+    async copy(start, end, onBytes, location) {
       const from = copiedFrom(source, external, location);
-      for (let at = start; at < end; at += SLAB) {
-        await write(new Uint8Array(await from.slice(at, Math.min(end, at + SLAB)).arrayBuffer()));
+      for await (const bytes of inSlabs(blobSource(location ?? source.name, from), start, end)) {
+        await write(bytes);
+        onBytes?.(bytes.length);
       }
     },
     async finish() {
-      await handle.close();
-      await rename(unfinished, path);
-      return openAsBlob(path);
+      await file.finish();
+      if (hash) onHash(hash.digest('hex'));
+      return asBlob(path, file);
     },
-    async discard() {
-      await handle.close();
-      await rm(unfinished, { force: true });
-    },
+    discard: () => file.discard(),
+    remove: () => file.discard(),
   };
 }
 
-function sourceItself(path: string, source: File): Sink {
-  const refuse = () => fail('write-failed', `${path} is the model being read.`, 'Choose another --out folder.');
+/** For a level that is the model as it is, in the model's own place: it needs no second copy. */
+export function sourceItself(path: string, source: File): Sink {
+  const refuse = () => fail('write-failed', `${shown(path)} is the model being read.`, 'Choose another --out folder.');
   return {
     write: refuse,
     copy: (start, end, _, location) => (location === undefined && start === 0 && end === source.size ? Promise.resolve() : refuse()),
@@ -52,10 +51,12 @@ function sourceItself(path: string, source: File): Sink {
   };
 }
 
-async function sameFile(a: string, b: string): Promise<boolean> {
-  return (await realpath(a).catch(() => a)) === (await realpath(b).catch(() => b));
-}
+/** Open until the process ends. */
+const written = new Set<WholeFile>();
 
-function cannotWrite(path: string, thrown: unknown): never {
-  fail('write-failed', `${path} cannot be written.`, 'Check that the folder exists, may be written to and has space left.', String(thrown));
+/** By its handle where the system has a path for that: another run may put a file of its own under the name meanwhile. */
+function asBlob(path: string, file: WholeFile): Promise<Blob> {
+  written.add(file);
+  const byHandle = `/proc/self/fd/${file.handle.fd}`;
+  return openAsBlob(existsSync(byHandle) ? byHandle : path);
 }

@@ -1,9 +1,11 @@
-/** One line on standard error that says what is going on; on a terminal it is written over, elsewhere a line a step. */
+/** One line on standard error that says what is going on; on a terminal it is written over, elsewhere there is a line a step and tensor. */
 import type { EngineEvent, Progress } from '../protocol.ts';
+import { shown } from '../shown.ts';
 
 export function printProgress(stream: NodeJS.WriteStream): { show(event: EngineEvent): void; end(): void } {
   let last = 0;
   let step = '';
+  let tensor: string | null = null;
   let open = false;
   const line = (text: string) => {
     if (stream.isTTY) {
@@ -18,10 +20,11 @@ export function printProgress(stream: NodeJS.WriteStream): { show(event: EngineE
       if (event.type !== 'progress') return;
       const now = performance.now();
       const current = `${event.stage} ${event.level ?? ''}`;
-      if (current === step && (!stream.isTTY || now - last < 100)) {
-        if (stream.isTTY || now - last < 10_000) return;
-      }
+      // A file's tensors go by quickly, and so do many small steps.
+      const pause = stream.isTTY || event.tensor !== tensor ? 100 : 10_000;
+      if (current === step && now - last < pause) return;
       step = current;
+      tensor = event.tensor;
       last = now;
       line(describe(event));
     },
@@ -35,5 +38,5 @@ const VERBS: Record<Progress['stage'], string> = { open: 'Reading', quantize: 'W
 
 function describe({ stage, level, done, total, unit, tensor, secondsLeft }: Progress): string {
   const amount = unit === 'bytes' ? `${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : `${done} of ${total} ${unit}`;
-  return [VERBS[stage], level, amount, secondsLeft === null ? null : `${Math.ceil(secondsLeft)} s left`, tensor].filter((part) => part !== null).join('  ');
+  return [VERBS[stage], level === null ? null : shown(level), amount, secondsLeft === null ? null : `${Math.ceil(secondsLeft)} s left`, tensor === null ? null : shown(tensor)].filter((part) => part !== null).join('  ');
 }

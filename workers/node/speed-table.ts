@@ -1,5 +1,6 @@
 /** Speed and memory as a table for a terminal. */
 import type { LevelReport, Speed, Spread } from '../protocol.ts';
+import { shown } from '../shown.ts';
 import { align } from './align.ts';
 
 /** A line for each level and provider; none where nothing was measured. */
@@ -16,7 +17,7 @@ export function speedLines(levels: readonly LevelReport[]): string[] {
 function speedRow(level: string, against: string, { provider, load, prefill, decode, run, memory, fallback, widened }: Speed): string[] {
   const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
   return [
-    level, `${provider}${widened ? ' in float32' : ''}`, spread(load),
+    shown(level), `${provider}${widened ? ' in float32' : ''}`, spread(load),
     prefill ? `${spread(prefill.tokensPerSecond)} at ${prefill.tokens}` : '', decode ? `${spread(decode.tokensPerSecond)}${decode.cached ? '' : ' without cache'}` : '', spread(run), against,
     memory ? megabytes(memory.heap) : '', memory?.gpu ? megabytes(memory.gpu.steady) : '', memory?.gpu ? megabytes(memory.gpu.peak) : '', memory ? megabytes(memory.predicted) : '',
     fallback ? `${fallback.nodes} of ${fallback.of} nodes` : '',

@@ -11,12 +11,31 @@ export function whyNotBeside(location: string): string | null {
   // onnxruntime's mark for weights that lie in memory.
   if (location.startsWith('*')) return 'which is a place in memory and not a file beside it';
   if (location.includes('\0')) return 'which is no file name';
-  if (location.split('/').includes('..')) return 'which leads out of its folder';
+  if (leadsOut(location)) return 'which leads out of its folder';
   if (plainLocation(location) === '') return 'which names no file';
   return location.endsWith('/') ? 'which is a folder' : null;
 }
 
-/** The location without `.` and empty steps, so that two spellings of one file are equal. */
+/** The location without `.`, `..` and empty steps, so that two spellings of one file are equal. */
 export function plainLocation(location: string): string {
-  return location.split('/').filter((step) => step !== '' && step !== '.').join('/');
+  return stepsOf(location).join('/');
+}
+
+/** Whether it goes further up than it came down, at its end or on the way. */
+function leadsOut(location: string): boolean {
+  let depth = 0;
+  return location.split('/').some((step) => {
+    if (step === '..') depth--;
+    else if (step !== '' && step !== '.') depth++;
+    return depth < 0;
+  });
+}
+
+function stepsOf(location: string): string[] {
+  const steps: string[] = [];
+  for (const step of location.split('/')) {
+    if (step === '..') steps.pop();
+    else if (step !== '' && step !== '.') steps.push(step);
+  }
+  return steps;
 }

@@ -1,4 +1,5 @@
 /** Turns a planned file into bytes: source ranges are passed on untouched, made parts are computed when their turn comes. */
+import { isAboutLevel } from '../errors.ts';
 import type { Piece } from './splice.ts';
 import { pieceLength } from './splice.ts';
 
@@ -28,8 +29,10 @@ export interface Sink {
   copy(start: number, end: number, onBytes?: (bytes: number) => void, location?: string): Promise<void>;
   /** Closes the file; what came out of it can be read any number of times. */
   finish(): Promise<Blob>;
-  /** Gives up. What a later attempt can go on from may stay. */
-  discard(): Promise<void>;
+  /** Gives up. What a later attempt can go on from may stay, unless `forGood` says that there is none. */
+  discard(forGood?: boolean): Promise<void>;
+  /** Removes the finished file again; absent where it is not this sink's to remove. */
+  remove?(): Promise<void>;
 }
 
 export interface WriteProgress { done: number; total: number; tensor: string | null }
@@ -81,7 +84,7 @@ export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces
     onProgress({ done, total, tensor: null });
     return await sink.finish();
   } catch (thrown) {
-    await sink.discard();
+    await sink.discard(isAboutLevel(thrown));
     throw thrown;
   }
 

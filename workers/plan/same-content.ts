@@ -12,12 +12,12 @@ export function isSameContent(a: PlannedFile, b: PlannedFile): boolean {
 
 /**
  * For each plan the index of the first one with the same content; null for one that is the first, and for plans that
- * have a problem.
+ * have a problem or could not be made (null).
  */
-export function sameAsEarlier(plans: readonly (PlannedFile & Pick<Plan, 'problem'>)[]): (number | null)[] {
+export function sameAsEarlier(plans: readonly ((PlannedFile & Pick<Plan, 'problem'>) | null)[]): (number | null)[] {
   const firsts: number[] = [];
   return plans.map((plan, at) => {
-    if (plan.problem) return null;
+    if (!plan || plan.problem) return null;
     const same = firsts.find((index) => isSameContent(plans[index]!, plan));
     if (same === undefined) firsts.push(at);
     return same ?? null;

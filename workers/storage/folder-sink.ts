@@ -146,5 +146,6 @@ async function writingSink(key: string, file: LevelFile, opened: FileInFolder, k
       return whole;
     },
     discard: giveUp,
+    remove: () => inFolder(folder, name, () => folder.removeEntry(name)),
   };
 }

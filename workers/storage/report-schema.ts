@@ -73,6 +73,9 @@ const protocol = z.object({
 
 const memoryParts = z.object({ weights: number, cache: number, activations: number, runtime: number });
 const memoryPrediction = z.object({ fixed: memoryParts, perToken: memoryParts });
+const ledger = z.array(z.object({
+  tensor: z.string(), where: z.string().exactOptional(), shape: numbers, from: z.string(), to: z.string(), bytesBefore: number, bytesAfter: number, reason: z.string(),
+}));
 
 const level = z.object({
   id: z.enum(['fp16', 'int8', 'int4', 'q4f16', 'uint8']), level: z.string(), baseline: z.boolean(),
@@ -83,19 +86,18 @@ const level = z.object({
     mode: z.enum(['dequantize', 'dynamic']).exactOptional(), exclude: z.array(z.string()).exactOptional(),
     override: z.array(z.object({ name: z.string(), to: z.enum(['int4', 'int8']) })).exactOptional(),
   }),
-  suffix: z.string().exactOptional(), file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number }).exactOptional(), weightBytes: number,
+  suffix: z.string().exactOptional(), file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number, sha256: z.string().exactOptional() }).exactOptional(), weightBytes: number,
   memory: z.object({ wasm: memoryPrediction, webgpu: memoryPrediction }).exactOptional(), sameFileAs: z.string().exactOptional(), perplexity: perplexity.nullable(), drift: drift.nullable(),
   activationRanges: z.literal('run').exactOptional(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),
-  ledger: z.array(z.object({
-    tensor: z.string(), where: z.string().exactOptional(), shape: numbers, from: z.string(), to: z.string(), bytesBefore: number, bytesAfter: number, reason: z.string(),
-  })),
+  sha256: z.string().exactOptional(), ledger,
 });
 
 const report = z.object({
   schema: z.literal('nibble.report/1'),
   model: z.object({ name: z.string(), sha256: z.string().nullable(), fingerprint: z.string().exactOptional(), bytes: number, parameters: number, cacheBytesPerToken: number.nullable() }),
   protocol: protocol.nullable(), backend: z.enum(['webgpu', 'wasm', 'reference']), levels: z.array(level),
+  skipped: z.array(z.object({ level: z.string(), error, ledger: ledger.exactOptional() })).exactOptional(),
   noiseFloor: distance.extend({ reference: z.enum(['original', 'widened']) }).nullable().exactOptional(),
   words: words.nullable().exactOptional(),
   inputs: z.object({

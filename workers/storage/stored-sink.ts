@@ -164,9 +164,11 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
         turn.end();
       }
     },
-    async discard() {
+    remove: () => store.remove(key),
+    async discard(forGood = false) {
       unfinished?.close();
       await memory?.discard();
+      if (forGood) await store.remove(key).catch(() => undefined);
       turn.end();
     },
   };

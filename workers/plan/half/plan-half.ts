@@ -22,7 +22,7 @@ export async function planAnyLevel(input: PlanInput, scheme: Scheme, settings: L
   if (typeof converted === 'string') return refused(input, scheme, converted);
   const layer = createLayer(model.source.name, converted.pieces, model.source);
   const half = preparePlan(await scanModel(layer.source, model.external));
-  const plan = planLevel(half, scheme, settings, new Set(), { ...options, before: modelBytes(model) });
+  const plan = planLevel(half, scheme, settings, beyondFloat16, { ...options, before: modelBytes(model) });
   if (plan.problem) return plan;
   const roundedLines = new Map([...converted.rounded].map((constant) => [keyOf(keptLine(constant, '')), constant]));
   const ledger = plan.ledger.map((line): LedgerLine => {
