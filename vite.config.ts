@@ -89,11 +89,15 @@ const offline: Plugin = {
 const chromium = findChromium();
 const executable = chromium ? { executablePath: chromium } : {};
 
+/** No test depends on how fast the machine is: what ends one is that it hangs. Tests have no shorter timeouts of their own. */
+const TIMEOUT_MS = 20 * 60_000;
+
 const inChromium = (flags: string[]) => ({
   enabled: true,
   headless: true,
   screenshotFailures: false,
-  provider: playwright({ launchOptions: { ...executable, args: [...flags, '--js-flags=--expose-gc'], ignoreDefaultArgs: ['--disable-gpu'] } }),
+  connectTimeout: TIMEOUT_MS,
+  provider: playwright({ launchOptions: { ...executable, timeout: TIMEOUT_MS, args: [...flags, '--js-flags=--expose-gc'], ignoreDefaultArgs: ['--disable-gpu'] } }),
   instances: [{ browser: 'chromium' as const }],
 });
 
@@ -141,6 +145,11 @@ export default defineConfig(({ isSsrBuild }) => ({
       },
   test: {
     allowOnly: false,
+    testTimeout: TIMEOUT_MS,
+    hookTimeout: TIMEOUT_MS,
+    teardownTimeout: TIMEOUT_MS,
+    // Vitest reads this one here, not from the projects in a browser.
+    browser: { connectTimeout: TIMEOUT_MS },
     sequence: { sequencer: LongestFirst },
     projects: [
       {
@@ -158,11 +167,11 @@ export default defineConfig(({ isSsrBuild }) => ({
       { extends: true, test: { name: 'figures', environment: 'node', maxWorkers: availableParallelism(), include: [FIGURES] } },
       {
         extends: true,
-        test: { name: 'browser', testTimeout: 30_000, hookTimeout: 30_000, include: ['{src,workers}/**/*.browser.test.{ts,tsx}'], browser: inChromium(chromiumFlags({ webgpu: false })) },
+        test: { name: 'browser', include: ['{src,workers}/**/*.browser.test.{ts,tsx}'], browser: inChromium(chromiumFlags({ webgpu: false })) },
       },
       {
         extends: true,
-        test: { name: 'webgpu', testTimeout: 60_000, hookTimeout: 60_000, include: ['{workers,models}/**/*.webgpu.test.ts'], browser: inChromium(chromiumFlags({ webgpu: true })) },
+        test: { name: 'webgpu', include: ['{workers,models}/**/*.webgpu.test.ts'], browser: inChromium(chromiumFlags({ webgpu: true })) },
       },
     ],
   },

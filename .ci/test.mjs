@@ -20,6 +20,9 @@ mkdirSync(results, { recursive: true });
 const port = await freePort();
 const tool = (name, file) => join('node_modules', name, file);
 
+/** For one step. It ends one that hangs: on a busy machine a step takes many times as long as on an idle one. */
+const MOST_MINUTES = 180;
+
 // A step is one check, or a lane: a run of tests that writes a report to count from.
 
 /** What only reads the sources. It yields to everything else, and takes the time in which a page waits. */
@@ -72,7 +75,7 @@ process.exit(sum('failed') ? 1 : 0);
 function node(args, { aside, env = {} } = {}) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, {
-      cwd: root, stdio: ['ignore', aside ? 'pipe' : 'inherit', aside ? 'pipe' : 'inherit'], timeout: 30 * 60_000,
+      cwd: root, stdio: ['ignore', aside ? 'pipe' : 'inherit', aside ? 'pipe' : 'inherit'], timeout: MOST_MINUTES * 60_000,
       env: { ...process.env, CHROMIUM_PATH: chromium, E2E_PORT: String(port), ...env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }) },
     });
     if (aside && child.pid) setPriority(child.pid, constants.priority.PRIORITY_LOW);

@@ -133,7 +133,7 @@ export async function choose(page: Page, { files = FILES }: { files?: Files } = 
 }
 
 export async function finished(page: Page): Promise<void> {
-  await expect(page.getByRole('heading', { name: /^tiny\.onnx, compared/ })).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByRole('heading', { name: /^tiny\.onnx, compared/ })).toBeVisible();
 }
 
 /** SHA-256 of what can be downloaded, by name. */

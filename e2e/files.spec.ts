@@ -69,7 +69,7 @@ for (const way of ['chosen', 'dropped'] as const) {
     if (way === 'dropped') return;
     await leaveOutExtras(page);
     await compareButton(page).click();
-    await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
+    await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Hub folder of int4, a zip' }).click()]);
     expect(download.suggestedFilename()).toBe('model_q4-hub.zip');
     const zip = readFileSync(await download.path()).toString('latin1');
@@ -103,7 +103,7 @@ test('what a target has no kernels for is not offered, and says why to keyboard 
   await expect(page.getByRole('article', { name: 'uint8' }).getByRole('note')).toContainText('Left out of the comparison: not made for webgpu.');
   await leaveOutExtras(page);
   await compareButton(page).click();
-  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 60_000 });
+  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
   await expect(page.getByRole('button', { name: /^Download/ })).toHaveCount(2);
 });
 

@@ -11,16 +11,15 @@ const DOWN = new Map([['layers.0.down.weight', randomValues(3, SHAPE.hidden * SH
 const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
 
 test('a fault in one kernel ends in a banner that names its node', async ({ page }) => {
-  test.setTimeout(300_000);
   await page.goto('/');
   await page.locator('input[type=file]').first().setInputFiles([
     upload('tiny.onnx', tinyLanguageModel(SHAPE, DOWN)), upload('tokenizer.json', byteTokenizer()),
     upload('text.txt', 'It was the best of times, it was the worst of times, it was the age of wisdom. '.repeat(20)),
   ]);
-  await expect(page.getByRole('button', { name: 'Compare', exact: true })).toBeEnabled({ timeout: 30_000 });
+  await expect(page.getByRole('button', { name: 'Compare', exact: true })).toBeEnabled();
   await leaveOutExtras(page, ['Noise floor', 'Speed and memory']);
   await page.getByRole('button', { name: 'Compare', exact: true }).click();
-  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 240_000 });
+  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
 
   const banner = page.getByRole('alert').filter({ hasText: 'WebGPU' });
   await expect(banner).toBeVisible();

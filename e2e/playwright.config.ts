@@ -8,17 +8,22 @@ const executablePath = requireChromium();
 /** Pictures of failures and the report: runs that follow each other keep theirs apart. */
 const results = process.env.E2E_RESULTS ?? 'e2e';
 
+/** No test depends on how fast the machine is: what ends one is that it hangs. Tests have no shorter timeouts of their own. */
+const TIMEOUT_MS = 30 * 60_000;
+/** For one assertion, so that one that fails says so before its test does. */
+const EXPECT_TIMEOUT_MS = 10 * 60_000;
+
 const FAULT = /planted-fault\.spec\.ts$/;
 /** What is the same page with and without WebGPU is looked at once; single tests of that kind are tagged. */
 const EITHER = /(accessibility|faults|files|folder|offline|plain-host|results|shelf)\.spec\.ts$/;
 const GPU_ONLY = /lost-gpu\.spec\.ts$/;
-/** Looks at processor time, which other tests beside it add to: run it with `--workers=1`. */
 const SMOOTH = /smooth\.spec\.ts$/;
 
 const serve = (at: number, ...flags: string[]) => ({
   command: ['node node_modules/vite/bin/vite.js preview --strictPort --port', at, ...flags].join(' '),
   cwd: '..',
   port: at,
+  timeout: TIMEOUT_MS,
   reuseExistingServer: false,
   stdout: 'ignore' as const,
   stderr: 'pipe' as const,
@@ -28,7 +33,7 @@ const lane = (name: string, webgpu: boolean) => ({
   name,
   ...(webgpu && { grepInvert: new RegExp(TAGGED.tag) }),
   testIgnore: [/\.shots\.ts$/, FAULT, SMOOTH, webgpu ? EITHER : GPU_ONLY],
-  use: { webgpu, launchOptions: { executablePath, args: chromiumFlags({ webgpu }), ignoreDefaultArgs: ['--disable-gpu'] } },
+  use: { webgpu, launchOptions: { executablePath, timeout: TIMEOUT_MS, args: chromiumFlags({ webgpu }), ignoreDefaultArgs: ['--disable-gpu'] } },
 });
 
 export default defineConfig<Lane>({
@@ -38,7 +43,8 @@ export default defineConfig<Lane>({
   // One page at a time: the engine uses every core there is.
   workers: 1,
   forbidOnly: true,
-  timeout: 120_000,
+  timeout: TIMEOUT_MS,
+  expect: { timeout: EXPECT_TIMEOUT_MS },
   reporter: [['list'], ['json', { outputFile: `../test-results/${results}.json` }]],
   use: {
     baseURL: `http://localhost:${port}`,

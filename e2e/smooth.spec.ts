@@ -15,20 +15,19 @@ const said = ({ cpu, wall, inside }: Task) => `${cpu.toFixed(0)} ms of processor
 /** From the click to the last figure and what is drawn after it. */
 async function compareAndRecord(page: Page): Promise<Task[]> {
   const compare = page.getByRole('button', { name: 'Compare', exact: true });
-  await expect(compare).toBeEnabled({ timeout: 60_000 });
+  await expect(compare).toBeEnabled();
   await expect(page.getByRole('article').first()).toContainText(/\d.*[MG]B/);
   const stop = await recordTasks(page);
   await compare.click();
-  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 0 });
+  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
   await expect(page.getByRole('img', { name: /^File size: fp16 .*int4/ }).locator('svg').first()).toBeVisible();
   return stop();
 }
 
 test('no task of the page is long while the sample model is compared', async ({ page }) => {
-  test.setTimeout(300_000);
   await page.goto('/');
   await page.getByRole('button', { name: 'Try the sample model' }).click();
-  await expect(page.getByRole('slider')).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByRole('slider')).toBeVisible();
   await page.getByRole('slider').focus();
   await page.keyboard.press('Home');
   expect((await compareAndRecord(page)).filter(({ cpu }) => cpu > LONG_MS).map(said)).toEqual([]);
@@ -38,7 +37,6 @@ test('no task of the page is long while the sample model is compared', async ({ 
 const LAYERS = Number(process.env.SMOOTH_LAYERS) || 6;
 
 test('no task of the page is long while a large model is compared', async ({ page }) => {
-  test.setTimeout(LAYERS * 50_000);
   const folder = mkdtempSync(join(tmpdir(), 'nibble-large-'));
   try {
     const path = join(folder, 'large.onnx');

@@ -52,7 +52,7 @@ describe.each([...groups])('%s', (_, group) => {
     expect(found.error.native).toBeLessThanOrEqual(expected.maxError);
     expect(found.error.web).toBeLessThanOrEqual(expected.maxError);
     expect(found.sqnr).toBeGreaterThanOrEqual(expected.minSqnr);
-  }, 120_000);
+  });
 });
 
 test('names are names of one case', () => { expect(new Set(all.map(({ name }) => name)).size).toBe(all.length); });

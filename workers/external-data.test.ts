@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { byteTokenizer, splitModel, tinyLanguageModel } from '../models/build.ts';
 import { settle } from './errors.ts';
 import { createNodeEvaluator } from './evaluate/evaluator.node.ts';
@@ -9,8 +9,6 @@ import type { EngineEvent, Job, LevelRequest } from './protocol.ts';
 import { initializer, scanBytes } from './test-support.ts';
 
 /** Several levels are made and run, by a kernel written to be read. */
-vi.setConfig({ testTimeout: 60_000 });
-
 const WHOLE = tinyLanguageModel({ vocabulary: 128, width: 64, hidden: 96, type: 'float32', tied: false });
 const ONE = () => 'model.onnx_data';
 const EACH = (name: string) => `weights/${name}`;

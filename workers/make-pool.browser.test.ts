@@ -61,7 +61,7 @@ describe('kernel workers', () => {
     const workers = pool(1);
     const making = all.map((recipe) => workers.make(recipe, file, stop.signal));
     stop.abort();
-    for (const call of making) await expect(call).rejects.toMatchObject({ name: 'AbortError' });
+    await Promise.all(making.map((call) => expect(call).rejects.toMatchObject({ name: 'AbortError' })));
     expect((await workers.make(all[0]!, file, signal)).size).toBeGreaterThan(0);
   });
 
@@ -84,7 +84,7 @@ describe('kernel workers', () => {
     });
     const making = all.map((recipe) => workers.make(recipe, file, signal));
     workers.dispose();
-    for (const call of making) await expect(call).rejects.toThrow();
+    await Promise.all(making.map((call) => expect(call).rejects.toThrow()));
     expect(started).toBeLessThanOrEqual(1);
   });
 

@@ -9,7 +9,7 @@ import type { Made, MakeWorker } from './make.worker.ts';
 import { NO_EXTERNAL_BLOBS, type ExternalBlobs } from './onnx/write.ts';
 import type { Result } from './protocol.ts';
 import { blockedBytes } from './plan/recipe.ts';
-import { connect, transfer, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
+import { connect, isCrash, transfer, type RemoteWorker } from './remote.ts';
 import { createSlabFeed } from './slab-feed.ts';
 import type { Slab } from './slabs.ts';
 
@@ -149,8 +149,4 @@ export function createMakePool(threads: number, inOrder: OpenInOrder = readInOrd
       }
     },
   };
-}
-
-function isCrash(thrown: unknown): thrown is Error {
-  return thrown instanceof Error && thrown.name === WORKER_CRASHED;
 }

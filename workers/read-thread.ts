@@ -5,7 +5,7 @@
 import { fail, failure } from './errors.ts';
 import { canReadInOrder, type OpenInOrder } from './in-order.ts';
 import type { ReadWorker } from './read.worker.ts';
-import { connect, transfer, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
+import { connect, isCrash, transfer, type RemoteWorker } from './remote.ts';
 
 export interface ReadThread {
   /** Starts the worker. */
@@ -64,7 +64,7 @@ export function createReadThread(start: () => Worker = startWorker, bytesAWorker
               reading.bytesLeft -= length;
               return read.value;
             } catch (thrown) {
-              if (!(thrown instanceof Error) || thrown.name !== WORKER_CRASHED || ended) throw thrown;
+              if (!isCrash(thrown) || ended) throw thrown;
               end(reading);
               if (attempt === 2) {
                 fail('worker-crashed', `The part of the engine that reads files stopped twice at ${name}; most often the tab is out of memory.`,

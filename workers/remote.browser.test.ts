@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Fixture } from './remote-fixture.worker.ts';
-import { connect, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
+import { connect, notify, WORKER_CRASHED, type RemoteWorker } from './remote.ts';
 
 const workers: RemoteWorker<Fixture>[] = [];
 const start = (): RemoteWorker<Fixture> => {
@@ -32,19 +32,15 @@ describe('a remote worker', () => {
 describe('a worker that is gone', () => {
   it('rejects every call under way, with the reason', async () => {
     const worker = start();
-    const waiting = worker.call((api) => api.hang());
-    const crashing = worker.call((api) => api.crash('out of luck'));
-    await expect(waiting).rejects.toMatchObject({ name: WORKER_CRASHED, message: expect.stringContaining('out of luck') as string });
-    await expect(crashing).rejects.toMatchObject({ name: WORKER_CRASHED });
+    const calls = [worker.call((api) => api.hang()), worker.call((api) => api.crash('out of luck'))];
+    await Promise.all(calls.map((call) => expect(call).rejects.toMatchObject({ name: WORKER_CRASHED, message: expect.stringContaining('out of luck') as string })));
     expect(await worker.gone).toMatchObject({ name: WORKER_CRASHED });
   });
 
   it('is noticed when it ends without a word', async () => {
     const worker = start();
-    const waiting = worker.call((api) => api.hang());
-    const leaving = worker.call((api) => api.leave());
-    await expect(waiting).rejects.toMatchObject({ name: WORKER_CRASHED, message: 'the worker ended without a word' });
-    await expect(leaving).rejects.toMatchObject({ name: WORKER_CRASHED });
+    const calls = [worker.call((api) => api.hang()), worker.call((api) => api.leave())];
+    await Promise.all(calls.map((call) => expect(call).rejects.toMatchObject({ name: WORKER_CRASHED, message: 'the worker ended without a word' })));
   });
 
   it('rejects later calls at once', async () => {
@@ -59,6 +55,26 @@ describe('a worker that is gone', () => {
     const call = worker.callWithEvents(() => undefined, (api) => api.hang());
     worker.terminate();
     await expect(call).rejects.toMatchObject({ name: WORKER_CRASHED });
+  });
+
+  it('is no error for a call whose reply nobody waits for; a call that fails is one', async () => {
+    const unhandled: string[] = [];
+    const onUnhandled = (event: PromiseRejectionEvent) => {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      unhandled.push(String(event.reason));
+    };
+    addEventListener('unhandledrejection', onUnhandled, { capture: true });
+    try {
+      const [worker, other] = [start(), start()];
+      notify(worker, (api) => api.hang());
+      worker.terminate();
+      notify(worker, (api) => api.hang());
+      notify(other, (api) => api.fail('no luck'));
+      await expect.poll(() => unhandled, { timeout: 10 * 60_000 }).toEqual(['Error: no luck']);
+    } finally {
+      removeEventListener('unhandledrejection', onUnhandled, { capture: true });
+    }
   });
 
   it('includes one that could not be loaded', async () => {

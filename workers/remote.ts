@@ -83,6 +83,19 @@ export function connect<T>(worker: Worker): RemoteWorker<T> {
   };
 }
 
+/**
+ * Sends a call whose reply nobody waits for, such as a cancel: the call that it is about says how it ended. That the worker
+ * is gone before it replies is therefore no error; anything else that the call rejects with still is.
+ */
+export function notify<T>(worker: RemoteWorker<T>, invoke: (api: Comlink.Remote<T>) => Promise<unknown>): void {
+  worker.call(invoke).catch((thrown: unknown) => { if (!isCrash(thrown)) throw thrown; });
+}
+
+/** Whether a call rejected because its worker is gone. */
+export function isCrash(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && thrown.name === WORKER_CRASHED;
+}
+
 /** Worker side: makes `api` callable, and holds a lock for as long as this worker lives. Calls wait until it is held. */
 export function expose(api: object): void {
   const alive = holdLock();

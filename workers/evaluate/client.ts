@@ -1,6 +1,6 @@
 /** Runs measurements, each in a worker of its own. */
 import type { Progress, Result, Timing } from '../protocol.ts';
-import type { RemoteWorker } from '../remote.ts';
+import { notify, type RemoteWorker } from '../remote.ts';
 import type { OverflowOutcome, RuntimesOutcome } from './check-runtimes.ts';
 import type { OutputsOutcome } from './compare-outputs.ts';
 import type { EvaluationEvent, EvaluationOutcome, Evaluator } from './evaluate.ts';
@@ -38,8 +38,7 @@ function inWorker<T>(
   return inOwnWorker<EvaluationWorker, T>({
     start, signal, subject: 'Measuring this model',
     async work(worker) {
-      // Asked for, not waited for: the measurement's own answer says how it ended.
-      const finishEarly = () => { void worker.call((api) => api.finish()).catch(() => undefined); };
+      const finishEarly = () => { notify(worker, (api) => api.finish()); };
       finish?.addEventListener('abort', finishEarly);
       if (finish?.aborted) finishEarly();
       try {

@@ -1,6 +1,6 @@
 import * as native from 'onnxruntime-node';
 import * as ort from 'onnxruntime-web';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { encode, encoderModel, graph, imageModel, matMulModel, model, node, randomValues, tensor, twoOutputModel, value } from '../../models/build.ts';
 import type { OutputDrift, Progress, Result } from '../protocol.ts';
 import { quantize } from '../test-support.ts';
@@ -16,9 +16,6 @@ async function levelsOf(bytes: Uint8Array): Promise<Levels> {
   const write = async (level: string) => new Uint8Array((await quantize(bytes, level)).bytes);
   return { fp16: await write('fp16'), int8: await write('int8'), int4: await write('int4') };
 }
-
-/** Trying out sizes takes its time on a busy machine. */
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let image: Levels;
 let two: Levels;

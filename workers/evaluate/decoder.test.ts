@@ -2,15 +2,12 @@ import { openAsBlob } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import * as ort from 'onnxruntime-web';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Result } from '../protocol.ts';
 import { openDecoder, type Decoder } from './decoder.ts';
 import { wasmRuntime, type GraphRuntime } from './graph-session.ts';
 import { languageModels } from './language-model.ts';
 import { tinyDecoder, tinyModel } from './test-models.ts';
-
-/** Sessions by the dozen take their time on a busy machine. */
-vi.setConfig({ testTimeout: 60_000 });
 
 const runtime = wasmRuntime(ort, 1);
 const SAMPLE = join(import.meta.dirname, '..', '..', 'models', 'sample', 'model_fp16.onnx');

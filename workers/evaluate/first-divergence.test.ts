@@ -33,7 +33,7 @@ async function floats(model: Blob): Promise<string[]> {
   return values.filter((name) => !INTEGERS.has(name) && name !== 'mask');
 }
 
-describe('a fault in one node is named', { timeout: 120_000 }, () => {
+describe('a fault in one node is named', () => {
   it.each([
     { factor: 1.2, type: 'float32', mask: -10000, undone: [] },
     { factor: 1.05, type: 'float32', mask: -3.4e38, undone: [] },
@@ -86,9 +86,7 @@ describe('a fault in one node is named', { timeout: 120_000 }, () => {
 });
 
 /** Many models are opened in each. */
-const SLOW = { timeout: 60_000 };
-
-describe('a fault that adding outputs hides', SLOW, () => {
+describe('a fault that adding outputs hides', () => {
   it('is narrowed down to the end of what cannot be seen', async () => {
     const hidden = ['scores', 'scaled', 'allowed', 'attention'];
     const found = await partsAt(tinyTransformer({ vocabulary: VOCABULARY }), { tensor: 'allowed', factor: 0.5, hiddenBy: hidden });
@@ -102,7 +100,7 @@ describe('a fault that adding outputs hides', SLOW, () => {
   });
 });
 
-describe('no node is named', SLOW, () => {
+describe('no node is named', () => {
   it('where the providers agree, or differ by no more than is tolerated', async () => {
     const model = tinyTransformer({ vocabulary: VOCABULARY });
     expect(await partsAt(model, null)).toBeNull();
@@ -112,7 +110,7 @@ describe('no node is named', SLOW, () => {
   });
 });
 
-describe('what goes wrong on the way', SLOW, () => {
+describe('what goes wrong on the way', () => {
   const job = (right: GraphRuntime, signal?: AbortSignal) =>
     firstDivergence({ model: tinyTransformer({ vocabulary: VOCABULARY }), feeds: ids(12), left: wasm(), right, output: 'logits', signal });
 

@@ -1,14 +1,11 @@
 import { openAsBlob } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-web';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Generated, GenerationJob } from '../protocol.ts';
 import { generate, GENERATED_EVERY_MS } from './generate.ts';
 import { wasmRuntime } from './graph-session.ts';
 import { tinyDecoder, tinyModel, tinyText, tinyTokenizer } from './test-models.ts';
-
-/** Sessions by the dozen take their time on a busy machine. */
-vi.setConfig({ testTimeout: 60_000 });
 
 const VOCABULARY = 29;
 const runtime = wasmRuntime(ort, 1);

@@ -22,7 +22,7 @@ async function measured(parts: Partial<EvaluationJob>, on: EvaluationRuntime = r
   return result.value;
 }
 
-describe('the noise floor', { timeout: 60_000 }, () => {
+describe('the noise floor', () => {
   it('is the drift of the fp16 model as a level of the float32 one', async () => {
     const { noiseFloor, notes } = await measured({ reference: { kind: 'original', model: fp32 } });
     const { levels: [, level] } = await measured({ baseline: { key: 'fp32', model: fp32 }, levels: [{ key: 'fp16', model: fp16 }] });

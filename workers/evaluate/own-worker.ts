@@ -3,7 +3,7 @@
  * cannot be interrupted, so ending the worker is how memory is given back and how the work is cancelled.
  */
 import type { Result } from '../protocol.ts';
-import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
+import { connect, isCrash, type RemoteWorker } from '../remote.ts';
 import { cancelled, failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
 
 export interface OwnWorker<T, R> {
@@ -33,7 +33,7 @@ export async function inOwnWorker<T, R>({ start, work, subject, signal }: OwnWor
 
 function crash(subject: string, thrown: unknown): Failure {
   if (isOutOfMemory(thrown)) return outOfMemory(subject, thrown);
-  return thrown instanceof Error && thrown.name === WORKER_CRASHED
+  return isCrash(thrown)
     ? failure('worker-crashed', `${subject} stopped unexpectedly; most often the tab is out of memory.`, 'Try again with fewer levels or a smaller model; files and sizes are still here.', thrown)
     : failure('internal', `${subject} failed in a way it should not.`, 'Try again, and report the details if it happens twice.', thrown);
 }

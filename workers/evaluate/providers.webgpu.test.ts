@@ -42,9 +42,7 @@ function difference(actual: Float32Array, expected: Float32Array): number {
 }
 
 /** The adapter is emulated, and a machine that runs tests has other things to do. */
-const SLOW = { timeout: 120_000 };
-
-describe('a model on WebGPU', SLOW, () => {
+describe('a model on WebGPU', () => {
   it.each(['float32', 'float16'] as const)('gives what it gives on WASM, in one worker: %s', async (type) => {
     const webgpu = await open('webgpu', tiny(type));
     const wasm = await open('wasm', tiny(type));
@@ -89,7 +87,7 @@ describe('a model on WebGPU', SLOW, () => {
   });
 });
 
-describe('nodes that fall back', SLOW, () => {
+describe('nodes that fall back', () => {
   /** y = Hardmax(x · w), and x · w once more through Abs. */
   const mixed = encode(model(graph({
     node: [node('MatMul', ['x', 'w'], ['h']), node('Hardmax', ['h'], ['y']), node('Abs', ['h'], ['z'])],
@@ -105,7 +103,7 @@ describe('nodes that fall back', SLOW, () => {
   });
 });
 
-describe('memory of the GPU', SLOW, () => {
+describe('memory of the GPU', () => {
   /** 1 MiB of weights. */
   const large = matMulModel(randomValues(1, 512 * 512), 512, 512);
 
@@ -132,7 +130,7 @@ describe('memory of the GPU', SLOW, () => {
   });
 });
 
-describe('a reset', SLOW, () => {
+describe('a reset', () => {
   it('gives back what released sessions left, unless one is open, and what comes after runs', async () => {
     const other = start();
     const live = async () => (await other.call<Observed>((api) => api.observed())).gpu.live;
@@ -154,7 +152,7 @@ describe('a reset', SLOW, () => {
   });
 });
 
-describe('a lost device', SLOW, () => {
+describe('a lost device', () => {
   it('is an answer, to a run in flight and to whatever is asked next', async () => {
     const other = start();
     try {

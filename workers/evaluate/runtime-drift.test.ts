@@ -23,7 +23,7 @@ async function driftOf(result: Promise<Result<RuntimeDrift>>): Promise<RuntimeDr
   return settled.value;
 }
 
-describe('runtime drift of a language model', { timeout: 60_000 }, () => {
+describe('runtime drift of a language model', () => {
   it('is nothing where two providers compute the same, over all tokens of the first windows', async () => {
     expect(await driftOf(runtimeDrift(job()))).toEqual({
       provider: 'wasm', against: 'wasm', outputs: null, exceeds: false, partsAt: null, widened: false, problem: null,

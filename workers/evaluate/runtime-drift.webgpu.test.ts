@@ -26,7 +26,7 @@ describe('WebGPU against WASM', () => {
     expect(drift.distance?.tokens).toBe(31);
     expect(drift.distance?.kld.value).toBeLessThan(1e-8);
     expect(drift.distance?.sameTop.value).toBe(1);
-  }, 240_000);
+  });
 
   it.each([
     { kernel: 'Softmax', parts: { node: 'attention/Softmax', operator: 'Softmax', tensor: 'attention' } },
@@ -38,5 +38,5 @@ describe('WebGPU against WASM', () => {
     expect(drift.distance?.kld.value).toBeGreaterThan(CLOSE);
     expect(drift.partsAt?.difference).toBeGreaterThan(0.05);
     expect(drift.partsAt?.inputDifference).toBeLessThan(1e-4);
-  }, 240_000);
+  });
 });

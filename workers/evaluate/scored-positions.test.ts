@@ -51,7 +51,7 @@ describe.each(['float32', 'float16'] as const)('logits of scored positions only,
       }
       await language.release();
     }
-  }, 30_000);
+  });
 });
 
 describe('the sliced graph', () => {
@@ -82,7 +82,7 @@ describe('the sliced graph', () => {
     expect(asked).toHaveLength(95 * 4096);
     // Counted: so many numbers take minutes to print.
     expect(asked.filter((value, index) => value !== whole[index])).toHaveLength(0);
-  }, 60_000);
+  });
 
   it('differs from the model by the slice and by nothing else', async () => {
     const bytes = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true });
@@ -109,7 +109,7 @@ describe('statistics', () => {
     const [asked, all] = [await evaluate(languageModels(wasmRuntime(ort, 1), 'asked'), job, () => undefined), await evaluate(languageModels(wasmRuntime(ort, 1), 'all'), job, () => undefined)];
     expect(asked.ok && asked.value.protocol.chunks).toBe(2);
     expect(asked).toEqual(all);
-  }, 120_000);
+  });
 });
 
 const V = 32;

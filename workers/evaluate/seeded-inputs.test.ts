@@ -1,6 +1,6 @@
 import * as ort from 'onnxruntime-web';
 import fc from 'fast-check';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { encode, encoderModel, graph, imageModel, model, node, tensor, twoOutputModel, value } from '../../models/build.ts';
 import { wasmRuntime } from './graph-session.ts';
 import { readInputHints, type InputHints } from './input-hints.ts';
@@ -8,9 +8,6 @@ import { USUAL_SIZES } from './input-shapes.ts';
 import { withFreeDimensions, type ValueInfo } from './inputs.ts';
 import { randomNumbers } from './random.ts';
 import { feedsOf, findRecipe, seededSample, type Recipe, type SeededInput } from './seeded-inputs.ts';
-
-/** Trying out sizes takes its time on a busy machine. */
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const RECIPE: Recipe = { seed: 1, free: USUAL_SIZES, wholeBelow: 2 };
 const input = (name: string, type: string, shape: (number | string)[]): ValueInfo => ({ name, isTensor: true, type, shape });

@@ -1,14 +1,11 @@
 import * as ort from 'onnxruntime-web';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { matMulModel, randomValues } from '../../models/build.ts';
 import { failure } from './errors.ts';
 import { wasmRuntime, type GraphRuntime, type GraphSession } from './graph-session.ts';
 import { seededFeeds } from './seeded-feeds.ts';
 import { measureSpeed, type Instruments, type MakeFeeds } from './speed.ts';
 import { tinyDecoder, tinyModel } from './test-models.ts';
-
-/** Sessions by the dozen take their time on a busy machine. */
-vi.setConfig({ testTimeout: 60_000 });
 
 const runtime = wasmRuntime(ort, 1);
 

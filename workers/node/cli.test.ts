@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { byteTokenizer, randomValues, splitModel, tinyLanguageModel, twoOutputModel } from '../../models/build.ts';
 import type { Report } from '../protocol.ts';
 
@@ -23,9 +23,7 @@ beforeAll(() => {
 });
 afterAll(() => { rmSync(folder, { recursive: true }); });
 
-/** Starting processes, and building once before the first, takes its time. */
-vi.setConfig({ testTimeout: 120_000 });
-
+/** Runs the command in the folder; the first run builds it. */
 function nibble(...argv: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, '.ci', 'nibble.mjs'), ...argv], { cwd: folder, encoding: 'utf8' });
   return { status, stdout, stderr };

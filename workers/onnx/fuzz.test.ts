@@ -34,8 +34,8 @@ const SEED = Number(process.env['FUZZ_SEED'] ?? 4);
 const RUN_IN_ONNXRUNTIME = Math.ceil(RUNS * 0.015);
 /** A plan may not want more bytes than so many times the file's. */
 const MOST_GROWTH = 64;
-/** Longer is a hang; the machine may be busy. */
-const MOST_SECONDS = 20;
+/** More of the processor's time than this is a hang: some ten thousand times what a case takes. */
+const MOST_MINUTES = 5;
 
 const LEVELS = ['fp16', 'int8:embedding', 'int8:mode=dynamic,embedding', 'int8:mode=dequantize', 'uint8:embedding', 'int4:block=16,asymmetric,embedding', 'int4:mode=dequantize,block=16', 'int4:source=original'];
 
@@ -151,9 +151,10 @@ test('end in a file or a sentence, within bounds', async () => {
   let sentences = 0;
   await fc.assert(fc.asyncProperty(damaged, async ([which, changes, level]) => {
     const bytes = mutate(MODELS[which]!, changes);
-    const started = performance.now();
+    const before = process.cpuUsage();
     const outcome = await through(bytes, [LEVELS[level]!]);
-    assert((performance.now() - started) / 1000 < MOST_SECONDS, 'it hangs');
+    const { user, system } = process.cpuUsage(before);
+    assert(user + system < MOST_MINUTES * 60e6, 'it hangs');
     for (const { code, message, action, details } of outcome.errors) {
       assert.notEqual(code, 'internal', details);
       for (const text of [message, action]) assert.match(text, /^\S.*[.]$/s);
@@ -170,7 +171,7 @@ test('end in a file or a sentence, within bounds', async () => {
   // Damage that is always or never noticed tests nothing.
   expect(files).toBeGreaterThan(RUNS / 20);
   expect(sentences).toBeGreaterThan(RUNS / 20);
-}, 1_200_000);
+});
 
 /** Signal-to-noise ratio of what a level may still change, dB: weights may have become anything. */
 const LEAST_SQNR = { 'fp16': 20, 'int8:embedding': 12, 'int4:block=16,asymmetric,embedding': 3 };
@@ -207,7 +208,7 @@ test('give no file that onnxruntime reads otherwise', async () => {
   expect(found).toEqual([]);
   expect(left).toBeLessThanOrEqual(0);
   expect(tally.compared).toBeGreaterThan(RUN_IN_ONNXRUNTIME / 5);
-}, 600_000);
+});
 
 /** What the undamaged model takes; nothing for one whose weights lie elsewhere. */
 async function feedsFor(bytes: Uint8Array<ArrayBuffer>): Promise<Feeds> {

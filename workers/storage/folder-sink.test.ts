@@ -64,7 +64,7 @@ async function expected(limit?: number): Promise<Record<string, string>> {
   return Object.fromEntries(await Promise.all(written.flatMap(({ file, blob, data }) => [{ file, blob }, ...(data ? [data] : [])]).map(async ({ file, blob }) => [file, await bytesOf(blob)] as const)));
 }
 
-describe('files written to a folder', { timeout: 30_000 }, () => {
+describe('files written to a folder', () => {
   test('are those the browser would keep, which keeps none of them', async () => {
     const disk = memoryDisk();
     const { run, keeper } = await tab(disk);
@@ -148,7 +148,7 @@ describe('files written to a folder', { timeout: 30_000 }, () => {
   });
 });
 
-describe('names', { timeout: 30_000 }, () => {
+describe('names', () => {
   test('that are taken get a number, by a file or a folder; an empty file is no file', async () => {
     const { run } = await tab();
     const folder = memoryFolder();
@@ -185,7 +185,7 @@ describe('names', { timeout: 30_000 }, () => {
   });
 });
 
-describe('a folder that fails', { timeout: 30_000 }, () => {
+describe('a folder that fails', () => {
   test.each<[string, string, (folder: MemoryFolder) => void]>([
     ['is full', 'storage-full', (folder) => { folder.room = 60_000; }],
     ['may not be written to any more', 'write-failed', (folder) => { folder.broken = new DOMException('no', 'NotAllowedError'); }],

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { tinyLanguageModel } from '../../models/build.ts';
 import type { Engine, EngineEvent, Job, Report, Result, Storage } from '../protocol.ts';
-import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
+import { connect, notify, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
 import { createFile, discard } from './folder.ts';
 
 const engines: RemoteWorker<Engine>[] = [];
@@ -29,7 +29,7 @@ async function run(engine: RemoteWorker<Engine>, chosen: FileSystemDirectoryHand
   const result = await engine.callWithEvents<EngineEvent, Result<Report>>((event) => {
     events.push(event);
     onEvent(event);
-    if (event.type === 'written' && event.level === 'b') void engine.call((api) => api.cancel());
+    if (event.type === 'written' && event.level === 'b') notify(engine, (api) => api.cancel());
   }, (api, port) => api.compare(chosen ? { ...job, folder: chosen } : job, port));
   const written = events.flatMap((event) => (event.type === 'written' ? event : []));
   return {
@@ -89,19 +89,22 @@ it('files that are stored are copied to it; what has their names stays', async (
 });
 
 it('a cancel leaves whole files only', async () => {
-  const chosen = await folder();
-  let asked = false;
-  const { result } = await run(engine, chosen, (event) => {
-    if (asked || event.type !== 'progress' || event.stage !== 'quantize') return;
-    asked = true;
-    void engine.call((api) => api.cancel());
-  });
-  expect(result).toMatchObject({ ok: false, error: { code: 'cancelled' } });
-  const left = await filesIn(chosen);
-  expect(expected).toMatchObject(left);
-  expect(left).not.toEqual(expected);
-  await run(engine, chosen);
-  expect(await filesIn(chosen)).toEqual(expected);
+  // Small files may all be written before a cancel arrives: until one arrives in time.
+  for (let left = expected; Object.keys(left).length === Object.keys(expected).length;) {
+    await forget();
+    const chosen = await folder();
+    let asked = false;
+    const { result } = await run(engine, chosen, (event) => {
+      if (asked || event.type !== 'progress' || event.stage !== 'quantize') return;
+      asked = true;
+      notify(engine, (api) => api.cancel());
+    });
+    expect(result).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+    left = await filesIn(chosen);
+    expect(expected).toMatchObject(left);
+    await run(engine, chosen);
+    expect(await filesIn(chosen)).toEqual(expected);
+  }
 });
 
 it('an engine that is ended leaves nothing that looks finished, and the next one goes on under the same names', async () => {

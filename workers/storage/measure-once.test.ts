@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { EngineEvent, Report } from '../protocol.ts';
-import { localLocks } from './locks.ts';
+import { localLocks, type Locks } from './locks.ts';
 import { measureOnce, type OnceTask } from './measure-once.ts';
 import { openReportStore } from './report-store.ts';
 import { memoryDisk } from './test-disk.ts';
@@ -12,11 +12,28 @@ const REPORT: Report = {
   notes: [],
 };
 const PROGRESS: EngineEvent = { type: 'progress', stage: 'measure', level: 'mine', done: 1, total: 2, unit: 'tokens', tensor: null, secondsLeft: null };
-const soon = () => new Promise((resolve) => { setTimeout(resolve, 20); });
 
-function tabs() {
+/** A promise, and what resolves it. */
+function gate() {
+  let open!: () => void;
+  const opened = new Promise<void>((resolve) => { open = resolve; });
+  return { opened, open };
+}
+
+/** @param onHold Called with how many have asked for their turn so far. */
+function tabs(onHold: (asked: number) => void = () => undefined) {
   const disk = memoryDisk();
-  const surroundings = { reports: openReportStore(disk), locks: localLocks(), channel: () => new BroadcastChannel('nibble:test-once'), notKept: (thrown: unknown) => { throw thrown; } };
+  const locks = localLocks();
+  let asked = 0;
+  const counting: Locks = {
+    ...locks,
+    hold(name, signal) {
+      const held = locks.hold(name, signal);
+      onHold(++asked);
+      return held;
+    },
+  };
+  const surroundings = { reports: openReportStore(disk), locks: counting, channel: () => new BroadcastChannel('nibble:test-once'), notKept: (thrown: unknown) => { throw thrown; } };
   return (measure: OnceTask['measure'], options: { signal?: AbortSignal; finish?: AbortSignal; onEvent?: OnceTask['onEvent'] } = {}) => measureOnce({
     identity: { model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16'], text: null, tokenizer: null, inputs: [], protocol: undefined, maxTokens: null, extras: undefined, provider: undefined, threads: 1 },
     onEvent: options.onEvent ?? (() => undefined), signal: options.signal ?? new AbortController().signal, finish: options.finish, measure,
@@ -25,15 +42,16 @@ function tabs() {
 
 describe('measuring once', () => {
   test('who waits hears of the progress, without the other\'s names, and gets the report', async () => {
-    const once = tabs();
+    const [secondWaits, secondHeard] = [gate(), gate()];
+    const once = tabs((asked) => { if (asked === 2) secondWaits.open(); });
     const heard: EngineEvent[] = [];
     const first = once(async (report) => {
-      await soon();
+      await secondWaits.opened;
       report(PROGRESS);
-      await soon();
+      await secondHeard.opened;
       return REPORT;
     });
-    const second = once(() => Promise.reject(new Error('measured twice')), { onEvent: (event) => { heard.push(event); } });
+    const second = once(() => Promise.reject(new Error('measured twice')), { onEvent: (event) => { heard.push(event); secondHeard.open(); } });
     expect(await first).toEqual({ report: REPORT, known: false });
     expect(await second).toEqual({ report: REPORT, known: true });
     expect(heard).toEqual([{ ...PROGRESS, level: null }]);
@@ -42,21 +60,25 @@ describe('measuring once', () => {
   test('who waits can cancel', async () => {
     const once = tabs();
     const stop = new AbortController();
-    const first = once(async () => { await soon(); return REPORT; });
+    const cancelled = gate();
+    const first = once(async () => { await cancelled.opened; return REPORT; });
     const second = once(() => Promise.reject(new Error('measured')), { signal: stop.signal });
     stop.abort();
     await expect(second).rejects.toMatchObject({ name: 'AbortError' });
+    cancelled.open();
     expect((await first).known).toBe(false);
   });
 
   test('who is told to finish waits no more, and measures as little as it can', async () => {
     const once = tabs();
     const finish = new AbortController();
+    const finished = gate();
     const early: Report = { ...REPORT, protocol: REPORT.protocol && { ...REPORT.protocol, stoppedEarly: true } };
-    const first = once(async () => { await soon(); return REPORT; });
+    const first = once(async () => { await finished.opened; return REPORT; });
     const second = once(() => Promise.resolve(early), { finish: finish.signal });
     finish.abort();
     expect(await second).toEqual({ report: early, known: false });
+    finished.open();
     expect(await first).toEqual({ report: REPORT, known: false });
     expect(await once(() => Promise.resolve(early))).toEqual({ report: REPORT, known: true });
   });
@@ -74,9 +96,9 @@ describe('measuring once', () => {
 
   test('a failure lets the next one in', async () => {
     const once = tabs();
-    const failing = once(() => Promise.reject(new Error('no luck')));
+    const failing = expect(once(() => Promise.reject(new Error('no luck')))).rejects.toThrow('no luck');
     const next = once(() => Promise.resolve(REPORT));
-    await expect(failing).rejects.toThrow('no luck');
+    await failing;
     expect((await next).known).toBe(false);
   });
 });

@@ -33,7 +33,7 @@ async function run(name: string, exclude: string[] = []) {
 }
 
 describe('names of tensors', () => {
-  test('are in the ledger as they are, and in the report that is stored', { timeout: 30_000 }, async () => {
+  test('are in the ledger as they are, and in the report that is stored', async () => {
     const { disk, keeper, events, report } = await run('m.onnx', ['__proto__']);
     const [, int8, int4] = report.levels;
     expect(int8?.ledger.map((line) => line.tensor)).toEqual(expect.arrayContaining(NAMES));
@@ -50,7 +50,7 @@ describe('names of tensors', () => {
 });
 
 describe('names of files', () => {
-  test.each([['__proto__.onnx', '__proto___q4.onnx'], ['../../etc/x.onnx', 'x_q4.onnx'], ['..\\x.onnx', 'x_q4.onnx']])('%s', { timeout: 30_000 }, async (name, written) => {
+  test.each([['__proto__.onnx', '__proto___q4.onnx'], ['../../etc/x.onnx', 'x_q4.onnx'], ['..\\x.onnx', 'x_q4.onnx']])('%s', async (name, written) => {
     const { disk, report } = await run(name);
     expect(report.levels[2]?.file).toEqual(written);
     for (const path of disk.files.keys()) expect(path).toMatch(/^(results|reports)\/[0-9a-f]{64}/);

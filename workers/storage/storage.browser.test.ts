@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { WriteProgress } from '../onnx/write.ts';
 import type { Result, Storage } from '../protocol.ts';
 import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
@@ -26,6 +26,13 @@ let jobs = 0;
 const order = (pace: number): WriteOrder => ({ model: `model ${++jobs}`, source: new File([source], 'source.onnx'), tensors: 6, bytesEach: 2 * MB, pace });
 const expected = testFile(source, orderedPieces(order(0))).expected;
 
+/** A promise, and what resolves it. */
+function gate() {
+  let open!: () => void;
+  const opened = new Promise<void>((resolve) => { open = resolve; });
+  return { opened, open };
+}
+
 async function expectWhole(result: Result<Written>): Promise<Written> {
   if (!result.ok) throw new Error(JSON.stringify(result.error));
   expect(firstDifference(new Uint8Array(await result.value.blob.arrayBuffer()), expected)).toBe(-1);
@@ -34,7 +41,7 @@ async function expectWhole(result: Result<Written>): Promise<Written> {
 }
 
 describe('stored results, on OPFS', () => {
-  it.each([...storeChecks(0).keys()])('%s', { timeout: 60_000 }, (name) => keeper.call((api) => api.check(name, 8)));
+  it.each([...storeChecks(0).keys()])('%s', (name) => keeper.call((api) => api.check(name, 8)));
 });
 
 describe('a worker that is ended while it writes', () => {
@@ -50,7 +57,7 @@ describe('a worker that is ended while it writes', () => {
     expect(made).toBe(6 - Math.floor(resumeAt / (3 * MB)));
     const again = await expectWhole(await write(start(), job));
     expect(again.made).toBe(0);
-  }, 30_000);
+  });
 
   it('again and again, at any time: the file comes to its end and is the same', async () => {
     const job = order(5);
@@ -62,22 +69,29 @@ describe('a worker that is ended while it writes', () => {
       await ended;
     }
     await expectWhole(await write(start(), job));
-  }, 30_000);
+  });
 });
 
 describe('two workers with the same job', () => {
   it('do it once, and the one that waits hears how far it is', async () => {
-    const job = order(150);
+    // The first one waits half-way until the second one waits for it.
+    const job = { ...order(150), gate: 'half-way' };
     const heard: WriteProgress[] = [];
-    let begun!: () => void;
-    const underWay = new Promise<void>((resolve) => { begun = resolve; });
-    const first = write(start(), job, begun);
-    await underWay;
+    const [underWay, open] = [gate(), gate()];
+    const held = navigator.locks.request(job.gate, () => open.opened);
+    const first = write(start(), job, underWay.open);
+    await underWay.opened;
     const second = write(start(), job, (progress) => { heard.push(progress); });
+    await vi.waitFor(async () => {
+      const waiting = (await navigator.locks.query()).pending?.filter(({ name }) => name !== job.gate && !name?.startsWith('nibble:alive:'));
+      expect(waiting).toHaveLength(1);
+    }, { timeout: 10 * 60_000 });
+    open.open();
+    await held;
     const results = await Promise.all([first.then(expectWhole), second.then(expectWhole)]);
     expect(results.map(({ made }) => made)).toEqual([6, 0]);
     expect(heard.some(({ done }) => done > 0 && done < expected.length)).toBe(true);
-  }, 30_000);
+  });
 
   it('when the first is ended, the second goes on', async () => {
     const job = order(100);
@@ -90,7 +104,7 @@ describe('two workers with the same job', () => {
     await expect(ended).rejects.toMatchObject({ name: WORKER_CRASHED });
     const [second] = await Promise.all(seconds.map(async (writing) => expectWhole(await writing)));
     expect(second?.made).toBeLessThan(6);
-  }, 30_000);
+  });
 });
 
 it('what is stored is told and deleted', async () => {

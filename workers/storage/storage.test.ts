@@ -46,7 +46,7 @@ async function tab(disk: MemoryDisk, locks = localLocks(), memoryLimit?: number)
 
 const blobs = (events: readonly EngineEvent[]) => Promise.all(events.flatMap((event) => (event.type === 'written' ? event.blob.arrayBuffer().then((bytes) => Buffer.from(bytes).toString('base64')) : [])));
 
-describe('a job done before', { timeout: 60_000 }, () => {
+describe('a job done before', () => {
   test('is there after a reload: nothing is quantized or measured again', async () => {
     const disk = memoryDisk();
     const first = await (await tab(disk)).run();
@@ -135,7 +135,7 @@ describe('a job done before', { timeout: 60_000 }, () => {
   });
 });
 
-describe('what is stored', { timeout: 60_000 }, () => {
+describe('what is stored', () => {
   async function afterOne(): Promise<{ keeper: Keeper; disk: MemoryDisk; events: EngineEvent[]; run: Awaited<ReturnType<typeof tab>>['run'] }> {
     const disk = memoryDisk();
     const { keeper, run } = await tab(disk);
@@ -210,7 +210,7 @@ describe('what is stored', { timeout: 60_000 }, () => {
   });
 });
 
-describe('when there is no room', { timeout: 60_000 }, () => {
+describe('when there is no room', () => {
   test('it says which results would have to go, and deletes none', async () => {
     const disk = memoryDisk();
     const { keeper, run } = await tab(disk);
@@ -231,7 +231,7 @@ describe('when there is no room', { timeout: 60_000 }, () => {
   });
 });
 
-describe('when there is neither room nor memory', { timeout: 60_000 }, () => {
+describe('when there is neither room nor memory', () => {
   test('the job is refused before anything is written, and done when there is room', async () => {
     const disk = memoryDisk();
     const { run, counts } = await tab(disk, localLocks(), 1000);
@@ -262,7 +262,7 @@ test('without a file system nothing is kept, it is said once a job, and everythi
 test.each<[string, (path: string) => Promise<void>]>([
   ['changed', (path) => appendFile(path, 'x')],
   ['deleted', (path) => rm(path)],
-])('a dropped file that is %s on the way ends in a sentence; what was finished is kept', { timeout: 60_000 }, async (_, disturb) => {
+])('a dropped file that is %s on the way ends in a sentence; what was finished is kept', async (_, disturb) => {
   const folder = await mkdtemp(join(tmpdir(), 'nibble-'));
   const path = join(folder, 'tiny.onnx');
   await writeFile(path, MODEL);

@@ -61,6 +61,8 @@ export interface WriteOrder {
   bytesEach: number;
   /** Milliseconds each tensor takes. */
   pace: number;
+  /** A Web Lock that half of the tensors wait for. */
+  gate?: string;
 }
 
 export function orderedPieces({ source, tensors, bytesEach }: WriteOrder): Piece<TestRecipe>[] {

@@ -28,7 +28,7 @@ const fixture: StoreFixture = {
     await check(await opfsDisk());
   },
   write: (order, port) => reporting<WriteProgress, Result<Written>>(port, (report) => settle(async () => {
-    const { source, model, pace } = order;
+    const { source, model, pace, gate, tensors } = order;
     const pieces = orderedPieces(order);
     const warnings: EngineError[] = [];
     let made = 0;
@@ -39,7 +39,7 @@ const fixture: StoreFixture = {
     const blob = await writePieces({
       pieces, sink, signal, nameOf: ({ name }) => name, onProgress: report,
       ...atOnce(pieces, async (recipe) => {
-        made++;
+        if (++made > tensors / 2 && gate) await navigator.locks.request(gate, () => undefined);
         await new Promise((resolve) => { setTimeout(resolve, pace); });
         return carryOut(recipe);
       }),

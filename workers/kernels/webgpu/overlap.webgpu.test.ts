@@ -60,8 +60,8 @@ function gate(watched: Watched): () => void {
   };
 }
 
-/** A software GPU beside other work takes its time. */
-const eventually = (check: () => void) => vi.waitFor(check, { timeout: 20_000 });
+/** Waits for minutes: a software GPU beside other work takes its time. */
+const eventually = (check: () => void) => vi.waitFor(check, { timeout: 10 * 60_000 });
 const count = ({ events }: Watched, event: string) => events.filter((one) => one === event).length;
 /** What comes after the first of these. */
 const after = ({ events }: Watched, event: string) => events.slice(events.indexOf(event) + 1);
