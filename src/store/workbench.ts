@@ -10,7 +10,7 @@ import type { Folders } from '../folder/picker.ts';
 import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
 import { checksOf, DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
 import { createBatch } from './batch.ts';
-import { gatherUnknown, merge, modelChoices, pair, usable, type Choice, type Kept } from './files.ts';
+import { gatherUnknown, merge, modelChoices, pair, undecided, usable, type Choice, type Kept } from './files.ts';
 import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, toRequests, type Level, type Origin } from './levels.ts';
 import { applyEvent, startLive } from './live.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
@@ -180,15 +180,21 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
         return;
       }
       const opened = result.value;
-      const choices = modelChoices(opened);
+      const choices = modelChoices(files.map(({ file }) => file), opened);
+      if (choices.length > 0) {
+        // Everything stays until then: which file belongs to which model is known only once one is chosen.
+        set({ files: pair(files.map(({ file }) => file), opened), opened: undecided(opened), choices, offers: new Map(), measurement: null, plans: new Map() });
+        planSoon();
+        return;
+      }
       const kept = pair(files.map(({ file }) => file), opened)
         .filter((_, index) => { const file = opened.files[index]; return file !== undefined && usable(file, opened) && !(opened.model && file.kind === 'unknown' && file.problem); });
       // A drop that only failed leaves what was open open.
       const waits = (opened.missing ?? []).length > 0;
-      const keepsOld = opened.model === null && choices.length === 0 && !waits && get().opened?.model != null;
+      const keepsOld = opened.model === null && !waits && (get().opened?.model != null || get().choices.length > 0);
       const sameModel = get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
       if (!keepsOld) {
-        set({ files: kept, opened: kept.length > 0 ? opened : null, choices, offers: new Map(), ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
+        set({ files: kept, opened: kept.length > 0 ? opened : null, choices: [], offers: new Map(), ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
       }
       report(opened, keepsOld);
       planSoon();
@@ -221,7 +227,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
           return;
         }
         const { value } = alone;
-        const choices = modelChoices(value);
+        const choices = modelChoices(added, value);
         if (choices.length > 0) {
           await openAll(merge(present.filter(({ kind }) => kind === 'text'), pair(added, value)));
           return;
