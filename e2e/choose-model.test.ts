@@ -6,7 +6,7 @@ import { CPU_ONLY, pageWithEngine } from './page-with-engine.ts';
 const file = (name: string, content: BlobPart) => new File([content], name);
 const inFolder = (path: string, content: BlobPart) => Object.assign(file(path.slice(path.lastIndexOf('/') + 1), content), { path });
 const LANGUAGE = tinyLanguageModel({ vocabulary: 256, width: 32, hidden: 48, type: 'float32', tied: false });
-const MODELS = [file('language.onnx', LANGUAGE), file('image.onnx', imageModel({ size: 16 })), file('matmul.onnx', matMulModel(randomValues(1, 64), 8, 8))];
+const MODELS = [file('language.onnx', LANGUAGE), file('image.onnx', imageModel({ size: 32 })), file('matmul.onnx', matMulModel(randomValues(1, 64), 8, 8))];
 const COMPANIONS = [file('tokenizer.json', byteTokenizer()), file('text.txt', 'Call me Ishmael. '.repeat(40))];
 
 const permutations = <T>(items: readonly T[]): T[][] => items.length === 0 ? [[]] : items.flatMap((item, at) => permutations(items.toSpliced(at, 1)).map((rest) => [item, ...rest]));
@@ -50,7 +50,7 @@ describe('of several models', () => {
 
   it('two of one name in different folders are told apart', async () => {
     const { store } = await pageWithEngine(CPU_ONLY);
-    await store.getState().addFiles([inFolder('/a/model.onnx', LANGUAGE), inFolder('/b/model.onnx', imageModel({ size: 16 }))]);
+    await store.getState().addFiles([inFolder('/a/model.onnx', LANGUAGE), inFolder('/b/model.onnx', imageModel({ size: 32 }))]);
     const { choices } = store.getState();
     expect(choices.map(({ name }) => name)).toEqual(['a/model.onnx', 'b/model.onnx']);
     await store.getState().chooseModel(choices[0]?.index ?? -1);

@@ -101,8 +101,8 @@ export async function plan(files: readonly File[], levels: readonly LevelRequest
     const planned = await planAnyLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
-      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
-      notOn: problem ? [] : notOn({ ...planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)) }), problem: missing ?? problem,
+      key, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
+      notOn: problem ? [] : notOn(planned), problem: missing ?? problem,
     };
   }));
 }

@@ -150,6 +150,8 @@ export type Target = 'wasm' | 'webgpu' | 'both' | 'cpu' | 'cuda' | 'transformers
 /** What a level will write, known exactly before any weight is read. */
 export interface LevelPlan {
   key: string;
+  /** Name it is saved under. */
+  file?: string;
   /** Of all that is written. */
   bytes: number;
   /** What of it goes to a second file; absent where one is enough. */
@@ -161,7 +163,7 @@ export interface LevelPlan {
   /** One sentence, in words with numbers. */
   summary: string;
   ledger: LedgerLine[];
-  /** Targets it is nothing for, and why. */
+  /** Targets that do not run it as they should, and why. */
   notOn?: { target: Target; reason: string }[];
   /** Set when the level cannot be made of this model. */
   problem: EngineError | null;
@@ -488,7 +490,12 @@ export interface Measured {
   final: boolean;
 }
 
-export interface Warning { type: 'warning'; error: EngineError }
+export interface Warning {
+  type: 'warning';
+  error: EngineError;
+  /** Key of the level that is skipped because of it; absent for other warnings. */
+  level?: string;
+}
 
 export type EngineEvent = Progress | Written | Measured | Warning;
 

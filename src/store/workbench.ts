@@ -11,11 +11,11 @@ import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
 import { checksOf, DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
 import { createBatch } from './batch.ts';
 import { gatherUnknown, merge, modelChoices, pair, undecided, usable, type Choice, type Kept } from './files.ts';
-import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, toRequests, type Level, type Origin } from './levels.ts';
+import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, replaceLevel, toRequests, type Level, type Origin } from './levels.ts';
 import { applyEvent, startLive } from './live.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
 import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
-import { DEFAULT_TARGET, offered, unasked, type Offers } from './targets.ts';
+import { defaultTarget, FIRST_TARGET, offered, unasked, type Offers } from './targets.ts';
 
 export interface Notice { id: string; error: EngineError }
 
@@ -77,6 +77,8 @@ export interface WorkbenchState {
   duplicateLevel(uid: string): void;
   editLevel(uid: string, settings: LevelSettings): void;
   removeLevel(uid: string): void;
+  /** Another level in the place of one. */
+  replaceLevel(uid: string, setup: Pick<Level, 'id' | 'settings'>): void;
   setTarget(target: Target): void;
   setMaxTokens(tokens: number | null): void;
   setProtocol(protocol: ProtocolRequest): void;
@@ -136,6 +138,9 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
     /** Files wait for each other, and for a run: the engine does one thing at a time. */
     let opening: Promise<void> = Promise.resolve();
     let afterRun: File[] = [];
+    /** Nobody has chosen a target, and the model just opened may ask for another one than the last. */
+    let targetIsOpen = true;
+    let targetIsChosen = false;
 
     const notify = (error: EngineError) => {
       if (error.code === 'cancelled') return;
@@ -157,11 +162,17 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
         return;
       }
       const names = new Map(levels.map((level) => [level.uid, levelName(level)]));
-      set({
+      const known: Offers = new Map([...offers, ...[...levels, ...variants].flatMap((level, at) => {
+        const entry = result.value[at];
+        return entry ? [[levelName(level), { notOn: entry.notOn ?? [], problem: entry.problem }] as const] : [];
+      })]);
+      set(({ capabilities, target }) => ({
         planProblem: null,
         plans: new Map(result.value.slice(0, levels.length).map((entry) => [entry.key, { forLevel: names.get(entry.key) ?? '', plan: entry }])),
-        offers: new Map([...offers, ...[...levels, ...variants].flatMap((level, at) => { const notOn = result.value[at]?.notOn; return notOn ? [[levelName(level), notOn] as const] : []; })]),
-      });
+        offers: known,
+        target: targetIsOpen ? defaultTarget(capabilities, levels, known) : target,
+      }));
+      targetIsOpen = false;
     };
     const planSoon = () => {
       if (planTimer !== null) clearTimeout(planTimer);
@@ -194,6 +205,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
       const keepsOld = opened.model === null && !waits && (get().opened?.model != null || get().choices.length > 0);
       const sameModel = get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
       if (!keepsOld) {
+        if (!sameModel) targetIsOpen = !targetIsChosen;
         set({ files: kept, opened: kept.length > 0 ? opened : null, choices: [], offers: new Map(), ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
       }
       report(opened, keepsOld);
@@ -302,7 +314,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
       levels: defaultLevels(origin),
       plans: new Map(),
       planProblem: null,
-      target: DEFAULT_TARGET,
+      target: FIRST_TARGET,
       offers: new Map(),
       maxTokens: DEFAULT_TOKENS,
       protocol: DEFAULT_PROTOCOL,
@@ -319,7 +331,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
 
       async start() {
         const result = await engine.capabilities();
-        if (result.ok) set({ capabilities: result.value });
+        if (result.ok) set(({ levels, offers, target }) => ({ capabilities: result.value, target: targetIsChosen ? target : defaultTarget(result.value, levels, offers) }));
         else notify(result.error);
         if (result.ok) await lookIntoStorage();
       },
@@ -366,7 +378,11 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
       duplicateLevel(uid) { changeLevels((levels) => duplicateLevel(levels, uid, origin)); },
       editLevel(uid, settings) { changeLevels((levels) => editLevel(levels, uid, settings)); },
       removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
-      setTarget(target) { set({ target }); },
+      replaceLevel(uid, setup) { changeLevels((levels) => replaceLevel(levels, uid, setup)); },
+      setTarget(target) {
+        targetIsChosen = true;
+        set({ target });
+      },
       setMaxTokens(maxTokens) { set({ maxTokens }); },
       setProtocol(protocol) { set({ protocol }); },
       setProvider(provider) { set({ provider }); },
