@@ -17,7 +17,7 @@ function split(name: string, seed: number, dataName: string): File[] {
   return [file(name, model), ...[...files].map(([location, bytes]) => file(location, bytes))];
 }
 
-describe('of several models', () => {
+describe('of several models', { timeout: 120_000 }, () => {
   it.each(permutations(MODELS).map((order) => ({ order, names: order.map(({ name }) => name).join(', ') })))('any one can be chosen: $names', async ({ order }) => {
     for (const wanted of order) {
       const { store } = await pageWithEngine(CPU_ONLY);

@@ -32,7 +32,7 @@ const MODELS: [string, () => Uint8Array][] = [
   ['text classification, one matrix among convolutions', () => ocr('ch_ppocr_mobile_v2.0_cls_infer.onnx')],
 ];
 
-describe.each(MODELS)('%s', (_, bytes) => {
+describe.each(MODELS)('%s', { timeout: 120_000 }, (_, bytes) => {
   let offers: Offers;
 
   beforeAll(async () => {
@@ -81,7 +81,7 @@ describe.each(MODELS)('%s', (_, bytes) => {
   });
 });
 
-describe('a page with a model', () => {
+describe('a page with a model', { timeout: 120_000 }, () => {
   const settled = async (capabilities: typeof CPU_ONLY, ...files: File[]) => {
     const page = await pageWithEngine(capabilities);
     await page.store.getState().addFiles(files);

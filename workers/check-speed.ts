@@ -4,6 +4,7 @@ import { toRun } from './fits.ts';
 import type { LevelInHand } from './measure.ts';
 import type { EngineEvent } from './protocol.ts';
 import { estimateSecondsLeft } from './time-left.ts';
+import { laps, timing } from './timing.ts';
 
 export interface SpeedCheck {
   meter: SpeedMeter;
@@ -28,6 +29,7 @@ export async function checkSpeed(levels: readonly LevelInHand[], { meter, thread
   const total = runnable.length * providers.length;
   const secondsLeft = estimateSecondsLeft();
   const notes = new Set<string>();
+  const lap = laps();
   let done = 0;
   // One provider after the other, so that a device that is lost spoils what comes last.
   for (const provider of providers) {
@@ -43,6 +45,8 @@ export async function checkSpeed(levels: readonly LevelInHand[], { meter, thread
       const speed = await meter.measure(blob, provider, threads, signal);
       signal.throwIfAborted();
       speeds?.push(speed);
+      if (!speed.problem) onEvent(timing('speed', lap(), { level: keys[0] ?? null, provider }));
+      else lap();
       if (speed.problem) notes.add(`Speed on ${provider === 'webgpu' ? 'WebGPU' : 'WASM'}: ${speed.problem.message}`);
       progress(++done);
     }

@@ -3,6 +3,7 @@ import { engineError, settle } from './errors.ts';
 import { createEvaluator } from './evaluate/client.ts';
 import { createGenerator } from './evaluate/generator.ts';
 import { createSpeedMeter } from './evaluate/speed-meter.ts';
+import { measurePace } from './kernels/calibrate.ts';
 import { chooseKernel } from './kernels/select.ts';
 import { withFallback } from './kernels/resilient.ts';
 import { createWasmKernel } from './kernels/wasm/kernel.ts';
@@ -54,10 +55,15 @@ async function isWorthTiming(provider: Job['provider']): Promise<boolean> {
   return webgpu.available && (!webgpu.software || provider === 'webgpu');
 }
 
+/** Tried once: what follows is predicted from what jobs take. */
+let pace: Promise<number> | null = null;
+
 const engine: Engine = {
   async capabilities() {
     const { kernel, webgpu } = await chosen();
-    return { backend: kernel.backend, webgpu, isolated: crossOriginIsolated, threads };
+    pace ??= createWasmKernel().then((wasm) => measurePace(wasm));
+    const measured = await pace.catch(() => null);
+    return { backend: kernel.backend, webgpu, isolated: crossOriginIsolated, threads, ...(measured !== null && { pace: measured }) };
   },
   open: (files) => settle(() => open(withPaths(files))),
   plan: (files, levels, variants) => settle(() => plan(withPaths(files), levels, variants)),

@@ -10,13 +10,14 @@ import type { SortedFiles } from './files.ts';
 import { toRun, whyTooLarge } from './fits.ts';
 import type { Plan } from './plan/plan.ts';
 import type {
-  DataFile, Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Report,
+  DataFile, Drift, DriftInWords, EngineError, EngineEvent, InputsUsed, Job, LevelRequest, LevelSettings, MemoryPrediction, ModelSummary, NoiseFloor, OutputDrift, Perplexity, Progress, Protocol, Provider, Report,
   Result, RuntimeDrift, Speed,
 } from './protocol.ts';
 import { widenModel } from './onnx/widen.ts';
 import { formatLevel } from './schemes/level.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { asSingleFile } from './single-file.ts';
+import { laps, timing } from './timing.ts';
 
 /** A level on its way through the job; what is measured is filled in. */
 export interface LevelInHand {
@@ -34,6 +35,10 @@ export interface LevelInHand {
   outputs: OutputDrift[] | null;
   runtimeDrift: RuntimeDrift | null;
   speed?: Speed[];
+  /** Predicted; absent until the file is written, and where it cannot be told. */
+  memory?: Record<Provider, MemoryPrediction>;
+  /** The level, as spelled, that has the same content. */
+  sameFileAs?: string;
 }
 
 /** What measuring found beside the figures of each level. */
@@ -115,7 +120,8 @@ async function measurePerplexity({ levels: [baseline, ...others], levels, job, s
     ...(reference && { reference }),
   }, (event) => {
     const keys = event.level === null ? [null] : byKey.get(event.level)?.keys ?? [];
-    for (const key of keys) {
+    if (event.type === 'timing') onEvent({ ...event, level: keys[0] ?? null });
+    else for (const key of keys) {
       if (event.type === 'progress') onEvent({ ...event, level: key });
       else if (key !== null) onEvent({ ...event, level: key });
     }
@@ -211,10 +217,12 @@ export async function check(
   const { evaluator, threads } = surroundings;
   const inHalf = model.baseline === 'rounded-to-fp16' ? levels.filter(({ id, settings }) => SCHEMES[id].resolve(settings).halfActivations) : [];
   if ((job.extras?.noiseFloor || inHalf.length > 0) && !finish?.aborted) {
+    const lap = laps();
     const reference = await inFloat32(sorted, model, first);
     const overflow = reference && await evaluator.checkOverflow({ model: reference.model, material, threads }, signal);
     signal.throwIfAborted();
     if (overflow?.ok) {
+      onEvent(timing('overflow', lap(), { provider: 'wasm' }));
       checks.overflow = overflow.value.overflow;
       for (const level of inHalf) {
         const spoiled = overflow.value.overflow.filter(({ tensor }) => !level.plan.floats?.has(tensor));
@@ -228,8 +236,10 @@ export async function check(
       const model = toRun(level);
       return model ? [{ key: formatLevel(level), model, kld: level.drift?.kld.mean ?? null, outputs: level.outputs }] : [];
     });
-    const checked = await evaluator.checkRuntimes({ models, material, threads }, (event: Progress) => {
-      for (const key of levels.find((level) => formatLevel(level) === event.level)?.keys ?? [null]) onEvent({ ...event, level: key });
+    const checked = await evaluator.checkRuntimes({ models, material, threads }, (event) => {
+      const keys = levels.find((level) => formatLevel(level) === event.level)?.keys ?? [null];
+      if (event.type === 'timing') onEvent({ ...event, level: keys[0] ?? null });
+      else for (const key of keys) onEvent({ ...event, level: key });
     }, signal, finish);
     signal.throwIfAborted();
     if (!checked.ok) checks.notes.push(notChecked('Runtime drift', checked.error));

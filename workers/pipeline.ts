@@ -3,12 +3,15 @@
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
 import { carryOut, inLanes } from './carry-out.ts';
+import { countTogether } from './check-progress.ts';
 import { checkSpeed } from './check-speed.ts';
 import { engineError, failure, toEngineError } from './errors.ts';
 import type { SpeedMeter } from './evaluate/speed-meter.ts';
+import { memoryByProvider } from './evaluate/predict-memory.ts';
 import { openTokenizer } from './evaluate/tokenizer.ts';
 import { whatIsMissing } from './external-data.ts';
 import { sortFiles, type SortedFiles } from './files.ts';
+import { toRun } from './fits.ts';
 import { hashContent, hashModel, type ContentHash } from './hash.ts';
 import type { Kernel } from './kernels/kernel.ts';
 import { make } from './make.ts';
@@ -17,6 +20,8 @@ import type { MakePool } from './make-pool.ts';
 import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
 import { piecesLength } from './onnx/splice.ts';
 import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgress } from './onnx/write.ts';
+import { baselineBytes, compareSizes } from './plan/compare-plans.ts';
+import { sameAsEarlier } from './plan/same-content.ts';
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
 import { settingsInFull } from './plan/metadata.ts';
@@ -27,6 +32,7 @@ import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
 import { notOn } from './plan/targets.ts';
 import type { ReadThread } from './read-thread.ts';
+import { distinctLevels } from './same-files.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { madeBytes, SLAB_LIMITS } from './slabs.ts';
 import { blobSource, blobSources, type ByteSource, type ExternalFiles } from './source.ts';
@@ -36,6 +42,7 @@ import type { PlannedFile } from './storage/job-room.ts';
 import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
 import { estimateSecondsLeft } from './time-left.ts';
+import { laps, timing } from './timing.ts';
 
 /** As long as any: before a model is read its own is not known, and what is planned is exact all the same. */
 const SOME_FINGERPRINT = '0'.repeat(64);
@@ -97,12 +104,20 @@ export async function open(files: readonly File[]): Promise<Opened> {
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */
 export async function plan(files: readonly File[], levels: readonly LevelRequest[], variants: readonly LevelRequest[] = []): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await sortFiles(files));
-  return Promise.all([...levels, ...variants].map(async ({ key, id, settings }, at) => {
-    const planned = await planAnyLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
+  const options = { fingerprint: SOME_FINGERPRINT };
+  const baseline = await baselineBytes(input, new Set(), options);
+  const asked = [...levels, ...variants];
+  const plans = await Promise.all(asked.map(({ id, settings }) => planAnyLevel(input, SCHEMES[id], settings, new Set(), options)));
+  const firsts = sameAsEarlier(plans.slice(0, levels.length));
+  return Promise.all(asked.map(async ({ key, id, settings }, at) => {
+    const planned = plans[at]!;
+    const first = asked[firsts[at] ?? -1];
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
       key, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
       notOn: problem ? [] : notOn(planned), problem: missing ?? problem,
+      ...(first && { sameFileAs: first.key }),
+      ...(at < levels.length && await compareSizes(input, { id, settings }, planned, baseline, new Set(), options)),
     };
   }));
 }
@@ -121,22 +136,29 @@ export async function compare(
   if (kernel.backend === 'wasm') surroundings.pool?.warm();
   surroundings.reader?.warm();
   const inOrder = surroundings.reader?.inOrder;
+  const lap = laps();
   const hash = await readThrough(blobSource(file.name, file, inOrder), blobSources(external, inOrder), input, onEvent, signal);
+  onEvent(timing('open', lap(), { amount: modelBytes(input.model) }));
 
   const levels = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
   stage('open');
-  await writeLevels(levels, { file, external, input, fingerprint: hash.fingerprint }, kernel, surroundings, onEvent, signal);
+  await writeLevels(levels, { file, external, input, fingerprint: hash.fingerprint, vocabulary: model.languageModel?.vocabulary ?? 0 }, kernel, surroundings, onEvent, signal);
   surroundings.pool?.dispose();
   surroundings.reader?.dispose();
   stage('quantize');
 
   const measureAll = async (report: (event: EngineEvent) => void): Promise<Report> => {
-    const measured = await measure(levels, job, sorted, model, surroundings, report, signal, finish);
+    const distinct = distinctLevels(levels);
+    const measured = await measure(distinct.levels, job, sorted, model, surroundings, report, signal, finish);
     stage('measure');
-    const checked = await check(levels, job, sorted, model, measured, surroundings, report, signal, finish);
-    const speedNotes = job.extras?.speed && surroundings.speedMeter
-      ? await checkSpeed(levels, { meter: surroundings.speedMeter, threads: surroundings.threads, onEvent: report, signal, finish }) : [];
+    const timesSpeed = job.extras?.speed && surroundings.speedMeter ? surroundings.speedMeter : null;
+    const [onCheck = report, onSpeed = report] = countTogether([
+      job.extras?.runtimeDrift && surroundings.evaluator.checkRuntimes ? distinct.levels.length : 0, timesSpeed ? distinct.levels.length * (await timesSpeed.providers()).length : 0,
+    ], report);
+    const checked = await check(distinct.levels, job, sorted, model, measured, surroundings, onCheck, signal, finish);
+    const speedNotes = timesSpeed ? await checkSpeed(distinct.levels, { meter: timesSpeed, threads: surroundings.threads, onEvent: onSpeed, signal, finish }) : [];
     stage('check');
+    distinct.shareFigures();
     return {
       schema: 'nibble.report/1',
       model: { name: file.name, sha256: hash.sha256, fingerprint: hash.fingerprint, bytes: model.bytes, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
@@ -148,7 +170,7 @@ export async function compare(
       ...(measured.words && { words: measured.words }),
       inputs: measured.inputs,
       overflow: checked.overflow,
-      notes: [...measured.notes, ...checked.notes, ...speedNotes],
+      notes: [...distinct.notes, ...measured.notes, ...checked.notes, ...speedNotes],
     };
   };
   if (!surroundings.once) return measureAll(onEvent);
@@ -245,14 +267,18 @@ const STRETCHES_A_LANE = 3;
 const BYTES_UNDER_WAY = SLAB_LIMITS.joined;
 
 /** What levels are made of. */
-interface Original { file: File; external: ExternalBlobs; input: PlanInput; fingerprint: string }
+interface Original { file: File; external: ExternalBlobs; input: PlanInput; fingerprint: string; /** Entries of the logits; 0 where there are none. */ vocabulary: number }
 
 async function writeLevels(levels: LevelInHand[], original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
   await surroundings.foresee?.(levels.flatMap((level) => plannedFiles(level, original.fingerprint)));
   for (const level of levels) {
     const { pieces, data, bytes, weightBytes } = level.plan;
     const secondsLeft = estimateSecondsLeft();
+    const lap = laps();
+    // What is stored already costs no time worth learning from.
+    let made = false;
     const onDone = (done: number, tensor: string | null) => {
+      made ||= tensor !== null;
       for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
     };
     const spelling = formatLevel(level);
@@ -264,7 +290,11 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
     const { blob, place } = await write(level.file, spelling, pieces, data?.bytes ?? 0);
     level.blob = blob;
     level.file = place?.file ?? level.file;
-    for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob, ...(place && { folder: place.folder }), bytes, ...(level.data && { data: level.data }), weightBytes });
+    if (made) onEvent(timing('quantize', lap(), { level: level.keys[0] ?? null, amount: bytes }));
+    const runnable = toRun(level);
+    const memory = runnable && await memoryByProvider(runnable, original.vocabulary);
+    if (memory) level.memory = memory;
+    for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob, ...(place && { folder: place.folder }), bytes, ...(level.data && { data: level.data }), weightBytes, ...(memory && { memory }) });
   }
 }
 
@@ -310,12 +340,12 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
   return { blob, place: sink.place };
 }
 
-function levelReport({ id, settings, plan, data, file, perplexity, drift, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {
+function levelReport({ id, settings, plan, data, file, perplexity, drift, outputs, runtimeDrift, speed, memory, sameFileAs }: LevelInHand): LevelReport {
   const resolved = SCHEMES[id].resolve(settings);
   const { baseline } = resolved;
   return {
     id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull(resolved),
-    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
+    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, ...(memory && { memory }), ...(sameFileAs !== undefined && { sameFileAs }), perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
   };
 }
 

@@ -59,6 +59,8 @@ export interface Capabilities {
   isolated: boolean;
   /** Threads the WASM evaluator uses. */
   threads: number;
+  /** Parameters a second that one thread of the WASM kernel quantizes: how fast this machine is just now. Absent where it was not tried. */
+  pace?: number;
 }
 
 export type FileKind =
@@ -147,6 +149,28 @@ export interface DataFile { file: string; bytes: number }
 /** Where a written model is to run; `both` is WASM and WebGPU in the browser. */
 export type Target = 'wasm' | 'webgpu' | 'both' | 'cpu' | 'cuda' | 'transformers.js';
 
+/** A constant that a level's file holds in more than one form, because its uses need different ones. */
+export interface StoredTwice {
+  tensor: string;
+  /** As in `LedgerLine`. */
+  where?: string;
+  /** Each form with its element type, and the bytes it would take alone; the original comes first where it stays. */
+  forms: { type: string; bytes: number }[];
+  /** Of all forms together. */
+  bytes: number;
+  /** What the file would save with the smallest form alone. */
+  extra: number;
+}
+
+/** The same level with other settings for its token embedding. */
+export interface LevelAlternative {
+  /** All settings of the level, to be used in place of the present ones. */
+  settings: LevelSettings;
+  bytes: number;
+  /** What constants stored twice cost there; 0 where none is. */
+  storedTwiceBytes: number;
+}
+
 /** What a level will write, known exactly before any weight is read. */
 export interface LevelPlan {
   key: string;
@@ -165,6 +189,16 @@ export interface LevelPlan {
   ledger: LedgerLine[];
   /** Targets that do not run it as they should, and why. */
   notOn?: { target: Target; reason: string }[];
+  /** Bytes of the model's files as they were dropped, external data included. Absent for variants, as the next three. */
+  sourceBytes?: number;
+  /** Bytes of the fp16 baseline of the same model. */
+  baselineBytes?: number;
+  /** Constants stored twice, and what the file would save if each were stored once; absent where there are none. */
+  storedTwice?: { tensors: StoredTwice[]; bytes: number };
+  /** The same level with the token embedding quantized, at 8 bits, or kept for its product too; the smallest first. Absent where there is nothing to choose. */
+  alternatives?: LevelAlternative[];
+  /** Key of an earlier level whose file would be the same but for its metadata. */
+  sameFileAs?: string;
   /** Set when the level cannot be made of this model. */
   problem: EngineError | null;
 }
@@ -335,14 +369,31 @@ export interface Speed {
   problem: EngineError | null;
 }
 
+/** What the predicted memory of a model consists of, in bytes. All parts together are the prediction. */
+export interface MemoryParts {
+  /** Weights as the provider holds them, and on WASM the file that they are read from. */
+  weights: number;
+  /** Keys and values, before and after a run. */
+  cache: number;
+  /** The logits of every token run at once. Other activations are not predicted. */
+  activations: number;
+  /** What the runtime takes by itself, and on WASM the step by which the heap grows. */
+  runtime: number;
+}
+
+/** Predicted memory on one provider: `fixed` and, for each token that is run or kept, `perToken`. */
+export interface MemoryPrediction { fixed: MemoryParts; perToken: MemoryParts }
+
 /** Bytes, observed while the level was alone in a worker. */
 export interface MeasuredMemory {
   /** Live GPU buffers after loading, and at most; null on WASM. */
   gpu: { steady: number; peak: number } | null;
   /** High-water mark of the WebAssembly heap. */
   heap: number;
-  /** What was predicted for the GPU at most (WebGPU) or for the heap (WASM): weights, cache and logits of what was run. */
+  /** What was predicted for the GPU at most (WebGPU) or for the heap (WASM). */
   predicted: number;
+  /** What that consists of, and for how many tokens. Absent in reports of earlier versions. */
+  parts?: MemoryParts & { tokens: number };
 }
 
 /** Where the drift is: passages of the text, token by token, and the tokens that lose most. */
@@ -418,6 +469,10 @@ export interface LevelReport {
   /** What of it is in a second file. */
   data?: DataFile;
   weightBytes: number;
+  /** Predicted memory by provider; absent where the file could not be read again, and in reports of earlier versions. */
+  memory?: Record<Provider, MemoryPrediction>;
+  /** The level, as it is written on the command line, whose file has the same content but for its metadata, and whose figures these are. */
+  sameFileAs?: string;
   perplexity: Perplexity | null;
   drift: Drift | null;
   /** Of models whose perplexity was not measured, against the baseline; null for it and where perplexity was. */
@@ -478,6 +533,8 @@ export interface Written {
   /** The second file of a model too large for one; it has to lie beside the first under this name. */
   data?: DataFile & { blob: Blob };
   weightBytes: number;
+  /** As in the report. */
+  memory?: Record<Provider, MemoryPrediction>;
 }
 
 /** Running figures; `final` when the text is through. */
@@ -497,7 +554,23 @@ export interface Warning {
   level?: string;
 }
 
-export type EngineEvent = Progress | Written | Measured | Warning;
+/** Steps of a job whose times are predicted. `start` is the start of a runtime in a worker of its own. */
+export type TimedStep = 'open' | 'quantize' | 'start' | 'tokenize' | 'load' | 'run' | 'overflow' | 'runtime-drift' | 'speed';
+
+/** What a step took. Sent when the step has ended, and about once a second for `run`, where amounts and times add up. */
+export interface Timing {
+  type: 'timing';
+  step: TimedStep;
+  /** Null for a step that serves all levels, and for the float32 model that the noise floor is measured against. */
+  level: string | null;
+  /** Null where no model is run. */
+  provider: Provider | null;
+  /** Bytes that were read, written, tokenized or loaded; tokens that were run; 1 for the other steps. */
+  amount: number;
+  seconds: number;
+}
+
+export type EngineEvent = Progress | Written | Measured | Warning | Timing;
 
 /** Continues a prompt with several models, one after the other. */
 export interface GenerationJob {

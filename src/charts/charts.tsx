@@ -1,6 +1,8 @@
 /** The charts of a comparison. Loaded only when there is something to draw. */
 import type { ReactNode } from 'react';
-import type { Estimate } from '../../workers/protocol.ts';
+import type { Estimate, Provider } from '../../workers/protocol.ts';
+import { PROVIDERS } from '../drifts/drifts.ts';
+import { memoryFor, memoryTotal } from '../report/memory.ts';
 import { formatBytes, formatBytesTick, formatDecibels, formatEstimate, formatShare } from '../format/numbers.ts';
 import { headline } from '../outputs/outputs.ts';
 import type { Provenance } from '../protocols/protocols.ts';
@@ -13,20 +15,21 @@ import { LevelBars, type Bar } from './level-bars.tsx';
 
 interface Props {
   figures: Figure[];
-  cacheBytes: number | null;
+  /** Where models are run, and tokens at once, to predict memory for. */
+  provider: Provider;
+  context: number;
   /** What was run through the models; null where only sizes are compared. */
   measured: 'text' | 'inputs' | null;
   provenance: Provenance | null;
   contextControl: ReactNode;
 }
 
-export function Charts({ figures, cacheBytes, measured, provenance, contextControl }: Props) {
+export function Charts({ figures, provider, context, measured, provenance, contextControl }: Props) {
   const bars = (of: (figure: Figure) => Omit<Bar, 'uid' | 'slot' | 'id' | 'detail'> | null): Bar[] => figures.map((figure) => ({
     uid: figure.level.uid, slot: figure.level.slot, id: figure.level.id, detail: figure.name.slice(figure.level.id.length + 1),
     ...(of(figure) ?? { value: null, text: '' }),
   }));
   const byWord = figures.some(({ unit }) => unit === 'word');
-  const share = cacheBytes ?? 0;
   return (
     <div className={classes.grid}>
       {measured === 'text' && (
@@ -47,11 +50,14 @@ export function Charts({ figures, cacheBytes, measured, provenance, contextContr
       </Card>
       <Card
         title="Memory, predicted" control={contextControl}
-        about={cacheBytes === null ? 'Weights alone.' : <>Weights, and in the lighter part the <Term id="kvCache">KV cache</Term>.</>}
+        about={<>On {PROVIDERS[provider]}: weights, and in the lighter part <Term id="kvCache">KV cache</Term>, logits and what the runtime takes.</>}
       >
         <LevelBars
           name="Memory, predicted" tick={formatBytesTick}
-          bars={bars(({ weightBytes }) => weightBytes === null ? null : { value: weightBytes, more: share, text: formatBytes(weightBytes + share) })}
+          bars={bars((figure) => {
+            const parts = memoryFor(figure, provider, context);
+            return parts && { value: parts.weights, more: memoryTotal(parts) - parts.weights, text: formatBytes(memoryTotal(parts)) };
+          })}
         />
       </Card>
       {measured === 'inputs' && <SignalCards figures={figures} bars={bars} provenance={provenance} />}

@@ -12,6 +12,7 @@ import { choicesOf, modeLabel, refusal, refused, refusedBy, replacements, target
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { canMeasure } from '../store/workbench.ts';
 import { Hint, Term } from '../terms/term.tsx';
+import { SizeAdvice } from './size-advice.tsx';
 import classes from './levels.module.css';
 
 export function LevelCard({ level }: { level: Level }) {
@@ -61,10 +62,12 @@ function Prediction({ level }: { level: Level }) {
     <div className={classes.prediction} data-stale={!current || undefined}>
       <p className={classes.bytes}>
         {plan ? <Hint text={`${formatCount(plan.bytes)} bytes, known before any weight is read`}>{formatBytes(plan.bytes)}</Hint> : '\u00a0'}
-        {plan && baseline && level.id !== 'fp16' && <span className={classes.ratio}>{formatSmaller(plan.bytes, baseline.bytes)}</span>}
+        {plan && baseline && level.id !== 'fp16' && <span className={classes.ratio}>{formatSmaller(plan.bytes, baseline.bytes)}{againstDropped(plan.bytes, baseline.bytes, plan.sourceBytes)}</span>}
+        {plan && level.id === 'fp16' && plan.sourceBytes !== undefined && plan.sourceBytes !== plan.bytes && <span className={classes.ratio}>{formatSmaller(plan.bytes, plan.sourceBytes)} than the dropped file</span>}
       </p>
       <p className={classes.summary}>{plan?.summary ?? '\u00a0'}</p>
       {plan?.file !== undefined && <SavedAs file={plan.file} />}
+      {plan && current && level.id !== 'fp16' && <SizeAdvice level={level} plan={plan} />}
     </div>
   );
 }
@@ -73,6 +76,11 @@ function Prediction({ level }: { level: Level }) {
 function SavedAs({ file }: { file: string }) {
   const named = useWorkbench((state) => state.target === 'transformers.js');
   return named && <p className={classes.summary}>Saved as <span className={layout.mono}>{file}</span></p>;
+}
+
+/** `, 3.5× smaller than the dropped file`; nothing where the dropped file is the fp16 baseline. */
+function againstDropped(bytes: number, baseline: number, source: number | undefined): string {
+  return source === undefined || source === baseline ? '' : ` than fp16, ${formatSmaller(bytes, source)} than the dropped file`;
 }
 
 /** At most so many at once: more are found in the settings below. */

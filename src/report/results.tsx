@@ -13,6 +13,7 @@ import { FiguresTable } from './figures-table.tsx';
 import { Later } from './later.tsx';
 import classes from './results.module.css';
 import { loadCharts, loadViews } from './load-charts.ts';
+import { providerOf } from './memory.ts';
 
 const Charts = lazy(async () => ({ default: (await loadCharts()).Charts }));
 const Views = lazy(async () => ({ default: (await loadViews()).Views }));
@@ -28,7 +29,7 @@ export const Results = memo(Everything, (before, after) => (
 
 function Everything({ run, figures }: Props) {
   const context = useWorkbench((state) => state.context);
-  const cacheBytes = run.model.cacheBytesPerToken === null ? null : run.model.cacheBytesPerToken * context;
+  const provider = providerOf(run);
   // What was broken off before any text was run has sizes only.
   const measured = measuredOf(run, figures);
   const how = measured ? provenance(run) : null;
@@ -38,8 +39,8 @@ function Everything({ run, figures }: Props) {
       <Later place={<div className={classes.chartsPlace} />}>
         <Suspense fallback={<div className={classes.chartsPlace} />}>
           <Charts
-            figures={figures} cacheBytes={cacheBytes} measured={measured} provenance={how}
-            contextControl={run.model.cacheBytesPerToken === null ? <p className={classes.noCache}>This model keeps no cache.</p> : <ContextControl value={context} />}
+            figures={figures} provider={provider} context={context} measured={measured} provenance={how}
+            contextControl={run.subject === 'inputs' && run.model.cacheBytesPerToken === null ? <p className={classes.noCache}>This model keeps no cache.</p> : <ContextControl value={context} />}
           />
         </Suspense>
       </Later>
@@ -48,7 +49,7 @@ function Everything({ run, figures }: Props) {
           <h3 id="table-heading" className={layout.heading}>The same in numbers</h3>
         </div>
         <Later place={<div className={classes.tablePlace} />}>
-          <FiguresTable figures={figures} cacheBytes={cacheBytes} context={context} provenance={how} measured={measured} />
+          <FiguresTable figures={figures} provider={provider} dropped={run.model.bytes} context={context} provenance={how} measured={measured} />
           {measured === 'inputs' && <div className={classes.outputs}><OutputsTable figures={figures} provenance={how} /></div>}
         </Later>
       </section>

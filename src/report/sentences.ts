@@ -5,13 +5,22 @@ import type { Figure } from '../store/run.ts';
 /** Perplexity by word is another quantity than perplexity by token, and many times as large. */
 export const perplexityName = (unit: Figure['unit']): string => unit === 'word' ? 'Word perplexity' : 'Perplexity';
 
-/** `int4 is 3.4× smaller than fp16.`; for the baseline, that it is the yardstick. */
-export function sizeSentence(figure: Figure, baseline: Figure | undefined): string | null {
+/**
+ * `int4 is 3.4× smaller than fp16.`; for the baseline, that it is the yardstick.
+ * @param dropped Bytes of the model as it was dropped, of which is said where they are not those of fp16; undefined when unknown.
+ */
+export function sizeSentence(figure: Figure, baseline: Figure | undefined, dropped?: number): string | null {
   if (figure.bytes === null) return null;
   if (figure.baseline) return 'fp16 is the yardstick.';
   if (!baseline?.bytes) return null;
   const size = formatSmaller(figure.bytes, baseline.bytes);
-  return size === 'same size' ? `${figure.name} is the same size as fp16.` : `${figure.name} is ${size} than fp16.`;
+  const file = dropped === undefined || dropped === baseline.bytes ? '' : `, ${comparedWith(figure.bytes, dropped, 'the dropped file')}`;
+  return `${figure.name} is ${comparedWith(figure.bytes, baseline.bytes, 'fp16', size)}${file}.`;
+}
+
+/** `3.4× smaller than fp16`, `the same size as fp16` */
+function comparedWith(bytes: number, other: number, name: string, size = formatSmaller(bytes, other)): string {
+  return size === 'same size' ? `the same size as ${name}` : `${size} than ${name}`;
 }
 
 /** `Perplexity 8.52 → 10.36 (+21.6 % ± 0.4).` The change carries the paired error. */

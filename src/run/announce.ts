@@ -4,8 +4,8 @@ import { formatProgress } from '../format/numbers.ts';
 import { stoppedSentence } from '../protocols/protocols.ts';
 import { outputsSentence } from '../outputs/outputs.ts';
 import { perplexitySentence, sizeSentence } from '../report/sentences.ts';
-import { loadingToMeasure, overall } from '../store/live.ts';
-import { figuresOf, isActive, stagesOf, type Run } from '../store/run.ts';
+import { loadingToMeasure } from '../store/live.ts';
+import { figuresOf, isActive, type Run } from '../store/run.ts';
 
 const DOING: Record<Stage, string> = { open: 'Opening', quantize: 'Quantizing', measure: 'Measuring', check: 'Checking' };
 
@@ -14,7 +14,7 @@ const doing = ({ live }: Run): string =>
 
 export function title(run: Run | null): string {
   if (!run) return 'Nibble';
-  if (isActive(run)) return `${formatProgress(overall(run.live, stagesOf(run)))} ${doing(run).toLowerCase()} · Nibble`;
+  if (isActive(run)) return `${formatProgress(run.progress?.share ?? 0)} ${doing(run).toLowerCase()} · Nibble`;
   return run.status === 'done' ? `${run.model.name} compared · Nibble` : 'Nibble';
 }
 
@@ -31,7 +31,7 @@ export function announcement(run: Run | null): string {
       const figures = figuresOf(run);
       const baseline = figures.find((figure) => figure.baseline);
       const levels = figures.filter((figure) => !figure.baseline)
-        .flatMap((figure) => [sizeSentence(figure, baseline), perplexitySentence(figure, baseline) ?? outputsSentence(figure.outputs ?? [])]);
+        .flatMap((figure) => [sizeSentence(figure, baseline, run.model.bytes), perplexitySentence(figure, baseline) ?? outputsSentence(figure.outputs ?? [])]);
       const { protocol } = run.report ?? {};
       return ['Comparison done.', protocol ? stoppedSentence(protocol) : null, ...levels].filter((sentence) => sentence !== null).join(' ');
     }

@@ -3,12 +3,13 @@ import { Button, NativeSelect, Slider, Switch } from '@mantine/core';
 import { IconCheck, IconPlayerPlayFilled, IconPlayerStopFilled } from '@tabler/icons-react';
 import { useEffect, useRef } from 'react';
 import type { Extras, ProtocolName, ProtocolRequest } from '../../workers/protocol.ts';
+import { ForecastTime } from '../forecast/forecast-time.tsx';
 import { FolderChoice } from '../folder/folder-choice.tsx';
-import { formatCount, formatDuration } from '../format/numbers.ts';
+import { formatCount } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { lengthsOf, PROTOCOL_NAMES, PROTOCOLS, protocolNamed, sameProtocol, stridesFor, WINDOWS } from '../protocols/protocols.ts';
 import { loadCharts, loadViews, warmCharts } from '../report/load-charts.ts';
-import { checksOf, costOf, shortSentence, stops, tokensRun } from '../store/amount.ts';
+import { precisionOf, shortSentence, stops, tokensRun } from '../store/amount.ts';
 import { isActive, provenance, type Run } from '../store/run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { canMeasure, tokensInText } from '../store/workbench.ts';
@@ -67,22 +68,16 @@ export function CompareBar() {
 function Amount({ disabled }: { disabled: boolean }) {
   const opened = useWorkbench((state) => state.opened);
   const maxTokens = useWorkbench((state) => state.maxTokens);
-  const levels = useWorkbench((state) => state.levels.length);
-  const capabilities = useWorkbench((state) => state.capabilities);
-  const threads = capabilities?.threads ?? 1;
-  const measurement = useWorkbench((state) => state.measurement);
+  const spread = useWorkbench((state) => state.measurement?.spread ?? null);
   const protocol = useWorkbench((state) => state.protocol);
-  const extras = useWorkbench((state) => state.extras);
   const text = tokensInText(opened);
   if (!opened?.model || !text) return null;
 
   const list = stops(text.tokens, protocol);
   const tokens = tokensRun(maxTokens, text.tokens, protocol);
   const position = nearest(list, tokens);
-  const cost = costOf(tokens, { levels, parameters: opened.model.parameters, threads, bytesPerToken: (opened.text?.bytes ?? 0) / text.tokens, checks: checksOf(extras, capabilities) }, measurement, protocol);
-  const basis = cost.basis === 'measured'
-    ? 'Predicted from the last comparison of this model on this machine.'
-    : `Predicted from the model's size and ${threads === 1 ? 'one thread' : `${threads} threads`}, and from how much single tokens usually vary (a standard deviation of 3 nats); measured after the first comparison.`;
+  const precision = precisionOf(tokens, { bytesPerToken: (opened.text?.bytes ?? 0) / text.tokens, spread }, protocol);
+  const basis = precision.basis === 'measured' ? 'Predicted from the last comparison of this model.' : 'Predicted from how much single tokens usually vary (a standard deviation of 3 nats); measured after the first comparison.';
   const short = shortSentence(text.tokens, lengthsOf(protocol).window);
   const whole = position === list.length - 1;
   return (
@@ -100,10 +95,10 @@ function Amount({ disabled }: { disabled: boolean }) {
       />
       {short && <p className={classes.short}>{short}</p>}
       <p className={classes.amountFoot}>
-        <Hint text={`${basis} ${levels} levels, fp16 included, run over the same tokens.${cost.checkSeconds >= 1 ? ` Roughly ${formatDuration(cost.checkSeconds)} of it are for what is measured besides.` : ''}`}>{cost.seconds < 1 ? '' : 'about '}{formatDuration(cost.seconds)}</Hint>
+        <ForecastTime tokens={tokens} />
         <span>
-          {PROTOCOLS[protocol.name].unit === 'word' ? 'word perplexity' : 'perplexity'} to <Hint text={`One standard error, from ${formatCount(cost.scored)} scored tokens. ${basis} The difference between two levels is known far better, since both see the same tokens.`}>
-            ± {(cost.relativeError * 100).toFixed(1)}&nbsp;%
+          {PROTOCOLS[protocol.name].unit === 'word' ? 'word perplexity' : 'perplexity'} to <Hint text={`One standard error, from ${formatCount(precision.scored)} scored tokens. ${basis} The difference between two levels is known far better, since both see the same tokens.`}>
+            ± {(precision.relativeError * 100).toFixed(1)}&nbsp;%
           </Hint>
         </span>
       </p>

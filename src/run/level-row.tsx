@@ -4,6 +4,7 @@ import { formatBytes, formatCount, formatDuration } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { classSentence, outputsSentence } from '../outputs/outputs.ts';
 import { agreementSentence, perplexitySentence, sizeSentence } from '../report/sentences.ts';
+import { speedSentence } from '../speed/against-baseline.ts';
 import { describeSettings, settingWords } from '../store/levels.ts';
 import type { Provenance } from '../protocols/protocols.ts';
 import type { Row } from '../store/live.ts';
@@ -41,10 +42,11 @@ export function LevelRow({ run, figure, baseline, provenance }: Props) {
 
 function Words({ run, figure, baseline, row, active, provenance }: { run: Run; figure: Figure; baseline: Figure | undefined; row: Row | undefined; active: boolean; provenance: Provenance | null }) {
   const levels = useWorkbench((state) => state.levels);
-  const size = sizeSentence(figure, baseline);
+  const size = sizeSentence(figure, baseline, run.model.bytes);
   const outputs = figure.outputs ?? [];
   const cost = perplexitySentence(figure, baseline) ?? outputsSentence(outputs);
   const agreement = agreementSentence(figure) ?? classSentence(outputs);
+  const speed = speedSentence(figure, baseline);
   const age = active || run.storedAt !== undefined ? 'current' : staleness(figure.level, levels);
   const hover = provenance?.sentence ?? '';
   if (active && !row?.written && row?.progress) return <div className={classes.words}><Passing row={row} /></div>;
@@ -52,11 +54,12 @@ function Words({ run, figure, baseline, row, active, provenance }: { run: Run; f
   if (size === null) return <div className={classes.words}><p className={classes.aside}>{active ? 'Waiting' : 'Not finished'}</p></div>;
   return (
     <div className={classes.words}>
-      <p className={classes.sentence}>{size}{' '}{cost && <Hint text={hover}>{cost}</Hint>}</p>
+      <p className={classes.sentence}>{size}{' '}{cost && <Hint text={hover}>{cost}</Hint>}{speed && <> {speed}</>}</p>
       <p className={classes.aside}>
         {figure.bytes !== null && <Hint text={`${formatCount(figure.bytes)} bytes in ${figure.file ?? 'the file'}`}>{formatBytes(figure.bytes)}</Hint>}
         {agreement && <> · <Hint text={hover}>{agreement}</Hint></>}
       </p>
+      {figure.sameFileAs != null && <p className={classes.aside} data-same-file>Same file as {figure.sameFileAs}, but for its metadata: measured once.</p>}
       {figure.data && figure.file !== null && (
         <p className={classes.aside}>Two files that belong together, side by side in one folder: <span className={layout.mono}>{figure.file}</span> and <span className={layout.mono}>{figure.data.file}</span>.</p>
       )}

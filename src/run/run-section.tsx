@@ -66,6 +66,8 @@ function status(run: Run): string {
     if (run.status === 'finishing') return 'Stopping after the window in hand';
     if (isLoading(run)) return loading(run);
     const { latest } = run.live;
+    const whole = run.progress?.secondsLeft ?? null;
+    if (whole !== null) return `${latest?.stage === 'check' ? 'Checking speed, memory and other providers. ' : ''}${whole < 1 ? 'Less than a second' : `About ${formatDuration(whole)}`} left`;
     const left = latest?.secondsLeft;
     if (latest?.stage === 'check' && left == null) return `Checking speed, memory and other providers${latest.tensor === null ? '' : `: ${latest.tensor}`}`;
     if (left == null) return 'Working out how long this takes';
@@ -78,9 +80,10 @@ function status(run: Run): string {
   return run.status === 'done' ? `${plural(run.levels.length - skippedIn(run), 'level')} compared${took}.${backend}${protocol}` : '';
 }
 
-function loading({ live }: Run): string {
+function loading({ live, progress }: Run): string {
   const files = [...live.rows.values()].flatMap(({ written }) => written ? [written.bytes] : []);
-  return `Loading ${plural(files.length, 'model')} (${formatBytes(files.reduce((sum, bytes) => sum + bytes, 0))}) to measure ${files.length === 1 ? 'it' : 'them'}`;
+  const left = progress?.secondsLeft ?? null;
+  return `Loading ${plural(files.length, 'model')} (${formatBytes(files.reduce((sum, bytes) => sum + bytes, 0))}) to measure ${files.length === 1 ? 'it' : 'them'}${left === null ? '' : `. About ${formatDuration(Math.max(1, left))} left in all`}`;
 }
 
 function Strip({ run }: { run: Run }) {

@@ -1,6 +1,6 @@
 /** How far each stage of a run is, and what it says. A stage in which nothing was done is not called done. Pure. */
 import type { Report, Stage } from '../../workers/protocol.ts';
-import { loadingToMeasure } from '../store/live.ts';
+import { loadingToMeasure, modelsLoaded } from '../store/live.ts';
 import { isActive, skippedIn, stagesOf, type Run } from '../store/run.ts';
 
 export interface StageLine {
@@ -30,7 +30,7 @@ export function stageLines(run: Run): StageLine[] {
     line('Quantize', over ? 1 : live.done.quantize, reached('quantize') && !loads),
     line('Write', over ? 1 : written / Math.max(1, made), reached('quantize') && !loads, `${written} of ${made}`),
     over && report ? (wasMeasured(report) ? ended('Measure', measuredShare(report)) : notRun('Measure'))
-      : line('Measure', live.done.measure, reached('measure') || loads, loads ? 'loading' : null),
+      : line('Measure', live.done.measure, reached('measure') || loads, loads ? `loading ${modelsLoaded(live)} of ${made}` : null),
     ...(!stagesOf(run).includes('check') ? []
       : [over && report ? (checkedShare(report, run) > 0 ? ended('Check', checkedShare(report, run)) : notRun('Check')) : line('Check', live.done.check, reached('check'))]),
   ];

@@ -8,7 +8,9 @@ import { formatBytes, formatBytesTick, formatCount, formatRate, formatSeconds, p
 import layout from '../layout.module.css';
 import { NONE } from '../report/none.tsx';
 import type { Figure } from '../store/run.ts';
+import { memoryInWords } from '../report/memory.ts';
 import { Hint, Term } from '../terms/term.tsx';
+import { changeInWords, speedChanges } from './against-baseline.ts';
 import { formatExtremes, formatFallback, memoryOf, speedGroups, type SpeedGroup, type SpeedLine } from './speed.ts';
 import classes from './speed.module.css';
 
@@ -91,6 +93,12 @@ const formatTick = (seconds: number): string => seconds === 0 ? '0' : formatSeco
 
 function Table({ group: { provider, lines }, name }: { group: SpeedGroup; name: string }) {
   const language = lines.some(({ speed }) => speed.prefill ?? speed.decode);
+  const fp16 = lines.find(({ figure }) => figure.baseline)?.figure;
+  const against = (figure: Figure): string | null => {
+    if (figure.sameFileAs != null) return `same file as ${figure.sameFileAs}`;
+    const change = speedChanges(figure, fp16).find((each) => each.provider === provider);
+    return change ? changeInWords(change).replace(' than fp16', '').replace('as fast as fp16', 'no difference seen') : null;
+  };
   const how = (text: string) => `Measured on ${name}, the level alone in a worker, warm-up left out: ${text}`;
   const cell = (spread: Spread | null | undefined, write: (value: number) => string, what: string) =>
     spread ? (
@@ -106,6 +114,7 @@ function Table({ group: { provider, lines }, name }: { group: SpeedGroup; name: 
           <th scope="col">Level</th>
           <th scope="col"><Term id="loadTime">Load</Term></th>
           {language ? <><th scope="col"><Term id="prefill">Prefill</Term></th><th scope="col"><Term id="decode">Decode</Term></th></> : <th scope="col"><Term id="runTime">One run</Term></th>}
+          <th scope="col">{language ? 'Decode' : 'One run'} against fp16</th>
           {provider === 'webgpu' && <th scope="col"><Term id="steady">GPU, steady</Term></th>}
           {provider === 'webgpu' && <th scope="col">GPU, peak</th>}
           <th scope="col"><Term id="heap">Heap</Term></th>
@@ -126,12 +135,13 @@ function Table({ group: { provider, lines }, name }: { group: SpeedGroup; name: 
                   <td>{cell(decode?.tokensPerSecond, formatRate, `${formatCount(decode?.tokens ?? 0)} tokens one after the other, KV cache ${decode?.cached ? 'used' : 'not used'}`)}</td>
                 </>
               ) : <td>{cell(run, formatSeconds, 'one run')}</td>}
+              <td>{against(figure) ?? NONE}</td>
               {provider === 'webgpu' && <td>{memory?.gpu ? formatBytes(memory.gpu.steady) : NONE}</td>}
               {provider === 'webgpu' && <td>{memory?.gpu ? formatBytes(memory.gpu.peak) : NONE}</td>}
               <td>{memory ? formatBytes(memory.heap) : NONE}</td>
               <td>
                 {memory ? (
-                  <Hint text={`Of the ${provider === 'webgpu' ? 'GPU, at its peak' : 'heap at its largest'}, before anything ran.`} className={classes.spread}>
+                  <Hint text={`Of the ${provider === 'webgpu' ? 'GPU, at its peak' : 'heap at its largest'}, before anything ran.${memory.parts ? ` ${memoryInWords(memory.parts, memory.parts.tokens)}` : ''}`} className={classes.spread}>
                     <span>{formatBytes(memory.predicted)}</span><span className={layout.muted}>{memoryOf(memory).against.replace(' than predicted', ' measured')}</span>
                   </Hint>
                 ) : NONE}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Progress } from '../../workers/protocol.ts';
-import { applyEvent, loadingToMeasure, overall, startLive, type Live } from './live.ts';
+import { applyEvent, loadingToMeasure, modelsLoaded, overall, startLive, type Live } from './live.ts';
 
 const progress = (change: Partial<Progress>): Progress =>
   ({ type: 'progress', stage: 'quantize', level: 'a', done: 0, total: 100, unit: 'bytes', tensor: null, secondsLeft: null, ...change });
@@ -34,9 +34,6 @@ describe('events become rows', () => {
   it('measures all levels at once when no level is named', () => {
     const live = run(startLive(['a', 'b']), [progress({ stage: 'measure', level: null, unit: 'tokens', done: 25 }), 7]);
     expect(live.done).toEqual({ open: 1, quantize: 1, measure: 0.25, check: 0 });
-    expect(live.measuring).toEqual({ from: 0.25, since: 7, to: 0.25, until: 7 });
-    const later = run(live, [progress({ stage: 'measure', level: null, unit: 'tokens', done: 75 }), 107]);
-    expect(later.measuring).toEqual({ from: 0.25, since: 7, to: 0.75, until: 107 });
     expect(overall(live, ['open', 'quantize', 'measure', 'check'])).toBeCloseTo(0.3 + 0.5 * 0.25);
     expect(overall(live, ['open', 'quantize', 'measure'])).toBeCloseTo((0.3 + 0.5 * 0.25) / 0.8);
     expect(overall(run(live, [progress({ stage: 'check', level: null, unit: 'runs', done: 50 }), 8]), ['open', 'quantize', 'measure', 'check'])).toBeCloseTo(0.9);
@@ -68,6 +65,19 @@ describe('events become rows', () => {
     const error = { code: 'nothing-to-quantize', message: 'm', action: 'a', details: '' } as const;
     expect(loadingToMeasure(applyEvent(half, { type: 'warning', error }, 1))).toBe(true);
     expect(loadingToMeasure(run(half, [{ type: 'warning', error }, 1], [progress({ level: 'b', done: 5 }), 1]))).toBe(false);
+  });
+
+  it('adds up what the steps took, and counts the models that are loaded', () => {
+    const timing = { type: 'timing', step: 'load', level: 'a', provider: 'wasm', amount: 10, seconds: 2 } as const;
+    const live = run(startLive(['a', 'b']), [timing, 5], [{ ...timing, level: null }, 6], [{ ...timing, step: 'run', amount: 512 }, 7], [{ ...timing, step: 'run', amount: 512, seconds: 3 }, 9]);
+    expect(modelsLoaded(live)).toBe(2);
+    expect([...live.observed.work.values()].find(({ step }) => step === 'run')).toMatchObject({ amount: 1024, seconds: 5 });
+    expect(live.observed.at).toBe(9);
+  });
+
+  it('never lets a stage fall, whatever the engine does once more', () => {
+    const live = run(startLive(['a']), [progress({ stage: 'check', level: null, unit: 'runs', done: 3, total: 3 }), 0], [progress({ stage: 'check', unit: 'runs', done: 0, total: 6 }), 1]);
+    expect(live.done.check).toBe(1);
   });
 
   it('collects warnings', () => {

@@ -1,5 +1,6 @@
 /** What a run's events add up to so far: one row a level, and the stages. Pure. */
 import type { EngineError, EngineEvent, Measured, Progress, Stage, Written } from '../../workers/protocol.ts';
+import { NOTHING_OBSERVED, observe, type Observed } from '../forecast/forecast.ts';
 
 export interface Row {
   progress: Progress | null;
@@ -21,8 +22,8 @@ export interface Live {
   /** Last word on the stage in hand, whichever level it was about. */
   latest: Progress | null;
   warnings: readonly EngineError[];
-  /** The stretch of text run through the models so far: shares done of it, and when (milliseconds). */
-  measuring: { from: number; since: number; to: number; until: number } | null;
+  /** What the steps took so far. */
+  observed: Observed;
   paces: ReadonlyMap<string, Pace>;
 }
 
@@ -40,7 +41,7 @@ export function startLive(keys: readonly string[]): Live {
     done: { open: 0, quantize: 0, measure: 0, check: 0 },
     latest: null,
     warnings: [],
-    measuring: null,
+    observed: NOTHING_OBSERVED,
     paces: new Map(),
   };
 }
@@ -50,6 +51,7 @@ export function applyEvent(live: Live, event: EngineEvent, now: number): Live {
     case 'progress': return applyProgress(live, event, now);
     case 'written': return withRow(live, event.level, { written: event, progress: null, perSecond: null }, live.done);
     case 'measured': return withRow(live, event.level, { measured: event }, live.done);
+    case 'timing': return { ...live, observed: observe(live.observed, event, now) };
     case 'warning': {
       const noted = { ...live, warnings: [...live.warnings, event.error] };
       return event.level === undefined ? noted : withRow(noted, event.level, { skipped: event.error, progress: null, perSecond: null }, live.done);
@@ -67,14 +69,11 @@ function applyProgress(live: Live, event: Progress, now: number): Live {
     ...live,
     stage: laterStage(live.stage, event.stage),
     latest: event,
-    measuring: event.stage === 'measure' && event.done > 0
-      ? { from: event.done / event.total, since: now, ...live.measuring, to: event.done / event.total, until: now }
-      : live.measuring,
     paces: new Map(live.paces).set(paceKey, pace),
   };
   const fraction = event.total > 0 ? event.done / event.total : 0;
   if (event.level === null || !live.rows.has(event.level)) {
-    return { ...next, done: { ...stagesBefore(live.done, event.stage), [event.stage]: Math.min(1, fraction) } };
+    return { ...next, done: reached(live.done, event.stage, fraction) };
   }
   const updated = withRow(next, event.level, { progress: event, perSecond }, next.done);
   const share = event.stage === 'quantize'
@@ -82,7 +81,12 @@ function applyProgress(live: Live, event: Progress, now: number): Live {
     // Checks are counted over all levels, whichever is in hand.
     : event.stage === 'check' ? Math.min(1, fraction)
       : average(updated.rows, (row) => row.measured?.final || row.skipped ? 1 : row.progress?.stage === event.stage ? fractionOf(row.progress) : 0);
-  return { ...updated, done: { ...stagesBefore(live.done, event.stage), [event.stage]: share } };
+  return { ...updated, done: reached(live.done, event.stage, share) };
+}
+
+/** Progress never falls: work that is done once more, as after running out of memory, has been counted. */
+function reached(done: Live['done'], stage: Stage, share: number): Live['done'] {
+  return { ...stagesBefore(done, stage), [stage]: Math.max(done[stage], Math.min(1, share)) };
 }
 
 const fractionOf = (progress: Progress) => progress.total > 0 ? Math.min(1, progress.done / progress.total) : 0;
@@ -120,7 +124,10 @@ export function loadingToMeasure({ rows, stage, warnings }: Live): boolean {
   return missing.length < rows.size && missing.length <= warnings.length && missing.every(({ progress }) => progress === null);
 }
 
-/** Share of a run of these stages that is done, 0…1. */
+/** Models the runtime has loaded to measure. */
+export const modelsLoaded = ({ observed }: Live): number => [...observed.work.values()].filter(({ step }) => step === 'load').length;
+
+/** Share of a run of these stages that is done, 0…1, by the stages' usual times: for runs that have no forecast. */
 export function overall(live: Live, stages: readonly Stage[]): number {
   const total = stages.reduce((sum, stage) => sum + SHARE[stage], 0);
   return stages.reduce((sum, stage) => sum + SHARE[stage] * live.done[stage], 0) / total;

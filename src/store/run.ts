@@ -1,5 +1,6 @@
 /** A comparison: the levels as they were when it started, and what came of it. */
-import type { Drift, EngineError, Extras, LedgerLine, LevelReport, ModelSummary, OutputDrift, Perplexity, ProtocolRequest, Report, RuntimeDrift, Speed, Stage, Written } from '../../workers/protocol.ts';
+import type { Drift, EngineError, Extras, LedgerLine, LevelReport, MemoryPrediction, ModelSummary, OutputDrift, Perplexity, ProtocolRequest, Provider, Report, RuntimeDrift, Speed, Stage, Written } from '../../workers/protocol.ts';
+import type { Forecast } from '../forecast/forecast.ts';
 import { inputsProvenance } from '../outputs/outputs.ts';
 import { PROTOCOLS, provenanceOf, unfinishedProvenance, type Provenance } from '../protocols/protocols.ts';
 import { levelName, normalize, sameLevel, type Level } from './levels.ts';
@@ -15,7 +16,7 @@ export interface Run {
   status: 'running' | 'finishing' | 'cancelling' | 'done' | 'cancelled' | 'failed';
   /** Snapshot: editing a level afterwards does not reach it. */
   levels: readonly Level[];
-  model: Pick<ModelSummary, 'name' | 'cacheBytesPerToken' | 'baseline'>;
+  model: Pick<ModelSummary, 'name' | 'cacheBytesPerToken' | 'baseline'> & Partial<Pick<ModelSummary, 'bytes'>>;
   /** What is run through the models: the text, or else inputs shaped from the graph or dropped. */
   subject: 'text' | 'inputs';
   /** What it was asked to measure by. */
@@ -27,6 +28,10 @@ export interface Run {
   /** Handles of what goes along with its models: configuration, tokenizer, licence. */
   companions: readonly File[];
   live: Live;
+  /** As it was when the run started; absent where nothing was predicted. */
+  forecast?: Forecast | null;
+  /** How far it is: a share of the whole, and seconds left where they were predicted. */
+  progress?: { share: number; secondsLeft: number | null };
   report: Report | null;
   error: EngineError | null;
 }
@@ -58,6 +63,10 @@ export interface Figure {
   /** The second file of a model too large for one. */
   data: NonNullable<Written['data']> | null;
   ledger: readonly LedgerLine[];
+  /** Predicted, by provider. */
+  memory?: Record<Provider, MemoryPrediction> | null;
+  /** The level, as the report calls it, whose file has the same content, and whose figures these are. */
+  sameFileAs?: string | null;
 }
 
 /**
@@ -101,9 +110,14 @@ export function figuresOf(run: Run): Figure[] {
       folder: row?.written?.folder ?? null,
       data: row?.written?.data ?? null,
       ledger: line?.ledger ?? [],
+      memory: line?.memory ?? row?.written?.memory ?? null,
+      sameFileAs: line?.sameFileAs ?? null,
     };
   });
 }
+
+/** The level, as the report calls it, that the figures were measured of: that of the same file where there are several. */
+export const measuredAs = ({ reported, sameFileAs }: Pick<Figure, 'reported' | 'sameFileAs'>): string | null => sameFileAs ?? reported;
 
 /** How the level that made a result stands to the levels selected now. */
 export function staleness(level: Level, now: readonly Level[]): 'current' | 'changed' | 'removed' {

@@ -18,7 +18,7 @@ export function storedRun({ stored, report, files }: OpenedReport, origin: Origi
   return {
     id: origin.uid(), status: 'done', storedAt: stored.createdAt, levels,
     startedAt: createdAt - seconds * 1000, endedAt: seconds > 0 ? createdAt : null,
-    model: { name: report.model.name, cacheBytesPerToken: report.model.cacheBytesPerToken, baseline: 'as-is' },
+    model: { name: report.model.name, bytes: report.model.bytes, cacheBytesPerToken: report.model.cacheBytesPerToken, baseline: 'as-is' },
     subject: protocol ? 'text' : 'inputs',
     protocol: protocol ? askedFor(protocol) : DEFAULT_PROTOCOL,
     extras: {

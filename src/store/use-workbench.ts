@@ -1,6 +1,7 @@
 /** The one workbench of this page and what continues prompts beside it, as hooks on one engine. */
 import { useStore } from 'zustand';
 import { createEngineClient } from '../engine/client.ts';
+import { storedPaces } from '../forecast/pace-store.ts';
 import { browserFolders, type PickerWindow } from '../folder/picker.ts';
 import { createGeneration, type GenerationState } from './generation.ts';
 import { fetchSample } from './sample.ts';
@@ -15,6 +16,7 @@ const workbench = createWorkbench({
   origin: { uid: () => `${Date.now().toString(36)}-${(++count).toString(36)}`, now: () => Date.now() },
   fetchSample: (onProgress) => fetchSample(import.meta.env.BASE_URL, onProgress),
   folders: browserFolders(window as PickerWindow),
+  paceStore: storedPaces(() => localStorage, (changed) => { window.addEventListener('storage', ({ key, newValue }) => { changed(key, newValue); }); }),
 });
 
 export function useWorkbench<T>(select: (state: WorkbenchState) => T): T {

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, Opened, OpenedFile, OpenedReport, Report, Result, Storage } from '../../workers/protocol.ts';
+import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, Opened, OpenedFile, OpenedReport, Report, Result, Storage, Timing } from '../../workers/protocol.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
 import type { Folders } from '../folder/picker.ts';
+import type { PaceStore } from '../forecast/pace-store.ts';
+import type { Paces } from '../forecast/paces.ts';
 import { figuresOf, provenance, staleness } from './run.ts';
 import { createWorkbench } from './workbench.ts';
 
@@ -38,7 +40,7 @@ function describeFiles(files: readonly File[]): Opened {
 
 interface Comparison { job: Job; send: (event: EngineEvent) => void; settle: (result: Result<Report>) => void }
 
-function setUp({ folders }: { folders?: Folders } = {}) {
+function setUp({ folders, paceStore }: { folders?: Folders; paceStore?: PaceStore } = {}) {
   const comparisons: Comparison[] = [];
   const plans: string[][] = [];
   const opened: string[][] = [];
@@ -80,6 +82,7 @@ function setUp({ folders }: { folders?: Folders } = {}) {
     origin: { uid: () => `id${++count}`, now: () => Date.now() },
     fetchSample: () => Promise.resolve({ ok: true, value: [file('sample.onnx'), file('tokenizer.json'), file('held-out.txt')] }),
     ...(folders && { folders }),
+    ...(paceStore && { paceStore }),
   });
   const last = (): Comparison => {
     const comparison = comparisons.at(-1);
@@ -234,22 +237,65 @@ describe('a comparison', () => {
     expect(made && staleness(made, store.getState().levels)).toBe('removed');
   });
 
-  it('learns how fast this machine is', async () => {
+  describe('learns how fast this machine is', () => {
+    const timing = (change: Partial<Timing>): Timing => ({ type: 'timing', step: 'run', level: null, provider: 'wasm', amount: 512, seconds: 1, ...change });
+
+    it('from what each step took, in a run that was cancelled too, and remembers it', async () => {
+      let kept: Paces = [];
+      const paceStore: PaceStore = { read: () => kept, write: (paces) => { kept = paces; }, onChange: () => undefined };
+      const { store, last } = setUp({ paceStore });
+      await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+      const comparing = store.getState().compare();
+      const predicted = store.getState().run?.forecast;
+      expect(predicted?.basis).toBe('assumed');
+      const [fp16, , int4] = last().job.levels;
+      last().send(timing({ step: 'start', amount: 1, seconds: 2 }));
+      last().send(timing({ level: fp16?.key ?? null, seconds: 3 }));
+      last().send(timing({ level: int4?.key ?? null, seconds: 9 }));
+      await store.getState().cancel();
+      await comparing;
+      expect(kept.map(({ step, kind, amount, seconds }) => [step, kind, amount, seconds])).toEqual([['start', '', 1, 2], ['run', 'fp16', 512, 3], ['run', 'int4', 512, 9]]);
+
+      const another = setUp({ paceStore });
+      await another.store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+      void another.store.getState().compare();
+      const steps = another.store.getState().run?.forecast?.steps ?? [];
+      const seconds = (kind: string) => steps.find((step) => step.step === 'run' && step.kind === kind)?.seconds;
+      expect(another.store.getState().run?.forecast?.basis).toBe('measured');
+      expect(seconds('fp16')).toBeCloseTo((3 / 512) * 16_384, 6);
+      expect(seconds('int4')).toBeCloseTo((9 / 512) * 16_384, 6);
+      await another.store.getState().cancel();
+    });
+
+    it('and how much single tokens vary, of this model only', async () => {
+      const { store, last } = setUp();
+      await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
+      const comparing = store.getState().compare();
+      last().settle({ ok: true, value: reportOf(last().job) });
+      await comparing;
+      expect(store.getState().measurement?.spread).toBeCloseTo(0.05 * Math.sqrt(2550), 9);
+      await store.getState().addFiles([file('b.onnx')]);
+      expect(store.getState().measurement).toBeNull();
+    });
+  });
+
+  it('says how far a run is while nothing happens, and never goes back', async () => {
     const { store, last } = setUp();
     await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
     const comparing = store.getState().compare();
-    const at = (done: number) => { last().send({ type: 'progress', stage: 'measure', level: null, done, total: 10, unit: 'tokens', tensor: null, secondsLeft: null }); };
-    await vi.advanceTimersByTimeAsync(3000);
-    at(1);
-    await vi.advanceTimersByTimeAsync(5000);
-    at(6);
-    await vi.advanceTimersByTimeAsync(4000);
+    const shares: number[] = [];
+    const lefts: number[] = [];
+    for (let second = 0; second < 5; second++) {
+      await vi.advanceTimersByTimeAsync(1000);
+      const { progress } = store.getState().run ?? {};
+      shares.push(progress?.share ?? NaN);
+      lefts.push(progress?.secondsLeft ?? NaN);
+    }
+    expect(shares.every((share, index) => share > (shares[index - 1] ?? 0) && share < 1)).toBe(true);
+    expect(lefts.every(Number.isFinite)).toBe(true);
     last().settle({ ok: true, value: reportOf(last().job) });
     await comparing;
-    expect(store.getState().measurement?.secondsPerToken).toBeCloseTo(10 / (10 * 512 * 3), 9);
-    expect(store.getState().measurement?.secondsPerLevel).toBeCloseTo(2 / 3, 9);
-    await store.getState().addFiles([file('b.onnx')]);
-    expect(store.getState().measurement).toBeNull();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('asks for whole windows, and for everything when all of it is wanted', async () => {

@@ -8,14 +8,21 @@ import type { EngineClient, StorageClient } from '../engine/client.ts';
 import { baseName } from '../drop/path.ts';
 import type { Folders } from '../folder/picker.ts';
 import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
-import { checksOf, DEFAULT_TOKENS, learn, tokensRun, type Measurement } from './amount.ts';
+import { forecast, samplesOf } from '../forecast/forecast.ts';
+import type { PaceStore } from '../forecast/pace-store.ts';
+import { learn, type Paces } from '../forecast/paces.ts';
+import { shapeOf } from '../forecast/run-shape.ts';
+import { stepsOf } from '../forecast/steps.ts';
+import { DEFAULT_TOKENS, spreadOf, tokensRun } from './amount.ts';
+import { betterDefault } from '../levels/advice.ts';
 import { createBatch } from './batch.ts';
 import { gatherUnknown, merge, modelChoices, pair, undecided, usable, type Choice, type Kept } from './files.ts';
 import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, replaceLevel, toRequests, type Level, type Origin } from './levels.ts';
 import { applyEvent, startLive } from './live.ts';
+import { advance } from './progress.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
 import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
-import { defaultTarget, FIRST_TARGET, offered, unasked, type Offers } from './targets.ts';
+import { defaultTarget, FIRST_TARGET, offered, refusal, unasked, type Offers } from './targets.ts';
 
 export interface Notice { id: string; error: EngineError }
 
@@ -57,8 +64,10 @@ export interface WorkbenchState {
   folder: FileSystemDirectoryHandle | null;
   /** The run on show: the one under way, else the last with findings. */
   run: Run | null;
-  /** What the last measured run taught about speed and spread, for the model it was made with. */
-  measurement: Measurement | null;
+  /** What steps of comparisons took on this machine. */
+  paces: Paces;
+  /** Standard deviation of a token's log loss, from the last run of this model; null before one. */
+  measurement: { spread: number } | null;
   /** Finished reports kept in this browser, the latest first. */
   stored: readonly StoredReport[];
   /** What is kept in all; null until it is known. */
@@ -108,12 +117,16 @@ export interface Dependencies {
   fetchSample(onProgress: (done: number, total: number | null) => void): Promise<Result<File[]>>;
   /** Absent where a page cannot ask for folders. */
   folders?: Folders | null;
+  /** Where paces are remembered; in this tab alone when absent. */
+  paceStore?: PaceStore | null;
 }
 
 /** Kinds that go along into a Hub folder, where the engine finds the name among those that belong there. */
 const COMPANIONS: ReadonlySet<FileKind> = new Set(['tokenizer', 'tokenizer-config', 'model-config', 'unknown']);
 const PLAN_AFTER_MS = 150;
 const SHOW_EVERY_MS = 100;
+/** How often what is left of a run is worked out again, whether something has happened or not. */
+const ADVANCE_EVERY_MS = 500;
 export const DEFAULT_CONTEXT = 2048;
 
 /** What the engine needs of the model, tokenizer and text to measure perplexity. */
@@ -131,10 +144,17 @@ const notAllowed = (folder: string): EngineError => ({
   code: 'write-failed', message: `This page may not write to the folder ${folder}.`, action: 'Press Compare again and allow it, choose another folder, or have files kept in this browser.', details: '',
 });
 
-export function createWorkbench({ engine, origin, fetchSample, folders = null }: Dependencies): StoreApi<WorkbenchState> {
+export function createWorkbench({ engine, origin, fetchSample, folders = null, paceStore = null }: Dependencies): StoreApi<WorkbenchState> {
   return createStore<WorkbenchState>()((set, get) => {
     let planTimer: ReturnType<typeof setTimeout> | null = null;
     let planTurn = 0;
+    /** Levels nobody has changed, which follow the model; and of these, those that its target would not have otherwise. */
+    const untouched = new Set<string>();
+    const declined = new Set<string>();
+    const isNew = (levels: readonly Level[]): readonly Level[] => {
+      for (const { uid } of levels) untouched.add(uid);
+      return levels;
+    };
     /** Files wait for each other, and for a run: the engine does one thing at a time. */
     let opening: Promise<void> = Promise.resolve();
     let afterRun: File[] = [];
@@ -173,6 +193,27 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
         target: targetIsOpen ? defaultTarget(capabilities, levels, known) : target,
       }));
       targetIsOpen = false;
+      if (applyDefaults()) await plan();
+    };
+    /**
+     * Gives levels nobody has set up the settings that suit the model, as its plan has them.
+     * @returns Whether any changed, and has to be planned again.
+     */
+    const applyDefaults = (): boolean => {
+      const { levels, plans, offers, target } = get();
+      const changed = levels.map((level): Level => {
+        const plan = plans.get(level.uid)?.plan;
+        if (!plan || !untouched.has(level.uid)) return level;
+        const isPlain = levelName(level) === level.id;
+        const better = isPlain && !declined.has(level.uid) ? betterDefault(plan) : null;
+        if (better) return { ...level, settings: better };
+        if (isPlain || refusal(offers, target, level) === null) return level;
+        declined.add(level.uid);
+        return { ...level, settings: {} };
+      });
+      if (changed.every((level, at) => level === levels[at])) return false;
+      set({ levels: changed });
+      return true;
     };
     const planSoon = () => {
       if (planTimer !== null) clearTimeout(planTimer);
@@ -205,7 +246,11 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
       const keepsOld = opened.model === null && !waits && (get().opened?.model != null || get().choices.length > 0);
       const sameModel = get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
       if (!keepsOld) {
-        if (!sameModel) targetIsOpen = !targetIsChosen;
+        if (!sameModel) {
+          targetIsOpen = !targetIsChosen;
+          declined.clear();
+          set(({ levels }) => ({ levels: levels.map((level) => untouched.has(level.uid) && levelName(level) !== level.id ? { ...level, settings: {} } : level) }));
+        }
         set({ files: kept, opened: kept.length > 0 ? opened : null, choices: [], offers: new Map(), ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
       }
       report(opened, keepsOld);
@@ -311,7 +356,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
       choices: [],
       download: null,
       notices: [],
-      levels: defaultLevels(origin),
+      levels: isNew(defaultLevels(origin)),
       plans: new Map(),
       planProblem: null,
       target: FIRST_TARGET,
@@ -324,12 +369,14 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
       foldersOffered: folders !== null,
       folder: null,
       run: null,
+      paces: paceStore?.read() ?? [],
       measurement: null,
       stored: [],
       storage: null,
       storageBusy: false,
 
       async start() {
+        paceStore?.onChange((paces) => { set({ paces }); });
         const result = await engine.capabilities();
         if (result.ok) set(({ levels, offers, target }) => ({ capabilities: result.value, target: targetIsChosen ? target : defaultTarget(result.value, levels, offers) }));
         else notify(result.error);
@@ -374,11 +421,17 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
       },
 
       dismiss(id) { set(({ notices }) => ({ notices: notices.filter((notice) => notice.id !== id) })); },
-      addLevel(id) { changeLevels((levels) => addLevel(levels, id, origin)); },
+      addLevel(id) { changeLevels((levels) => { const added = addLevel(levels, id, origin); isNew(added.slice(-1)); return added; }); },
       duplicateLevel(uid) { changeLevels((levels) => duplicateLevel(levels, uid, origin)); },
-      editLevel(uid, settings) { changeLevels((levels) => editLevel(levels, uid, settings)); },
+      editLevel(uid, settings) {
+        untouched.delete(uid);
+        changeLevels((levels) => editLevel(levels, uid, settings));
+      },
       removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
-      replaceLevel(uid, setup) { changeLevels((levels) => replaceLevel(levels, uid, setup)); },
+      replaceLevel(uid, setup) {
+        untouched.delete(uid);
+        changeLevels((levels) => replaceLevel(levels, uid, setup));
+      },
       setTarget(target) {
         targetIsChosen = true;
         set({ target });
@@ -411,42 +464,47 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null }:
         const { run: before, opened, files, maxTokens, protocol, provider, extras, offers, target } = get();
         if (!opened?.model || isActive(before)) return;
         const levels = offered(get().levels, offers, target);
-        const { name, cacheBytesPerToken, baseline } = opened.model;
+        const { name, bytes, cacheBytesPerToken, baseline } = opened.model;
         const text = tokensInText(opened);
+        const tokens = maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens, protocol);
+        const { plans, paces, capabilities } = get();
+        const shape = canMeasure(opened) && text
+          ? shapeOf({ opened, levels, plans, tokens: tokens ?? tokensRun(null, text.tokens, protocol), protocol, extras, provider, capabilities, paces }) : null;
         const run: Run = {
           id: origin.uid(), startedAt: origin.now(), endedAt: null, status: 'running', levels,
-          model: { name, cacheBytesPerToken, baseline }, subject: canMeasure(opened) ? 'text' : 'inputs', protocol, extras,
+          model: { name, bytes, cacheBytesPerToken, baseline }, subject: canMeasure(opened) ? 'text' : 'inputs', protocol, extras,
           tokenizer: files.filter(({ kind }) => kind === 'tokenizer' || kind === 'tokenizer-config').map(({ file }) => file),
           companions: files.filter(({ kind }) => COMPANIONS.has(kind)).map(({ file }) => file),
-          live: startLive(levels.map(({ uid }) => uid)), report: null, error: null,
+          live: startLive(levels.map(({ uid }) => uid)), forecast: shape && forecast(stepsOf(shape), paces, capabilities?.pace ?? null), report: null, error: null,
         };
         set({ run, notices: [] });
         const events = createBatch<{ event: EngineEvent; at: number }>(SHOW_EVERY_MS, (items) => {
           set((state) => state.run?.id === run.id
-            ? { run: { ...state.run, live: items.reduce((live, { event, at }) => applyEvent(live, event, at), state.run.live) } }
+            ? { run: advance({ ...state.run, live: items.reduce((live, { event, at }) => applyEvent(live, event, at), state.run.live) }, origin.now()) }
             : {});
         });
+        const ticking = setInterval(() => { set((state) => state.run?.id === run.id ? { run: advance(state.run, origin.now()) } : {}); }, ADVANCE_EVERY_MS);
         const result = await engine.compare(
           {
             files: files.map(({ file }) => file), levels: toRequests(levels), protocol, provider, extras, ...(folder && { folder }),
-            maxTokens: maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens, protocol),
+            maxTokens: tokens,
           },
           (event) => { events.add({ event, at: origin.now() }); },
         );
+        clearInterval(ticking);
         events.flush();
+        const seen = get().run;
+        if (shape && seen?.id === run.id) {
+          // Another tab may have learned something meanwhile.
+          const learned = learn(paceStore?.read() ?? get().paces, samplesOf(seen.live.observed, shape));
+          set({ paces: learned });
+          paceStore?.write(learned);
+        }
         if (result.ok) {
           finish(run.id, { status: 'done', report: result.value });
-          const ended = get().run;
           const base = result.value.levels.find((level) => level.baseline)?.perplexity;
-          const stretch = ended?.live.measuring;
-          const measured = result.value.protocol && base
-            ? learn(result.value.protocol, base, result.value.levels.length, {
-              seconds: ((ended?.endedAt ?? run.startedAt) - run.startedAt) / 1000,
-              stretch: stretch ? { share: stretch.to - stretch.from, seconds: (stretch.until - stretch.since) / 1000 } : null,
-              ...(result.value.seconds?.check === undefined || result.value.protocol.stoppedEarly ? {} : { checks: { seconds: result.value.seconds.check, of: checksOf(extras, get().capabilities) } }),
-            })
-            : null;
-          if (measured) set({ measurement: measured });
+          const spread = result.value.protocol && base ? spreadOf(result.value.protocol, base) : null;
+          if (spread !== null) set({ measurement: { spread } });
         } else {
           const status = result.error.code === 'cancelled' ? 'cancelled' : 'failed';
           finish(run.id, { status, error: result.error });

@@ -7,7 +7,7 @@ import { formatProbability, formatSigned } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import type { Provenance } from '../protocols/protocols.ts';
 import { NONE } from '../report/none.tsx';
-import type { Figure } from '../store/run.ts';
+import { measuredAs, type Figure } from '../store/run.ts';
 import { Hint, Term } from '../terms/term.tsx';
 import { BOUNDS, pagesOf, stepOf, tokensOn, visible, worstFor, type ShownToken, type Step } from './passages.ts';
 import classes from './words.module.css';
@@ -17,12 +17,13 @@ const WORST = 12;
 interface Props { figures: Figure[]; words: DriftInWords; provenance: Provenance | null }
 
 export function Words({ figures, words, provenance }: Props) {
-  const levels = figures.filter(({ baseline, reported }) => !baseline && reported !== null && words.passages.some((passage) => passage.levels.some(({ level }) => level === reported)));
+  const levels = figures.filter((figure) => !figure.baseline && words.passages.some((passage) => passage.levels.some(({ level }) => level === measuredAs(figure))));
   // The level that drifted most has most to show.
   const most = [...levels].sort((a, b) => (b.drift?.kld.mean ?? 0) - (a.drift?.kld.mean ?? 0))[0];
   const [chosen, setChosen] = useState<string | null>(null);
   const figure = levels.find(({ level }) => level.uid === chosen) ?? most;
-  if (!figure?.reported) return <p className={layout.muted}>No level has figures token by token.</p>;
+  const shown = figure ? measuredAs(figure) : null;
+  if (!figure || shown === null) return <p className={layout.muted}>No level has figures token by token.</p>;
   return (
     <div className={classes.view}>
       <div className={classes.head}>
@@ -32,7 +33,7 @@ export function Words({ figures, words, provenance }: Props) {
         />
         <Legend />
       </div>
-      <Text words={words} level={figure.reported} name={figure.name} provenance={provenance} />
+      <Text words={words} level={shown} name={figure.name} provenance={provenance} />
       <Worst words={words} figure={figure} levels={levels} provenance={provenance} />
     </div>
   );
@@ -137,7 +138,7 @@ function Reading({ token, name }: { token: ShownToken; name: string }) {
 }
 
 function Worst({ words, figure, levels, provenance }: { words: DriftInWords; figure: Figure; levels: Figure[]; provenance: Provenance | null }) {
-  const worst = worstFor(words, figure.reported ?? '', WORST);
+  const worst = worstFor(words, measuredAs(figure) ?? '', WORST);
   if (worst.length === 0) return null;
   return (
     <section aria-labelledby="worst-heading">
@@ -156,8 +157,9 @@ function Worst({ words, figure, levels, provenance }: { words: DriftInWords; fig
               <tr key={`${index}:${token}`}>
                 <td className={classes.place}><span className={classes.before}>{tail(before)}</span><mark>{visible(token)}</mark></td>
                 <td className={layout.text}><Said probability={baseline.probability} guess={baseline.guess} token={token} provenance={provenance} /></td>
-                {levels.map(({ level, reported }) => {
-                  const line = lines.find((entry) => entry.level === reported);
+                {levels.map((each) => {
+                  const { level } = each;
+                  const line = lines.find((entry) => entry.level === measuredAs(each));
                   return (
                     <td key={level.uid} className={layout.text}>
                       {line ? <Said probability={line.probability} guess={line.guess} token={token} change={line.change} provenance={provenance} /> : NONE}

@@ -1,7 +1,7 @@
 import * as ort from 'onnxruntime-web';
 import { describe, expect, it } from 'vitest';
 import { twoOutputModel } from '../../models/build.ts';
-import type { Progress } from '../protocol.ts';
+import type { Progress, Timing } from '../protocol.ts';
 import { checkOverflow, checkRuntimes, type Material } from './check-runtimes.ts';
 import { wasmRuntime, type GraphRuntime } from './graph-session.ts';
 import { withFault } from './test-faults.ts';
@@ -17,14 +17,15 @@ const transformer = tinyTransformer({ vocabulary: VOCABULARY });
 
 describe('checking runtimes', () => {
   it('holds each file on one provider against the other, on the text the figures are of', async () => {
-    const events: Progress[] = [];
+    const events: (Progress | Timing)[] = [];
     const models = [{ key: 'fp16', model: transformer, kld: null, outputs: null }, { key: 'int4', model: transformer, kld: 0.01, outputs: null }];
     const checked = await checkRuntimes({ models, material: TEXT, threads: 1 }, elsewhere(wasm()), wasm(), (event) => { events.push(event); });
     expect(checked).toMatchObject({ ok: true, value: { levels: [
       { key: 'fp16', runtimeDrift: { provider: 'webgpu', against: 'wasm', exceeds: false, distance: { kld: { value: 0 } }, problem: null } },
       { key: 'int4', runtimeDrift: { exceeds: false, partsAt: null } },
     ] } });
-    expect(events.map(({ stage, level, done, total }) => [stage, level, done, total])).toEqual([['check', 'fp16', 0, 2], ['check', 'int4', 1, 2], ['check', null, 2, 2]]);
+    expect(events.flatMap((event) => (event.type === 'progress' ? [[event.stage, event.level, event.done, event.total]] : []))).toEqual([['check', 'fp16', 0, 2], ['check', 'int4', 1, 2], ['check', null, 2, 2]]);
+    expect(events.flatMap((event) => (event.type === 'timing' ? [[event.step, event.level, event.provider]] : []))).toEqual([['start', null, 'webgpu'], ['runtime-drift', 'fp16', 'webgpu'], ['runtime-drift', 'int4', 'webgpu']]);
   });
 
   it('names the node where a fault is, of the baseline too, which is held against the closest level', async () => {

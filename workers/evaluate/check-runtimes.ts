@@ -2,10 +2,11 @@
  * What is looked at when the figures are there: each file on WebGPU against the same file on WASM (runtime drift), and
  * whether activations of the model would overflow fp16. Both on a bounded sample of the same text or inputs.
  */
-import type { EngineError, OutputDrift, Progress, ProtocolRequest, Report, Result, RuntimeDrift } from '../protocol.ts';
+import type { EngineError, OutputDrift, Progress, ProtocolRequest, Report, Result, RuntimeDrift, Timing } from '../protocol.ts';
 import { scanModel } from '../onnx/scan.ts';
 import { settle } from '../errors.ts';
 import { blobSource } from '../source.ts';
+import { laps, timing } from '../timing.ts';
 import { activationRange } from './activation-range.ts';
 import { cancelled } from './errors.ts';
 import type { GraphRuntime, HostTensor } from './graph-session.ts';
@@ -60,12 +61,15 @@ const SOFTWARE_SECONDS = 2;
 const OVERFLOW_TOKENS = 256;
 
 /** When `finish` fires the file in hand is the last. Fails with `cancelled`, or where the material cannot be used; what is wrong with one model is its drift's `problem`. */
-export async function checkRuntimes(job: RuntimesJob, runtime: GraphRuntime, against: GraphRuntime, onEvent: (event: Progress) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<RuntimesOutcome>> {
+export async function checkRuntimes(job: RuntimesJob, runtime: GraphRuntime, against: GraphRuntime, onEvent: (event: Progress | Timing) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<RuntimesOutcome>> {
   const [baseline] = job.models;
   if (!baseline) return { ok: true, value: { levels: [] } };
   const material = await prepare(job.material, baseline.model, against, signal);
   if (!material.ok) return material;
+  // The clock of a worker starts with it: its start, both runtimes and the text are in this.
+  onEvent(timing('start', performance.now() / 1000, { provider: runtime.provider }));
   const levels: RuntimesOutcome['levels'] = [];
+  const lap = laps();
   for (const [index, { key, model, kld, outputs }] of job.models.entries()) {
     if (signal?.aborted) return cancelled();
     if (finish?.aborted) break;
@@ -80,6 +84,7 @@ export async function checkRuntimes(job: RuntimesJob, runtime: GraphRuntime, aga
       });
     if (!measured.ok) return measured;
     levels.push({ key, runtimeDrift: measured.value });
+    onEvent(timing('runtime-drift', lap(), { level: key, provider: runtime.provider }));
   }
   onEvent({ type: 'progress', stage: 'check', level: null, done: job.models.length, total: job.models.length, unit: 'runs', tensor: null, secondsLeft: null });
   return { ok: true, value: { levels } };

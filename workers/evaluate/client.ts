@@ -1,5 +1,5 @@
 /** Runs measurements, each in a worker of its own. */
-import type { Progress, Result } from '../protocol.ts';
+import type { Progress, Result, Timing } from '../protocol.ts';
 import type { RemoteWorker } from '../remote.ts';
 import type { OverflowOutcome, RuntimesOutcome } from './check-runtimes.ts';
 import type { OutputsOutcome } from './compare-outputs.ts';
@@ -22,7 +22,7 @@ export function createEvaluator(start: () => Worker = startWorker): Evaluator {
     checkOverflow: (job, signal) => inWorker(start, signal, undefined, (worker) =>
       worker.call<Result<OverflowOutcome>>((api) => api.checkOverflow(job))),
     checkRuntimes: (job, onEvent, signal, finish) => inWorker(start, signal, finish, (worker) =>
-      worker.callWithEvents<Progress, Result<RuntimesOutcome>>(onEvent, (api, port) => api.checkRuntimes(job, port))),
+      worker.callWithEvents<Progress | Timing, Result<RuntimesOutcome>>(onEvent, (api, port) => api.checkRuntimes(job, port))),
   };
 }
 

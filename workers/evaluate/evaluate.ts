@@ -3,8 +3,9 @@
  * the baseline once and then through every level, and is forgotten. Where the heap does not hold all sessions at
  * once, the levels are taken in smaller groups and the baseline runs again for each.
  */
-import type { Drift, DriftInWords, EngineError, Measured, NoiseFloor, Perplexity, Progress, Protocol, ProtocolRequest, Provider, Result } from '../protocol.ts';
+import type { Drift, DriftInWords, EngineError, Measured, NoiseFloor, Perplexity, Progress, Protocol, ProtocolRequest, Provider, Result, Timing } from '../protocol.ts';
 import { estimateSecondsLeft } from '../time-left.ts';
+import { laps, runTimer, timing } from '../timing.ts';
 import { collectWords, inWords, type CollectedWords } from './drift-in-words.ts';
 import type { OverflowJob, OverflowOutcome, RuntimesJob, RuntimesOutcome } from './check-runtimes.ts';
 import type { OutputsJob, OutputsOutcome } from './compare-outputs.ts';
@@ -47,7 +48,7 @@ export interface EvaluationJob {
 }
 
 /** Running figures come at most every `MEASURED_EVERY_MS` for all levels, progress every `PROGRESS_EVERY_MS`. */
-export type EvaluationEvent = Progress | Measured;
+export type EvaluationEvent = Progress | Measured | Timing;
 
 export interface MeasuredLevel {
   key: string;
@@ -82,7 +83,7 @@ export interface Evaluator {
   /** Whether activations in float32 go beyond fp16. */
   checkOverflow(job: OverflowJob, signal?: AbortSignal): Promise<Result<OverflowOutcome>>;
   /** Each model on WebGPU against WASM; absent where there can be no WebGPU. */
-  checkRuntimes?(job: RuntimesJob, onEvent: (event: Progress) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<RuntimesOutcome>>;
+  checkRuntimes?(job: RuntimesJob, onEvent: (event: Progress | Timing) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<RuntimesOutcome>>;
 }
 
 export const PROGRESS_EVERY_MS = 100;
@@ -101,9 +102,11 @@ export async function evaluate(
   signal?: AbortSignal,
   finish?: AbortSignal,
 ): Promise<Result<EvaluationOutcome>> {
+  const lap = laps();
   const tokenizer = await openTokenizer(job.tokenizerJson, job.tokenizerConfig);
   if (!tokenizer.ok) return tokenizer;
   const text = tokenizeText(tokenizer.value, job.text);
+  onEvent(timing('tokenize', lap(), { amount: job.text.length }));
   const plan = (longest: number | null) => planProtocol(job.protocol ?? { name: 'llama.cpp' }, text, tokenizer.value, job.maxTokens, longest);
   const enough = plan(null);
   if (!enough.ok) return enough;
@@ -229,9 +232,12 @@ function notReached({ key }: EvaluationModel): MeasuredLevel {
 async function measureTogether(task: Task, levels: EvaluationModel[], share: Share): Promise<Result<Measurement>> {
   const open: LanguageModel[] = [];
   const openModel = async ({ key, model }: EvaluationModel): Promise<Result<LanguageModel>> => {
+    const lap = laps();
     const opened = await task.runtime.open(model);
-    if (opened.ok) open.push(opened.value);
-    return opened.ok ? opened : about(key, opened.error);
+    if (!opened.ok) return about(key, opened.error);
+    task.onEvent(timing('load', lap(), { level: key, provider: task.runtime.provider, amount: model.size }));
+    open.push(opened.value);
+    return opened;
   };
   try {
     const baseline = await openModel(task.job.baseline);
@@ -252,7 +258,11 @@ async function measureTogether(task: Task, levels: EvaluationModel[], share: Sha
       if (!opened.ok && opened.error.code === 'out-of-memory') return opened;
       runs.push({ key: level.key, perplexity: tallyPerplexity(), drift: tallyDrift(), state: stateOf(opened, baseline.value) });
     }
-    await task.noise?.open();
+    if (task.noise && task.job.reference) {
+      const lap = laps();
+      await task.noise.open();
+      task.onEvent(timing('load', lap(), { provider: task.runtime.provider, amount: task.job.reference.model.size }));
+    }
     return await runWindows(task, baseline.value, runs, windows.value, share);
   } finally {
     await task.noise?.close();
@@ -305,6 +315,8 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
   const perplexity = tallyPerplexity();
   const words = task.job.words ? collectWords() : null;
   const progress = progressReporter(onEvent, windows, 1 + runs.length, share);
+  const timer = runTimer(task.runtime.provider, onEvent);
+  const lap = laps();
   const figuresDue = every(MEASURED_EVERY_MS);
   const turnDue = every(TURN_EVERY_MS);
   let windowsRun = 0;
@@ -324,12 +336,16 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
     if (signal?.aborted) return cancelled();
     const window = windowOf(windows, index);
     const { ids, first, targets } = window;
+    lap();
     const logits = await baseline.logits(ids, first, targets.length);
     if (!logits.ok) return about(task.job.baseline.key, logits.error);
     const baseScores = scorer.baseline(logits.value, targets);
     if (!allFinite(baseScores.nll)) return about(task.job.baseline.key, notFinite('The baseline').error);
     perplexity.add(baseScores.nll);
-    await task.noise?.window(index, { ids, first, targets }, logits.value);
+    timer.ran(task.job.baseline.key, ids.length, lap());
+    const compared = await task.noise?.window(index, { ids, first, targets }, logits.value);
+    const noiseSeconds = lap();
+    if (compared) timer.ran(null, ids.length, noiseSeconds);
     words?.baseline(window, logits.value, baseScores);
     progress.ran(index, 1);
 
@@ -340,6 +356,7 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
         if (!level.ok && level.error.code === 'out-of-memory') return about(run.key, level.error);
         if (level.ok) {
           const scores = scorer.compare(level.value);
+          timer.ran(run.key, ids.length, lap());
           if (allFinite(scores.nll) && allFinite(scores.kld)) {
             run.perplexity.add(scores.nll);
             run.drift.add(baseScores, scores);
@@ -356,6 +373,7 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
     words?.windowDone();
     windowsRun++;
     bytes += text.bytes?.(targets) ?? 0;
+    timer.send(windowsRun === planned);
     if (figuresDue() && windowsRun < planned) figures(false);
     if (turnDue()) await new Promise((resolve) => { setTimeout(resolve, 0); });
   }

@@ -1,7 +1,8 @@
 /** Entry of the evaluation worker. It holds the sessions and their heap, and is ended to give them back. */
-import type { Progress, Provider, Result } from '../protocol.ts';
+import type { Progress, Provider, Result, Timing } from '../protocol.ts';
 import { findAdapter } from '../kernels/webgpu/adapter.ts';
 import { expose, reporting } from '../remote.ts';
+import { timing } from '../timing.ts';
 import { checkOverflow, checkRuntimes, type OverflowJob, type OverflowOutcome, type RuntimesJob, type RuntimesOutcome } from './check-runtimes.ts';
 import { fasterProvider } from './choose-provider.ts';
 import { compareOutputs, type OutputsJob, type OutputsOutcome } from './compare-outputs.ts';
@@ -9,6 +10,7 @@ import { evaluate, type EvaluationEvent, type EvaluationJob, type EvaluationOutc
 import type { GraphRuntime } from './graph-session.ts';
 import { languageModels } from './language-model.ts';
 import { openProvider } from './providers.ts';
+import { startRuntime } from './start-runtime.ts';
 
 /** What the worker answers to. */
 export interface EvaluationWorker {
@@ -17,7 +19,7 @@ export interface EvaluationWorker {
   /** Sends `Progress` through `port`. */
   compareOutputs(job: OutputsJob, port: MessagePort): Promise<Result<OutputsOutcome>>;
   checkOverflow(job: OverflowJob): Promise<Result<OverflowOutcome>>;
-  /** Sends `Progress` through `port`. */
+  /** Sends `Progress` and `Timing` through `port`. */
   checkRuntimes(job: RuntimesJob, port: MessagePort): Promise<Result<RuntimesOutcome>>;
   /** Ends the measurement early; a worker makes but one. */
   finish(): void;
@@ -36,9 +38,16 @@ async function runtimeFor(provider: Provider | 'faster', threads: number, baseli
   return { ok: true, value: (await fasterProvider(baseline, [{ runtime: wasm.value }, { runtime: webgpu.value }])).runtime };
 }
 
+/** What it took until the runtime could open a model: the worker, the runtime's code, its start. A worker's clock starts with it. */
+async function timedStart(runtime: GraphRuntime): Promise<Timing> {
+  await startRuntime(runtime);
+  return timing('start', performance.now() / 1000, { provider: runtime.provider });
+}
+
 const worker: EvaluationWorker = {
   evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, async (report) => {
     const runtime = await runtimeFor(job.provider ?? 'wasm', job.threads, job.baseline.model);
+    if (runtime.ok) report(await timedStart(runtime.value));
     return runtime.ok ? evaluate(languageModels(runtime.value), job, report, undefined, finish.signal) : runtime;
   }),
   compareOutputs: (job, port) => reporting<Progress, Result<OutputsOutcome>>(port, async (report) => {
@@ -49,7 +58,7 @@ const worker: EvaluationWorker = {
     const runtime = await openProvider('wasm', job.threads);
     return runtime.ok ? checkOverflow(job, runtime.value) : runtime;
   },
-  checkRuntimes: (job, port) => reporting<Progress, Result<RuntimesOutcome>>(port, async (report) => {
+  checkRuntimes: (job, port) => reporting<Progress | Timing, Result<RuntimesOutcome>>(port, async (report) => {
     const adapter = await findAdapter((navigator as { gpu?: GPU }).gpu);
     if (!adapter.ok) return { ok: true, value: { levels: [] } };
     const [wasm, webgpu] = [await openProvider('wasm', job.threads), await openProvider('webgpu', job.threads)];

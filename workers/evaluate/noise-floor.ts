@@ -20,8 +20,9 @@ export interface NoiseMeter {
   /**
    * A window the baseline has just run; those counted in a pass before, and those after the first ones, are passed over.
    * @param logits [targets, vocabulary], of the baseline.
+   * @returns Whether the window was run.
    */
-  window(index: number, window: Window, logits: Float32Array): Promise<void>;
+  window(index: number, window: Window, logits: Float32Array): Promise<boolean>;
   /** After a pass, however it ended. */
   close(): Promise<void>;
   /** After a pass that ran out of memory: whether the reference was open then. From now on it is done without. */
@@ -60,26 +61,27 @@ export function noiseMeter(runtime: EvaluationRuntime, reference: Reference): No
       else await giveUp(opened);
     },
     async window(index, window, logits) {
-      if (!model || index < counted) return;
+      if (!model || index < counted) return false;
       const float32 = await logitsOf(model, window);
       if (!float32.ok) {
         await giveUp(float32);
-        return;
+        return false;
       }
       if (float32.value.length !== logits.length) {
         await giveUp(failure('session-failed', 'The model in float32 gives other logits than the baseline.', 'Report this.'));
-        return;
+        return false;
       }
       tally ??= tallyDistance(window.ids.length, model.vocabulary);
       tally.add(float32.value, logits, window.targets);
       if (tally.notFinite.against) {
         await giveUp(failure('session-failed', 'The model gives values that are not finite numbers in float32, so there is no noise floor.', 'Choose another export of the model.'));
-        return;
+        return false;
       }
       counted = index + 1;
-      if (counted < MOST_WINDOWS) return;
+      if (counted < MOST_WINDOWS) return true;
       tookPart = false;
       await close();
+      return true;
     },
     close,
     giveWay() {

@@ -2,10 +2,14 @@ import { openAsBlob } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { matMulModel, randomValues } from '../../models/build.ts';
-import { predictMemory, type MemoryUse } from './predict-memory.ts';
+import { memoryByProvider, memoryOf, partsFor, totalOf, type MemoryUse } from './predict-memory.ts';
 import { tinyDecoder } from './test-models.ts';
 
 const start = 16 * 2 ** 20;
+const predictMemory = async (model: Blob, { tokens, ...rest }: MemoryUse): Promise<number | null> => {
+  const prediction = await memoryOf(model, rest);
+  return prediction && totalOf(partsFor(prediction, tokens));
+};
 const use = (given: Partial<MemoryUse>): MemoryUse => ({ provider: 'wasm', tokens: 0, vocabulary: 0, widened: false, ...given });
 
 describe('memory', () => {
@@ -35,6 +39,17 @@ describe('memory', () => {
     // Observed with onnxruntime-web 1.30 in Node, 256 tokens at once: 75.9 MB.
     const predicted = await predictMemory(sample, use({ tokens: 256, vocabulary: 4096 }));
     expect(Math.abs((predicted ?? NaN) / 75.9e6 - 1)).toBeLessThan(0.15);
+  });
+
+  it('is the sum of named parts, the same for every provider as for one', async () => {
+    const model = tinyDecoder({ vocabulary: 20 });
+    const all = await memoryByProvider(model, 20);
+    for (const provider of ['wasm', 'webgpu'] as const) expect(all?.[provider]).toEqual(await memoryOf(model, { provider, vocabulary: 20, widened: false }));
+    const parts = partsFor(all!.wasm, 100);
+    expect(parts.cache).toBe(100 * 2 * 8 * 4);
+    expect(parts.activations).toBe(100 * 20 * 4);
+    expect(parts.runtime).toBe(Math.round(start + 0.2 * (start + parts.weights + parts.cache + parts.activations)));
+    expect(partsFor(all!.webgpu, 100)).toMatchObject({ runtime: 0, activations: 2 * 100 * 20 * 4 });
   });
 
   it('of what is no model is not known', async () => { expect(await predictMemory(new Blob(['nothing']), use({}))).toBeNull(); });

@@ -1,9 +1,9 @@
-/** What a model is expected to take while its speed is measured, to read what was observed by. */
+/** What a model is expected to take: shown before it is run, and beside what was observed. */
 import { elementCount, elementType } from '../onnx/element-types.ts';
 import type { Node, Tensor } from '../onnx/model.ts';
 import { scanModel } from '../onnx/scan.ts';
 import { indexGraph, type GraphIndex } from '../plan/graph-index.ts';
-import type { Provider } from '../protocol.ts';
+import type { MemoryParts, MemoryPrediction, Provider } from '../protocol.ts';
 import { blobSource } from '../source.ts';
 import { recogniseSignature, signatureOf } from './inputs.ts';
 
@@ -23,29 +23,57 @@ const HEAP_AT_START = 16 << 20;
 const HEAP_GROWTH = 1.2;
 
 /**
- * Bytes. On the GPU, what is live at once: weights in the type they are computed in, keys and values of the tokens
- * twice, before and after a run, logits and the copy they are read through. In the heap of the WASM provider, its
- * highest mark: what it begins with, the file, weights as stored, float16 ones beside their float32 copies (the CPU
- * kernels compute in float32), and one set of logits; the cache is in the page's memory between runs, and in the heap
- * twice during one. Activations are left out, and so are other models' outputs.
+ * The one model of memory. On the GPU, what is live at once: weights in the type they are computed in, keys and values
+ * of the tokens twice, before and after a run, logits and the copy they are read through. In the heap of the WASM
+ * provider, its highest mark: what it begins with, the file, weights as stored, float16 ones beside their float32
+ * copies (the CPU kernels compute in float32), and one set of logits; the cache is in the page's memory between runs,
+ * and in the heap twice during one. Activations other than logits are left out, and so are other models' outputs.
  * @returns Null when the file cannot be read.
  */
-export async function predictMemory(model: Blob, use: MemoryUse): Promise<number | null> {
+export async function memoryOf(model: Blob, use: Omit<MemoryUse, 'tokens'>): Promise<MemoryPrediction | null> {
   try {
     const { graph } = await scanModel(blobSource('model', model));
-    const index = indexGraph(graph);
-    const cache = 2 * use.tokens * cacheBytesPerToken(index, use);
-    const logits = use.tokens * use.vocabulary * 4;
-    if (use.provider === 'webgpu') {
-      const weights = graph.initializers.reduce((sum, tensor) => sum + tensor.bytes * (use.widened && isHalf(tensor) ? 2 : 1), 0);
-      return weights + cache + 2 * logits;
-    }
-    const weights = graph.initializers.reduce((sum, tensor) => sum + tensor.bytes * (isHalf(tensor) && isComputedWith(index, tensor) ? 3 : 1), 0);
-    return Math.round(HEAP_GROWTH * (HEAP_AT_START + model.size + weights + cache + logits));
+    return predictionOf(indexGraph(graph), model.size, use);
   } catch {
     // The runtime says what is wrong with it.
     return null;
   }
+}
+
+/** The same for every provider, of a file as it is stored. Errors as `memoryOf`. */
+export async function memoryByProvider(model: Blob, vocabulary: number): Promise<Record<Provider, MemoryPrediction> | null> {
+  try {
+    const { graph } = await scanModel(blobSource('model', model));
+    const index = indexGraph(graph);
+    const on = (provider: Provider) => predictionOf(index, model.size, { provider, vocabulary, widened: false });
+    return { wasm: on('wasm'), webgpu: on('webgpu') };
+  } catch {
+    return null;
+  }
+}
+
+/** The parts for so many tokens. */
+export function partsFor({ fixed, perToken }: MemoryPrediction, tokens: number): MemoryParts {
+  const at = (part: keyof MemoryParts) => Math.round(fixed[part] + tokens * perToken[part]);
+  return { weights: at('weights'), cache: at('cache'), activations: at('activations'), runtime: at('runtime') };
+}
+
+export const totalOf = ({ weights, cache, activations, runtime }: MemoryParts): number => weights + cache + activations + runtime;
+
+function predictionOf(index: GraphIndex, fileBytes: number, use: Omit<MemoryUse, 'tokens'>): MemoryPrediction {
+  const { initializers } = index.graph;
+  const cache = 2 * cacheBytesPerToken(index, use);
+  const logits = use.vocabulary * 4;
+  if (use.provider === 'webgpu') {
+    const weights = initializers.reduce((sum, tensor) => sum + tensor.bytes * (use.widened && isHalf(tensor) ? 2 : 1), 0);
+    return { fixed: { weights, cache: 0, activations: 0, runtime: 0 }, perToken: { weights: 0, cache, activations: 2 * logits, runtime: 0 } };
+  }
+  const weights = fileBytes + initializers.reduce((sum, tensor) => sum + tensor.bytes * (isHalf(tensor) && isComputedWith(index, tensor) ? 3 : 1), 0);
+  const grown = (needed: number) => (HEAP_GROWTH - 1) * needed;
+  return {
+    fixed: { weights, cache: 0, activations: 0, runtime: HEAP_AT_START + grown(HEAP_AT_START + weights) },
+    perToken: { weights: 0, cache, activations: logits, runtime: grown(cache + logits) },
+  };
 }
 
 const isHalf = ({ type }: Tensor): boolean => elementType(type).name === 'float16';
@@ -57,7 +85,7 @@ function isComputedWith(index: GraphIndex, { name }: Tensor): boolean {
   return (index.uses.get(name) ?? []).some(({ node }) => !READS_HALF.has(node.type));
 }
 
-function cacheBytesPerToken({ graph, initializers }: GraphIndex, { provider, widened }: MemoryUse): number {
+function cacheBytesPerToken({ graph, initializers }: GraphIndex, { provider, widened }: Omit<MemoryUse, 'tokens'>): number {
   const inputs = graph.inputs.filter(({ proto }) => !initializers.has(proto.name)).map(({ proto }) => signatureOf(proto));
   const signature = recogniseSignature(inputs, graph.outputs.map(({ proto }) => signatureOf(proto)));
   if (!signature.ok) return 0;

@@ -8,9 +8,9 @@ import { openDecoder, type Decoder } from './decoder.ts';
 import type { GpuMemory } from './gpu-memory.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
 import type { Heap } from './heap.ts';
-import { predictMemory } from './predict-memory.ts';
-import { smallestModel } from './smallest-model.ts';
+import { memoryOf, partsFor, totalOf } from './predict-memory.ts';
 import { repeat, spreadOf } from './spread.ts';
+import { startRuntime } from './start-runtime.ts';
 
 /** Values for every input, to run a model on that is not a language model. */
 export type MakeFeeds = (session: GraphSession, model: Blob) => Promise<Result<Feeds>>;
@@ -269,16 +269,8 @@ async function promptLength(longest: number | null, prompt: (tokens: number) => 
 }
 
 async function readMemory({ runtime, model, instruments: { heap, gpu }, speed }: Measurement, { steady, before, tokens, vocabulary }: { steady: number; before: number; tokens: number; vocabulary: number }): Promise<MeasuredMemory | null> {
-  const predicted = await predictMemory(model, { provider: runtime.provider, tokens, vocabulary, widened: speed.widened });
-  if (!heap || predicted === null) return null;
-  return { gpu: gpu && runtime.provider === 'webgpu' ? { steady, peak: gpu.peak() - before } : null, heap: heap.bytes(), predicted };
-}
-
-/** Opens and runs the least there is, so that loading a model does not include loading the runtime. */
-async function startRuntime(runtime: GraphRuntime): Promise<Result<unknown>> {
-  const session = await runtime.open(smallestModel());
-  if (!session.ok) return session;
-  const ran = await session.value.run({ x: { type: 'float32', dims: [1], data: new Float32Array(1) } });
-  await session.value.release();
-  return ran;
+  const prediction = await memoryOf(model, { provider: runtime.provider, vocabulary, widened: speed.widened });
+  if (!heap || prediction === null) return null;
+  const parts = partsFor(prediction, tokens);
+  return { gpu: gpu && runtime.provider === 'webgpu' ? { steady, peak: gpu.peak() - before } : null, heap: heap.bytes(), predicted: totalOf(parts), parts: { ...parts, tokens } };
 }

@@ -3,7 +3,7 @@
  * file, its exact size, and a ledger with one line for each initializer and each `Constant` node.
  */
 import { engineError } from '../errors.ts';
-import type { EngineError, LedgerLine, LevelSettings } from '../protocol.ts';
+import type { EngineError, LedgerLine, LevelSettings, StoredTwice } from '../protocol.ts';
 import { elementCount, elementType } from '../onnx/element-types.ts';
 import type { Model, Node, Tensor } from '../onnx/model.ts';
 import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
@@ -23,9 +23,12 @@ import type { Recipe } from './recipe.ts';
 import { findScopes, isNodeKnown, type Constant, type Scope } from './scopes.ts';
 import { matchesPattern } from './pattern.ts';
 import { createStore, type Told } from './store.ts';
+import { findStoredTwice } from './stored-twice.ts';
 
 export interface Plan {
   pieces: Piece<Recipe>[];
+  /** How many pieces at the end say where the file comes from. */
+  originPieces: number;
   /** A second file, of weights that do not fit in the model. */
   data: { file: string; pieces: Piece<Recipe>[]; bytes: number } | null;
   /** Of the model and its data file together. */
@@ -37,6 +40,8 @@ export interface Plan {
   /** What new nodes are, with the domain in front where there is one. */
   operators: ReadonlySet<string>;
   ledger: LedgerLine[];
+  /** Constants that are in the file in more than one form. */
+  storedTwice: StoredTwice[];
   /** Of levels with fp16 activations: values of the main graph that stay in float32 all the same. */
   floats?: ReadonlySet<string>;
   /** Constants that change. */
@@ -145,7 +150,7 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, b
   }
   const { edits, extras } = draft.finish();
   const ledger = [...constants.map((constant) => lineOf(constant, draft, store.told.get(constant) ?? [], whyKept.get(constant), scheme.element)), ...extras.map(extraLine)];
-  return finish(input, edits, ledger, `${summarize(store.told)}${unheard.length > 0 ? ` Nothing to quantize is called ${unheard.map(({ name }) => name).join(' or ')}.` : ''}`, null, { ...output, operators: draft.operators });
+  return finish(input, edits, ledger, `${summarize(store.told)}${unheard.length > 0 ? ` Nothing to quantize is called ${unheard.map(({ name }) => name).join(' or ')}.` : ''}`, null, { ...output, operators: draft.operators }, findStoredTwice(constants, draft));
 }
 
 /** Tables before products: a product that shares a table sees the table's codes. */
@@ -215,15 +220,16 @@ function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyM
     'Use a model with weights of its own; what is computed while running has none.');
 }
 
-function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, before }: Output): Plan {
+function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, before }: Output, storedTwice: StoredTwice[] = []): Plan {
   const { model, scopes } = input;
   const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
+  const originPieces = changed > 0 ? metadata.length : 0;
   const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? metadataEdits(model, metadata) : [])]);
   const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
   const ledger = [...lines, ...scopes.flatMap((scope) => [...scope.shadowed.map((constant) => keptLine(constant, 'another tensor of the same name comes after it, which is the one that counts')), ...sparseLines(scope)])];
   const weightBytes = ledger.reduce((sum, line) => sum + line.bytesAfter, 0);
   return {
-    pieces, ledger, bytes, weightBytes, problem, changed, operators,
+    pieces, originPieces, ledger, bytes, weightBytes, problem, changed, operators, storedTwice,
     data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
     summary: problem ? summary : `${summary}${notSmaller(bytes, before, ledger) || largerThanBaseline(bytes, before, roundedTensors(input), ledger)}`,

@@ -44,7 +44,10 @@ const speed = z.object({
   prefill: z.object({ tokens: number, tokensPerSecond: spread }).nullable(),
   decode: z.object({ tokens: number, tokensPerSecond: spread, cached: z.boolean() }).nullable(),
   run: spread.nullable(),
-  memory: z.object({ gpu: z.object({ steady: number, peak: number }).nullable(), heap: number, predicted: number }).nullable(),
+  memory: z.object({
+    gpu: z.object({ steady: number, peak: number }).nullable(), heap: number, predicted: number,
+    parts: z.object({ weights: number, cache: number, activations: number, runtime: number, tokens: number }).exactOptional(),
+  }).nullable(),
   fallback: z.object({ nodes: number, of: number }).nullable(),
   widened: z.boolean(), problem: error.nullable(),
 });
@@ -68,6 +71,9 @@ const protocol = z.object({
   textTokens: number, textBytes: number, provider, threads: number, text: z.string(),
 });
 
+const memoryParts = z.object({ weights: number, cache: number, activations: number, runtime: number });
+const memoryPrediction = z.object({ fixed: memoryParts, perToken: memoryParts });
+
 const level = z.object({
   id: z.enum(['fp16', 'int8', 'int4', 'q4f16', 'uint8']), level: z.string(), baseline: z.boolean(),
   settings: z.object({
@@ -77,7 +83,8 @@ const level = z.object({
     mode: z.enum(['dequantize', 'dynamic']).exactOptional(), exclude: z.array(z.string()).exactOptional(),
     override: z.array(z.object({ name: z.string(), to: z.enum(['int4', 'int8']) })).exactOptional(),
   }),
-  file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number }).exactOptional(), weightBytes: number, perplexity: perplexity.nullable(), drift: drift.nullable(),
+  file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number }).exactOptional(), weightBytes: number,
+  memory: z.object({ wasm: memoryPrediction, webgpu: memoryPrediction }).exactOptional(), sameFileAs: z.string().exactOptional(), perplexity: perplexity.nullable(), drift: drift.nullable(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),
   ledger: z.array(z.object({
     tensor: z.string(), where: z.string().exactOptional(), shape: numbers, from: z.string(), to: z.string(), bytesBefore: number, bytesAfter: number, reason: z.string(),

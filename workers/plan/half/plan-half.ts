@@ -54,7 +54,7 @@ function refused(input: PlanInput, scheme: Scheme, why: string): Plan {
   const bytes = modelBytes(model);
   const weightBytes = ledger.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0);
   return {
-    pieces: [{ kind: 'copy', start: 0, end: model.source.size }], data: null, bytes, weightBytes, graphBytes: bytes - weightBytes, operators: new Set(), ledger, changed: 0,
+    pieces: [{ kind: 'copy', start: 0, end: model.source.size }], originPieces: 0, data: null, bytes, weightBytes, graphBytes: bytes - weightBytes, operators: new Set(), ledger, storedTwice: [], changed: 0,
     summary: `Nothing to write: ${bytesInWords(bytes)} stay as they are.`,
     problem: engineError('nothing-to-quantize', `${name} cannot be turned to fp16 for ${scheme.id}: ${why}.`, 'Use int4, which leaves activations as they are.'),
   };
