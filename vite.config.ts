@@ -159,7 +159,7 @@ export default defineConfig(({ isSsrBuild }) => ({
           environment: 'node',
           isolate: false,
           maxWorkers: availableParallelism(),
-          include: ['{src,workers,models}/**/*.test.{ts,tsx}'],
+          include: ['{src,workers,models,e2e}/**/*.test.{ts,tsx}'],
           exclude: ['**/*.browser.test.*', '**/*.webgpu.test.*', FIGURES, ...OWN_PROCESS],
         },
       },

@@ -35,7 +35,7 @@ export async function checkSpeed(levels: readonly LevelInHand[], { meter, thread
   for (const provider of providers) {
     for (const { keys, blob, speed: speeds } of runnable) {
       if (finish?.aborted) {
-        notes.add(`Speed was measured of ${done} of ${total} levels and providers before it was stopped.`);
+        notes.add(done === 0 ? 'Speed not measured (stopped).' : `Speed measured for ${done} of ${total} pairs of level and provider (stopped).`);
         continue;
       }
       const progress = (count: number) => {

@@ -69,6 +69,16 @@ test('the newest file of a kind counts, and an older model says so', async () =>
   expect(sorted.files[0]?.problem?.code).toBe('several-models');
 });
 
+test('two models of one name are two', async () => {
+  const sorted = await sortFiles([file('model.onnx', MODEL), file('model.onnx', MODEL)]);
+  expect(sorted.files.map(({ problem }) => problem?.code)).toEqual(['several-models', undefined]);
+});
+
+test('weights that begin like a model are none beside a file called a model', async () => {
+  const sorted = await sortFiles([file('model.onnx', MODEL), file('weights.bin', MODEL)]);
+  expect(sorted.files.map(({ kind, problem }) => [kind, problem])).toEqual([['onnx', undefined], ['external-data', undefined]]);
+});
+
 test('of inputs all count, in the order dropped', async () => {
   const sorted = await sortFiles([file('b.json', '{"b": [1]}'), file('a.json', '{"a": [1]}')]);
   expect(sorted.inputs.map(({ name }) => name)).toEqual(['b.json', 'a.json']);

@@ -32,6 +32,7 @@ export interface SortedFiles {
 export async function sortFiles(files: readonly File[], chosen?: File): Promise<SortedFiles> {
   const identified: { file: File; opened: Identified }[] = [];
   for (const file of files) identified.push({ file, opened: await identify(file) });
+  weightsAreNoModels(identified);
   const model = newestModel(identified);
   const sorted: SortedFiles = {
     files: [], model, scanned: null, data: { files: new Map(), missing: [] }, tokenizer: null, tokenizerConfig: null, text: null, inputs: [],
@@ -62,8 +63,8 @@ export async function sortFiles(files: readonly File[], chosen?: File): Promise<
     sorted.files.push({ name: chosen.name, bytes: chosen.size, kind: 'text', ...(problem && { problem }) });
     sorted.text = problem ? null : chosen;
   }
-  for (const file of sorted.files) {
-    if (file.kind === 'onnx' && !file.problem && file.name !== sorted.model?.name) {
+  for (const [i, file] of sorted.files.entries()) {
+    if (file.kind === 'onnx' && !file.problem && identified[i]?.file !== model) {
       file.problem = engineError('several-models', `${shown(file.name)} is left aside: one model is compared at a time, and ${shown(sorted.model?.name ?? '')} came last.`, 'Give it alone to compare it instead.');
     }
   }
@@ -71,9 +72,13 @@ export async function sortFiles(files: readonly File[], chosen?: File): Promise<
 }
 
 /** What looks like a model by its first bytes alone is one only where no file is called a model: weights can look like anything. */
+function weightsAreNoModels(identified: readonly { file: File; opened: Identified }[]): void {
+  if (!identified.some(({ file, opened: { kind } }) => kind === 'onnx' && MODEL_NAME.test(file.name))) return;
+  for (const { file, opened } of identified) if (opened.kind === 'onnx' && !MODEL_NAME.test(file.name)) opened.kind = 'external-data';
+}
+
 function newestModel(identified: readonly { file: File; opened: Identified }[]): File | null {
-  const models = identified.flatMap(({ file, opened: { kind, problem } }) => (kind === 'onnx' && !problem ? [file] : []));
-  return models.findLast(({ name }) => MODEL_NAME.test(name)) ?? models.at(-1) ?? null;
+  return identified.findLast(({ opened: { kind, problem } }) => kind === 'onnx' && !problem)?.file ?? null;
 }
 
 function withData(model: Model, data: FoundData): Promise<Model> {

@@ -254,7 +254,7 @@ export async function check(
       if (level) level.runtimeDrift = runtimeDrift;
     }
   }
-  if (finish?.aborted && (job.extras?.noiseFloor || job.extras?.runtimeDrift)) checks.notes.push('Stopped on the way: what had not been checked yet is left out.');
+  if (finish?.aborted && (job.extras?.noiseFloor || job.extras?.runtimeDrift)) checks.notes.push('Noise floor and runtime drift not measured, or not for every level (stopped).');
   return checks;
 }
 

@@ -323,6 +323,6 @@ describe('speed', () => {
     const report = await compare({ files: [modelFile, tokenizerFile, textFile], levels: [INT8], maxTokens: null, extras: { speed: true } },
       around(meter((provider) => { if (provider === 'webgpu') finish.abort(); })), () => undefined, new AbortController().signal, finish.signal);
     expect(report.levels.map(({ speed }) => speed?.length)).toEqual([2, 1]);
-    expect(report.notes).toContain('Speed was measured of 3 of 4 levels and providers before it was stopped.');
+    expect(report.notes).toContain('Speed measured for 3 of 4 pairs of level and provider (stopped).');
   });
 });

@@ -130,8 +130,8 @@ export async function plan(files: readonly File[], levels: readonly LevelRequest
     const first = asked[firsts[at] ?? -1];
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
-      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
-      notOn: problem ? [] : notOn({ ...planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)) }), problem: missing ?? problem,
+      key, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
+      notOn: problem ? [] : notOn(planned), problem: missing ?? problem,
       ...(first && { sameFileAs: first.key }),
       ...(at < levels.length && await compareSizes(input, { id, settings }, planned, baseline, new Set(), options)),
     };

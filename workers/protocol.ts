@@ -185,6 +185,8 @@ export interface LevelAlternative {
 /** What a level will write, known exactly before any weight is read. */
 export interface LevelPlan {
   key: string;
+  /** Name it is saved under. */
+  file?: string;
   /** Of all that is written. */
   bytes: number;
   /** What of it goes to a second file; absent where one is enough. */
@@ -196,7 +198,7 @@ export interface LevelPlan {
   /** One sentence, in words with numbers. */
   summary: string;
   ledger: LedgerLine[];
-  /** Targets it is nothing for, and why. */
+  /** Targets that do not run it as they should, and why. */
   notOn?: { target: Target; reason: string }[];
   /** Bytes of the model's files as they were dropped, external data included. Absent for variants, as the next three. */
   sourceBytes?: number;

@@ -1,15 +1,16 @@
 /** One level: its settings and what it will weigh. */
-import { ActionIcon, NativeSelect, SegmentedControl, Switch, TextInput, Tooltip } from '@mantine/core';
+import { ActionIcon, Button, NativeSelect, SegmentedControl, Switch, TextInput, Tooltip } from '@mantine/core';
 import { IconCopy, IconTrash } from '@tabler/icons-react';
 import { useId, useState, type ReactNode } from 'react';
-import type { BlockSize, LevelSettings } from '../../workers/protocol.ts';
+import type { BlockSize, LevelSettings, Target } from '../../workers/protocol.ts';
 import { Mark, tone } from '../charts/mark.tsx';
 import { formatBytes, formatCount, formatSmaller, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { BLOCKED, BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level } from '../store/levels.ts';
 import { isActive } from '../store/run.ts';
-import { choicesOf, modeLabel, refusal, refused, targetInWords, withBlock, withMode, withRange } from '../store/targets.ts';
+import { choicesOf, modeLabel, refusal, refused, refusedBy, replacements, targetFor, TARGET_LABELS, targetInWords, withBlock, withMode, withRange } from '../store/targets.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
+import { canMeasure } from '../store/workbench.ts';
 import { Hint, Term } from '../terms/term.tsx';
 import { SizeAdvice } from './size-advice.tsx';
 import classes from './levels.module.css';
@@ -53,6 +54,7 @@ function Prediction({ level }: { level: Level }) {
     return (
       <div className={classes.prediction} role="note">
         <p className={classes.problemText}><strong>{plan.problem.message}</strong> {plan.problem.action}</p>
+        <Instead level={level} />
       </div>
     );
   }
@@ -64,9 +66,16 @@ function Prediction({ level }: { level: Level }) {
         {plan && level.id === 'fp16' && plan.sourceBytes !== undefined && plan.sourceBytes !== plan.bytes && <span className={classes.ratio}>{formatSmaller(plan.bytes, plan.sourceBytes)} than the dropped file</span>}
       </p>
       <p className={classes.summary}>{plan?.summary ?? '\u00a0'}</p>
+      {plan?.file !== undefined && <SavedAs file={plan.file} />}
       {plan && current && level.id !== 'fp16' && <SizeAdvice level={level} plan={plan} />}
     </div>
   );
+}
+
+/** Where names matter: transformers.js finds a model by its own. */
+function SavedAs({ file }: { file: string }) {
+  const named = useWorkbench((state) => state.target === 'transformers.js');
+  return named && <p className={classes.summary}>Saved as <span className={layout.mono}>{file}</span></p>;
 }
 
 /** `, 3.5× smaller than the dropped file`; nothing where the dropped file is the fp16 baseline. */
@@ -74,37 +83,78 @@ function againstDropped(bytes: number, baseline: number, source: number | undefi
   return source === undefined || source === baseline ? '' : ` than fp16, ${formatSmaller(bytes, source)} than the dropped file`;
 }
 
-/** A level the target has nothing of is said to be, with the reason; the baseline is compared all the same. */
-function Refusal({ level }: { level: Level }) {
+/** At most so many at once: more are found in the settings below. */
+const MOST_REPLACEMENTS = 2;
+
+/** What can be made of the model in place of a level that cannot. */
+function Instead({ level }: { level: Level }) {
+  const running = useWorkbench((state) => isActive(state.run));
+  const levels = useWorkbench((state) => state.levels);
+  const offers = useWorkbench((state) => state.offers);
   const target = useWorkbench((state) => state.target);
-  const reason = useWorkbench((state) => refusal(state.offers, state.target, level));
-  if (reason === null) return null;
-  const what = level.id === 'fp16' ? `Not made for ${targetInWords(target)} by itself` : `Left out of the comparison: not made for ${targetInWords(target)}`;
-  return <p className={classes.refusal} role="note"><strong>{what}.</strong> {reason}</p>;
+  const instead = replacements(levels, offers, target, level);
+  const elsewhere = instead.length > 0 || target === 'wasm' || replacements(levels, offers, 'wasm', level).length === 0 ? null : 'wasm';
+  return (
+    <div className={classes.ways}>
+      {instead.slice(0, MOST_REPLACEMENTS).map((setup) => (
+        <Button key={levelName(setup)} variant="default" size="compact-sm" disabled={running} onClick={() => { actions.replaceLevel(level.uid, setup); }}>Use {levelName(setup)} instead</Button>
+      ))}
+      <CompareOn target={elsewhere} />
+      <Button variant="default" size="compact-sm" disabled={running} onClick={() => { actions.removeLevel(level.uid); }}>Remove {levelName(level)}</Button>
+    </div>
+  );
 }
 
-/** What the target has nothing of, in words anyone can reach; the same entries cannot be chosen above. */
+/** Changes the target to one that runs what the present one does not. */
+export function CompareOn({ target }: { target: Target | null }) {
+  const running = useWorkbench((state) => isActive(state.run));
+  return target && (
+    <Button variant="default" size="compact-sm" disabled={running} onClick={() => { actions.setTarget(target); }}>Compare on {TARGET_LABELS[target]}</Button>
+  );
+}
+
+/** Of a level that the target does not run: the reason, and a target that does. The baseline is compared all the same. */
+function Refusal({ level }: { level: Level }) {
+  const target = useWorkbench((state) => state.target);
+  const offers = useWorkbench((state) => state.offers);
+  const reason = refusal(offers, target, level);
+  if (reason === null) return null;
+  return (
+    <div className={classes.refusal} role="note">
+      <p><strong>{TARGET_LABELS[refusedBy(offers, target, level)]} cannot run this{level.id === 'fp16' ? '; it is compared all the same' : ''}.</strong> {reason}</p>
+      <CompareOn target={targetFor(offers, level)} />
+    </div>
+  );
+}
+
+/** What the target does not run, in words anyone can reach; the same entries cannot be chosen above. */
 function NotOffered({ level, id }: { level: Level; id: string }) {
   const target = useWorkbench((state) => state.target);
   const offers = useWorkbench((state) => state.offers);
   const groups = refused(choicesOf(level), offers, target);
   if (groups.length === 0) return null;
+  // The level's own button is there already where the level itself is refused.
+  const other = refusal(offers, target, level) === null ? groups.find((group) => group.target !== null)?.target ?? null : null;
   return (
-    <details className={layout.fold}>
-      <summary id={id}>Not offered for {targetInWords(target)}: {groups.flatMap(({ words }) => words).join(', ')}</summary>
-      <ul className={classes.reasons}>
-        {groups.map(({ words, reason }) => <li key={reason}><strong>{words.join(', ')}.</strong> {reason}</li>)}
-      </ul>
-    </details>
+    <div className={classes.notOffered}>
+      <details className={layout.fold}>
+        <summary id={id}>Not offered for {targetInWords(target)}: {groups.flatMap(({ words }) => words).join(', ')}</summary>
+        <ul className={classes.reasons}>
+          {groups.map(({ words, reason }) => <li key={reason}><strong>{words.join(', ')}.</strong> {reason}</li>)}
+        </ul>
+      </details>
+      <CompareOn target={other} />
+    </div>
   );
 }
 
 function Baseline() {
   const baseline = useWorkbench((state) => state.opened?.model?.baseline);
+  const language = useWorkbench((state) => canMeasure(state.opened));
   return (
     <p className={classes.baseline}>
       {baseline === 'rounded-to-fp16' && 'The model with its weights rounded to fp16. '}
-      The yardstick: every other level is measured against it, on the same text.
+      The baseline: every other level is measured against it, on the same {language ? 'text' : 'inputs'}.
     </p>
   );
 }
@@ -204,7 +254,7 @@ function Exclude({ level: { uid, settings }, disabled }: { level: Level; disable
     <details className={layout.fold}>
       <summary>Leave out by name: {kept.length === 0 ? 'none' : plural(kept.length, 'pattern')}</summary>
       <TextInput
-        size="xs" value={text} disabled={disabled} classNames={{ description: classes.hint ?? '' }} label="Weights or nodes" description="Names, parted by commas; * is any text, ? one character." placeholder="lm_head*, model.layers.0.*"
+        size="xs" value={text} disabled={disabled} classNames={{ description: classes.hint ?? '' }} label="Weights or nodes" description="Comma-separated names; * matches any characters, ? one." placeholder="lm_head*, model.layers.0.*"
         autoComplete="off" autoCapitalize="none" spellCheck={false}
         onChange={(event) => { setText(event.currentTarget.value); }} onBlur={take} onKeyDown={(event) => { if (event.key === 'Enter') take(); }}
       />

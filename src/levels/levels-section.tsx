@@ -6,10 +6,10 @@ import { ErrorText } from '../problems/error-text.tsx';
 import type { LevelId } from '../../workers/protocol.ts';
 import { ADDABLE } from '../store/levels.ts';
 import { isActive } from '../store/run.ts';
-import { refusal, TARGET_NAMES, targetNamed } from '../store/targets.ts';
+import { refusal, refused, TARGET_LABELS, TARGET_NAMES, targetNamed } from '../store/targets.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import { Term } from '../terms/term.tsx';
-import { LevelCard } from './level-card.tsx';
+import { CompareOn, LevelCard } from './level-card.tsx';
 import classes from './levels.module.css';
 
 export function LevelsSection() {
@@ -25,6 +25,7 @@ export function LevelsSection() {
           {ADDABLE.map((id) => <Add key={id} id={id} disabled={running} />)}
         </div>
       </div>
+      <NotAddable />
       {planProblem && <div className={classes.problem}><ErrorText error={planProblem} /></div>}
       <ul className={classes.cards}>
         {levels.map((level) => <li key={level.uid}><LevelCard level={level} /></li>)}
@@ -47,7 +48,23 @@ function TargetChoice({ disabled }: { disabled: boolean }) {
   );
 }
 
-/** Stays in the tab order where the target has nothing of the level: the reason is read on focus. */
+/** Levels that the target does not run, and one that does. */
+function NotAddable() {
+  const offers = useWorkbench((state) => state.offers);
+  const target = useWorkbench((state) => state.target);
+  // A level that is set up says so on its card.
+  const there = useWorkbench((state) => state.levels.map(({ id }) => id).join(' '));
+  const groups = refused(ADDABLE.filter((id) => !there.split(' ').includes(id)).map((id) => ({ words: id, level: { id, settings: {} } })), offers, target);
+  if (groups.length === 0) return null;
+  return (
+    <div className={classes.notAddable}>
+      <p>{TARGET_LABELS[target]} cannot run {groups.flatMap(({ words }) => words).join(', ')}.</p>
+      <CompareOn target={groups.find((group) => group.target !== null)?.target ?? null} />
+    </div>
+  );
+}
+
+/** Stays in the tab order where the target does not run the level: the reason is read on focus. */
 function Add({ id, disabled }: { id: LevelId; disabled: boolean }) {
   const reason = useWorkbench((state) => refusal(state.offers, state.target, { id, settings: {} }));
   const button = (

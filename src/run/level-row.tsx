@@ -50,6 +50,7 @@ function Words({ run, figure, baseline, row, active, provenance }: { run: Run; f
   const age = active || run.storedAt !== undefined ? 'current' : staleness(figure.level, levels);
   const hover = provenance?.sentence ?? '';
   if (active && !row?.written && row?.progress) return <div className={classes.words}><Passing row={row} /></div>;
+  if (row?.skipped) return <div className={classes.words}><p className={classes.aside}>Not made: {row.skipped.message}</p></div>;
   if (size === null) return <div className={classes.words}><p className={classes.aside}>{active ? 'Waiting' : 'Not finished'}</p></div>;
   return (
     <div className={classes.words}>

@@ -1,16 +1,15 @@
 /** A comparison, from its first byte to its last figure: the same rows all the way, so that nothing jumps. */
 import { VisuallyHidden } from '@mantine/core';
 import { useDeferredValue } from 'react';
-import type { Stage } from '../../workers/protocol.ts';
-import { formatBytes, formatDuration, formatProgress, formatWhen, formatShareOf, plural } from '../format/numbers.ts';
+import { formatBytes, formatDuration, formatProgress, formatWhen, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { ExportButton } from '../report/export-button.tsx';
 import { Results } from '../report/results.tsx';
-import { loadingToMeasure, modelsLoaded } from '../store/live.ts';
 import { useFigures } from '../store/use-figures.ts';
-import { hasFindings, isActive, provenance, stagesOf, type Run } from '../store/run.ts';
+import { hasFindings, isActive, provenance, skippedIn, type Run } from '../store/run.ts';
 import { LevelRow } from './level-row.tsx';
 import classes from './run.module.css';
+import { isLoading, stageLines } from './stages.ts';
 
 export function RunSection({ run }: { run: Run }) {
   const figures = useFigures(run);
@@ -45,7 +44,9 @@ function LaterResults({ run }: { run: Run }) {
 /** The report's notes, and the warnings on the way that it does not repeat. */
 function remarksOn({ report, live }: Run): string[] {
   const notes = report?.notes ?? [];
-  const warnings = live.warnings.filter(({ message }) => !notes.some((note) => note.startsWith(message)));
+  // A level's own row says why it was skipped.
+  const inRows = new Set([...live.rows.values()].flatMap(({ skipped }) => skipped ?? []));
+  const warnings = live.warnings.filter((warning) => !inRows.has(warning) && !notes.some((note) => note.startsWith(warning.message)));
   return [...new Set([...notes, ...warnings.map(({ message, action }) => `${message} ${action}`)])];
 }
 
@@ -76,10 +77,8 @@ function status(run: Run): string {
   const backend = run.report ? ` Weights quantized on ${run.report.backend === 'webgpu' ? 'WebGPU' : run.report.backend === 'wasm' ? 'WASM' : 'the reference kernels'}.` : '';
   const how = provenance(run);
   const protocol = how ? ` ${how.sentence}` : '';
-  return run.status === 'done' ? `${plural(run.levels.length, 'level')} compared${took}.${backend}${protocol}` : '';
+  return run.status === 'done' ? `${plural(run.levels.length - skippedIn(run), 'level')} compared${took}.${backend}${protocol}` : '';
 }
-
-const isLoading = (run: Run): boolean => isActive(run) && loadingToMeasure(run.live);
 
 function loading({ live, progress }: Run): string {
   const files = [...live.rows.values()].flatMap(({ written }) => written ? [written.bytes] : []);
@@ -88,34 +87,17 @@ function loading({ live, progress }: Run): string {
 }
 
 function Strip({ run }: { run: Run }) {
-  const { live, levels } = run;
-  const written = [...live.rows.values()].filter((row) => row.written).length;
-  const over = run.status === 'done';
-  const loads = isLoading(run);
-  const { protocol } = run.report ?? {};
-  const stopped = protocol?.stoppedEarly && protocol.plannedChunks ? { share: protocol.chunks / protocol.plannedChunks, text: `stopped, ${formatShareOf(protocol.chunks, protocol.plannedChunks)}` } : null;
-  const reached = (stage: Stage) => live.stage === stage && !over;
-  const stages = [
-    { name: 'Open', done: live.done.open, now: reached('open') || (live.stage === null && !over), figure: null },
-    { name: 'Quantize', done: live.done.quantize, now: reached('quantize') && !loads, figure: null },
-    { name: 'Write', done: written / Math.max(1, levels.length), now: reached('quantize') && !loads, figure: `${written} of ${levels.length}` },
-    { name: 'Measure', done: stopped?.share ?? (over ? 1 : live.done.measure), now: reached('measure') || loads || stopped !== null, figure: stopped?.text ?? (loads ? `loading ${modelsLoaded(live)} of ${levels.length}` : null) },
-    ...(stagesOf(run).includes('check') ? [{ name: 'Check', done: live.done.check, now: reached('check'), figure: null }] : []),
-  ];
   return (
     <ol className={classes.strip} aria-label="Stages">
-      {stages.map(({ name, done, now, figure }) => {
-        const fraction = over && name !== 'Measure' ? 1 : done;
-        return (
-          <li key={name} className={classes.stage} data-state={fraction >= 1 ? 'done' : now ? 'now' : 'ahead'}>
-            <span className={classes.stageHead}>
-              <span className={classes.stageName}>{name}</span>
-              <span>{fraction >= 1 ? <><span aria-hidden="true">✓</span><VisuallyHidden>done</VisuallyHidden></> : figure ?? (now || fraction > 0 ? formatProgress(fraction) : '')}</span>
-            </span>
-            <span className={classes.track} aria-hidden="true"><span className={classes.fill} style={{ '--done': fraction }} /></span>
-          </li>
-        );
-      })}
+      {stageLines(run).map(({ name, done, state, figure }) => (
+        <li key={name} className={classes.stage} data-state={state}>
+          <span className={classes.stageHead}>
+            <span className={classes.stageName}>{name}</span>
+            <span>{state === 'done' ? <><span aria-hidden="true">✓</span><VisuallyHidden>done</VisuallyHidden></> : figure ?? (state === 'now' || done > 0 ? formatProgress(done) : '')}</span>
+          </span>
+          <span className={classes.track} aria-hidden="true"><span className={classes.fill} style={{ '--done': done }} /></span>
+        </li>
+      ))}
     </ol>
   );
 }

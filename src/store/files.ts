@@ -1,5 +1,5 @@
 /** Which of the dropped files make up what is open, when more are dropped onto it. Pure. */
-import type { EngineError, FileKind, Opened, OpenedFile } from '../../workers/protocol.ts';
+import type { EngineError, EngineErrorCode, FileKind, Opened, OpenedFile } from '../../workers/protocol.ts';
 import { pathOf } from '../drop/path.ts';
 
 /** Kinds of which there is one; a new one takes the place of the old. */
@@ -14,12 +14,15 @@ export function pair(files: readonly File[], opened: Opened): Kept[] {
   return files.map((file, index) => ({ file, kind: opened.files[index]?.kind ?? 'unknown' }));
 }
 
+/** Problems of a file that is kept all the same: another file or a choice between models may solve them. */
+const MAY_JOIN: ReadonlySet<EngineErrorCode> = new Set<EngineErrorCode>(['onnx-external-data', 'file-unknown', 'several-models']);
+
 /**
  * Whether a file may join what is open: one that cannot be read must not push out one that can. A model that only
  * lacks its external data may, and so may a file nobody knows yet, which can turn out to be just that.
  */
 export function usable(file: OpenedFile, opened: Opened): boolean {
-  if (file.problem && file.problem.code !== 'onnx-external-data' && file.problem.code !== 'file-unknown') return false;
+  if (file.problem && !MAY_JOIN.has(file.problem.code)) return false;
   const waits = opened.problems.some(({ code }) => code === 'several-models' || code === 'onnx-external-data');
   return file.kind !== 'onnx' || opened.model !== null || waits;
 }
@@ -38,12 +41,13 @@ export function merge(present: readonly Kept[], added: readonly Kept[]): Kept[] 
   return [...present.filter(stays), ...added];
 }
 
+/** `name` has the folder in front where there is one; `index` is the position among the opened files. */
 export interface Choice { name: string; bytes: number; index: number }
 
 /** Models to choose among when several came at once. */
-export function modelChoices(opened: Opened): Choice[] {
+export function modelChoices(files: readonly File[], opened: Opened): Choice[] {
   if (!opened.problems.some(({ code }) => code === 'several-models')) return [];
-  return opened.files.flatMap(({ name, bytes, kind }, index) => kind === 'onnx' ? [{ name, bytes, index }] : []);
+  return files.flatMap((file, index) => opened.files[index]?.kind === 'onnx' ? [{ name: pathOf(file), bytes: file.size, index }] : []);
 }
 
 /** One problem for a folder full of files that have nothing to do with a model. */
@@ -59,3 +63,8 @@ export function gatherUnknown(files: readonly OpenedFile[]): EngineError | null 
     details: unknown.map(({ name }) => name).join('\n'),
   };
 }
+
+/** What is open while a model is still to be chosen: no model, and nothing that is said of the one opened by default. */
+export const undecided = (opened: Opened): Opened => ({
+  files: opened.files, model: null, tokenizer: opened.tokenizer, text: opened.text, problems: opened.problems.filter(({ code }) => code === 'several-models'),
+});

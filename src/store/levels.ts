@@ -61,6 +61,11 @@ export function removeLevel(levels: readonly Level[], uid: string): Level[] {
   return levels.filter((level) => level.uid !== uid || level.id === 'fp16');
 }
 
+/** Another level where one stood, with the identity and the colour of that one. */
+export function replaceLevel(levels: readonly Level[], uid: string, { id, settings }: Pick<Level, 'id' | 'settings'>): Level[] {
+  return levels.map((level) => level.uid === uid && level.id !== 'fp16' ? { ...level, id, settings: normalize(id, settings) } : level);
+}
+
 /** Replaces settings, leaving out what equals the default so that equal levels compare equal. */
 export function editLevel(levels: readonly Level[], uid: string, settings: LevelSettings): Level[] {
   return levels.map((level) => level.uid === uid && level.id !== 'fp16' ? { ...level, settings: normalize(level.id, settings) } : level);

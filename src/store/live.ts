@@ -8,6 +8,8 @@ export interface Row {
   perSecond: number | null;
   written: Written | null;
   measured: Measured | null;
+  /** Why the level is skipped; null when it is not. */
+  skipped: EngineError | null;
 }
 
 interface Pace { stage: Stage; since: number; from: number }
@@ -25,7 +27,7 @@ export interface Live {
   paces: ReadonlyMap<string, Pace>;
 }
 
-const EMPTY_ROW: Row = { progress: null, perSecond: null, written: null, measured: null };
+const EMPTY_ROW: Row = { progress: null, perSecond: null, written: null, measured: null, skipped: null };
 const ORDER: readonly Stage[] = ['open', 'quantize', 'measure', 'check'];
 /** Weight of each stage in the progress of the whole, by the time it usually takes. */
 const SHARE: Record<Stage, number> = { open: 0.03, quantize: 0.27, measure: 0.5, check: 0.2 };
@@ -50,7 +52,10 @@ export function applyEvent(live: Live, event: EngineEvent, now: number): Live {
     case 'written': return withRow(live, event.level, { written: event, progress: null, perSecond: null }, live.done);
     case 'measured': return withRow(live, event.level, { measured: event }, live.done);
     case 'timing': return { ...live, observed: observe(live.observed, event, now) };
-    case 'warning': return { ...live, warnings: [...live.warnings, event.error] };
+    case 'warning': {
+      const noted = { ...live, warnings: [...live.warnings, event.error] };
+      return event.level === undefined ? noted : withRow(noted, event.level, { skipped: event.error, progress: null, perSecond: null }, live.done);
+    }
   }
 }
 
@@ -72,10 +77,10 @@ function applyProgress(live: Live, event: Progress, now: number): Live {
   }
   const updated = withRow(next, event.level, { progress: event, perSecond }, next.done);
   const share = event.stage === 'quantize'
-    ? average(updated.rows, (row) => row.written ? 1 : row.progress?.stage === 'quantize' ? fractionOf(row.progress) : 0)
+    ? average(updated.rows, (row) => row.written || row.skipped ? 1 : row.progress?.stage === 'quantize' ? fractionOf(row.progress) : 0)
     // Checks are counted over all levels, whichever is in hand.
     : event.stage === 'check' ? Math.min(1, fraction)
-      : average(updated.rows, (row) => row.measured?.final ? 1 : row.progress?.stage === event.stage ? fractionOf(row.progress) : 0);
+      : average(updated.rows, (row) => row.measured?.final || row.skipped ? 1 : row.progress?.stage === event.stage ? fractionOf(row.progress) : 0);
   return { ...updated, done: reached(live.done, event.stage, share) };
 }
 

@@ -134,6 +134,9 @@ export function stagesOf({ extras, live }: Pick<Run, 'extras' | 'live'>): Stage[
   return ['open', 'quantize', 'measure', ...(checks ? ['check' as const] : [])];
 }
 
+/** Levels that could not be made after all. */
+export const skippedIn = ({ live }: Pick<Run, 'live'>): number => [...live.rows.values()].filter(({ skipped }) => skipped !== null).length;
+
 /** How a run's figures are or were measured; null when there are none. */
 export function provenance(run: Run): Provenance | null {
   const { report } = run;

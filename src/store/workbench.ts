@@ -16,13 +16,13 @@ import { FLOAT32, stepsOf } from '../forecast/steps.ts';
 import { DEFAULT_TOKENS, spreadOf, tokensRun } from './amount.ts';
 import { betterDefault } from '../levels/advice.ts';
 import { createBatch } from './batch.ts';
-import { gatherUnknown, merge, modelChoices, pair, usable, type Choice, type Kept } from './files.ts';
-import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, toRequests, type Level, type Origin } from './levels.ts';
+import { gatherUnknown, merge, modelChoices, pair, undecided, usable, type Choice, type Kept } from './files.ts';
+import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, replaceLevel, toRequests, type Level, type Origin } from './levels.ts';
 import { applyEvent, startLive } from './live.ts';
 import { advance } from './progress.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
 import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
-import { DEFAULT_TARGET, offered, refusal, unasked, type Offers } from './targets.ts';
+import { defaultTarget, FIRST_TARGET, offered, refusal, unasked, type Offers } from './targets.ts';
 
 export interface Notice { id: string; error: EngineError }
 
@@ -86,6 +86,8 @@ export interface WorkbenchState {
   duplicateLevel(uid: string): void;
   editLevel(uid: string, settings: LevelSettings): void;
   removeLevel(uid: string): void;
+  /** Another level in the place of one. */
+  replaceLevel(uid: string, setup: Pick<Level, 'id' | 'settings'>): void;
   setTarget(target: Target): void;
   setMaxTokens(tokens: number | null): void;
   setProtocol(protocol: ProtocolRequest): void;
@@ -156,6 +158,9 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
     /** Files wait for each other, and for a run: the engine does one thing at a time. */
     let opening: Promise<void> = Promise.resolve();
     let afterRun: File[] = [];
+    /** Nobody has chosen a target, and the model just opened may ask for another one than the last. */
+    let targetIsOpen = true;
+    let targetIsChosen = false;
 
     const notify = (error: EngineError) => {
       if (error.code === 'cancelled') return;
@@ -177,11 +182,17 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
         return;
       }
       const names = new Map(levels.map((level) => [level.uid, levelName(level)]));
-      set({
+      const known: Offers = new Map([...offers, ...[...levels, ...variants].flatMap((level, at) => {
+        const entry = result.value[at];
+        return entry ? [[levelName(level), { notOn: entry.notOn ?? [], problem: entry.problem }] as const] : [];
+      })]);
+      set(({ capabilities, target }) => ({
         planProblem: null,
         plans: new Map(result.value.slice(0, levels.length).map((entry) => [entry.key, { forLevel: names.get(entry.key) ?? '', plan: entry }])),
-        offers: new Map([...offers, ...[...levels, ...variants].flatMap((level, at) => { const notOn = result.value[at]?.notOn; return notOn ? [[levelName(level), notOn] as const] : []; })]),
-      });
+        offers: known,
+        target: targetIsOpen ? defaultTarget(capabilities, levels, known) : target,
+      }));
+      targetIsOpen = false;
       if (applyDefaults()) await plan();
     };
     /**
@@ -221,19 +232,26 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
         return;
       }
       const opened = result.value;
-      const choices = modelChoices(opened);
+      const choices = modelChoices(files.map(({ file }) => file), opened);
+      if (choices.length > 0) {
+        // Everything stays until then: which file belongs to which model is known only once one is chosen.
+        set({ files: pair(files.map(({ file }) => file), opened), opened: undecided(opened), choices, offers: new Map(), measurement: null, plans: new Map() });
+        planSoon();
+        return;
+      }
       const kept = pair(files.map(({ file }) => file), opened)
         .filter((_, index) => { const file = opened.files[index]; return file !== undefined && usable(file, opened) && !(opened.model && file.kind === 'unknown' && file.problem); });
       // A drop that only failed leaves what was open open.
       const waits = (opened.missing ?? []).length > 0;
-      const keepsOld = opened.model === null && choices.length === 0 && !waits && get().opened?.model != null;
+      const keepsOld = opened.model === null && !waits && (get().opened?.model != null || get().choices.length > 0);
       const sameModel = get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
       if (!keepsOld) {
         if (!sameModel) {
+          targetIsOpen = !targetIsChosen;
           declined.clear();
           set(({ levels }) => ({ levels: levels.map((level) => untouched.has(level.uid) && levelName(level) !== level.id ? { ...level, settings: {} } : level) }));
         }
-        set({ files: kept, opened: kept.length > 0 ? opened : null, choices, offers: new Map(), ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
+        set({ files: kept, opened: kept.length > 0 ? opened : null, choices: [], offers: new Map(), ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
       }
       report(opened, keepsOld);
       planSoon();
@@ -286,7 +304,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
           return;
         }
         const { value } = alone;
-        const choices = modelChoices(value);
+        const choices = modelChoices(added, value);
         if (choices.length > 0) {
           await openAll(merge(present.filter(({ kind }) => kind === 'text'), pair(added, value)));
           return;
@@ -361,7 +379,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       levels: isNew(defaultLevels(origin)),
       plans: new Map(),
       planProblem: null,
-      target: DEFAULT_TARGET,
+      target: FIRST_TARGET,
       offers: new Map(),
       maxTokens: DEFAULT_TOKENS,
       protocol: DEFAULT_PROTOCOL,
@@ -380,7 +398,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       async start() {
         paceStore?.onChange((paces) => { set({ paces }); });
         const result = await engine.capabilities();
-        if (result.ok) set({ capabilities: result.value });
+        if (result.ok) set(({ levels, offers, target }) => ({ capabilities: result.value, target: targetIsChosen ? target : defaultTarget(result.value, levels, offers) }));
         else notify(result.error);
         if (result.ok) await lookIntoStorage();
       },
@@ -430,7 +448,14 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
         changeLevels((levels) => editLevel(levels, uid, settings));
       },
       removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
-      setTarget(target) { set({ target }); },
+      replaceLevel(uid, setup) {
+        untouched.delete(uid);
+        changeLevels((levels) => replaceLevel(levels, uid, setup));
+      },
+      setTarget(target) {
+        targetIsChosen = true;
+        set({ target });
+      },
       setMaxTokens(maxTokens) { set({ maxTokens }); },
       setProtocol(protocol) { set({ protocol }); },
       setProvider(provider) { set({ provider }); },

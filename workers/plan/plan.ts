@@ -210,14 +210,16 @@ function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyM
   const weights = candidates.filter(({ role }) => role === 'weight');
   const quantized = [...new Set(scopes.flatMap(({ nodes }) => nodes).filter(isQuantizedOperator).map(({ type }) => type))];
   if (quantized.length > 0) {
-    return engineError('already-quantized', `${model.source.name} is quantized already (it uses ${quantized.join(', ')}).`, 'Drop the float16 or float32 model it was made from.');
+    return engineError('already-quantized', `${model.source.name} is quantized already (it uses ${quantized.join(', ')}).`, 'Use the float16 or float32 model it was made from.');
   }
   const reasons = [...new Set(weights.flatMap(({ seen: { constant } }) => whyKept.get(constant) ?? []))];
   if (reasons.length > 0) {
-    return engineError('nothing-to-quantize', `No weight of ${model.source.name} can be quantized with these settings.`, 'Try other settings or another level; the ledger says why each weight stays.', reasons.join('\n'));
+    const [reason = '', ...others] = reasons;
+    return engineError('nothing-to-quantize', `No weight of ${model.source.name} can be quantized with these settings: ${reason}${others.length > 0 ? `, and ${count(others.length, 'other reason')}` : ''}.`,
+      'Try other settings or another level.', reasons.join('\n'));
   }
-  return engineError('nothing-to-quantize', `${model.source.name} has no weight these levels can quantize: no MatMul, Gemm, Conv, ConvTranspose, LSTM or GRU with a constant float16 or float32 weight.`,
-    'Drop a model with weights of its own; what is computed while running has none.');
+  return engineError('nothing-to-quantize', `${model.source.name} has no constant float16 or float32 weight in a place that can be quantized: matrix products, convolutions, recurrent layers and embedding tables.`,
+    'Use a model with weights of its own; what is computed while running has none.');
 }
 
 function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, before }: Output, storedTwice: StoredTwice[] = []): Plan {
