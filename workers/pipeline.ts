@@ -18,10 +18,10 @@ import { check, measure, type LevelInHand, type MeasureSurroundings } from './me
 import { piecesLength } from './onnx/splice.ts';
 import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgress } from './onnx/write.ts';
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
-import { findBeyondFloat16 } from './plan/float16-range.ts';
+import { findMisfits, NO_MISFITS, type Misfits } from './plan/precision/fits.ts';
 import { settingsInFull } from './plan/metadata.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
-import { modelBytes, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
+import { modelBytes, judgedTensors, preparePlan, type Plan, type PlanInput } from './plan/plan.ts';
 import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, Stage } from './protocol.ts';
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
@@ -98,7 +98,7 @@ export async function open(files: readonly File[]): Promise<Opened> {
 export async function plan(files: readonly File[], levels: readonly LevelRequest[], variants: readonly LevelRequest[] = []): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await sortFiles(files));
   return Promise.all([...levels, ...variants].map(async ({ key, id, settings }, at) => {
-    const planned = await planAnyLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
+    const planned = await planAnyLevel(input, SCHEMES[id], settings, NO_MISFITS, { fingerprint: SOME_FINGERPRINT });
     const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
     return {
       key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
@@ -196,9 +196,9 @@ function openModel(sorted: SortedFiles): { file: File; input: PlanInput; missing
   return { file, input: preparePlan(scanned.value), missing: whatIsMissing(file.name, sorted.data.missing) };
 }
 
-/** One pass over all files before anything is written: its hash, and which weights fp16 cannot hold. */
-async function readThrough(source: ByteSource, external: ExternalFiles, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<ContentHash & { beyondFloat16: Set<string> }> {
-  const toCheck = roundedTensors(input);
+/** One pass over all files before anything is written: its hash, and which tensors fp16 does not hold. */
+async function readThrough(source: ByteSource, external: ExternalFiles, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<ContentHash & { misfits: Misfits }> {
+  const toCheck = judgedTensors(input);
   const total = modelBytes(input.model) + toCheck.reduce((sum, { bytes }) => sum + bytes, 0);
   const secondsLeft = estimateSecondsLeft();
   let done = 0;
@@ -207,10 +207,10 @@ async function readThrough(source: ByteSource, external: ExternalFiles, input: P
     onEvent({ type: 'progress', stage: 'open', level: null, done, total, unit: 'bytes', tensor: null, secondsLeft: secondsLeft(done, total) });
   };
   const hash = await hashModel(source, external, onBytes, signal);
-  return { ...hash, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes, external) };
+  return { ...hash, misfits: await findMisfits(source, toCheck, signal, onBytes, external) };
 }
 
-async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): Promise<LevelInHand[]> {
+async function planLevels(job: Job, input: PlanInput, { misfits, fingerprint, limit }: ContentHash & { misfits: Misfits; limit: number }, onEvent: (event: EngineEvent) => void): Promise<LevelInHand[]> {
   const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16') ? job.levels : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
   const bySpelling = new Map<string, LevelInHand>();
   const problems: EngineError[] = [];
@@ -221,7 +221,7 @@ async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerpri
       same.keys.push(key);
       continue;
     }
-    const planned = await planAnyLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit });
+    const planned = await planAnyLevel(input, SCHEMES[id], settings, misfits, { fingerprint, limit });
     if (planned.problem) {
       problems.push(planned.problem);
       onEvent({ type: 'warning', error: planned.problem });
