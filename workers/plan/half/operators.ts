@@ -6,7 +6,7 @@ import type { Node } from '../../onnx/model.ts';
 
 /** Of ONNX's own, those that take float16 wherever they take float32, in every operator set that has them. */
 const HALF = new Set([
-  'Abs', 'Add', 'And', 'ArgMax', 'ArgMin', 'Attention', 'AveragePool', 'BatchNormalization', 'BitShift', 'BitwiseAnd', 'BitwiseNot', 'BitwiseOr', 'BitwiseXor', 'Cast', 'CastLike', 'Ceil', 'Clip',
+  'Abs', 'Add', 'And', 'ArgMax', 'ArgMin', 'Attention', 'AveragePool', 'BatchNormalization', 'BitShift', 'BitwiseAnd', 'BitwiseNot', 'BitwiseOr', 'BitwiseXor', 'Cast', 'Ceil', 'Clip',
   'Compress', 'Concat', 'Constant', 'ConstantOfShape', 'Conv', 'ConvTranspose', 'DepthToSpace', 'Div', 'Dropout', 'Einsum', 'Elu', 'Equal', 'Erf', 'Exp', 'Expand', 'EyeLike', 'Flatten', 'Floor',
   'GRU', 'Gather', 'GatherElements', 'GatherND', 'Gelu', 'Gemm', 'GlobalAveragePool', 'GlobalMaxPool', 'Greater', 'GreaterOrEqual', 'GroupNormalization', 'HardSigmoid', 'HardSwish', 'Hardmax',
   'Identity', 'InstanceNormalization', 'IsNaN', 'LRN', 'LSTM', 'LayerNormalization', 'LeakyRelu', 'Less', 'LessOrEqual', 'Log', 'LogSoftmax', 'MatMul', 'Max', 'MaxPool', 'Mean', 'Min', 'Mish',
@@ -27,7 +27,7 @@ const HALF = new Set([
 const FLOAT = new Set([
   'CumSum', 'IsInf', 'NonMaxSuppression', 'Range', 'Resize', 'RoiAlign', 'Upsample', 'GridSample',
   'Acos', 'Acosh', 'Asin', 'Asinh', 'Atan', 'Atanh', 'Cos', 'Cosh', 'Sin', 'Sinh', 'Pow', 'Sqrt', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'ReduceProd', 'ReduceSumSquare', 'LpNormalization',
-  'MeanVarianceNormalization', 'Det', 'If', 'Loop', 'Scan', 'Celu', 'Col2Im', 'AffineGrid', 'DFT', 'STFT', 'DeformConv', 'GlobalLpPool', 'LpPool', 'MaxRoiPool', 'MaxUnpool', 'Unique',
+  'MeanVarianceNormalization', 'Det', 'If', 'Loop', 'Scan', 'CastLike', 'Celu', 'Col2Im', 'AffineGrid', 'DFT', 'STFT', 'DeformConv', 'GlobalLpPool', 'LpPool', 'MaxRoiPool', 'MaxUnpool', 'Unique',
 ]);
 
 /** Make numbers of another type than those they take, float32 when an attribute says so or by default. */

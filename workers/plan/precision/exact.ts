@@ -139,8 +139,10 @@ export function decidePrecision(scopes: readonly Scope[], flow: Flow, numbersOf:
         }
         continue;
       }
-      if (floats.some(({ input, state }) => staysFor(node, input, state)) || handlingOf(node) === 'float' || (COMPARES.has(operatorOf(node)) && floats.length > 0)) kept.add(node);
       const result = resultOf(node, scope, floats);
+      // Of flags, too, sums are counts.
+      const isExact = result.kind === 'exact' || result.kind === 'wide' || floats.some(({ input, state }) => staysFor(node, input, state));
+      if (handlingOf(node) === 'float' || (floats.length > 0 && (isExact || COMPARES.has(operatorOf(node))))) kept.add(node);
       for (const name of node.outputs) if (name !== '') set(scope, name, result);
     }
   };
