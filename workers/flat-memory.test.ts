@@ -48,7 +48,7 @@ async function quantizeNowhere(shape: LargeModelShape, level: string): Promise<{
   const scanned = await scanModel(source, new Map([['w.bin', data]]));
   const parsed = parseLevel(level);
   if (!parsed.ok) throw new Error(parsed.error.message);
-  const plan = planLevel(preparePlan(scanned), SCHEMES[parsed.value.id], parsed.value.settings, new Set());
+  const plan = planLevel(preparePlan(scanned), SCHEMES[parsed.value.id], parsed.value.settings, new Map());
   const kernel = await createWasmKernel();
   const lane = inLanes(LANES);
   let written = 0;

@@ -15,7 +15,7 @@ const file = new File([tinyLanguageModel(SHAPE)], 'tiny.onnx');
 const source = blobSource(file.name, file);
 
 async function recipes(): Promise<Recipe[]> {
-  const { pieces } = planLevel(preparePlan(await scanModel(source)), SCHEMES.int4, { asymmetric: true }, new Set());
+  const { pieces } = planLevel(preparePlan(await scanModel(source)), SCHEMES.int4, { asymmetric: true }, new Map());
   return [...new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])))];
 }
 

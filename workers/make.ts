@@ -26,7 +26,7 @@ export async function make(slab: Slab, source: ByteSource, kernel: Kernel, signa
 
 /** The same of the slab's bytes as they are stored. What is made has memory of its own, but for codes that go to `memory`. */
 export async function makeOf(slab: Slab, stored: Uint8Array, kernel: Kernel, signal: AbortSignal, memory?: ArrayBuffer): Promise<Parts> {
-  if (slab.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(asFloat32(stored)).buffer)]]);
+  if (slab.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(limited(asFloat32(stored), slab.limit)).buffer)]]);
   const data = elements(slab, stored);
   const type = slab.type === FLOAT16 ? 'float16' : 'float32';
   switch (slab.kind) {
@@ -34,6 +34,10 @@ export async function makeOf(slab: Slab, stored: Uint8Array, kernel: Kernel, sig
     case 'linear': return byChannel(slab, stored, data, type, kernel, signal);
     case 'range': return new Map([['ranges', new Uint8Array(rangesOf({ ...slab, data, type }).buffer)]]);
   }
+}
+
+function limited(values: Float32Array, limit: number | undefined): Float32Array {
+  return limit === undefined ? values : values.map((value) => Math.max(-limit, Math.min(limit, value)));
 }
 
 /** The weight as the arithmetic has it. */

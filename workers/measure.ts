@@ -5,6 +5,7 @@
 import { engineError, failure } from './errors.ts';
 import { notChecked, type Material } from './evaluate/check-runtimes.ts';
 import type { Evaluator } from './evaluate/evaluate.ts';
+import { FLOAT32_KEY, whyOutputsUnfair, whyUnfair } from './evaluate/fair-baseline.ts';
 import type { Reference } from './evaluate/noise-floor.ts';
 import type { SortedFiles } from './files.ts';
 import { toRun, whyTooLarge } from './fits.ts';
@@ -144,15 +145,18 @@ async function measurePerplexity({ levels: [baseline, ...others], levels, job, s
     onEvent({ type: 'warning', error: problem });
     notes.push(`${key}: ${problem.message}`);
   }
+  const unfair = whyUnfair(result.value.noiseFloor);
+  if (unfair !== null) notes.push(unfair);
   return { ok: true, value: { protocol: result.value.protocol, words: result.value.words, noiseFloor: result.value.noiseFloor, inputs: null, notes } };
 }
 
 /** @param reason Why perplexity was not measured. */
-async function measureOutputs({ levels: [baseline, ...others], levels, job, sorted, surroundings, onEvent, signal, finish }: Measuring, reason: EngineError): Promise<Measurement> {
+async function measureOutputs({ levels: [baseline, ...others], levels, job, sorted, model, surroundings, onEvent, signal, finish }: Measuring, reason: EngineError): Promise<Measurement> {
   const models = withModels(others);
   const first = baseline && toRun(baseline);
   if (!first || models.length === 0) return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${reason.message} Only sizes were compared.`] };
-  const comparison = { baseline: { key: formatLevel(baseline), model: first }, levels: models, files: sorted.inputs, threads: surroundings.threads, ...(job.provider && { provider: job.provider }) };
+  const reference = job.extras?.noiseFloor ? await inFloat32(sorted, model, first) : null;
+  const comparison = { baseline: { key: formatLevel(baseline), model: first }, levels: reference ? [...models, { key: FLOAT32_KEY, model: reference.model }] : models, files: sorted.inputs, threads: surroundings.threads, ...(job.provider && { provider: job.provider }) };
   const result = await surroundings.evaluator.compareOutputs(comparison, (event: Progress) => { onEvent(event); }, signal, finish);
   signal.throwIfAborted();
   if (!result.ok) {
@@ -163,6 +167,11 @@ async function measureOutputs({ levels: [baseline, ...others], levels, job, sort
   const { inputs } = result.value;
   const notes = [`${reason.message} ${describeInputs(inputs)}`, ...result.value.notes];
   for (const { key, outputs, problem } of result.value.levels) {
+    if (key === FLOAT32_KEY) {
+      const unfair = whyOutputsUnfair(outputs ?? []);
+      if (unfair !== null) notes.push(unfair);
+      continue;
+    }
     const level = levels.find((candidate) => formatLevel(candidate) === key);
     if (level) level.outputs = outputs;
     if (!problem) continue;
@@ -260,8 +269,13 @@ export async function check(
 
 /** For levels with fp16 activations: which nodes give numbers that those cannot hold. */
 function whatOverflows(overflow: NonNullable<Report['overflow']>): string {
-  const named = overflow.slice(0, 3).map(({ node, operator, largest }) => `${node} (${operator}, ${Number(largest.toPrecision(3)).toLocaleString('en')})`).join(', ');
+  const named = overflow.slice(0, 3).map(({ node, operator, largest }) => `${node} (${operator}, ${scientific(largest)})`).join(', ');
   return `${overflow.length === 1 ? 'a node gives' : `${overflow.length} nodes give`} numbers beyond 65,504, which fp16 activations cannot hold: ${named}${overflow.length > 3 ? ' and more' : ''}. Its figures are those of a model that overflows there.`;
+}
+
+/** Three digits and a power of ten: `1.31e5`. */
+function scientific(value: number): string {
+  return value.toExponential(2).replace('e+', 'e');
 }
 
 /** What the figures were measured on; null when there were none. */

@@ -23,10 +23,10 @@ import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgr
 import { baselineBytes, compareSizes } from './plan/compare-plans.ts';
 import { sameAsEarlier } from './plan/same-content.ts';
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
-import { findBeyondFloat16 } from './plan/float16-range.ts';
+import { findMisfits, NO_MISFITS, type Misfits } from './plan/precision/fits.ts';
 import { settingsInFull } from './plan/metadata.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
-import { modelBytes, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
+import { modelBytes, judgedTensors, preparePlan, type Plan, type PlanInput } from './plan/plan.ts';
 import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, SkippedLevel, Stage } from './protocol.ts';
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
@@ -119,9 +119,9 @@ export async function modelToCalibrate(files: readonly File[]): Promise<Blob | n
 export async function plan(files: readonly File[], levels: readonly LevelRequest[], variants: readonly LevelRequest[] = []): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await sortFiles(files));
   const options = { fingerprint: SOME_FINGERPRINT };
-  const baseline = await baselineBytes(input, new Set(), options);
+  const baseline = await baselineBytes(input, NO_MISFITS, options);
   const asked = [...levels, ...variants];
-  const attempts = await Promise.all(asked.map(({ id, settings }) => settle(() => planAnyLevel(input, SCHEMES[id], settings, new Set(), options))));
+  const attempts = await Promise.all(asked.map(({ id, settings }) => settle(() => planAnyLevel(input, SCHEMES[id], settings, NO_MISFITS, options))));
   const firsts = sameAsEarlier(attempts.slice(0, levels.length).map((attempt) => (attempt.ok ? attempt.value : null)));
   return Promise.all(asked.map(async ({ key, id, settings }, at): Promise<LevelPlan> => {
     const attempt = attempts[at]!;
@@ -133,7 +133,7 @@ export async function plan(files: readonly File[], levels: readonly LevelRequest
       key, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
       notOn: problem ? [] : notOn(planned), problem: missing ?? problem,
       ...(first && { sameFileAs: first.key }),
-      ...(at < levels.length && await compareSizes(input, { id, settings }, planned, baseline, new Set(), options)),
+      ...(at < levels.length && await compareSizes(input, { id, settings }, planned, baseline, NO_MISFITS, options)),
     };
   }));
 }
@@ -240,9 +240,9 @@ function openModel(sorted: SortedFiles): { file: File; input: PlanInput; missing
   return { file, input: preparePlan(scanned.value), missing: whatIsMissing(file.name, sorted.data.missing) };
 }
 
-/** One pass over all files before anything is written: its hash, and which weights fp16 cannot hold. */
-async function readThrough(source: ByteSource, external: ExternalFiles, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<ContentHash & { beyondFloat16: Set<string> }> {
-  const toCheck = roundedTensors(input);
+/** One pass over all files before anything is written: its hash, and which tensors fp16 does not hold. */
+async function readThrough(source: ByteSource, external: ExternalFiles, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<ContentHash & { misfits: Misfits }> {
+  const toCheck = judgedTensors(input);
   const total = modelBytes(input.model) + toCheck.reduce((sum, { bytes }) => sum + bytes, 0);
   const secondsLeft = estimateSecondsLeft();
   let done = 0;
@@ -251,10 +251,10 @@ async function readThrough(source: ByteSource, external: ExternalFiles, input: P
     onEvent({ type: 'progress', stage: 'open', level: null, done, total, unit: 'bytes', tensor: null, secondsLeft: secondsLeft(done, total) });
   };
   const hash = await hashModel(source, external, onBytes, signal);
-  return { ...hash, beyondFloat16: await findBeyondFloat16(source, toCheck, signal, onBytes, external) };
+  return { ...hash, misfits: await findMisfits(source, toCheck, signal, onBytes, external) };
 }
 
-async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerprint, limit }: ContentHash & { beyondFloat16: ReadonlySet<string>; limit: number }, onEvent: (event: EngineEvent) => void): Promise<Outcome> {
+async function planLevels(job: Job, input: PlanInput, { misfits, fingerprint, limit }: ContentHash & { misfits: Misfits; limit: number }, onEvent: (event: EngineEvent) => void): Promise<Outcome> {
   const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16') ? job.levels : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
   const bySpelling = new Map<string, LevelInHand>();
   const skipped: SkippedLevel[] = [];
@@ -265,7 +265,7 @@ async function planLevels(job: Job, input: PlanInput, { beyondFloat16, fingerpri
       same.keys.push(key);
       continue;
     }
-    const attempt = await settle(() => planAnyLevel(input, SCHEMES[id], settings, beyondFloat16, { fingerprint, limit }));
+    const attempt = await settle(() => planAnyLevel(input, SCHEMES[id], settings, misfits, { fingerprint, limit }));
     if (!attempt.ok && !endsLevelOnly(attempt.error, id)) throw failure(attempt.error);
     const error = attempt.ok ? attempt.value.problem : attempt.error;
     if (error) {

@@ -4,9 +4,9 @@ import { scanModel } from './onnx/scan.ts';
 import { fromFloat16Array } from './onnx/float16.ts';
 import { readTensor } from './onnx/tensor-data.ts';
 import { blobSink, writePieces } from './onnx/write.ts';
-import { findBeyondFloat16 } from './plan/float16-range.ts';
+import { findMisfits } from './plan/precision/fits.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
-import { preparePlan, roundedTensors, type Plan, type PlanOptions } from './plan/plan.ts';
+import { judgedTensors, preparePlan, type Plan, type PlanOptions } from './plan/plan.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import type { Kernel } from './kernels/kernel.ts';
 import { carryOut } from './carry-out.ts';
@@ -22,8 +22,8 @@ export async function quantize(model: Uint8Array, spelling: string, kernel: Kern
   if (!level.ok) throw new Error(level.error.message);
   const input = preparePlan(await scanModel(source));
   const { signal } = new AbortController();
-  const beyond = await findBeyondFloat16(source, roundedTensors(input), signal, () => undefined);
-  const plan = await planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, beyond, options);
+  const misfits = await findMisfits(source, judgedTensors(input), signal, () => undefined);
+  const plan = await planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, misfits, options);
   const write = async (pieces: Plan['pieces']) => new Uint8Array(await (await writePieces({
     pieces, ...carryOut((slab) => make(slab, source, kernel, signal)), nameOf: (recipe) => recipe.tensor.name,
     sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])), onProgress: () => undefined, signal,

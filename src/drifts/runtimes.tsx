@@ -2,7 +2,7 @@
 import { Fragment, type ReactNode } from 'react';
 import type { Estimate, NoiseFloor, Report } from '../../workers/protocol.ts';
 import { Mark, tone } from '../charts/mark.tsx';
-import { formatCount, formatDecibels, formatEstimate, formatPlain, formatPowerOfTen, formatShare, plural } from '../format/numbers.ts';
+import { formatCount, formatLarge, formatDecibels, formatEstimate, formatPlain, formatPowerOfTen, formatShare, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import type { Provenance } from '../protocols/protocols.ts';
 import { NONE } from '../report/none.tsx';
@@ -202,7 +202,7 @@ function Overflow({ overflow }: { overflow: Report['overflow'] }) {
           <tbody>
             {overflow.map(({ node, operator, tensor, largest }) => (
               <tr key={`${node}/${tensor}`}>
-                <td className={layout.mono}>{node}</td><td className={layout.text}>{operator}</td><td className={`${layout.text} ${layout.mono}`}>{tensor}</td><td>{formatCount(largest)}</td>
+                <td className={layout.mono}>{node}</td><td className={layout.text}>{operator}</td><td className={`${layout.text} ${layout.mono}`}>{tensor}</td><td>{formatLarge(largest)}</td>
               </tr>
             ))}
           </tbody>

@@ -159,6 +159,13 @@ export function formatShareOf(part: number, whole: number): string {
   return `${fixed(part < whole ? Math.min(99.9, percent) : percent, 1)}${NBSP}%`;
 }
 
+/** A number that may be as large as any: `204,771`, `3.40 × 10³⁸`. */
+export function formatLarge(value: number): string {
+  if (Math.abs(value) < 1e6) return formatCount(value);
+  const [digits = '', power = '0'] = value.toExponential(2).split('e');
+  return `${digits.replace('-', MINUS)}${NBSP}×${NBSP}10${superscript(Number(power))}`;
+}
+
 /** A number that comes without an error, to four significant digits: `0.02514`, `−3.1 × 10⁻⁵`. */
 export function formatPlain(value: number): string {
   if (!Number.isFinite(value)) return 'not a number';

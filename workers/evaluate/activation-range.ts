@@ -17,7 +17,7 @@ import { floatValues } from './tensor-difference.ts';
 export type Overflow = NonNullable<Report['overflow']>[number];
 
 export interface ActivationRange {
-  /** Nodes with values beyond fp16, the largest first. An infinity or what is no number counts as the largest float32. */
+  /** Nodes with values beyond fp16 that are finite in float32, the largest first. */
   overflow: Overflow[];
   /** Values that could not be looked at. */
   unseen: string[];
@@ -33,10 +33,12 @@ export interface ActivationRangeJob {
 }
 
 const LARGEST_HALF = 65_504;
-const LARGEST_FLOAT = 3.4028234663852886e38;
+const BOOL = 9;
+const ELEMENT_TYPES = { float32: 1, float64: 11 } as const;
 
 /**
  * Attention masks are left out: numbers far below zero that only ever go to a softmax are as good as −∞, in fp16 too.
+ * What is infinite or no number in float32 already is not fp16's doing, and is left out of the range.
  * What is made of constants alone is not looked at, the plan looks at weights.
  * Errors: `onnx-invalid`, `onnx-truncated`, `session-failed`, `out-of-memory`, `device-lost`, `cancelled`.
  */
@@ -57,35 +59,33 @@ export async function activationRange(job: ActivationRangeJob): Promise<Result<A
     const range = ranges.get(name);
     if (!range) unseen.push(name);
     else if (isBeyond(range) && !(range.high <= LARGEST_HALF && softened(name))) {
-      overflow.push({ node: nodeName(node), operator: node.type, tensor: name, largest: Math.min(LARGEST_FLOAT, range.notANumber ? Infinity : Math.max(range.high, -range.low)) });
+      overflow.push({ node: nodeName(node), operator: node.type, tensor: name, largest: Math.max(range.high, -range.low) });
     }
   }
   return { ok: true, value: { overflow: overflow.sort((a, b) => b.largest - a.largest), unseen } };
 }
 
-interface Range {
-  low: number;
-  high: number;
-  /** There is something that is neither a number nor −∞. */
-  notANumber: boolean;
-}
+/** Of finite numbers. */
+interface Range { low: number; high: number }
 
-function isBeyond({ low, high, notANumber }: Range): boolean {
-  return notANumber || low < -LARGEST_HALF || high > LARGEST_HALF;
+interface FloatValue extends Value { type: keyof typeof ELEMENT_TYPES }
+
+function isBeyond({ low, high }: Range): boolean {
+  return low < -LARGEST_HALF || high > LARGEST_HALF;
 }
 
 /** onnxruntime tells the types when a copy with all values as outputs is opened; nothing is run. */
-async function floatsOf({ model, runtime, signal }: ActivationRangeJob, scanned: Model, values: readonly Value[]): Promise<Result<Value[]>> {
+async function floatsOf({ model, runtime, signal }: ActivationRangeJob, scanned: Model, values: readonly Value[]): Promise<Result<FloatValue[]>> {
   if (signal?.aborted) return cancelled();
   const session = await runtime.open(exposeOutputs(model, scanned, values.map(({ name }) => name)));
   if (!session.ok) return session;
-  const floats = new Set(session.value.outputs.filter(({ type }) => type === 'float32' || type === 'float64').map(({ name }) => name));
+  const types = new Map(session.value.outputs.map(({ name, type }) => [name, type]));
   await session.value.release();
-  return { ok: true, value: values.filter(({ name }) => floats.has(name)) };
+  return { ok: true, value: values.flatMap((value) => { const type = types.get(value.name); return type === 'float32' || type === 'float64' ? [{ ...value, type }] : []; }) };
 }
 
 /** All at once; in halves where that does not run, as when a value is empty and has no largest number. */
-async function measure(job: ActivationRangeJob, scanned: Model, values: readonly Value[], ranges: Map<string, Range | null>): Promise<Result<void>> {
+async function measure(job: ActivationRangeJob, scanned: Model, values: readonly FloatValue[], ranges: Map<string, Range | null>): Promise<Result<void>> {
   if (values.length === 0) return { ok: true, value: undefined };
   const found = await rangesOf(job, scanned, values);
   if (found.ok) {
@@ -102,25 +102,25 @@ async function measure(job: ActivationRangeJob, scanned: Model, values: readonly
   return first.ok ? measure(job, scanned, values.slice(half), ranges) : first;
 }
 
-const SUFFIXES = ['highest', 'lowest', 'finite'] as const;
+const SUFFIXES = ['highest', 'lowest'] as const;
 
-async function rangesOf({ model, samples, runtime, signal }: ActivationRangeJob, scanned: Model, values: readonly Value[]): Promise<Result<Range[]>> {
+async function rangesOf({ model, samples, runtime, signal }: ActivationRangeJob, scanned: Model, values: readonly FloatValue[]): Promise<Result<Range[]>> {
   if (signal?.aborted) return cancelled();
-  const fields = values.flatMap(({ name }) => {
+  const fields = values.flatMap(({ name, type: element }) => {
     const made = (suffix: string) => `${name}/range/${suffix}`;
-    const reduce = (type: string, input: string, suffix: string) =>
-      encodeNode({ type, domain: '', name: made(suffix), inputs: [input], outputs: [made(suffix)], attributes: { keepdims: 0 } });
+    const add = (type: string, inputs: string[], suffix: string, attributes: Record<string, number> = {}) =>
+      encodeNode({ type, domain: '', name: made(suffix), inputs, outputs: [made(suffix)], attributes });
     return [
-      reduce('ReduceMax', name, 'highest'), reduce('ReduceMin', name, 'lowest'),
-      // x − x is 0 but for infinities and what is no number, which a largest number may pass over.
-      encodeNode({ type: 'Sub', domain: '', name: made('zeros'), inputs: [name, name], outputs: [made('zeros')], attributes: {} }),
-      reduce('ReduceSum', made('zeros'), 'finite'),
+      // x − x is 0 but for infinities and what is no number, which a Cast makes false and true of.
+      add('Sub', [name, name], 'zeros'), add('Cast', [made('zeros')], 'strange', { to: BOOL }), add('Not', [made('strange')], 'ordinary'),
+      add('Cast', [made('ordinary')], 'ones', { to: ELEMENT_TYPES[element] }), add('Where', [made('ordinary'), name, made('ones')], 'numbers'),
+      add('ReduceMax', [made('numbers')], 'highest', { keepdims: 0 }), add('ReduceMin', [made('numbers')], 'lowest', { keepdims: 0 }),
       ...SUFFIXES.map((suffix) => encodeOutput(made(suffix))),
     ];
   });
   const session = await runtime.open(extendGraph(model, scanned, fields));
   if (!session.ok) return session;
-  const ranges = values.map((): Range => ({ low: Infinity, high: -Infinity, notANumber: false }));
+  const ranges = values.map((): Range => ({ low: Infinity, high: -Infinity }));
   try {
     for (const feeds of samples) {
       if (signal?.aborted) return cancelled();
@@ -131,20 +131,15 @@ async function rangesOf({ model, samples, runtime, signal }: ActivationRangeJob,
           const tensor = outputs.value[`${name}/range/${suffix}`];
           return (tensor && floatValues(tensor)?.[0]) ?? NaN;
         };
-        widen(ranges[index]!, number('lowest'), number('highest'), number('finite') === 0);
+        const range = ranges[index]!;
+        range.low = Math.min(range.low, number('lowest'));
+        range.high = Math.max(range.high, number('highest'));
       });
     }
   } finally {
     await session.value.release();
   }
   return { ok: true, value: ranges };
-}
-
-function widen(range: Range, low: number, high: number, finite: boolean): void {
-  const masked = low === -Infinity && high < Infinity;
-  if (!finite && !masked) range.notANumber = true;
-  range.low = Math.min(range.low, low);
-  range.high = Math.max(range.high, high);
 }
 
 /** Operators that carry a mask on its way to where it is used. */

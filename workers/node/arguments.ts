@@ -43,6 +43,7 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
                            at most half a window)
   --words                  where the drift is: the text's first tokens with each one's change of loss,
                            and the tokens that lose most; goes into the report of --json
+  --noise-floor            how far fp16 itself is from float32, and a warning where it is no fair baseline
   --speed                  load time, tokens per second and memory of every level
   --threads N              threads for measuring (default: all cores, at most 8)
   --quiet                  no progress on standard error
@@ -92,7 +93,7 @@ export function readArguments(argv: readonly string[]): Parsed {
         'input': { type: 'string', multiple: true },
         'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'zip': { type: 'string' }, 'json': { type: 'string' },
         'target': { type: 'string' }, 'protocol': { type: 'string' }, 'context': { type: 'string' }, 'stride': { type: 'string' },
-        'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'words': { type: 'boolean' }, 'speed': { type: 'boolean' }, 'no-measure': { type: 'boolean' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
+        'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'words': { type: 'boolean' }, 'noise-floor': { type: 'boolean' }, 'speed': { type: 'boolean' }, 'no-measure': { type: 'boolean' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
       },
     });
   } catch (thrown) {
@@ -139,7 +140,7 @@ export function readArguments(argv: readonly string[]): Parsed {
       model, levels, target, tokens, threads, protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined) ? null : protocol,
       tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null, inputs: values.input ?? [],
       measure: command === 'compare' && !values['no-measure'],
-      extras: { ...(values.words && { words: true }), ...(values.speed && { speed: true }) },
+      extras: { ...(values.words && { words: true }), ...(values['noise-floor'] && { noiseFloor: true }), ...(values.speed && { speed: true }) },
       out: values.out ?? null, zip: values.zip ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
     },
   };

@@ -10,9 +10,9 @@ import { make } from '../make.ts';
 import { makeAhead } from '../make-ahead.ts';
 import { scanModel } from '../onnx/scan.ts';
 import { writePieces } from '../onnx/write.ts';
-import { findBeyondFloat16 } from '../plan/float16-range.ts';
+import { findMisfits } from '../plan/precision/fits.ts';
 import { planAnyLevel } from '../plan/half/plan-half.ts';
-import { preparePlan, roundedTensors } from '../plan/plan.ts';
+import { judgedTensors, preparePlan } from '../plan/plan.ts';
 import { parseLevel } from '../schemes/level.ts';
 import { SCHEMES } from '../schemes/registry.ts';
 import { madeBytes, SLAB_LIMITS } from '../slabs.ts';
@@ -68,7 +68,7 @@ try {
     const [model, scan] = await timed(() => scanModel(source));
     const [input, prepare] = await timed(() => preparePlan(model));
     const [, sum] = await timed(() => summarize(input));
-    const [beyond, range] = await timed(() => findBeyondFloat16(source, roundedTensors(input), signal, () => undefined));
+    const [beyond, range] = await timed(() => findMisfits(source, judgedTensors(input), signal, () => undefined));
     const cells = [`scan ${scan.toFixed(1)}`, `scopes ${prepare.toFixed(1)}`, `summary ${sum.toFixed(1)}`, `range ${range.toFixed(1)}`];
     for (const spelling of values.level === undefined ? ['fp16', 'int8', 'int4', 'q4f16', 'int8:mode=dynamic', 'int8:mode=dequantize'] : [values.level]) {
       const level = parseLevel(spelling);

@@ -68,8 +68,8 @@ export function encodeInitializer<Recipe>(tensor: NewTensor<Recipe>, elsewhere: 
   return [bytes(encodeHeader(GRAPH_INITIALIZER, message.length)), ...message.pieces];
 }
 
-/** The tensor as a `Constant` node of a function, which has no initializers. */
-export function encodeConstant<Recipe>(tensor: NewTensor<Recipe>): Piece<Recipe>[] {
+/** The tensor as a `Constant` node: of a function, which has no initializers, or of a graph. */
+export function encodeConstant<Recipe>(tensor: NewTensor<Recipe>, field: number = NODE_FIELD.function): Piece<Recipe>[] {
   const message = tensorMessage(tensor);
   const attribute = concatBytes([
     toBinary(AttributeProtoSchema, create(AttributeProtoSchema, { name: 'value', type: AttributeProto_AttributeType.TENSOR })), encodeHeader(ATTRIBUTE_TENSOR, message.length),
@@ -78,7 +78,7 @@ export function encodeConstant<Recipe>(tensor: NewTensor<Recipe>): Piece<Recipe>
   const node = concatBytes([
     toBinary(NodeProtoSchema, create(NodeProtoSchema, { opType: 'Constant', name: tensor.name, output: [tensor.name] })), encodeHeader(NODE_ATTRIBUTE, length),
   ]);
-  return [bytes(concatBytes([encodeHeader(NODE_FIELD.function, node.length + length), node, attribute])), ...message.pieces];
+  return [bytes(concatBytes([encodeHeader(field, node.length + length), node, attribute])), ...message.pieces];
 }
 
 function tensorMessage<Recipe>({ name, type, dims, data }: NewTensor<Recipe>): { length: number; pieces: Piece<Recipe>[] } {

@@ -16,8 +16,8 @@ import { checkExtents, findData } from '../external-data.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
 import { carryOut } from '../carry-out.ts';
 import { make } from '../make.ts';
-import { findBeyondFloat16 } from '../plan/float16-range.ts';
-import { planLevel, preparePlan, roundedTensors, type Plan } from '../plan/plan.ts';
+import { findMisfits } from '../plan/precision/fits.ts';
+import { planLevel, judgedTensors, preparePlan, type Plan } from '../plan/plan.ts';
 import type { EngineError } from '../protocol.ts';
 import { parseLevel } from '../schemes/level.ts';
 import { SCHEMES } from '../schemes/registry.ts';
@@ -107,9 +107,9 @@ async function through(bytes: Uint8Array<ArrayBuffer>, levels: readonly string[]
     const source = bytesSource('model.onnx', bytes);
     const { model: scanned, files } = await withData(await scanModel(source), bytes);
     const input = preparePlan(scanned);
-    const beyond = await findBeyondFloat16(source, roundedTensors(input), signal, () => undefined);
+    const misfits = await findMisfits(source, judgedTensors(input), signal, () => undefined);
     for (const { text, scheme, settings } of PARSED) {
-      const plan = planLevel(input, scheme, settings, beyond);
+      const plan = planLevel(input, scheme, settings, misfits);
       assert(plan.bytes <= bytes.length * MOST_GROWTH, `${text} wants ${plan.bytes} bytes of a file of ${bytes.length}`);
       assert.equal(plan.weightBytes + plan.graphBytes, plan.bytes, text);
       if (plan.problem) outcome.errors.push(plan.problem);

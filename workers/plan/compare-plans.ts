@@ -3,20 +3,21 @@ import type { LevelAlternative, LevelId, LevelPlan, LevelSettings } from '../pro
 import { SCHEMES } from '../schemes/registry.ts';
 import { planAnyLevel } from './half/plan-half.ts';
 import { modelBytes, type Plan, type PlanInput, type PlanOptions } from './plan.ts';
+import type { Misfits } from './precision/fits.ts';
 
 /** The bytes of the fp16 baseline, planned once for all levels of a model. */
-export async function baselineBytes(input: PlanInput, beyondFloat16: ReadonlySet<string>, options: PlanOptions): Promise<number> {
-  return (await planAnyLevel(input, SCHEMES.fp16, {}, beyondFloat16, options)).bytes;
+export async function baselineBytes(input: PlanInput, misfits: Misfits, options: PlanOptions): Promise<number> {
+  return (await planAnyLevel(input, SCHEMES.fp16, {}, misfits, options)).bytes;
 }
 
 /** What `LevelPlan` says of the size of a level beside the sizes of others. */
 export async function compareSizes(
-  input: PlanInput, level: { id: LevelId; settings: LevelSettings }, planned: Plan, baseline: number, beyondFloat16: ReadonlySet<string>, options: PlanOptions,
+  input: PlanInput, level: { id: LevelId; settings: LevelSettings }, planned: Plan, baseline: number, misfits: Misfits, options: PlanOptions,
 ): Promise<Pick<LevelPlan, 'sourceBytes' | 'baselineBytes' | 'storedTwice' | 'alternatives'>> {
   const { storedTwice } = planned;
   const alternatives: LevelAlternative[] = [];
   for (const settings of planned.problem ? [] : otherSettings(input, level, planned)) {
-    const other = await planAnyLevel(input, SCHEMES[level.id], settings, beyondFloat16, options);
+    const other = await planAnyLevel(input, SCHEMES[level.id], settings, misfits, options);
     if (!other.problem) alternatives.push({ settings, bytes: other.bytes, storedTwiceBytes: extraBytes(other) });
   }
   return {

@@ -86,7 +86,7 @@ test('external data of the source goes to the one data file of the result', asyn
   const { scanModel } = await import('../onnx/scan.ts');
   const { SCHEMES } = await import('../schemes/registry.ts');
   const external = new Map([...files].map(([location, file]) => [location, bytesSource(location, file)]));
-  const plan = planLevel(preparePlan(await scanModel(bytesSource('model.onnx', bytes), external)), SCHEMES.int4, { head: 'keep', source: 'original' }, new Set(), { limit: LIMIT });
+  const plan = planLevel(preparePlan(await scanModel(bytesSource('model.onnx', bytes), external)), SCHEMES.int4, { head: 'keep', source: 'original' }, new Map(), { limit: LIMIT });
   const copies = plan.data?.pieces.flatMap((piece) => (piece.kind === 'copy' ? [piece.location] : []));
   expect(copies).toEqual(['embed.weight.bin', 'head.weight.bin']);
 });

@@ -7,6 +7,8 @@ import { isQuantizedOperator } from './families/registry.ts';
 import { uniqueNames, uniqueNodeNames } from './draft.ts';
 import { placeNew, type DataFile } from './data-file.ts';
 import { float16Bytes, type Recipe } from './recipe.ts';
+import { describeMisfit, type Misfits } from './precision/fits.ts';
+import type { NoWeight } from './precision/weights.ts';
 import { opsetOf, type Constant, type Scope } from './scopes.ts';
 import type { LedgerLine } from '../protocol.ts';
 
@@ -18,12 +20,20 @@ export function isHalfPrecision(constants: readonly Constant[]): boolean {
   return bytesOf(FLOAT16) > bytesOf(FLOAT32);
 }
 
+/** Constants that are no weights. */
+export type NoWeights = ReadonlyMap<Constant, NoWeight>;
+
 /** float32 weights the baseline rounds, as far as fp16 can hold them; none when the model is its own baseline. */
-export function roundedConstants(constants: readonly Constant[]): Constant[] {
-  return isHalfPrecision(constants) ? [] : constants.filter((constant) => whyNotRounded(constant) === null);
+export function roundedConstants(constants: readonly Constant[], noWeights: NoWeights): Constant[] {
+  return isHalfPrecision(constants) ? [] : constants.filter((constant) => whyNotRounded(constant, noWeights) === null);
 }
 
-function whyNotRounded({ name, tensor, scope, readable, doubt }: Constant): string | null {
+function whyNotRounded(constant: Constant, noWeights: NoWeights): string | null {
+  return whyNotStored(constant) ?? noWeights.get(constant)?.why ?? null;
+}
+
+/** Why a constant cannot be stored in fp16 with a Cast behind it, whatever it is for; null where it can. */
+export function whyNotStored({ name, tensor, scope, readable, doubt }: Constant): string | null {
   const quantized = scope.uses.get(name)?.find(({ node }) => isQuantizedOperator(node))?.node;
   if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;
   if (tensor.type !== FLOAT32) return elementType(tensor.type).name === 'float16' ? 'fp16 already' : whyNotFloat(tensor.type);
@@ -36,22 +46,28 @@ function whyNotRounded({ name, tensor, scope, readable, doubt }: Constant): stri
 }
 
 /**
- * @param beyond Names of tensors that hold values fp16 cannot.
+ * @param misfits Tensors that fp16 does not hold.
  * @param data Where large tensors go, when not into the model.
  */
-export function planFloat16(scopes: readonly Scope[], constants: readonly Constant[], beyond: ReadonlySet<string>, data: DataFile | null): { edits: Edit<Recipe>[]; ledger: LedgerLine[]; summary: string } {
+export function planFloat16(scopes: readonly Scope[], constants: readonly Constant[], noWeights: NoWeights, misfits: Misfits, data: DataFile | null): { edits: Edit<Recipe>[]; ledger: LedgerLine[]; summary: string } {
   if (isHalfPrecision(constants)) {
     const ledger = constants.map((constant) => keptLine(constant, 'the model is half precision already: it is its own baseline'));
     return { edits: [], ledger, summary: 'The model as it is: its weights are fp16 already.' };
   }
   const unique = uniqueNames(scopes);
   const uniqueNode = uniqueNodeNames(scopes);
-  const rounded = new Set(roundedConstants(constants).filter(({ name }) => !beyond.has(name)));
+  const rounded = new Set(roundedConstants(constants, noWeights).filter(({ name }) => !misfits.has(name)));
+  let kept = 0;
   const edits: Edit<Recipe>[] = [];
   const casts = new Map<Scope, Piece<Recipe>[]>();
   const ledger = constants.map((constant): LedgerLine => {
     const { name, tensor, scope, node } = constant;
-    if (!rounded.has(constant)) return keptLine(constant, beyond.has(name) ? 'holds values beyond 65,504, the largest fp16 number' : whyNotRounded(constant) ?? '');
+    if (!rounded.has(constant)) {
+      const misfit = misfits.get(name);
+      const why = whyNotRounded(constant, noWeights) ?? (misfit ? describeMisfit(misfit) : '');
+      if (whyNotStored(constant) === null) kept++;
+      return keptLine(constant, why);
+    }
     const half = unique(`${name}_fp16`);
     const length = float16Bytes(tensor);
     const stored = { name: half, type: FLOAT16, dims: tensor.dims, data: { kind: 'made', recipe: { kind: 'to-float16', tensor }, part: 'values', length } } as const;
@@ -79,7 +95,7 @@ export function planFloat16(scopes: readonly Scope[], constants: readonly Consta
     edits.push({ start: at, end: at, within: scope.within, pieces });
   }
   const summary = rounded.size > 0
-    ? `${count(rounded.size, 'weight')} rounded to fp16; arithmetic stays float32.`
+    ? `${count(rounded.size, 'weight')} rounded to fp16; arithmetic stays float32.${kept > 0 ? ` ${count(kept, 'tensor')} ${kept === 1 ? 'stays' : 'stay'} float32: not weights, or beyond what fp16 holds.` : ''}`
     : 'The model as it is: no float32 weight to round.';
   return { edits, ledger, summary };
 }

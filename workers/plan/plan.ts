@@ -4,7 +4,7 @@
  */
 import { engineError } from '../errors.ts';
 import type { EngineError, LedgerLine, LevelSettings, StoredTwice } from '../protocol.ts';
-import { elementCount, elementType } from '../onnx/element-types.ts';
+import { elementCount, elementType, FLOAT32 } from '../onnx/element-types.ts';
 import type { Model, Node, Tensor } from '../onnx/model.ts';
 import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
 import { dataFileName, fileName } from '../schemes/file-name.ts';
@@ -22,6 +22,9 @@ import { bytesInWords, changedLine, count, droppedLine, extraLine, keptLine, mil
 import type { Recipe } from './recipe.ts';
 import { findScopes, isNodeKnown, type Constant, type Scope } from './scopes.ts';
 import { matchesPattern } from './pattern.ts';
+import type { Misfits } from './precision/fits.ts';
+import { traceFlow, type Flow } from './precision/flow.ts';
+import { whyNoWeight } from './precision/weights.ts';
 import { createStore, type Told } from './store.ts';
 import { findStoredTwice } from './stored-twice.ts';
 
@@ -62,6 +65,9 @@ export interface PlanInput {
   lefts: Left[];
   /** Output projections. */
   heads: ReadonlySet<Node>;
+  flow: Flow;
+  /** float32 constants that are no weights, and why. */
+  noWeights: float16.NoWeights;
 }
 
 /** Errors: `onnx-invalid` for graphs that contradict themselves, see `findScopes`. */
@@ -80,9 +86,14 @@ export function preparePlan(model: Model): PlanInput {
   const found = scopes.flatMap((scope) => scope.nodes.flatMap((node) => (
     functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : isNodeKnown(node, scope) ? familyOf(node)?.find(node, scope) ?? [] : []
   )));
+  const constants = scopes.flatMap((scope) => [...scope.constants.values()]);
+  const flow = traceFlow(model, scopes);
+  const noWeights = new Map(constants.flatMap((constant) => {
+    const no = float16.whyNotStored(constant) === null ? whyNoWeight(constant, flow) : null;
+    return no ? [[constant, no] as const] : [];
+  }));
   return {
-    model, scopes,
-    constants: scopes.flatMap(({ constants }) => [...constants.values()]),
+    model, scopes, constants, flow, noWeights,
     candidates: found.flatMap((one) => (one.kind === 'candidate' ? [one] : [])),
     lefts: found.flatMap((one) => (one.kind === 'left' ? [one] : [])),
     heads: root ? findHeads(root) : new Set(),
@@ -95,14 +106,14 @@ export function preparePlan(model: Model): PlanInput {
  *
  * A model of more than `limit` bytes keeps its larger weights in a second file.
  *
- * @param beyondFloat16 names of float32 tensors that hold values fp16 cannot (see float16-range.ts).
+ * @param misfits float32 tensors that fp16 does not hold (see precision/fits.ts).
  */
-export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, { fingerprint, limit = SINGLE_FILE_LIMIT, before = modelBytes(input.model) }: PlanOptions = {}): Plan {
+export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, misfits: Misfits, { fingerprint, limit = SINGLE_FILE_LIMIT, before = modelBytes(input.model), rounded }: PlanOptions = {}): Plan {
   const level = scheme.resolve(settings);
   const metadata = fingerprint === undefined ? [] : describeOrigin(scheme.id, settings, level, fingerprint);
   const planWith = (data: DataFile | null): Plan => {
-    if (!level.baseline) return planQuantized(input, scheme, level, beyondFloat16, { data, metadata, operators: new Set(), before });
-    const { edits, ledger, summary } = float16.planFloat16(input.scopes, input.constants, beyondFloat16, data);
+    if (!level.baseline) return planQuantized(input, scheme, level, rounded ?? roundedIn(input, misfits), { data, metadata, operators: new Set(), before });
+    const { edits, ledger, summary } = float16.planFloat16(input.scopes, input.constants, input.noWeights, misfits, data);
     return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']), before });
   };
   const whole = planWith(null);
@@ -116,6 +127,8 @@ export interface PlanOptions {
   limit?: number;
   /** Bytes the model had, where it is not the one that is planned on. */
   before?: number;
+  /** What the baseline rounds, where it is not that of the model that is planned on. */
+  rounded?: (constant: Constant) => boolean;
 }
 
 interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string>; /** Bytes of the model. */ before: number }
@@ -125,15 +138,32 @@ export function isHalfPrecision({ constants }: PlanInput): boolean {
 }
 
 /** float32 weights the fp16 baseline rounds, as far as fp16 can hold them; none when the model is its own baseline. */
-export function roundedTensors({ constants }: PlanInput): Tensor[] {
-  return float16.roundedConstants(constants).map(({ tensor }) => tensor);
+export function roundedTensors({ constants, noWeights }: PlanInput): Tensor[] {
+  return float16.roundedConstants(constants, noWeights).map(({ tensor }) => tensor);
 }
 
-function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, beyondFloat16: ReadonlySet<string>, output: Output): Plan {
+/** Constants of more elements are not read while planning, but judged before (`judgedTensors`). */
+export const MOST_READ = 256;
+
+/** float32 tensors to find misfits among: weights of the baseline, and what else q4f16 may round. */
+export function judgedTensors(input: PlanInput): Tensor[] {
+  const weights = new Set(roundedTensors(input));
+  return isHalfPrecision(input) ? [] : input.constants.flatMap(({ tensor, readable, doubt }) => {
+    const isLarge = tensor.type === FLOAT32 && readable && doubt === null && elementCount(tensor.dims) > MOST_READ;
+    return isLarge || weights.has(tensor) ? [tensor] : [];
+  });
+}
+
+/** Whether the fp16 baseline of a model rounds a constant. */
+export function roundedIn({ constants, noWeights }: PlanInput, misfits: Misfits): (constant: Constant) => boolean {
+  const rounded = new Set(float16.roundedConstants(constants, noWeights).filter(({ name }) => !misfits.has(name)));
+  return (constant) => rounded.has(constant);
+}
+
+function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, isRounded: (constant: Constant) => boolean, output: Output): Plan {
   const { model, scopes, constants } = input;
-  const rounded = new Set(level.source === 'baseline' ? float16.roundedConstants(constants).filter(({ name }) => !beyondFloat16.has(name)) : []);
   const draft = createDraft(model, scopes, output.data);
-  const store = createStore(draft, (constant) => rounded.has(constant));
+  const store = createStore(draft, (constant) => level.source === 'baseline' && isRounded(constant));
   const activations = createActivations(draft);
   const whyKept = new Map<Constant, string>(input.lefts.map(({ constant, why }) => [constant, why]));
 
@@ -141,7 +171,7 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, b
   const offers: Offer[] = [];
   for (const candidate of tablesFirst(input.candidates)) {
     const named = level.override.find(({ name }) => isNamed(candidate, name));
-    const answer = whyAsked(candidate, level, input.heads, named !== undefined) ?? candidate.offer(named ? overridden(level, named.to) : level);
+    const answer = whyAsked(candidate, level, input.heads, named !== undefined) ?? whyExact(candidate, input, named !== undefined) ?? candidate.offer(named ? overridden(level, named.to) : level);
     if (typeof answer === 'string') whyKept.set(candidate.seen.constant, answer);
     else offers.push(answer);
   }
@@ -168,6 +198,12 @@ function whyAsked(candidate: Candidate, level: ResolvedLevel, heads: ReadonlySet
   if (role === 'weight') return heads.has(node) && !level.head ? 'output projection, kept as asked' : null;
   if (level.tables === 'all' || (level.tables === 'tokens' && role === 'tokens')) return null;
   return role === 'tokens' ? 'embedding table; the embedding setting quantizes it' : 'table looked up by something else than tokens, such as positions: kept exact';
+}
+
+/** Angles and positions are spoiled by any rounding; only who names the weight gets them quantized. */
+function whyExact({ seen }: Candidate, { noWeights }: PlanInput, isOverridden: boolean): string | null {
+  const no = noWeights.get(seen.constant);
+  return no?.exact && !isOverridden ? no.why : null;
 }
 
 function isNamed({ node, seen }: Candidate, pattern: string): boolean {

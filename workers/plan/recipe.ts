@@ -23,8 +23,8 @@ export type Recipe =
   | Weight & { kind: 'quantize'; layout: 'kn' | 'nk'; k: number; n: number; scheme: BlockScheme; nibbles?: 'rows' | 'columns' }
   /** One scale a channel. Parts `codes`, `scales` (float32), `zeroPoints`. */
   | Weight & { kind: 'linear'; outer: number; channels: number; inner: number; scheme: LinearScheme }
-  /** Part `values`. */
-  | { kind: 'to-float16'; tensor: Tensor };
+  /** Part `values`. With `limit`, numbers beyond it, to either side of zero, become it. */
+  | { kind: 'to-float16'; tensor: Tensor; limit?: number };
 
 /** Bytes of each part of what a recipe makes; parts that are some other part's bytes in another order are counted, too. */
 export function partBytes(recipe: Recipe): ReadonlyMap<string, number> {

@@ -66,7 +66,7 @@ const SHAPE_ONLY = new Set(['Cast', 'Identity', 'Reshape', 'Unsqueeze', 'Squeeze
 const NOT_TOKENS = /position|mask|type|segment/i;
 
 /** Whether a Gather's indices are an input of the model that holds token ids; position and segment tables are left alone. */
-function isTokenLookup(scope: Scope, node: Node): boolean {
+export function isTokenLookup(scope: Scope, node: Node): boolean {
   let value = node.inputs[1] ?? '';
   for (let steps = 0; steps < 8; steps++) {
     const owner = definingScope(scope, value);

@@ -1,24 +1,28 @@
 /**
  * A float32 graph in fp16, as a planned file: constants rounded, what is stated of values said anew, and Casts where
- * one type meets the other. The graph's inputs and outputs keep their types. Operators that have no fp16 form, or would
- * lose too much in it, stay in float32 (operators.ts).
+ * one type meets the other. What the graph and its bodies take and give keeps its type. Operators that have no fp16
+ * form stay in float32 (operators.ts), and so do those whose values fp16 would spoil (precision/exact.ts).
  */
 import { toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema, type ValueInfoProto } from 'onnx-buf';
 import { asFloat32 } from '../../bytes.ts';
-import { encodeInitializer, encodeInput, encodeNode, NODE_FIELD } from '../../onnx/encode.ts';
-import { elementCount, FLOAT16, FLOAT32 } from '../../onnx/element-types.ts';
+import { encodeConstant, encodeInitializer, encodeInput, encodeNode, NODE_FIELD } from '../../onnx/encode.ts';
+import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from '../../onnx/element-types.ts';
+import { convert } from '../../onnx/elements.ts';
 import { toFloat16Array } from '../../onnx/float16.ts';
-import type { Model, Node, ValueInfo } from '../../onnx/model.ts';
+import type { Model, Node, Tensor, ValueInfo } from '../../onnx/model.ts';
 import { splice, type Edit, type Piece } from '../../onnx/splice.ts';
 import { readTensor } from '../../onnx/tensor-data.ts';
 import { encodeHeader } from '../../onnx/wire.ts';
 import { uniqueNames, uniqueNodeNames } from '../draft.ts';
 import { isQuantizedOperator } from '../families/registry.ts';
+import { MOST_READ, type PlanInput } from '../plan.ts';
+import { decidePrecision, FAR, MASK_LIMIT, type Numbers } from '../precision/exact.ts';
+import { describeMisfit, judge, type Misfits } from '../precision/fits.ts';
 import { float16Bytes, type Recipe } from '../recipe.ts';
 import { findStated } from '../scope-lookups.ts';
 import { definingScope, opsetOf, type Constant, type Scope, type Use } from '../scopes.ts';
-import { follows, handlingOf } from './operators.ts';
+import { handlingOf, makesFromFloats } from './operators.ts';
 import { valueType } from './value-types.ts';
 
 export interface Converted {
@@ -29,40 +33,42 @@ export interface Converted {
   kept: number;
   /** Values of the main graph that are float32 wherever they are used. */
   floats: ReadonlySet<string>;
+  /** float32 constants that stay, and why. */
+  whyFloat: ReadonlyMap<Constant, string>;
+  /** Constants that were not there before, and what they are for. */
+  added: ReadonlyMap<string, string>;
 }
 
 /** Number of the field that states the type of a value inside a graph. */
 const GRAPH_VALUE = 13;
-/** Constants of up to so many elements are rounded at once: 1e-12 and −3.4e38 become the numbers of fp16 nearest to them that are neither 0 nor infinite. */
-const SMALL = 256;
-const LARGEST_HALF = 65_504;
-const SMALLEST_HALF = 2 ** -24;
-/** A factor of more elements is a weight, and not part of an angle. */
-const MOST_OF_AN_ANGLE = 4096;
-
 /** Before, Cast named its type in words. */
 const OLDEST = 6;
+/** Since then Max takes inputs of different shapes. */
+const BROADCASTING_MAX = 8;
 
 type Wish = typeof FLOAT32 | typeof FLOAT16 | 'any';
 
 /** A sentence when it cannot be done, which is true of the model. */
 export type Refusal = string;
 
-/** @param beyond Names of tensors that hold values fp16 cannot: they, and what computes with them, stay in float32. */
-export async function convertToHalf(model: Model, scopes: readonly Scope[], beyond: ReadonlySet<string>): Promise<Converted | Refusal> {
+/** @param misfits Tensors that fp16 does not hold: they, and what computes with them, stay in float32. */
+export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInput, misfits: Misfits): Promise<Converted | Refusal> {
   const refusal = whyNot(model, scopes);
   if (refusal !== null) return refusal;
-  const kept = keptNodes(scopes, beyond);
+  const { numbersOf, fillOf } = await readNumbers(model, scopes, misfits);
+  const { kept, isClamped } = decidePrecision(scopes, flow, numbersOf, fillOf, (constant) => noWeights.has(constant));
   const unique = uniqueNames(scopes);
   const uniqueNode = uniqueNodeNames(scopes);
   const edits: Edit<Recipe>[] = [];
   const rounded = new Set<Constant>();
   const floats = new Set<string>();
   const unclear = new Set<string>();
+  const whyFloat = new Map<Constant, string>();
+  const added = new Map<string, string>();
 
   const wishOf = ({ node, input, scope }: Use): Wish => {
-    if (handlingOf(node) === 'makes') return 'any';
-    if (!kept.has(node)) return FLOAT16;
+    if (handlingOf(node) === 'makes' && !makesFromFloats(node)) return 'any';
+    if (handlingOf(node) !== 'makes' && !kept.has(node)) return FLOAT16;
     const type = valueType(scope, node.inputs[input] ?? '');
     if (type === null) unclear.add(node.inputs[input] ?? '');
     return type === FLOAT32 ? FLOAT32 : 'any';
@@ -70,9 +76,21 @@ export async function convertToHalf(model: Model, scopes: readonly Scope[], beyo
   const cast = (from: string, to: string, type: Wish): Piece<Recipe> => ({
     kind: 'bytes', bytes: encodeNode({ type: 'Cast', domain: '', name: uniqueNode(`${to}_cast`), inputs: [from], outputs: [to], attributes: { to: type === FLOAT16 ? FLOAT16 : FLOAT32 } }, NODE_FIELD.graph),
   });
+  /** A float32 mask as fp16, with nothing further from zero than fp16 can add up. */
+  const clampedCast = (from: string, to: string): Piece<Recipe>[] => {
+    const [limit, clamped] = [unique(`${from}_limit`), unique(`${from}_clamped`)];
+    const bytes = new Uint8Array(Float32Array.of(-MASK_LIMIT).buffer);
+    added.set(limit, 'what a mask is clamped to, so that sums of masks stay within fp16');
+    return [
+      ...encodeConstant<Recipe>({ name: limit, type: FLOAT32, dims: [], data: { kind: 'bytes', bytes } }, NODE_FIELD.graph),
+      { kind: 'bytes', bytes: encodeNode({ type: 'Max', domain: '', name: uniqueNode(clamped), inputs: [from, limit], outputs: [clamped], attributes: {} }, NODE_FIELD.graph) },
+      cast(clamped, to, FLOAT16),
+    ];
+  };
 
   for (const scope of scopes) {
     const isRoot = scope.parent === null;
+    const canClamp = opsetOf(scope) >= BROADCASTING_MAX;
     const beginning = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
     const insert = (at: number, pieces: Piece<Recipe>[]) => { if (pieces.length > 0) edits.push({ start: at, end: at, within: scope.within, pieces }); };
     const given = new Map<string, Wish>();
@@ -81,11 +99,13 @@ export async function convertToHalf(model: Model, scopes: readonly Scope[], beyo
     const serve = (name: string, type: Wish, at: number, other: { name: string; type: Wish } | null = null) => {
       const names = new Map<Wish, string>([[type, name], ...(other ? [[other.type, other.name] as const] : [])]);
       const casts: Piece<Recipe>[] = [];
-      for (const use of scope.uses.get(name) ?? []) {
+      const uses = scope.uses.get(name) ?? [];
+      const clamps = canClamp && type === FLOAT32 && isClamped(scope, name, uses.filter((use) => wishOf(use) === FLOAT16));
+      for (const use of uses) {
         const wish = wishOf(use);
         if (wish === 'any' || wish === type) continue;
         const known = names.get(wish) ?? unique(`${name}_${wish === FLOAT16 ? 'half' : 'float'}`);
-        if (!names.has(wish)) casts.push(cast(name, known, wish), ...statedAs(name, known, wish));
+        if (!names.has(wish)) casts.push(...(clamps && wish === FLOAT16 ? clampedCast(name, known) : [cast(name, known, wish)]), ...statedAs(name, known, wish));
         names.set(wish, known);
         rename(use.node, use.node.inputSpans[use.input], known, use.scope);
       }
@@ -105,16 +125,20 @@ export async function convertToHalf(model: Model, scopes: readonly Scope[], beyo
     for (const constant of scope.constants.values()) {
       const { name, tensor, node, readable, doubt } = constant;
       if (tensor.type !== FLOAT32) continue;
-      const wishes = (scope.uses.get(name) ?? []).map(wishOf);
-      const stays = !readable || doubt !== null || scope.outputs.has(name) || beyond.has(name) || elementCount(tensor.dims) === 0 || !wishes.includes(FLOAT16) || wishes.includes(FLOAT32);
+      const uses = scope.uses.get(name) ?? [];
+      const wishes = uses.map(wishOf);
+      const { misfit } = numbersOf(constant);
+      const isMask = isClamped(scope, name, uses);
+      const stays = !readable || doubt !== null || scope.outputs.has(name) || (misfit !== null && !(isMask && misfit === 'low')) || elementCount(tensor.dims) === 0 || !wishes.includes(FLOAT16) || wishes.includes(FLOAT32);
       const place = node?.span ?? tensor.span;
       if (stays) {
+        if (uses.length > 0) whyFloat.set(constant, misfit === null ? noWeights.get(constant)?.why ?? 'used where fp16 would lose too much: kept in float32' : describeMisfit(misfit));
         serve(name, FLOAT32, node ? place.end : beginning);
         continue;
       }
       rounded.add(constant);
-      const data = elementCount(tensor.dims) <= SMALL ? { kind: 'bytes', bytes: nearestHalves(await readTensor(model.source, tensor, model.external)) } as const
-        : { kind: 'made', recipe: { kind: 'to-float16', tensor }, part: 'values', length: float16Bytes(tensor) } as const;
+      const data = elementCount(tensor.dims) <= MOST_READ ? { kind: 'bytes', bytes: halvesOf(await readTensor(model.source, tensor, model.external), isMask) } as const
+        : { kind: 'made', recipe: { kind: 'to-float16', tensor, ...(isMask && { limit: MASK_LIMIT }) }, part: 'values', length: float16Bytes(tensor) } as const;
       edits.push({ start: place.start, end: place.end, within: scope.within, pieces: encodeInitializer<Recipe>({ name, type: FLOAT16, dims: tensor.dims, data }) });
       given.set(name, FLOAT16);
     }
@@ -123,17 +147,17 @@ export async function convertToHalf(model: Model, scopes: readonly Scope[], beyo
       if (constant) {
         // Models of IR version 3 list initializers as inputs as well, with their type.
         if (rounded.has(constant)) edits.push({ start: span.start, end: span.end, within: scope.within, pieces: [] });
-      } else if (elementTypeOf(proto) === FLOAT32) serve(proto.name, isRoot ? FLOAT32 : FLOAT16, beginning);
+      } else if (elementTypeOf(proto) === FLOAT32) serve(proto.name, FLOAT32, beginning);
     }
     for (const node of scope.nodes) {
       node.outputs.forEach((name, output) => {
         if (name === '' || scope.constants.has(name)) return;
         const type = valueType(scope, name);
         const keptHere = kept.has(node) || handlingOf(node) === 'makes';
-        if (type === null && (keptHere || (isRoot && scope.outputs.has(name)))) unclear.add(name);
+        if (type === null && (keptHere || scope.outputs.has(name))) unclear.add(name);
         if (type !== null && type !== FLOAT32) return;
         const made = keptHere ? FLOAT32 : FLOAT16;
-        const wanted = scope.outputs.has(name) ? (isRoot ? FLOAT32 : FLOAT16) : made;
+        const wanted = scope.outputs.has(name) ? FLOAT32 : made;
         if (wanted === made) {
           serve(name, made, node.span.end);
           return;
@@ -149,26 +173,38 @@ export async function convertToHalf(model: Model, scopes: readonly Scope[], beyo
   }
   const [untyped] = unclear;
   if (untyped !== undefined) return `what type ${untyped} has is not stated, and does not follow from the operators in front`;
-  return { pieces: splice(model.source.size, edits), rounded, kept: kept.size, floats };
+  return { pieces: splice(model.source.size, edits), rounded, kept: kept.size, floats, whyFloat, added };
 }
 
-/** Nodes that compute in float32: those that have to, and those that do nothing but prepare what they take. */
-function keptNodes(scopes: readonly Scope[], beyond: ReadonlySet<string>): Set<Node> {
-  const kept = new Set<Node>();
-  for (const scope of scopes) {
-    for (const node of scope.nodes) if (handlingOf(node) === 'float' || node.inputs.some((name) => beyond.has(name) && definingScope(scope, name)?.constants.has(name))) kept.add(node);
-  }
-  // From the end to the front: what a node prepares comes behind it.
-  for (const scope of [...scopes].reverse()) {
-    for (const node of [...scope.nodes].reverse()) {
-      if (kept.has(node) || !follows(node)) continue;
-      const uses = node.outputs.flatMap((name) => scope.uses.get(name) ?? []);
-      const isLarge = node.inputs.some((name) => elementCount(definingScope(scope, name)?.constants.get(name)?.tensor.dims ?? []) > MOST_OF_AN_ANGLE);
-      if (uses.length > 0 && !isLarge && !node.outputs.some((name) => scope.outputs.has(name)) && uses.every((use) => kept.has(use.node))) kept.add(node);
+/** What is known of the numbers of constants, of which small ones are read, and what ConstantOfShape nodes fill with. */
+async function readNumbers(model: Model, scopes: readonly Scope[], misfits: Misfits): Promise<{ numbersOf: (constant: Constant) => Numbers; fillOf: (node: Node) => number }> {
+  const known = new Map<Constant, Numbers>();
+  const fills = new Map<Node, number>();
+  const read = async (tensor: Tensor): Promise<Float32Array> => asFloat32(convert(await readTensor(model.source, tensor, model.external), [tensor.type, FLOAT32]));
+  for (const { constants, nodes } of scopes) {
+    for (const constant of constants.values()) {
+      const { name, tensor, readable } = constant;
+      if (!FLOATS.has(tensor.type)) continue;
+      const isSmall = readable && elementCount(tensor.dims) <= MOST_READ;
+      if (!isSmall) {
+        const misfit = misfits.get(name) ?? null;
+        known.set(constant, { ...ORDINARY, misfit, isLow: misfit === 'low', isFar: misfit === 'low' || misfit === 'large' });
+        continue;
+      }
+      const values = await read(tensor);
+      const sizes = values.map(Math.abs);
+      known.set(constant, { misfit: judge(values), isLow: values.some((value) => value <= -FAR) && values.every((value) => value <= 1), isFar: sizes.some((size) => size >= FAR), least: Math.min(...sizes) });
+    }
+    for (const node of nodes) {
+      const fill = node.type === 'ConstantOfShape' ? node.attributes.find(({ proto }) => proto.name === 'value')?.tensors[0] : undefined;
+      if (fill && FLOATS.has(fill.type) && elementCount(fill.dims) === 1) fills.set(node, (await read(fill))[0] ?? 0);
     }
   }
-  return kept;
+  return { numbersOf: (constant) => known.get(constant) ?? ORDINARY, fillOf: (node) => fills.get(node) ?? 0 };
 }
+
+const FLOATS: ReadonlySet<number> = new Set([FLOAT32, FLOAT64, FLOAT16, BFLOAT16]);
+const ORDINARY: Numbers = { misfit: null, isLow: false, isFar: false, least: 0 };
 
 function whyNot(model: Model, scopes: readonly Scope[]): Refusal | null {
   const opset = scopes[0] ? opsetOf(scopes[0]) : 0;
@@ -189,13 +225,10 @@ function whyNot(model: Model, scopes: readonly Scope[]): Refusal | null {
   return null;
 }
 
-/** The nearest fp16 numbers; what is finite stays so, and what is not 0 does not become it. */
-function nearestHalves(bytes: Uint8Array): Uint8Array {
-  const values = asFloat32(bytes).map((value) => {
-    if (!Number.isFinite(value) || value === 0) return value;
-    return Math.sign(value) * Math.min(LARGEST_HALF, Math.max(SMALLEST_HALF, Math.abs(value)));
-  });
-  return new Uint8Array(toFloat16Array(values).buffer);
+/** The nearest fp16 numbers; of a mask none further from zero than its limit. */
+function halvesOf(bytes: Uint8Array, isMask: boolean): Uint8Array {
+  const values = asFloat32(bytes);
+  return new Uint8Array(toFloat16Array(isMask ? values.map((value) => Math.max(-MASK_LIMIT, Math.min(MASK_LIMIT, value))) : values).buffer);
 }
 
 function elementTypeOf({ type }: ValueInfoProto): number | null {

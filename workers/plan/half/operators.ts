@@ -6,12 +6,12 @@ import type { Node } from '../../onnx/model.ts';
 
 /** Of ONNX's own, those that take float16 wherever they take float32, in every operator set that has them. */
 const HALF = new Set([
-  'Abs', 'Add', 'And', 'ArgMax', 'ArgMin', 'Attention', 'AveragePool', 'BatchNormalization', 'BitShift', 'BitwiseAnd', 'BitwiseNot', 'BitwiseOr', 'BitwiseXor', 'Cast', 'CastLike', 'Ceil', 'Clip',
+  'Abs', 'Add', 'And', 'ArgMax', 'ArgMin', 'Attention', 'AveragePool', 'BatchNormalization', 'BitShift', 'BitwiseAnd', 'BitwiseNot', 'BitwiseOr', 'BitwiseXor', 'Cast', 'Ceil', 'Clip',
   'Compress', 'Concat', 'Constant', 'ConstantOfShape', 'Conv', 'ConvTranspose', 'DepthToSpace', 'Div', 'Dropout', 'Einsum', 'Elu', 'Equal', 'Erf', 'Exp', 'Expand', 'EyeLike', 'Flatten', 'Floor',
   'GRU', 'Gather', 'GatherElements', 'GatherND', 'Gelu', 'Gemm', 'GlobalAveragePool', 'GlobalMaxPool', 'Greater', 'GreaterOrEqual', 'GroupNormalization', 'HardSigmoid', 'HardSwish', 'Hardmax',
-  'Identity', 'If', 'InstanceNormalization', 'IsNaN', 'LRN', 'LSTM', 'LayerNormalization', 'LeakyRelu', 'Less', 'LessOrEqual', 'Log', 'LogSoftmax', 'Loop', 'MatMul', 'Max', 'MaxPool', 'Mean', 'Min', 'Mish',
+  'Identity', 'InstanceNormalization', 'IsNaN', 'LRN', 'LSTM', 'LayerNormalization', 'LeakyRelu', 'Less', 'LessOrEqual', 'Log', 'LogSoftmax', 'MatMul', 'Max', 'MaxPool', 'Mean', 'Min', 'Mish',
   'Mod', 'Mul', 'Neg', 'NonZero', 'Not', 'OneHot', 'Or', 'PRelu', 'Pad', 'RMSNormalization', 'RNN', 'Reciprocal', 'ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceSum', 'Relu', 'Reshape', 'ReverseSequence',
-  'RotaryEmbedding', 'Round', 'Scan', 'Scatter', 'ScatterElements', 'ScatterND', 'Selu', 'Shape', 'Shrink', 'Sigmoid', 'Sign', 'SimplifiedLayerNormalization', 'Size', 'Slice', 'Softmax', 'Softplus',
+  'RotaryEmbedding', 'Round', 'Scatter', 'ScatterElements', 'ScatterND', 'Selu', 'Shape', 'Shrink', 'Sigmoid', 'Sign', 'SimplifiedLayerNormalization', 'Size', 'Slice', 'Softmax', 'Softplus',
   'Softsign', 'SpaceToDepth', 'Split', 'Squeeze', 'Sub', 'Sum', 'Swish', 'Tan', 'Tanh', 'ThresholdedRelu', 'Tile', 'TopK', 'Transpose', 'Trilu', 'Unsqueeze', 'Where', 'Xor',
   ...[
     'Attention', 'BiasGelu', 'EmbedLayerNormalization', 'FastGelu', 'FusedConv', 'FusedMatMul', 'Gelu', 'GroupQueryAttention', 'MoE', 'MultiHeadAttention', 'QuickGelu', 'RotaryEmbedding', 'SkipLayerNormalization',
@@ -21,22 +21,24 @@ const HALF = new Set([
 
 /**
  * Stay in float32: what fp16 has no form of (Resize's scales, Range, CumSum before operator set 14 …), and where fp16
- * loses what matters: angles of positions, squares, and roots of sums of them, of which norms are made.
+ * loses what matters: angles of positions, squares, and roots of sums of them, of which norms are made. What bodies of
+ * control flow take and give is float32, too: a counter or a sum that a loop carries on may be among it.
  */
 const FLOAT = new Set([
   'CumSum', 'IsInf', 'NonMaxSuppression', 'Range', 'Resize', 'RoiAlign', 'Upsample', 'GridSample',
   'Acos', 'Acosh', 'Asin', 'Asinh', 'Atan', 'Atanh', 'Cos', 'Cosh', 'Sin', 'Sinh', 'Pow', 'Sqrt', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'ReduceProd', 'ReduceSumSquare', 'LpNormalization',
-  'MeanVarianceNormalization', 'Det',
+  'MeanVarianceNormalization', 'Det', 'If', 'Loop', 'Scan', 'CastLike', 'Celu', 'Col2Im', 'AffineGrid', 'DFT', 'STFT', 'DeformConv', 'GlobalLpPool', 'LpPool', 'MaxRoiPool', 'MaxUnpool', 'Unique',
 ]);
 
 /** Make numbers of another type than those they take, float32 when an attribute says so or by default. */
 const MAKES_NUMBERS: Readonly<Record<string, string>> = {
   Cast: 'to', ConstantOfShape: 'value', RandomNormal: 'dtype', RandomUniform: 'dtype', RandomNormalLike: 'dtype', RandomUniformLike: 'dtype', EyeLike: 'dtype', Multinomial: 'dtype', Bernoulli: 'dtype',
-  HannWindow: 'output_datatype', HammingWindow: 'output_datatype', BlackmanWindow: 'output_datatype',
+  HannWindow: 'output_datatype', HammingWindow: 'output_datatype', BlackmanWindow: 'output_datatype', MelWeightMatrix: 'output_datatype',
 };
 
-/** What only computes for one of `FLOAT` does so in float32, too, when it is one of these. */
-const FOLLOWS = new Set(['Add', 'Concat', 'Div', 'Einsum', 'Expand', 'Gather', 'Identity', 'MatMul', 'Mul', 'Neg', 'Reciprocal', 'ReduceMean', 'ReduceSum', 'Reshape', 'Slice', 'Squeeze', 'Sub', 'Transpose', 'Unsqueeze']);
+/** Of those, the ones whose type is that of their input when they state none. */
+const FOLLOWS_INPUT = new Set(['RandomNormalLike', 'RandomUniformLike', 'EyeLike', 'Bernoulli']);
+const DRAWS = new Set(['Bernoulli', 'Multinomial', 'MelWeightMatrix']);
 
 export type Handling = 'half' | 'float' | 'makes' | 'unknown';
 
@@ -58,6 +60,11 @@ export function typeAttributeOf(node: Node): string {
   return MAKES_NUMBERS[nameOf(node)] ?? '';
 }
 
-export function follows(node: Node): boolean {
-  return node.domain === '' && FOLLOWS.has(node.type);
+/**
+ * Whether a node that makes numbers wants its floating-point inputs in float32: where no attribute states the type, that of
+ * its input counts, and onnxruntime draws and samples from float32 only.
+ */
+export function makesFromFloats(node: Node): boolean {
+  const stated = node.attributes.some(({ proto }) => proto.name === typeAttributeOf(node));
+  return DRAWS.has(nameOf(node)) || (!stated && FOLLOWS_INPUT.has(nameOf(node)));
 }

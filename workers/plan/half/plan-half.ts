@@ -4,29 +4,40 @@
  */
 import { engineError } from '../../errors.ts';
 import { scanModel } from '../../onnx/scan.ts';
+import { FLOAT32 } from '../../onnx/element-types.ts';
 import { createLayer, type Layer } from '../../onnx/layers.ts';
 import type { Tensor } from '../../onnx/model.ts';
 import type { Piece } from '../../onnx/splice.ts';
 import type { LedgerLine, LevelSettings } from '../../protocol.ts';
 import type { Scheme } from '../../schemes/scheme.ts';
 import { bytesInWords, count, keptLine } from '../ledger.ts';
-import { isHalfPrecision, modelBytes, planLevel, preparePlan, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
+import { isHalfPrecision, modelBytes, planLevel, preparePlan, roundedIn, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
+import type { Misfits } from '../precision/fits.ts';
 import type { Recipe } from '../recipe.ts';
 import { convertToHalf } from './convert.ts';
 
 /** As `planLevel`, for every level. */
-export async function planAnyLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, options: PlanOptions = {}): Promise<Plan> {
-  if (!scheme.resolve(settings).halfActivations || isHalfPrecision(input)) return planLevel(input, scheme, settings, beyondFloat16, options);
+export async function planAnyLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, misfits: Misfits, options: PlanOptions = {}): Promise<Plan> {
+  if (!scheme.resolve(settings).halfActivations || isHalfPrecision(input)) return planLevel(input, scheme, settings, misfits, options);
   const { model } = input;
-  const converted = await convertToHalf(model, input.scopes, beyondFloat16);
+  const converted = await convertToHalf(input, misfits);
   if (typeof converted === 'string') return refused(input, scheme, converted);
   const layer = createLayer(model.source.name, converted.pieces, model.source);
   const half = preparePlan(await scanModel(layer.source, model.external));
-  const plan = planLevel(half, scheme, settings, beyondFloat16, { ...options, before: modelBytes(model) });
+  const isRounded = roundedIn(input, misfits);
+  const roundedNames = new Set(input.constants.filter(isRounded).map((constant) => keyOf(keptLine(constant, ''))));
+  const plan = planLevel(half, scheme, settings, misfits, {
+    ...options, before: modelBytes(model), rounded: (constant) => constant.tensor.type === FLOAT32 && roundedNames.has(keyOf(keptLine(constant, ''))),
+  });
   if (plan.problem) return plan;
   const roundedLines = new Map([...converted.rounded].map((constant) => [keyOf(keptLine(constant, '')), constant]));
+  const whyFloat = new Map([...converted.whyFloat].map(([constant, why]) => [keyOf(keptLine(constant, '')), why]));
   const ledger = plan.ledger.map((line): LedgerLine => {
     const constant = roundedLines.get(keyOf(line));
+    const isNew = converted.added.get(line.tensor);
+    if (isNew !== undefined) return { ...line, from: '', bytesBefore: 0, reason: isNew };
+    const why = line.from === line.to ? whyFloat.get(keyOf(line)) : undefined;
+    if (why !== undefined) return { ...line, reason: why };
     if (!constant) return line;
     const { from, bytesBefore } = keptLine(constant, '');
     return { ...line, from, bytesBefore, reason: line.from === line.to ? 'rounded to fp16, as activations are' : line.reason };

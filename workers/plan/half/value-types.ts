@@ -14,10 +14,23 @@ const FLAGS = new Set(['And', 'Equal', 'Greater', 'GreaterOrEqual', 'IsInf', 'Is
 /** Operators whose result is of the type of another input than the first. */
 const TYPE_OF_INPUT: Readonly<Record<string, number>> = { 'Where': 1, 'CastLike': 1, 'OneHot': 2, 'com.microsoft:EmbedLayerNormalization': 2 };
 
+/** What has been found, by scope and name: chains of values without a type are walked once. */
+const FOUND = new WeakMap<Scope, Map<string, number>>();
+
 /** Null where neither tells. */
 export function valueType(scope: Scope, name: string, steps = MAX_STEPS): number | null {
   const owner = definingScope(scope, name);
   if (!owner || steps === 0) return null;
+  const found = FOUND.get(owner) ?? new Map<string, number>();
+  FOUND.set(owner, found);
+  const known = found.get(name);
+  if (known !== undefined) return known;
+  const type = findType(owner, name, steps);
+  if (type !== null) found.set(name, type);
+  return type;
+}
+
+function findType(owner: Scope, name: string, steps: number): number | null {
   const constant = owner.constants.get(name);
   if (constant) return constant.tensor.type;
   const sparse = findSparse(owner.sparse, name);
