@@ -307,7 +307,9 @@ describe('speed', () => {
     expect(checks.at(-1)).toMatchObject({ level: 'b', done: 6, total: 6, unit: 'runs' });
     expect(events.slice(events.findIndex((event) => event === checks[0])).every((event) => event.type === 'timing' || (event.type === 'progress' && event.stage === 'check'))).toBe(true);
     // What failed is nothing to predict from.
-    expect(events.flatMap((event) => (event.type === 'timing' && event.step === 'speed' ? [[event.level, event.provider, event.amount]] : []))).toEqual([['fp16', 'wasm', 1], ['a', 'wasm', 1], ['b', 'wasm', 1]]);
+    expect(events.flatMap((event) => (event.type === 'timing' && event.step === 'speed' ? [[event.level, event.provider, event.amount]] : []))).toEqual(['fp16', 'a', 'b', 'fp16', 'a', 'b'].map((key) => [key, 'wasm', 0.5]));
+    // Two rounds of three runs each.
+    expect(levels.map(({ speed }) => speed?.[0]?.load?.runs)).toEqual([6, 6, 6]);
   });
 
   test('is measured only when asked for', async () => {

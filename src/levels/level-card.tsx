@@ -64,9 +64,16 @@ function Prediction({ level }: { level: Level }) {
         {plan && level.id === 'fp16' && plan.sourceBytes !== undefined && plan.sourceBytes !== plan.bytes && <span className={classes.ratio}>{formatSmaller(plan.bytes, plan.sourceBytes)} than the dropped file</span>}
       </p>
       <p className={classes.summary}>{plan?.summary ?? '\u00a0'}</p>
+      {plan?.sameFileAs !== undefined && current && <SameFile uid={plan.sameFileAs} />}
       {plan && current && level.id !== 'fp16' && <SizeAdvice level={level} plan={plan} />}
     </div>
   );
+}
+
+/** Levels with the same content but for its metadata. */
+function SameFile({ uid }: { uid: string }) {
+  const name = useWorkbench((state) => { const other = state.levels.find((level) => level.uid === uid); return other ? levelName(other) : null; });
+  return name === null ? null : <p className={classes.summary} data-same-file>Same file as {name}, but for its metadata. It is measured once.</p>;
 }
 
 /** `, 3.5× smaller than the dropped file`; nothing where the dropped file is the fp16 baseline. */
