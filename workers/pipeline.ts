@@ -288,9 +288,9 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
     const secondsLeft = estimateSecondsLeft();
     const lap = laps();
     // What is stored already costs no time worth learning from.
-    let made = false;
+    const work = { isMade: false };
     const onDone = (done: number, tensor: string | null) => {
-      made ||= tensor !== null;
+      work.isMade ||= tensor !== null;
       for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
     };
     const spelling = formatLevel(level);
@@ -302,7 +302,7 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
     const { blob, place } = await write(level.file, spelling, pieces, data?.bytes ?? 0);
     level.blob = blob;
     level.file = place?.file ?? level.file;
-    if (made) onEvent(timing('quantize', lap(), { level: level.keys[0] ?? null, amount: bytes }));
+    if (work.isMade) onEvent(timing('quantize', lap(), { level: level.keys[0] ?? null, amount: bytes }));
     const runnable = toRun(level);
     const memory = runnable && await memoryByProvider(runnable, original.vocabulary);
     if (memory) level.memory = memory;

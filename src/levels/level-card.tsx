@@ -63,7 +63,7 @@ function Prediction({ level }: { level: Level }) {
         {plan && baseline && level.id !== 'fp16' && <span className={classes.ratio}>{formatSmaller(plan.bytes, baseline.bytes)}{againstDropped(plan.bytes, baseline.bytes, plan.sourceBytes)}</span>}
         {plan && level.id === 'fp16' && plan.sourceBytes !== undefined && plan.sourceBytes !== plan.bytes && <span className={classes.ratio}>{formatSmaller(plan.bytes, plan.sourceBytes)} than the dropped file</span>}
       </p>
-      <p className={classes.summary}>{plan?.summary ?? '\u00a0'}</p>
+      <p className={classes.summary}>{plan?.summary ?? '\u00a0'}{plan && level.settings.embedding && ' The embedding is among them.'}</p>
       {plan?.sameFileAs !== undefined && current && <SameFile uid={plan.sameFileAs} />}
       {plan && current && level.id !== 'fp16' && <SizeAdvice level={level} plan={plan} />}
     </div>

@@ -20,7 +20,7 @@ export function SizeAdvice({ level, plan }: { level: Level; plan: LevelPlan }) {
     <div className={classes.advice} role="group" aria-label={`Size of ${levelName(level)}`} data-advice={advice.code}>
       <p>{sentence(advice, plan)}</p>
       {ways.map((way) => (
-        <Button key={JSON.stringify(way.settings)} size="compact-xs" variant="light" disabled={running} onClick={() => { actions.editLevel(level.uid, way.settings); }}>
+        <Button key={JSON.stringify(way.settings)} size="compact-xs" variant="light" classNames={{ root: classes.way ?? '', label: classes.wayLabel ?? '' }} disabled={running} onClick={() => { actions.editLevel(level.uid, way.settings); }}>
           {verb(way, level)}: {formatBytes(way.bytes)}{plan.baselineBytes !== undefined && `, ${formatSmaller(way.bytes, plan.baselineBytes)}`}
         </Button>
       ))}
