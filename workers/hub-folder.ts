@@ -69,9 +69,8 @@ function plain(text: string): string {
 export function modelCard(report: Report, names: ReadonlyMap<string, string>): string {
   const { model, protocol, inputs } = report;
   const levels = report.levels.filter(({ level }) => names.has(level));
-  const ownFile = report.levels.some(({ baseline, bytes }) => baseline && bytes !== model.bytes);
-  const rows = levels.map((level) => [level.level, names.get(level.level) ?? level.file, bytesInWords(level.bytes), ...(ownFile ? [`${((100 * level.bytes) / model.bytes).toFixed(1)} %`] : []), ...figures(level, report)]);
-  const heads = ['level', 'file', 'size', ...(ownFile ? ['of the original'] : []), ...(protocol ? ['perplexity', 'KL divergence', 'same top token'] : inputs ? ['worst output: SQNR', 'cosine'] : [])];
+  const rows = levels.map((level) => [level.level, names.get(level.level) ?? level.file, bytesInWords(level.bytes), ...figures(level, report)]);
+  const heads = ['level', 'file', 'size', ...(protocol ? ['perplexity', 'KL divergence', 'same top token'] : inputs ? ['worst output: SQNR', 'cosine'] : [])];
   const table = [heads, heads.map(() => '---'), ...rows.map((row) => row.map(plain))].map((row) => `| ${row.join(' | ')} |`).join('\n');
   const how = protocol
     ? `Measured by the protocol of ${protocol.name} over ${protocol.tokens.toLocaleString('en')} tokens of ${plain(protocol.text)}, windows of ${protocol.context}, on ${protocol.provider}. ± is one standard error; divergence and top token are against fp16.`
@@ -80,11 +79,17 @@ export function modelCard(report: Report, names: ReadonlyMap<string, string>): s
   return [
     '---', 'library_name: transformers.js', 'tags:', '- onnx', '---', '', `# ${plain(model.name.replace(/\.onnx$/i, ''))}, quantized`, '',
     `Made by Nibble from ${plain(model.name)} (${bytesInWords(model.bytes)}, ${model.parameters.toLocaleString('en')} parameters${model.fingerprint === undefined ? '' : `, fingerprint ${model.fingerprint}`}). Each file's metadata says the same.`, '',
-    table, '', how,
+    table, '', ...sharesOfOriginal(report, levels), how,
     ...(split.length > 0 ? ['', `${split.map(({ level }) => plain(level)).join(', ')}: the weights are in a file beside the model (\`${dataFileName('….onnx')}\`); in transformers.js, set \`use_external_data_format\`.`] : []),
     ...(report.skipped ?? []).flatMap(({ level, error }) => ['', `${plain(level)} is not here: ${plain(error.message)}`]),
     ...report.notes.flatMap((note) => ['', plain(note)]), '',
   ].join('\n');
+}
+
+/** Sizes beside the file the levels are made of, where that is not the fp16 baseline itself. */
+function sharesOfOriginal({ model, levels: all }: Report, levels: readonly LevelReport[]): string[] {
+  if (all.every(({ baseline, bytes }) => !baseline || bytes === model.bytes)) return [];
+  return [`Of the original's ${bytesInWords(model.bytes)}: ${levels.map(({ level, bytes }) => `${plain(level)} ${((100 * bytes) / model.bytes).toFixed(1)} %`).join(', ')}.`, ''];
 }
 
 function figures({ baseline, perplexity, drift, outputs }: LevelReport, { protocol, inputs }: Report): string[] {

@@ -325,9 +325,9 @@ async function writeLevel(level: LevelInHand, original: Original, kernel: Kernel
   const secondsLeft = estimateSecondsLeft();
   const lap = laps();
   // What is stored already costs no time worth learning from.
-  let made = false;
+  const work = { isMade: false };
   const onDone = (done: number, tensor: string | null) => {
-    made ||= tensor !== null;
+    work.isMade ||= tensor !== null;
     for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
   };
   const spelling = spellingsOf(level);
@@ -341,7 +341,7 @@ async function writeLevel(level: LevelInHand, original: Original, kernel: Kernel
     const { blob, place } = await write(level.file, spelling.model, pieces, data?.bytes ?? 0);
     level.blob = blob;
     level.file = place?.file ?? level.file;
-    if (made) onEvent(timing('quantize', lap(), { level: level.keys[0] ?? null, amount: bytes }));
+    if (work.isMade) onEvent(timing('quantize', lap(), { level: level.keys[0] ?? null, amount: bytes }));
     const runnable = toRun(level);
     const memory = runnable && await memoryByProvider(runnable, original.vocabulary);
     if (memory) level.memory = memory;

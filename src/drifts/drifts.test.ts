@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { figuresIn } from '../report/test-figures.ts';
 import { faultyReport, imageReport, languageReport } from '../report/test-reports.ts';
-import { alarmOf, driftRows, listed, logAxisOf, outputDriftRows, partsSentence, placeOn } from './drifts.ts';
+import { alarmOf, driftRows, listed, logAxisOf, outputDriftRows, partsSentence, placeOn, timesPerTick } from './drifts.ts';
 
 const plain = (text: string) => text.replaceAll('\u00a0', ' ');
 
@@ -42,6 +42,13 @@ describe('a logarithmic axis', () => {
     expect(placeOn(axis, 1e-3)).toBeCloseTo(0.25);
     expect(placeOn(axis, 0)).toBe(0);
     expect(logAxisOf([{ value: 0, error: 0 }]).domain).toEqual([1e-6, 1]);
+    // What the caption says of the lines is what they do, over few decades and over many.
+    for (const [low, high, times] of [[1e-4, 1, 10], [1e-9, 1, 100]] as const) {
+      const wide = logAxisOf([{ value: low, error: 0 }, { value: high, error: 0 }]);
+      expect(timesPerTick(wide)).toBe(times);
+      wide.ticks.slice(1).forEach((tick, at) => { expect(tick / (wide.ticks[at] ?? NaN)).toBeCloseTo(times, 6); });
+    }
+    expect(timesPerTick(logAxisOf([]))).toBe(100);
   });
 });
 

@@ -53,6 +53,9 @@ export function logAxisOf(values: readonly Estimate[]): LogAxis {
   return { domain: [Number(`1e${first}`), Number(`1e${last}`)], ticks };
 }
 
+/** How many times the one before it each line of the axis is. */
+export const timesPerTick = ({ ticks: [first = 1, second = 10] }: LogAxis): number => Math.round(second / first);
+
 /** Where a value lies on a logarithmic axis, 0…1; what is at or below zero lies at its start. */
 export function placeOn({ domain: [low, high] }: LogAxis, value: number): number {
   if (!(value > low)) return 0;

@@ -8,7 +8,7 @@ import type { Provenance } from '../protocols/protocols.ts';
 import { NONE } from '../report/none.tsx';
 import type { Figure } from '../store/run.ts';
 import { Hint, Term } from '../terms/term.tsx';
-import { driftRows, listed, logAxisOf, outputDriftRows, placeOn, PROVIDERS, type DriftRow, type LogAxis } from './drifts.ts';
+import { driftRows, listed, logAxisOf, outputDriftRows, placeOn, PROVIDERS, timesPerTick, type DriftRow, type LogAxis } from './drifts.ts';
 import classes from './drifts.module.css';
 
 interface Props { figures: Figure[]; report: Report; provenance: Provenance | null }
@@ -35,7 +35,7 @@ function Tokens({ figures, floor, pair, provenance }: { figures: Figure[]; floor
     <>
       <figure className={classes.figure}>
         <figcaption>
-          <p>Mean <Term id="kld">KL divergence</Term> per token, nats; each line is ten times the one before it. Whiskers: one <Term id="error">standard error</Term>.</p>
+          <p>Mean <Term id="kld">KL divergence</Term> per token, nats; each line is {formatCount(timesPerTick(axis))} times the one before it. Whiskers: one <Term id="error">standard error</Term>.</p>
           <ul className={classes.legend}>
             <li><Mark slot={2} /> <span><Term id="quantizationDrift">Quantization drift</Term>, in the level’s colour and shape</span></li>
             <li><Ring /> <span><Term id="runtimeDrift">Runtime drift</Term>, {pair}</span></li>

@@ -29,6 +29,10 @@ describe('steps of a run', () => {
     expect(names({ checks: { ...shape.checks, gpu: 'software' } }).filter((name) => name.endsWith('webgpu'))).toEqual(['start  webgpu', 'runtime-drift fp16 webgpu', 'runtime-drift int8 webgpu', 'runtime-drift int4 webgpu']);
     expect(names({ checks: { ...shape.checks, gpu: 'hardware' } }).filter((name) => name.startsWith('speed'))).toHaveLength(6);
     expect(names({ model: { ...shape.model, baseline: 'rounded-to-fp16' } })).toContain('quantize fp16');
+    const none = { noiseFloor: false, runtimeDrift: false, speed: false, gpu: 'none' } as const;
+    const q4f16 = (baseline: RunShape['model']['baseline']) => names({ model: { ...shape.model, baseline }, checks: none, levels: [...shape.levels, { key: 'd', kind: 'q4f16', bytes: 5e6 }] });
+    expect(q4f16('rounded-to-fp16')).toContain('overflow  wasm');
+    expect(q4f16('as-is')).not.toContain('overflow  wasm');
   });
 
   it('run all of the text through each model, and the first windows through the one in float32', () => {
@@ -59,6 +63,14 @@ describe('seconds of a step', () => {
     const assumed = secondsOf(work(), [], null);
     const slow = run('fp16', { seconds: 3 * secondsOf(work({ kind: 'fp16' }), [], null) });
     expect(secondsOf(work(), [slow], null)).toBeCloseTo(3 * assumed, 9);
+  });
+
+  it('of a step that was never taken are by how all others compare, weighted by their time', () => {
+    const overflow = work({ step: 'overflow', kind: '', amount: 1 });
+    const others = [run('fp16', { seconds: 4 * secondsOf(work({ kind: 'fp16' }), [], null) }), run('', { step: 'start', amount: 1, seconds: 4 * secondsOf(work({ step: 'start', kind: '', amount: 1 }), [], null) })];
+    expect(secondsOf(overflow, others, null)).toBeCloseTo(4 * secondsOf(overflow, [], null), 9);
+    // A tiny model starts a runtime all the same.
+    expect(secondsOf({ ...overflow, size: 1000 }, [], null)).toBeGreaterThanOrEqual(1);
   });
 
   it('before anything was measured go by the machine’s pace', () => {

@@ -26,9 +26,9 @@ export type Work = Pick<Step, 'step' | 'provider' | 'kind' | 'size' | 'amount'>;
  * How the time of a unit grows with the model: a token takes time in proportion to the parameters; measuring speed
  * takes some seconds whatever the model is. Where the amount is in bytes the model does not count again.
  */
-const GROWTH: Readonly<Record<TimedStep, number>> = { 'open': 0, 'quantize': 0, 'start': 0, 'tokenize': 0, 'load': 0, 'run': 1, 'overflow': 0.8, 'runtime-drift': 0.3, 'speed': 0.25 };
-/** Files however small take this many seconds. */
-const LEAST: Partial<Record<TimedStep, number>> = { quantize: 0.02, load: 0.05 };
+const GROWTH: Readonly<Record<TimedStep, number>> = { 'open': 0, 'quantize': 0, 'start': 0, 'tokenize': 0, 'load': 0, 'run': 1, 'overflow': 0.5, 'runtime-drift': 0.3, 'speed': 0.25 };
+/** Seconds that models and files take however small they are; the last two start a worker and a runtime of their own. */
+const LEAST: Partial<Record<TimedStep, number>> = { quantize: 0.02, load: 0.05, overflow: 1, speed: 2 };
 /** A model this many times as large or as small is another case: what is assumed of it, and how this machine compares, says more. */
 const SIMILAR = 4;
 /** Models within this factor share an entry. */
@@ -60,7 +60,8 @@ function assumedSeconds(work: Work): number {
 function slowness(paces: Paces, { step, provider }: Work, machinePace: number | null): number {
   const list = [paces.filter((pace) => pace.step === step && pace.provider === provider), paces.filter((pace) => pace.step === step), paces].find((some) => some.length > 0);
   if (!list) return machinePace ? ASSUMED_MACHINE_PACE / machinePace : 1;
-  return Math.exp(list.reduce((sum, pace) => sum + Math.log(pace.seconds / assumedSeconds(pace)), 0) / list.length);
+  // By time: a step of seconds says more than one of milliseconds.
+  return list.reduce((sum, { seconds }) => sum + seconds, 0) / list.reduce((sum, pace) => sum + assumedSeconds(pace), 0);
 }
 
 /**

@@ -55,6 +55,8 @@ export function stepsOf({ model, levels, text, provider, checks }: RunShape): St
   const each = (step: TimedStep, order: number, on: Provider | null, amountOf: (bytes: number) => number): Step[] =>
     levels.map(({ key, kind, bytes }) => ({ step, level: key, provider: on, kind, size, amount: amountOf(bytes), order }));
   const float32 = (step: TimedStep, order: number, amount: number): Step => ({ step, level: null, provider, kind: FLOAT32, size, amount, order });
+  // Activations that are turned to fp16 are looked at, asked for or not.
+  const inHalf = model.baseline === 'rounded-to-fp16' && levels.some(({ kind }) => kind.startsWith('q4f16'));
   const baselineBytes = levels[0]?.bytes ?? model.bytes;
   return [
     plain('open', 0, model.bytes),
@@ -65,7 +67,8 @@ export function stepsOf({ model, levels, text, provider, checks }: RunShape): St
     ...each('load', 4, provider, (bytes) => bytes),
     ...(checks.noiseFloor ? [float32('load', 4, model.baseline === 'as-is' ? 2 * baselineBytes : model.bytes)] : []),
     ...each('run', 5, provider, () => text.tokens),
-    ...(checks.noiseFloor ? [float32('run', 5, Math.min(text.tokens, NOISE_FLOOR_WINDOWS * text.window)), plain('overflow', 6, 1, 'wasm')] : []),
+    ...(checks.noiseFloor ? [float32('run', 5, Math.min(text.tokens, NOISE_FLOOR_WINDOWS * text.window))] : []),
+    ...(checks.noiseFloor || inHalf ? [plain('overflow', 6, 1, 'wasm')] : []),
     ...(checks.runtimeDrift && checks.gpu !== 'none' ? [plain('start', 7, 1, 'webgpu'), ...each('runtime-drift', 8, 'webgpu', () => 1)] : []),
     ...(checks.speed ? each('speed', 9, 'wasm', () => 1) : []),
     ...(checks.speed && checks.gpu === 'hardware' ? each('speed', 10, 'webgpu', () => 1) : []),

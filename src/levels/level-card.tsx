@@ -65,8 +65,9 @@ function Prediction({ level }: { level: Level }) {
         {plan && baseline && level.id !== 'fp16' && <span className={classes.ratio}>{formatSmaller(plan.bytes, baseline.bytes)}{againstDropped(plan.bytes, baseline.bytes, plan.sourceBytes)}</span>}
         {plan && level.id === 'fp16' && plan.sourceBytes !== undefined && plan.sourceBytes !== plan.bytes && <span className={classes.ratio}>{formatSmaller(plan.bytes, plan.sourceBytes)} than the dropped file</span>}
       </p>
-      <p className={classes.summary}>{plan?.summary ?? '\u00a0'}</p>
+      <p className={classes.summary}>{plan?.summary ?? '\u00a0'}{plan && level.settings.embedding && ' The embedding is among them.'}</p>
       {plan?.file !== undefined && <SavedAs file={plan.file} />}
+      {plan?.sameFileAs !== undefined && current && <SameFile uid={plan.sameFileAs} />}
       {plan && current && level.id !== 'fp16' && <SizeAdvice level={level} plan={plan} />}
     </div>
   );
@@ -76,6 +77,12 @@ function Prediction({ level }: { level: Level }) {
 function SavedAs({ file }: { file: string }) {
   const named = useWorkbench((state) => state.target === 'transformers.js');
   return named && <p className={classes.summary}>Saved as <span className={layout.mono}>{file}</span></p>;
+}
+
+/** Levels with the same content but for its metadata. */
+function SameFile({ uid }: { uid: string }) {
+  const name = useWorkbench((state) => { const other = state.levels.find((level) => level.uid === uid); return other ? levelName(other) : null; });
+  return name === null ? null : <p className={classes.summary} data-same-file>Same file as {name}, but for its metadata. It is measured once.</p>;
 }
 
 /** `, 3.5× smaller than the dropped file`; nothing where the dropped file is the fp16 baseline. */

@@ -2,7 +2,7 @@
 import { Button } from '@mantine/core';
 import type { LevelAlternative, LevelPlan } from '../../workers/protocol.ts';
 import { formatBytes, formatSmaller } from '../format/numbers.ts';
-import { normalize, type Level } from '../store/levels.ts';
+import { levelName, normalize, type Level } from '../store/levels.ts';
 import { isActive } from '../store/run.ts';
 import { refusal } from '../store/targets.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
@@ -17,10 +17,10 @@ export function SizeAdvice({ level, plan }: { level: Level; plan: LevelPlan }) {
   if (!advice) return null;
   const ways = advice.ways.filter(({ settings }) => refusal(offers, target, { id: level.id, settings: normalize(level.id, settings) }) === null).slice(0, 2);
   return (
-    <div className={classes.advice} role="note" data-advice={advice.code}>
+    <div className={classes.advice} role="group" aria-label={`Size of ${levelName(level)}`} data-advice={advice.code}>
       <p>{sentence(advice, plan)}</p>
       {ways.map((way) => (
-        <Button key={JSON.stringify(way.settings)} size="compact-xs" variant="light" disabled={running} onClick={() => { actions.editLevel(level.uid, way.settings); }}>
+        <Button key={JSON.stringify(way.settings)} size="compact-xs" variant="light" classNames={{ root: classes.way ?? '', label: classes.wayLabel ?? '' }} disabled={running} onClick={() => { actions.editLevel(level.uid, way.settings); }}>
           {verb(way, level)}: {formatBytes(way.bytes)}{plan.baselineBytes !== undefined && `, ${formatSmaller(way.bytes, plan.baselineBytes)}`}
         </Button>
       ))}

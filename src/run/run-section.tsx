@@ -22,6 +22,7 @@ export function RunSection({ run }: { run: Run }) {
     <section aria-labelledby="run-heading" aria-busy={isActive(run)}>
       <div className={layout.sectionHead}>
         <h2 id="run-heading" tabIndex={-1} className={layout.heading}>{heading(run)}</h2>
+        {isActive(run) && run.progress && <span className={classes.whole}>{whole(run.progress)}</span>}
         <ExportButton run={run} />
       </div>
       <Strip run={run} />
@@ -66,8 +67,6 @@ function status(run: Run): string {
     if (run.status === 'finishing') return 'Stopping after the window in hand';
     if (isLoading(run)) return loading(run);
     const { latest } = run.live;
-    const whole = run.progress?.secondsLeft ?? null;
-    if (whole !== null) return `${latest?.stage === 'check' ? 'Checking speed, memory and other providers. ' : ''}${whole < 1 ? 'Less than a second' : `About ${formatDuration(whole)}`} left`;
     const left = latest?.secondsLeft;
     if (latest?.stage === 'check' && left == null) return `Checking speed, memory and other providers${latest.tensor === null ? '' : `: ${latest.tensor}`}`;
     if (left == null) return 'Working out how long this takes';
@@ -80,10 +79,15 @@ function status(run: Run): string {
   return run.status === 'done' ? `${plural(run.levels.length - skippedIn(run), 'level')} compared${took}.${backend}${protocol}` : '';
 }
 
-function loading({ live, progress }: Run): string {
+/** `42 %, about 2 min left`: of the whole run, as predicted and corrected on the way. */
+function whole({ share, secondsLeft }: NonNullable<Run['progress']>): string {
+  const left = secondsLeft === null ? '' : secondsLeft < 1 ? ', less than a second left' : `, about ${formatDuration(secondsLeft)} left`;
+  return `${formatProgress(share)}${left}`;
+}
+
+function loading({ live }: Run): string {
   const files = [...live.rows.values()].flatMap(({ written }) => written ? [written.bytes] : []);
-  const left = progress?.secondsLeft ?? null;
-  return `Loading ${plural(files.length, 'model')} (${formatBytes(files.reduce((sum, bytes) => sum + bytes, 0))}) to measure ${files.length === 1 ? 'it' : 'them'}${left === null ? '' : `. About ${formatDuration(Math.max(1, left))} left in all`}`;
+  return `Loading ${plural(files.length, 'model')} (${formatBytes(files.reduce((sum, bytes) => sum + bytes, 0))}) to measure ${files.length === 1 ? 'it' : 'them'}`;
 }
 
 function Strip({ run }: { run: Run }) {

@@ -26,7 +26,7 @@ export interface Instruments {
 }
 
 /** Seconds for each of the three: a level and provider take about the sum, and the time to load. */
-const BUDGET = { load: 0.6, prefill: 1.2, decode: 1.2 };
+const BUDGET = { load: 0.4, prefill: 0.8, decode: 0.8 };
 const RUNS = { least: 3, most: 5 };
 /** Tokens of a prompt; where that is too slow or too long for the model, half as many, and so on. */
 const PROMPT = 256;

@@ -31,3 +31,29 @@ test('what could not be measured has no line', () => {
   const failed: Speed = { ...speed, load: null, prefill: null, decode: null, memory: null, problem: { code: 'session-failed', message: 'No.', action: '', details: '' } };
   expect(reportTable(report([level('int4', [failed])]))).not.toMatch(/provider/);
 });
+
+test('how fast a level is beside fp16 is said where the runs of the two do not overlap', () => {
+  const rate = (median: number) => ({ tokens: 32, tokensPerSecond: { median, low: median * 0.95, high: median * 1.05, runs: 3 }, cached: true });
+  const beside = (median: number) => reportTable(report([{ ...level('fp16', [{ ...speed, decode: rate(17.3) }]), baseline: true }, level('int4', [{ ...speed, decode: rate(median) }])]));
+  expect(beside(2.38)).toMatch(/^int4 +wasm .* 7\.3× slower /m);
+  expect(beside(34.6)).toMatch(/^int4 +wasm .* 2\.0× faster /m);
+  expect(beside(17)).not.toMatch(/×/);
+});
+
+test('sizes stand beside the file given where that is not fp16', () => {
+  const levels = [{ ...level('fp16', []), baseline: true, bytes: 5 }, { ...level('int4', []), bytes: 2 }];
+  expect(reportTable(report(levels))).toContain('fp16 50.0 %, int4 20.0 %');
+  expect(reportTable(report([{ ...level('fp16', []), baseline: true, bytes: 10 }, { ...level('int4', []), bytes: 2 }]))).not.toContain('%');
+});
+
+test('predicted memory has its parts named, and stands beside what was measured', () => {
+  const parts = { weights: 30e6, cache: 0, activations: 0, runtime: 20e6 };
+  const perToken = { weights: 0, cache: 10_000, activations: 20_000, runtime: 5000 };
+  const memory = { wasm: { fixed: parts, perToken }, webgpu: { fixed: parts, perToken } };
+  const measured: Speed = { ...speed, memory: { gpu: null, heap: 61e6, predicted: 0, parts: { ...parts, tokens: 1000 } } };
+  const lines = reportTable(report([{ ...level('int4', [measured]), memory }])).split('\n');
+  const head = lines.findIndex((line) => line.includes('predicted memory'));
+  expect(lines[head]).toMatch(/weights +cache +logits +runtime +measured$/);
+  // The sum, then the parts for the 1,000 tokens that were run.
+  expect(lines[head + 1]).toMatch(/^int4 +85\.0 +30\.0 +10\.0 +20\.0 +25\.0 +61\.0$/);
+});

@@ -7,12 +7,10 @@ import { speedLines } from './speed-table.ts';
 
 export function reportTable({ model, protocol, levels, skipped, inputs, notes }: Report): string {
   const isMeasured = protocol !== null || Boolean(inputs);
-  // Where the file given is the fp16 baseline, sizes against it are known already.
-  const ownFile = levels.some(({ baseline, bytes }) => baseline && bytes !== model.bytes);
   const lines = align([
-    ['level', ...(isMeasured ? [] : ['file']), 'bytes', ...(ownFile ? ['of the file given'] : []), 'weights', protocol?.unit === 'word' ? 'word perplexity' : 'perplexity', 'bits per byte', 'ratio', 'ln ratio', 'KL divergence', 'same top'],
+    ['level', ...(isMeasured ? [] : ['file']), 'bytes', 'weights', protocol?.unit === 'word' ? 'word perplexity' : 'perplexity', 'bits per byte', 'ratio', 'ln ratio', 'KL divergence', 'same top'],
     ...levels.map(({ level, file, bytes, weightBytes, perplexity, drift }) => [
-      shown(level), ...(isMeasured ? [] : [shown(file)]), bytes.toLocaleString('en'), ...(ownFile ? [percentOf(bytes, model.bytes)] : []), weightBytes.toLocaleString('en'),
+      shown(level), ...(isMeasured ? [] : [shown(file)]), bytes.toLocaleString('en'), weightBytes.toLocaleString('en'),
       perplexity ? `${perplexity.value.toFixed(4)} ± ${perplexity.error.toFixed(4)}` : '',
       perplexity?.bitsPerByte ? `${perplexity.bitsPerByte.value.toFixed(4)} ± ${perplexity.bitsPerByte.error.toFixed(4)}` : '',
       drift?.ratio ? `${drift.ratio.value.toFixed(5)} ± ${drift.ratio.error.toFixed(5)}` : '',
@@ -26,11 +24,14 @@ export function reportTable({ model, protocol, levels, skipped, inputs, notes }:
     ? `Measured by ${protocol.name}'s protocol: ${protocol.tokens.toLocaleString('en')} tokens scored in windows of ${protocol.context}${protocol.stride === undefined ? '' : ` every ${protocol.stride}`} of ${shown(protocol.text)}, ${protocol.provider} with ${protocol.threads} thread${protocol.threads === 1 ? '' : 's'}; drift is against fp16, errors are one standard error.`
     : null;
   const drift = inputs ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.`] : [];
+  // Where the file given is the fp16 baseline, sizes beside it are those beside fp16.
+  const ownFile = levels.some(({ baseline, bytes }) => baseline && bytes !== model.bytes);
+  const shares = ownFile ? [`Of the bytes of the file given: ${levels.map(({ level, bytes }) => `${shown(level)} ${((100 * bytes) / model.bytes).toFixed(1)} %`).join(', ')}.`] : [];
   const about = [
     ...memoryLines(levels, protocol?.provider ?? inputs?.provider ?? 'wasm'), ...speedLines(levels),
     ...(skipped ?? []).map(({ level, error }) => `Skipped ${shown(level)}: ${shownText(error.message)}`), ...notes.map((note) => shownText(note)),
   ];
-  return `${[head, '', ...lines, '', ...drift, ...(measured === null ? [] : [measured]), ...about].join('\n').trimEnd()}\n`;
+  return `${[head, '', ...lines, '', ...shares, ...drift, ...(measured === null ? [] : [measured]), ...about].join('\n').trimEnd()}\n`;
 }
 
 /** A line for each output of each level. */
@@ -51,5 +52,4 @@ function describeInputs({ kind, seed, samples, inputs, provider, threads }: Inpu
   return `Against fp16 on ${samples} sample${samples === 1 ? '' : 's'} of ${what}: ${each}; ${provider} with ${threads} thread${threads === 1 ? '' : 's'}.`;
 }
 
-const percentOf = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(1)} %`;
 const percent = (share: Estimate | null): string => (share ? `${(share.value * 100).toFixed(2)} ± ${(share.error * 100).toFixed(2)} %` : '');
