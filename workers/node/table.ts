@@ -20,7 +20,7 @@ export function reportTable({ model, protocol, levels, inputs, notes }: Report):
   const measured = protocol
     ? `Measured by ${protocol.name}'s protocol: ${protocol.tokens.toLocaleString('en')} tokens scored in windows of ${protocol.context}${protocol.stride === undefined ? '' : ` every ${protocol.stride}`} of ${protocol.text}, ${protocol.provider} with ${protocol.threads} thread${protocol.threads === 1 ? '' : 's'}; drift is against fp16, errors are one standard error.`
     : null;
-  const drift = inputs ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.`] : [];
+  const drift = inputs ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.${whatIsCounted(levels)}`] : [];
   return `${[head, '', ...lines, '', ...drift, ...(measured === null ? [] : [measured]), ...speedLines(levels), ...notes].join('\n').trimEnd()}\n`;
 }
 
@@ -40,6 +40,12 @@ function describeInputs({ kind, seed, samples, inputs, provider, threads }: Inpu
   const each = inputs.filter(({ shape }) => !shape.includes(0)).map(({ name, type, shape, from }) => `${name} ${type}[${shape.join(', ')}] (${from})`).join(', ');
   const what = kind === 'random' ? `random inputs, seed ${seed ?? 0}` : 'inputs from files';
   return `Against fp16 on ${samples} sample${samples === 1 ? '' : 's'} of ${what}: ${each}; ${provider} with ${threads} thread${threads === 1 ? '' : 's'}.`;
+}
+
+/** Positions of one input are not independent: where there are several, what shares count and what errors are over differ. */
+function whatIsCounted(levels: Report['levels']): string {
+  const [first] = levels.flatMap(({ outputs }) => (outputs ?? []).flatMap(({ output, counted }) => (counted && counted.rows !== counted.inputs ? [{ output, ...counted }] : [])));
+  return first ? ` Shares of "${first.output}" count ${first.rows.toLocaleString('en')} positions, their errors are over ${first.inputs} input${first.inputs === 1 ? '' : 's'}.` : '';
 }
 
 const percent = (share: Estimate | null): string => (share ? `${(share.value * 100).toFixed(2)} ± ${(share.error * 100).toFixed(2)} %` : '');
