@@ -30,9 +30,9 @@ const ROUNDED_TOLERANCE = 0.01;
 
 /**
  * Of a model in which another last token changes the logits before it: whether that token is read. Where activations are
- * quantized with ranges over all that is run, both texts are run as one batch, so that they share every range: then the logits before the last token are the same
- * unless it is read. A graph for one sequence only, with dynamic ranges, is run over longer texts until one is found
- * whose last token sets no range.
+ * quantized with ranges over all that is run, both texts are run as one batch, so that they share every range: then the
+ * logits before the last token are the same unless it is read. A graph for one sequence only is run over longer texts
+ * until one is found whose last token sets no range.
  * Errors: `not-a-language-model` where it cannot be told, `out-of-memory`.
  */
 export async function readsLaterTokens(check: CausalityCheck): Promise<Result<boolean>> {
