@@ -348,6 +348,11 @@ export interface OutputDrift {
   top5: Estimate | null;
   /** Of outputs of whole numbers or booleans, labels for instance: share of values that are the same. */
   equal?: Estimate | null;
+  /**
+   * What the shares are of: rows of scores (or values), and the independent inputs they belong to, over which the errors
+   * are. Absent where there is no share, and in reports of version 0.1.0.
+   */
+  counted?: { rows: number; inputs: number };
 }
 
 /** What a model that is not a language model was run on. */

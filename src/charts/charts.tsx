@@ -105,7 +105,7 @@ function SignalCards({ figures, bars, provenance }: { figures: Figure[]; bars(of
         />
       </Card>
       {hasScores && (
-        <Card title={<Term id="top1">Same top class</Term>} about="Share of inputs; the axis does not start at zero." provenance={provenance}>
+        <Card title={<Term id="top1">Same top class</Term>} about="Share of rows of scores, errors over inputs; the axis does not start at zero." provenance={provenance}>
           <LevelBars
             name="Same top class as fp16" tick={(value) => `${Number((value * 100).toPrecision(4))}\u00a0%`} dots limit={1}
             bars={bars((figure) => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { OutputDrift } from '../../workers/protocol.ts';
 import { imageReport } from '../report/test-reports.ts';
 import { classSentence, headline, inputsPhrase, inputsProvenance, outputsSentence } from './outputs.ts';
 
@@ -22,6 +23,11 @@ describe('outputs in words', () => {
   });
   it('tell agreement only of class scores', () => {
     expect(plain(classSentence(int4))).toBe('The class with the highest score is the same for 88 % ± 13 of inputs.');
+    const [scores] = int4;
+    const said = (shape: number[], counted?: OutputDrift['counted']) => plain(classSentence([{ ...scores!, shape, ...(counted && { counted }) }]));
+    expect(said([1, 16, 300], { rows: 128, inputs: 8 })).toContain('of 128 positions in 8 inputs');
+    expect(said([1, 1000], { rows: 8, inputs: 8 })).toContain('of 8 inputs');
+    expect(said([1, 16, 300])).toContain('of positions');
     expect(classSentence(int4.slice(1))).toBeNull();
   });
   it('call random inputs random, and files yours', () => {

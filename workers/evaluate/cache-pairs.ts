@@ -46,7 +46,7 @@ function canFollow({ type, dims }: Feed, output: ValueInfo): boolean {
   if (output.type !== type) return false;
   const shape = output.shape ?? [];
   if (shape.length === 0) return true;
-  return shape.length === dims.length && shape.every((dim, axis) => typeof dim === 'string' || dim === dims[axis] || dims[axis] === 0);
+  return shape.length === dims.length && shape.every((dim, axis) => typeof dim === 'string' || dim === dims[axis] || dims[axis] === 0 || dims[axis] === 1);
 }
 
 const BEFORE_OR_AFTER = /(past|present)(_key_values?|_kv)?|(^|(?<=[._/]))(new|next|updated|prev|previous|in|out|input|output)(?=[._/]|$)/g;

@@ -7,10 +7,12 @@ import { scanModel } from '../onnx/scan.ts';
 import type { Result } from '../protocol.ts';
 import { blobSource } from '../source.ts';
 import { pairCaches, type CachePair } from './cache-pairs.ts';
+import { readsLaterTokens } from './causality.ts';
+import { hasDynamicRanges } from './dynamic-ranges.ts';
 import { failure } from './errors.ts';
 import type { GraphRuntime, GraphSession, HostTensor, KeptTensor } from './graph-session.ts';
 import { feedData, recogniseSignature, signatureOf, type Signature, type ValueInfo } from './inputs.ts';
-import { differ, readLogits, type Logits } from './logits.ts';
+import { differ, largestDifference, readLogits, type Logits } from './logits.ts';
 
 export interface Decoder {
   /** Entries of the logits. */
@@ -37,7 +39,7 @@ export interface Decoder {
 export async function openDecoder(runtime: GraphRuntime, model: Blob): Promise<Result<Decoder>> {
   const session = await runtime.open(model, { keep: await cacheOutputs(model) });
   if (!session.ok) return session;
-  const decoder = await chooseWay(session.value);
+  const decoder = await chooseWay(session.value, () => hasDynamicRanges(model));
   if (!decoder.ok) await session.value.release();
   return decoder;
 }
@@ -80,7 +82,7 @@ const TRIAL_PROMPT = 6;
  */
 const CACHE_TOLERANCE = 0.1;
 
-async function chooseWay(session: GraphSession): Promise<Result<Decoder>> {
+async function chooseWay(session: GraphSession, dynamicRanges: () => Promise<boolean>): Promise<Result<Decoder>> {
   const found = recognise(session.inputs, session.outputs);
   if (!found.ok) return found;
   const { signature, pairs } = found.value;
@@ -98,9 +100,11 @@ async function chooseWay(session: GraphSession): Promise<Result<Decoder>> {
   if (pairs.length > 0) {
     const stepping = withCache(session, signature, pairs);
     const stepped = await inSteps(stepping, trial);
-    stepping.reset();
     if (!stepped.ok && stepped.error.code === 'out-of-memory') return stepped;
-    if (stepped.ok && stepped.value.length === vocabulary && !differ(expected, stepped.value, CACHE_TOLERANCE)) {
+    const remembered = stepped.ok && stepped.value.length === vocabulary
+      && (!differ(expected, stepped.value, CACHE_TOLERANCE) || (await dynamicRanges() && await remembers(stepping, trial, expected, stepped.value.slice())));
+    stepping.reset();
+    if (remembered) {
       return { ok: true, value: { ...shared, cached: true, next: stepping.next, reset: stepping.reset, release: () => { stepping.reset(); return session.release(); } } };
     }
   }
@@ -110,11 +114,25 @@ async function chooseWay(session: GraphSession): Promise<Result<Decoder>> {
     const before = all.values(row - 1, 1).slice();
     const shorter = await whole.run(trial.subarray(0, -1));
     if (!shorter.ok) return shorter;
-    if (differ(before, shorter.value.logits.values(shorter.value.row, 1), CACHE_TOLERANCE)) {
+    const reads = differ(before, shorter.value.logits.values(shorter.value.row, 1), CACHE_TOLERANCE)
+      ? await readsLaterTokens({ session, inputs: session.inputs, ids: trial, dynamicRanges })
+      : { ok: true as const, value: false };
+    if (!reads.ok) return reads;
+    if (reads.value) {
       return failure('not-a-language-model', 'The model reads the whole text to predict each token, later tokens included, so it cannot continue one.', 'Choose a text-generation model.');
     }
   }
   return { ok: true, value: { ...shared, cached: false, next: whole.next, reset: whole.reset } };
+}
+
+/** With ranges over what is run at once, steps round otherwise than a whole text: by how much of what a missing cache changes they may. */
+const ROUNDING_SHARE = 0.4;
+
+/** Whether logits in steps are near those of the whole text, measured by what the last token gives without a cache. */
+async function remembers(stepping: Way, trial: Int32Array, expected: Float32Array, stepped: Float32Array): Promise<boolean> {
+  stepping.reset();
+  const alone = await stepping.next(trial.subarray(-1));
+  return alone.ok && largestDifference(expected, stepped) <= ROUNDING_SHARE * largestDifference(expected, alone.value);
 }
 
 type Way = Pick<Decoder, 'next' | 'reset'>;

@@ -1,6 +1,6 @@
 /** A language model in a session: token ids in, logits out. */
 import type { Provider, Result } from '../protocol.ts';
-import { CAUSAL_TOLERANCE, readsLaterTokens } from './causality.ts';
+import { CAUSAL_TOLERANCE, readsLaterTokens, trialTokens, withOtherEnd } from './causality.ts';
 import { hasDynamicRanges } from './dynamic-ranges.ts';
 import { failure } from './errors.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
@@ -80,20 +80,19 @@ async function tryOut(session: GraphSession, model: Blob, range: Range, { causal
   const run = runner(session, signature.value, range);
 
   const length = Math.min(TRIAL_LENGTH, signature.value.window ?? TRIAL_LENGTH);
-  const ids = new Int32Array(length);
-  const first = await run(ids, 0, length);
-  if (!first.ok) return first;
-  const { vocabulary, positions } = first.value;
+  const begun = await run(new Int32Array(length), 0, length);
+  if (!begun.ok) return begun;
+  const { vocabulary, positions } = begun.value;
   if (positions < length || vocabulary < 2) {
     return failure('not-a-language-model', `The model gives logits for ${positions} of ${length} tokens; perplexity needs them for every token.`,
       'Export the model for text generation with logits for all positions, or compare sizes only.');
   }
-  ids[length - 1] = 1;
-  const second = await run(ids, 0, length);
-  if (!second.ok) return second;
-  const reads = causal || !differ(first.value.values(0, length - 1), second.value.values(0, length - 1), CAUSAL_TOLERANCE)
-    ? { ok: true as const, value: false }
-    : await readsLaterTokens({ session, inputs, ids, ...(range && { others: (tokens: number) => rangeFeeds(range, 0, tokens) }), dynamicRanges: () => hasDynamicRanges(model) });
+  const ids = trialTokens(length, vocabulary);
+  const first = await run(ids, 0, length);
+  if (!first.ok) return first;
+  const rangeOf = range && { others: (tokens: number) => rangeFeeds(range, 0, tokens) };
+  const reads = causal ? { ok: true as const, value: false } : await changesWithTheEnd(run, ids, first.value, () => (
+    readsLaterTokens({ session, inputs, ids, ...rangeOf, dynamicRanges: () => hasDynamicRanges(model) })));
   if (!reads.ok) return reads;
   if (reads.value) {
     return failure('not-a-language-model', 'The model reads the whole text to predict each token, later tokens included, so perplexity has no meaning for it.',
@@ -103,7 +102,7 @@ async function tryOut(session: GraphSession, model: Blob, range: Range, { causal
     const from = length >> 1;
     const part = await run(ids, from, length - from);
     if (!part.ok) return part;
-    if (part.value.positions !== length - from || differ(second.value.values(from, length - from), part.value.values(0, length - from), 1e-3)) {
+    if (part.value.positions !== length - from || differ(first.value.values(from, length - from), part.value.values(0, length - from), 1e-3)) {
       return failure('internal', 'Logits of a part of the window differ from those of the whole.', 'Report this.');
     }
   }
@@ -128,13 +127,23 @@ async function tryOut(session: GraphSession, model: Blob, range: Range, { causal
   };
 }
 
+/** Whether another last token changes the logits before it because it is read; `examine` looks closer where they change at all. */
+async function changesWithTheEnd(run: Run, ids: Int32Array, first: Logits, examine: () => Promise<Result<boolean>>): Promise<Result<boolean>> {
+  const before = ids.length - 1;
+  const other = await run(withOtherEnd(ids), 0, ids.length);
+  if (!other.ok) return other;
+  return differ(first.values(0, before), other.value.values(0, before), CAUSAL_TOLERANCE) ? examine() : { ok: true, value: false };
+}
+
 function rangeFeeds(range: NonNullable<Range>, first: number, end: number): Record<string, HostTensor> {
   const int64 = (value: number): HostTensor => ({ type: 'int64', dims: [1], data: BigInt64Array.of(BigInt(value)) });
   return { [range.first]: int64(first), [range.end]: int64(end) };
 }
 
+type Run = (ids: Int32Array, first: number, rows: number) => Promise<Result<Logits>>;
+
 /** Runs over `ids`; where the graph takes a range, its logits are those of positions `first` to `first + rows − 1`. */
-function runner(session: GraphSession, signature: Signature, range: Range): (ids: Int32Array, first: number, rows: number) => Promise<Result<Logits>> {
+function runner(session: GraphSession, signature: Signature, range: Range): Run {
   const { name } = signature.logits;
   return async (ids, first, rows) => {
     const feeds = { ...tokenFeeds(signature, ids), ...(range && rangeFeeds(range, first, first + rows)) };

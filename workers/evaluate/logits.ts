@@ -39,3 +39,9 @@ export function differ(before: Float32Array, after: Float32Array, share: number)
   }
   return largest > share * Math.max(0, high - low);
 }
+
+export function largestDifference(a: Float32Array, b: Float32Array): number {
+  let largest = 0;
+  for (const [index, value] of a.entries()) largest = Math.max(largest, Math.abs(value - b[index]!));
+  return largest;
+}

@@ -42,6 +42,24 @@ describe('by hand', () => {
     expect(result?.top5?.value).toBeCloseTo(2 / 3, 14);
   });
 
+  test('errors are over inputs, and counts say what they count', () => {
+    // Two inputs of four positions: all the same in one, none in the other.
+    const best = (index: number) => [0, 1, 2].map((place) => Number(place === index));
+    const base = [float([1, 4, 3], [0, 0, 0, 0].flatMap(best)), float([1, 4, 3], [0, 0, 0, 0].flatMap(best))];
+    const level = [float([1, 4, 3], [0, 0, 0, 0].flatMap(best)), float([1, 4, 3], [1, 1, 1, 1].flatMap(best))];
+    const tally = tallyOutput('logits');
+    base.forEach((sample, index) => { tally.add(sample, level[index]!); });
+    // As of two inputs, one right and one wrong: √(½ · ½ ⁄ 1).
+    expect(tally.drift()?.top1).toEqual({ value: 0.5, error: 0.5 });
+    expect(tally.drift()?.counted).toEqual({ rows: 8, inputs: 2 });
+
+    // A batch of two in one sample is two inputs.
+    const together = tallyOutput('logits');
+    together.add(float([2, 4, 3], Array.from({ length: 8 }, () => 0).flatMap(best)), float([2, 4, 3], [0, 0, 0, 0, 1, 1, 1, 1].flatMap(best)));
+    expect(together.drift()).toMatchObject({ top1: { value: 0.5, error: 0.5 }, counted: { rows: 8, inputs: 2 } });
+    expect(drift('label', [labels([1, 2, 3, 4]), labels([1, 2, 3, 5])]).drift?.counted).toEqual({ rows: 4, inputs: 4 });
+  });
+
   test('of equal scores the first counts, as argmax has it', () => {
     expect(drift('scores', [float([1, 3], [1, 1, 0]), float([1, 3], [1, 1, 0])]).drift?.top1).toEqual({ value: 1, error: 0 });
     expect(drift('scores', [float([1, 3], [0, 1, 0]), float([1, 3], [1, 1, 0])]).drift?.top1).toEqual({ value: 0, error: 0 });

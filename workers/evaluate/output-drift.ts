@@ -3,7 +3,8 @@
  * nothing is kept of a sample.
  */
 import { fromFloat16Bits } from '../onnx/float16.ts';
-import type { Estimate, OutputDrift } from '../protocol.ts';
+import type { OutputDrift } from '../protocol.ts';
+import { clusteredShare, type ClusteredShare } from './clustered-share.ts';
 import type { HostTensor } from './graph-session.ts';
 import type { ValueInfo } from './inputs.ts';
 
@@ -59,8 +60,8 @@ export function tallyOutput(output: string): OutputTally {
   let noise = 0;
   let maxError = 0;
   let whole = true;
-  let equal = 0;
-  const top = { rows: 0, same: 0, amongFive: 0, classes: 0 };
+  const equal = clusteredShare();
+  const top: TopClasses = { same: clusteredShare(), amongFive: clusteredShare(), classes: 0 };
 
   return {
     add(baseline, level) {
@@ -75,10 +76,16 @@ export function tallyOutput(output: string): OutputTally {
       const other = reader(level);
       const length = baseline.data.length;
       values += length;
+      const perInput = length / inputsIn(baseline.dims);
+      let equalHere = 0;
       for (let index = 0; index < length; index++) {
         const expected = base(index);
         const actual = other(index);
-        if (Object.is(expected, actual) || expected === actual) equal++;
+        if (Object.is(expected, actual) || expected === actual) equalHere++;
+        if (index % perInput === perInput - 1) {
+          equal.add(equalHere, perInput);
+          equalHere = 0;
+        }
         if (!Number.isFinite(expected) || !Number.isFinite(actual)) {
           if (!Object.is(expected, actual)) notFinite++;
           continue;
@@ -91,7 +98,7 @@ export function tallyOutput(output: string): OutputTally {
         noise += difference * difference;
         if (difference > maxError) maxError = difference;
       }
-      if (looksLikeScores(output, baseline.type, baseline.dims)) addRows(top, base, other, length, baseline.dims.at(-1) ?? 0);
+      if (looksLikeScores(output, baseline.type, baseline.dims)) addRows(top, base, other, baseline.dims);
     },
     drift() {
       if (shape === null || compared === 0) return null;
@@ -101,9 +108,10 @@ export function tallyOutput(output: string): OutputTally {
         sqnr: noise === 0 ? null : Math.max(LOWEST_SQNR, 10 * Math.log10(baseSquares / noise)),
         maxError,
         rms: Math.sqrt(baseSquares / compared),
-        top1: top.rows > 0 ? share(top.same, top.rows) : null,
-        top5: top.rows > 0 && top.classes > TOP ? share(top.amongFive, top.rows) : null,
-        equal: whole ? share(equal, values) : null,
+        top1: top.same.share(),
+        top5: top.classes > TOP ? top.amongFive.share() : null,
+        equal: whole ? equal.share() : null,
+        ...(top.same.share() ? { counted: top.same.counted() } : whole && { counted: equal.counted() }),
       };
     },
     leftOut() {
@@ -121,34 +129,52 @@ function cosineOf(product: number, baseSquares: number, levelSquares: number): n
   return lengths === 0 ? 0 : Math.max(-1, Math.min(1, product / lengths));
 }
 
-/** A share with its binomial standard error. */
-function share(count: number, of: number): Estimate {
-  const value = count / of;
-  return { value, error: of > 1 ? Math.sqrt(value * (1 - value) / (of - 1)) : 0 };
+/** How many inputs a tensor is of: its first axis is the batch. */
+function inputsIn(dims: readonly number[]): number {
+  return Math.max(1, dims[0] ?? 1);
 }
 
 type Reader = (index: number) => number;
 
+interface TopClasses { same: ClusteredShare; amongFive: ClusteredShare; classes: number }
+
 /** Of equal scores the first is the largest, as argmax has it. Rows without a number at the baseline have no class. */
-function addRows(top: { rows: number; same: number; amongFive: number; classes: number }, base: Reader, level: Reader, length: number, classes: number): void {
+function addRows(top: TopClasses, base: Reader, level: Reader, dims: readonly number[]): void {
+  const classes = dims.at(-1) ?? 0;
   top.classes = classes;
-  for (let from = 0; from + classes <= length; from += classes) {
-    let best = -1;
-    for (let index = 0; index < classes; index++) {
-      if (base(from + index) > (best < 0 ? -Infinity : base(from + best))) best = index;
+  const inputs = inputsIn(dims);
+  const rows = dims.slice(1, -1).reduce((product, dim) => product * dim, 1);
+  for (let input = 0; input < inputs; input++) {
+    let counted = 0;
+    let same = 0;
+    let amongFive = 0;
+    for (let row = 0; row < rows; row++) {
+      const before = placeOfBest(base, level, (input * rows + row) * classes, classes);
+      if (before === null) continue;
+      counted++;
+      if (before === 0) same++;
+      if (before < TOP) amongFive++;
     }
-    if (best < 0) continue;
-    const score = level(from + best);
-    let before = 0;
-    for (let index = 0; index < classes; index++) {
-      const other = level(from + index);
-      if (other > score || (other === score && index < best)) before++;
-    }
-    top.rows++;
-    if (Number.isNaN(score)) continue;
-    if (before === 0) top.same++;
-    if (before < TOP) top.amongFive++;
+    top.same.add(same, counted);
+    top.amongFive.add(amongFive, counted);
   }
+}
+
+/** How many classes the level puts before the baseline's best; infinitely many where it has no number for it, null where there is no best. */
+function placeOfBest(base: Reader, level: Reader, from: number, classes: number): number | null {
+  let best = -1;
+  for (let index = 0; index < classes; index++) {
+    if (base(from + index) > (best < 0 ? -Infinity : base(from + best))) best = index;
+  }
+  if (best < 0) return null;
+  const score = level(from + best);
+  if (Number.isNaN(score)) return Infinity;
+  let before = 0;
+  for (let index = 0; index < classes; index++) {
+    const other = level(from + index);
+    if (other > score || (other === score && index < best)) before++;
+  }
+  return before;
 }
 
 /** Values as numbers; whole numbers beyond 2⁵³ are rounded. */

@@ -23,7 +23,7 @@ export function reportTable({ model, protocol, levels, skipped, inputs, notes }:
   const measured = protocol
     ? `Measured by ${protocol.name}'s protocol: ${protocol.tokens.toLocaleString('en')} tokens scored in windows of ${protocol.context}${protocol.stride === undefined ? '' : ` every ${protocol.stride}`} of ${shown(protocol.text)}, ${protocol.provider} with ${protocol.threads} thread${protocol.threads === 1 ? '' : 's'}; drift is against fp16, errors are one standard error.`
     : null;
-  const drift = inputs ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.`] : [];
+  const drift = inputs ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.${whatIsCounted(levels)}`] : [];
   // Where the file given is the fp16 baseline, sizes beside it are those beside fp16.
   const ownFile = levels.some(({ baseline, bytes }) => baseline && bytes !== model.bytes);
   const shares = ownFile ? [`Of the bytes of the file given: ${levels.map(({ level, bytes }) => `${shown(level)} ${((100 * bytes) / model.bytes).toFixed(1)} %`).join(', ')}.`] : [];
@@ -50,6 +50,12 @@ function describeInputs({ kind, seed, samples, inputs, provider, threads }: Inpu
   const each = inputs.filter(({ shape }) => !shape.includes(0)).map(({ name, type, shape, from }) => `${shown(name)} ${type}[${shape.join(', ')}] (${shown(from)})`).join(', ');
   const what = kind === 'random' ? `random inputs, seed ${seed ?? 0}` : 'inputs from files';
   return `Against fp16 on ${samples} sample${samples === 1 ? '' : 's'} of ${what}: ${each}; ${provider} with ${threads} thread${threads === 1 ? '' : 's'}.`;
+}
+
+/** Positions of one input are not independent: where there are several, what shares count and what errors are over differ. */
+function whatIsCounted(levels: Report['levels']): string {
+  const [first] = levels.flatMap(({ outputs }) => (outputs ?? []).flatMap(({ output, counted }) => (counted && counted.rows !== counted.inputs ? [{ output, ...counted }] : [])));
+  return first ? ` Shares of "${first.output}" count ${first.rows.toLocaleString('en')} positions, their errors are over ${first.inputs} input${first.inputs === 1 ? '' : 's'}.` : '';
 }
 
 const percent = (share: Estimate | null): string => (share ? `${(share.value * 100).toFixed(2)} ± ${(share.error * 100).toFixed(2)} %` : '');

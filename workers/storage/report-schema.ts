@@ -29,6 +29,7 @@ const distance = z.object({ tokens: number, kld: z.object({ value: number, error
 const outputDrift = z.object({
   output: z.string(), shape: numbers, cosine: number, sqnr: number.nullable(), maxError: number, rms: number,
   top1: estimate.nullable(), top5: estimate.nullable(), equal: estimate.nullable().exactOptional(),
+  counted: z.object({ rows: number, inputs: number }).exactOptional(),
 });
 
 const runtimeDrift = z.object({
