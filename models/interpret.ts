@@ -307,7 +307,7 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   Round: elementwise(roundHalfToEven), Sin: elementwise(Math.sin), Cos: elementwise(Math.cos), Tanh: elementwise(Math.tanh), Relu: elementwise((a) => Math.max(0, a)), Sigmoid: elementwise((a) => 1 / (1 + Math.exp(-a))), Erf: elementwise(erf),
   Sign: elementwise(Math.sign), 'Softplus': elementwise((a) => Math.log1p(Math.exp(a))), 'com.microsoft:Gelu': elementwise((a) => a * 0.5 * (1 + erf(a / Math.SQRT2))),
   Less: elementwise((a, b) => Number(a < b), BOOL), LessOrEqual: elementwise((a, b) => Number(a <= b), BOOL), Greater: elementwise((a, b) => Number(a > b), BOOL), GreaterOrEqual: elementwise((a, b) => Number(a >= b), BOOL), Equal: elementwise((a, b) => Number(a === b), BOOL),
-  Not: elementwise((a) => Number(!a)), And: elementwise((a, b) => Number(a && b)), Or: elementwise((a, b) => Number(a || b)), IsNaN: elementwise((a) => Number(Number.isNaN(a)), BOOL), IsInf: elementwise((a) => Number(Math.abs(a) === Infinity), BOOL),
+  Not: elementwise((a) => Number(!a)), And: elementwise((a, b) => a && b), Or: elementwise((a, b) => a || b), IsNaN: elementwise((a) => Number(Number.isNaN(a)), BOOL), IsInf: elementwise((a) => Number(Math.abs(a) === Infinity), BOOL),
   Identity: ({ inputs: [x] }) => [x!],
   Dropout: ({ inputs: [x] }) => [x!],
   Constant: ({ node }) => {

@@ -246,6 +246,20 @@ test('a level with fp16 activations names the nodes that overflow in them', asyn
   expect(report.value.notes.filter((note) => note.startsWith('q4f16'))).toEqual([expect.stringMatching(/^q4f16: a node gives numbers beyond 65,504, which fp16 activations cannot hold: h\/MatMul \(MatMul, /)]);
 });
 
+test('a weight beyond fp16 keeps no level from being made, and the baseline is fair', async () => {
+  const weights = randomValues(1, 64 * 64, 0.2);
+  weights[130] = 1e5;
+  const one = encode(model(graph({
+    node: [node('MatMul', ['x', 'w'], ['h']), node('MatMul', ['h', 'v'], ['y'])], initializer: [tensor('w', 'float32', [64, 64], weights), tensor('v', 'float32', [64, 64], randomValues(2, 64 * 64, 0.2))],
+    input: [value('x', 'float32', [3, 64])], output: [value('y', 'float32', [3, 64])],
+  })));
+  const { report } = await run({ files: [new File([one], 'one.onnx')], levels: [INT8, INT4, { key: 'q', id: 'q4f16', settings: {} }], extras: { noiseFloor: true } });
+  if (!report.ok) throw new Error(report.error.message);
+  expect(report.value.levels.map(({ id, outputs }) => [id, outputs === null])).toEqual([['fp16', true], ['int8', false], ['int4', false], ['q4f16', false]]);
+  expect(report.value.levels.map(({ ledger }) => ledger.find(({ tensor: name }) => name === 'w')?.to)).toEqual(['float32', 'int8', 'int4', 'int4']);
+  expect(report.value.notes.filter((note) => note.startsWith('fp16 is no fair baseline'))).toEqual([]);
+});
+
 test('finished early, the report is of what was measured, and says so', async () => {
   const finish = new AbortController();
   // Long enough that it is not over when the first event is told.

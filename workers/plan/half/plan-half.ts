@@ -50,7 +50,7 @@ export async function planAnyLevel(input: PlanInput, scheme: Scheme, settings: L
     pieces: below(plan.pieces),
     data: plan.data && { ...plan.data, pieces: below(plan.data.pieces) },
     changed: ledger.filter(({ from, to }) => from !== to && from !== '').length,
-    summary: `${plan.summary} Activations are fp16${converted.kept > 0 ? ` but for ${count(converted.kept, 'node')} that ${converted.kept === 1 ? 'stays' : 'stay'} in float32` : ''}; inputs and outputs stay float32.`,
+    summary: `${plan.summary} Activations are fp16${converted.kept > 0 ? ` but for ${count(converted.kept, 'node')} that ${converted.kept === 1 ? 'stays' : 'stay'} in float32` : ''}; inputs and outputs stay float32.${converted.whyFloat.size > 0 ? ` ${count(converted.whyFloat.size, 'constant')} ${converted.whyFloat.size === 1 ? 'stays' : 'stay'} float32, as fp16 would change too much.` : ''}`,
   };
 }
 

@@ -10,7 +10,7 @@ export function operatorOf({ domain, type }: Node): string {
 const WEIGHT_INPUTS: Readonly<Record<string, readonly number[]>> = {
   'MatMul': [0, 1], 'Gemm': [0, 1, 2], 'Einsum': [0, 1, 2, 3],
   'Conv': [1], 'ConvTranspose': [1], 'DeformConv': [1],
-  'LSTM': [1, 2, 3, 7], 'GRU': [1, 2, 3], 'RNN': [1, 2, 3],
+  'LayerNormalization': [1, 2], 'RMSNormalization': [1], 'LSTM': [1, 2, 3, 7], 'GRU': [1, 2, 3], 'RNN': [1, 2, 3],
   'com.microsoft:FusedMatMul': [0, 1], 'com.microsoft:TransposeMatMul': [0, 1], 'com.microsoft:FusedGemm': [0, 1, 2], 'com.microsoft:FusedConv': [1], 'com.microsoft:GemmFloat8': [0, 1], 'com.microsoft:NhwcConv': [1],
   'com.microsoft:NhwcFusedConv': [1], 'com.microsoft:GemmFastGelu': [1], 'com.microsoft:FusedMatMulActivation': [0, 1],
   'com.microsoft:Attention': [1], 'com.microsoft:PackedAttention': [1], 'com.microsoft:LongformerAttention': [1, 4], 'com.microsoft:DecoderAttention': [2, 3],

@@ -329,6 +329,19 @@ describe('weights', () => {
     expect(plan.ledger.find(({ tensor: name }) => name === 'keep.w')).toMatchObject({ from: 'float32', to });
   });
 
+  test('worked out of constants are rounded as those they are worked out of', async () => {
+    const values = randomValues(4, 64 * 64, 0.3);
+    const one: Case = {
+      ...product(values), node: [node('ReduceL2', ['keep.v'], ['length'], { axes: [0], keepdims: 1 }), node('Div', ['keep.v', 'length'], ['unit']), node('Mul', ['unit', 'keep.g'], ['weight']), node('MatMul', ['x', 'weight'], ['y'])],
+      initializer: [float('keep.v', [64, 64], values), float('keep.g', [1, 64], randomValues(6, 64))],
+    };
+    const { original, made } = await written(one, 'fp16');
+    expect(decibels(original['y']!, made['y']!)).toBeGreaterThan(60);
+    const { plan } = await quantize(build(one), 'fp16');
+    expect(plan.ledger.find(({ tensor: name }) => name === 'keep.v')).toMatchObject({ from: 'float32', to: 'float16' });
+    expect(plan.ledger.find(({ tensor: name }) => name === 'keep.g')).toMatchObject({ from: 'float32', to: 'float32' });
+  });
+
   test('every level can hold one of 1e5, but for fp16, which leaves it', async () => {
     const source = build(product(plain.map((number, i) => (i === 9 ? 1e5 : number))));
     for (const [level, to] of [['fp16', 'float32'], ['int8', 'int8'], ['uint8', 'uint8'], ['int4', 'int4'], ['q4f16', 'int4'], ['int8:mode=dynamic', 'int8']] as const) {

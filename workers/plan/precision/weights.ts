@@ -23,6 +23,8 @@ export interface NoWeight {
 export const MOST_OF_AN_ANGLE = 4096;
 /** Fewer numbers that are added save no bytes worth the doubt. */
 const LEAST_ADDED = 4096;
+/** A weight takes fewer steps to be worked out. */
+const MOST_FOLDED = 6;
 /** Longer ways through a graph are followed no further. */
 const MAX_STEPS = 400;
 
@@ -82,6 +84,8 @@ function whyNoWeightFor({ tensor }: Constant, scope: Scope, node: Node, input: n
   if (SUMS.has(operator) && (operator === 'Add' || operator === 'Sum') && (looked !== 'no' || count >= LEAST_ADDED)) {
     return results.some((value) => reaches(value, flow, isExact)) ? { why: FORMULA, exact: false } : null;
   }
+  // A weight may be normalized, or put together, before it is multiplied with.
+  if (looked === 'no' && count >= LEAST_ADDED && isLight(node) && !isExact(node, input) && node.inputs.every((name) => isConstant(scope, name))) return 'follow';
   if (looked === 'no') return { why: `used by ${node.type}, which does not take it as a weight`, exact: false };
   if (isExact(node, input)) return { why: FORMULA, exact: false };
   if (looked === 'tokens') return null;
@@ -89,6 +93,14 @@ function whyNoWeightFor({ tensor }: Constant, scope: Scope, node: Node, input: n
   const isByConstant = SCALES.has(operator) && node.inputs.every((name, at) => at === input || seeConstant(scope, name) !== null);
   if (isByConstant || JOINS.has(operator)) return 'follow';
   return { why: `a table whose numbers ${node.type} computes with, such as sines and cosines of positions: kept exact`, exact: false };
+}
+
+/** Whether a value is worked out of constants alone. */
+function isConstant(scope: Scope, name: string, steps = MOST_FOLDED): boolean {
+  const owner = definingScope(scope, name);
+  if (name === '' || owner?.constants.has(name)) return true;
+  const node = owner?.producer.get(name);
+  return steps > 0 && owner !== null && node !== undefined && node.inputs.length > 0 && isLight(node) && node.inputs.every((input) => isConstant(owner, input, steps - 1));
 }
 
 /** Whether a node works on angles, sizes, places or comparisons, which rounding may turn into others. */
