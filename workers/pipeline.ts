@@ -16,6 +16,7 @@ import { makeAhead } from './make-ahead.ts';
 import type { MakePool } from './make-pool.ts';
 import { check, measure, type LevelInHand, type MeasureSurroundings } from './measure.ts';
 import { piecesLength } from './onnx/splice.ts';
+import { gatheredSink } from './onnx/gathered-sink.ts';
 import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgress } from './onnx/write.ts';
 import { baselineBytes, compareSizes } from './plan/compare-plans.ts';
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
@@ -37,6 +38,7 @@ import type { PlannedFile } from './storage/job-room.ts';
 import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
 import { estimateSecondsLeft } from './time-left.ts';
+import { windowedSource, windowedSources } from './windowed-source.ts';
 
 /** As long as any: before a model is read its own is not known, and what is planned is exact all the same. */
 const SOME_FINGERPRINT = '0'.repeat(64);
@@ -291,9 +293,12 @@ interface Writing { file: string; part: string; bytes: number; fixedName?: true;
 
 async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixedName, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<{ blob: Blob; place: Place | undefined }> {
   const { model } = input;
-  const sink = await surroundings.sink(name, file, {
+  const [from, outside] = [windowedSource(model.source), windowedSources(model.external)];
+  const whole = await surroundings.sink(name, file, {
     name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), ...(fixedName && { fixedName }), onProgress, signal, inOrder: surroundings.reader?.inOrder,
   });
+  // A level that is the model as it is goes to its sink as one copy.
+  const sink = pieces.length < 2 ? whole : gatheredSink(whole, (start, end, location) => (location === undefined ? from : outside.get(location) ?? missingData(location)).read(start, end - start));
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;
   const oneByOne = inLanes(SLABS_IN_PLACE);
@@ -302,7 +307,7 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
   const release = inWorkers?.recycle;
   const carrying = carryOut((slab, stop) => (inWorkers
     ? inWorkers.make(slab, file, stop, external)
-    : oneByOne(() => make(slab, model.source, kernel, stop, model.external))), { release });
+    : oneByOne(() => make(slab, from, kernel, stop, outside))), { release });
   const { stretchesOf } = carrying;
   const ahead = makeAhead([...recipes].flatMap(stretchesOf), madeBytes, carrying.make, { count: STRETCHES_A_LANE * (pool?.threads ?? SLABS_IN_PLACE), bytes: BYTES_UNDER_WAY });
   // What comes first may be a long copy. Of a file that is gone on with it is not known what is needed.
@@ -318,6 +323,10 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
     release,
   });
   return { blob, place: sink.place };
+}
+
+function missingData(location: string): never {
+  throw new Error(`${location} is not there to copy from`);
 }
 
 function levelReport({ id, settings, plan, data, file, perplexity, drift, outputs, runtimeDrift, speed }: LevelInHand): LevelReport {

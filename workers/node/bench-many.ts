@@ -9,6 +9,7 @@ import { createWasmKernel } from '../kernels/wasm/kernel.ts';
 import { make } from '../make.ts';
 import { makeAhead } from '../make-ahead.ts';
 import { scanModel } from '../onnx/scan.ts';
+import { gatheredSink } from '../onnx/gathered-sink.ts';
 import { writePieces } from '../onnx/write.ts';
 import { findBeyondFloat16 } from '../plan/float16-range.ts';
 import { planAnyLevel } from '../plan/half/plan-half.ts';
@@ -18,6 +19,7 @@ import { SCHEMES } from '../schemes/registry.ts';
 import { madeBytes, SLAB_LIMITS } from '../slabs.ts';
 import { blobSource } from '../source.ts';
 import { summarize } from '../summary.ts';
+import { windowedSource } from '../windowed-source.ts';
 import { fileSink } from './file-sink.ts';
 import { openFile } from './open-file.ts';
 
@@ -60,7 +62,7 @@ async function timed<T>(work: () => Promise<T> | T): Promise<[T, number]> {
 
 try {
   for (const [name, build] of Object.entries(SHAPES)) {
-    if (values.only !== undefined && !name.includes(values.only)) continue;
+    if (values.only !== undefined && !values.only.split('|').some((part) => name.includes(part))) continue;
     const path = join(folder, 'model.onnx');
     await writeFile(path, build());
     const file = await openFile(path);
@@ -79,9 +81,10 @@ try {
         continue;
       }
       const [, writing] = await timed(async () => {
-        const sink = await fileSink(join(folder, 'written.onnx'), file, path);
+        const from = windowedSource(source);
+        const sink = gatheredSink(await fileSink(join(folder, 'written.onnx'), file, path), (start, end) => from.read(start, end - start));
         const oneByOne = inLanes(2);
-        const carrying = carryOut((slab, stop) => oneByOne(() => make(slab, source, kernel, stop)));
+        const carrying = carryOut((slab, stop) => oneByOne(() => make(slab, from, kernel, stop)));
         const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
         const ahead = makeAhead([...recipes].flatMap(carrying.stretchesOf), madeBytes, carrying.make, { count: 6, bytes: SLAB_LIMITS.joined });
         await writePieces({ pieces: plan.pieces, stretchesOf: carrying.stretchesOf, make: ahead.make, nameOf: (recipe) => recipe.tensor.name, sink, onProgress: () => undefined, signal });
