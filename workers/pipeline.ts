@@ -127,7 +127,7 @@ export async function compare(
   if (kernel.backend === 'wasm') surroundings.pool?.warm();
   surroundings.reader?.warm();
   const inOrder = surroundings.reader?.inOrder;
-  const hash = await readThrough(blobSource(file.name, file, inOrder), blobSources(external, inOrder), input, onEvent, signal);
+  const hash = await readThrough(windowedSource(blobSource(file.name, file, inOrder)), windowedSources(blobSources(external, inOrder)), input, onEvent, signal);
 
   const levels = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
   stage('open');

@@ -70,7 +70,7 @@ try {
     const [model, scan] = await timed(() => scanModel(source));
     const [input, prepare] = await timed(() => preparePlan(model));
     const [, sum] = await timed(() => summarize(input));
-    const [beyond, range] = await timed(() => findBeyondFloat16(source, roundedTensors(input), signal, () => undefined));
+    const [beyond, range] = await timed(() => findBeyondFloat16(windowedSource(source), roundedTensors(input), signal, () => undefined));
     const cells = [`scan ${scan.toFixed(1)}`, `scopes ${prepare.toFixed(1)}`, `summary ${sum.toFixed(1)}`, `range ${range.toFixed(1)}`];
     for (const spelling of values.level === undefined ? ['fp16', 'int8', 'int4', 'q4f16', 'int8:mode=dynamic', 'int8:mode=dequantize'] : [values.level]) {
       const level = parseLevel(spelling);

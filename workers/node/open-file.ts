@@ -44,7 +44,7 @@ export async function openBeside(modelPath: string, model: File): Promise<{ file
   const folder = await realpath(dirname(modelPath));
   const found: { file: File; path: string }[] = [];
   for (const location of new Set(scanned.value.outside.map(({ data }) => plainLocation(data.location)))) {
-    const path = await realpath(join(folder, ...location.split('/'))).catch(() => null);
+    const path = await realpath(join(folder, location)).catch(() => null);
     if (path === null) continue;
     if (relative(folder, path).split(sep)[0] === '..') {
       fail('onnx-external-data', `${model.name} keeps weights in ${location}, which is a link that leads out of its folder.`, 'Put the file itself beside the model.', path);
