@@ -3,27 +3,27 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import * as many from '../../models/many.ts';
-import { carryOut, inLanes } from '../carry-out.ts';
-import { createWasmKernel } from '../kernels/wasm/kernel.ts';
-import { make } from '../make.ts';
-import { makeAhead } from '../make-ahead.ts';
-import { scanModel } from '../onnx/scan.ts';
-import { gatheredSink } from '../onnx/gathered-sink.ts';
-import { writePieces } from '../onnx/write.ts';
-import { findBeyondFloat16 } from '../plan/float16-range.ts';
-import { planAnyLevel } from '../plan/half/plan-half.ts';
-import { preparePlan, roundedTensors } from '../plan/plan.ts';
-import { parseLevel } from '../schemes/level.ts';
-import { SCHEMES } from '../schemes/registry.ts';
-import { madeBytes, SLAB_LIMITS } from '../slabs.ts';
-import { blobSource } from '../source.ts';
-import { summarize } from '../summary.ts';
-import { windowedSource } from '../windowed-source.ts';
-import { fileSink } from './file-sink.ts';
-import { openFile } from './open-file.ts';
+import * as many from './many.ts';
+import { carryOut, inLanes } from '../workers/carry-out.ts';
+import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
+import { make } from '../workers/make.ts';
+import { makeAhead } from '../workers/make-ahead.ts';
+import { scanModel } from '../workers/onnx/scan.ts';
+import { gatheredSink } from '../workers/onnx/gathered-sink.ts';
+import { writePieces } from '../workers/onnx/write.ts';
+import { findBeyondFloat16 } from '../workers/plan/float16-range.ts';
+import { planAnyLevel } from '../workers/plan/half/plan-half.ts';
+import { preparePlan, roundedTensors } from '../workers/plan/plan.ts';
+import { parseLevel } from '../workers/schemes/level.ts';
+import { SCHEMES } from '../workers/schemes/registry.ts';
+import { madeBytes, SLAB_LIMITS } from '../workers/slabs.ts';
+import { blobSource } from '../workers/source.ts';
+import { summarize } from '../workers/summary.ts';
+import { windowedSource } from '../workers/windowed-source.ts';
+import { fileSink } from '../workers/node/file-sink.ts';
+import { openFile } from '../workers/node/open-file.ts';
 
-const SHAPES: Readonly<Record<string, () => Uint8Array<ArrayBuffer>>> = {
+const SHAPES = {
   'weights, fp16': () => many.manyWeights(20_000, 'float16'),
   'weights, fp32': () => many.manyWeights(20_000, 'float32'),
   'one name': () => many.manyWeights(20_000, 'float32', (i) => `w_${i % 2}${'_2'.repeat(i % 3)}_${i}`),
@@ -49,12 +49,12 @@ const folder = await mkdtemp(join(tmpdir(), 'nibble-many-'));
 const kernel = await createWasmKernel();
 
 /** Processor time of all threads: other work on the machine does not count. */
-function cpu(): number {
+function cpu() {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
 }
 
-async function timed<T>(work: () => Promise<T> | T): Promise<[T, number]> {
+async function timed(work) {
   const began = cpu();
   const result = await work();
   return [result, cpu() - began];
