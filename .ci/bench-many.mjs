@@ -12,7 +12,7 @@ const outDir = join(root, 'build', 'bench');
 mkdirSync(outDir, { recursive: true });
 await build({
   root, configFile: false, logLevel: 'warn',
-  build: { ssr: true, target: 'node20', outDir, emptyOutDir: true, copyPublicDir: false, rolldownOptions: { input: { many: join(root, 'workers', 'node', 'bench-many.ts') }, output: { entryFileNames: '[name].mjs' } } },
+  build: { ssr: true, target: 'node20', outDir, emptyOutDir: true, copyPublicDir: false, rolldownOptions: { input: { many: join(root, 'models', 'bench-many.mjs') }, output: { entryFileNames: '[name].mjs' } } },
 });
 const { status } = spawnSync(process.execPath, [...process.execArgv, join(outDir, 'many.mjs'), ...process.argv.slice(2)], { stdio: 'inherit' });
 process.exit(status ?? 1);

@@ -31,6 +31,7 @@ const checks = [
   reading('lint', tool('oxlint', 'bin/oxlint')),
   reading('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
   reading('dependencies', '.ci/check-dependencies.mjs'),
+  reading('spread arguments', '.ci/check-spread.mjs'),
 ];
 /** One core for a minute; it yields, too. */
 const figures = [vitest('figures, whole text', ['figures'], { aside: true })];

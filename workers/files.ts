@@ -221,7 +221,7 @@ function readVarint(bytes: Uint8Array, at: number): { value: number; next: numbe
 }
 
 function knownFormat(name: string, head: Uint8Array): string | null {
-  const ascii = (at: number, length: number) => String.fromCharCode(...head.subarray(at, at + length));
+  const ascii = (at: number, length: number) => Array.from(head.subarray(at, at + length), (byte) => String.fromCharCode(byte)).join('');
   if (ascii(0, 4) === 'GGUF') return 'a GGUF file';
   if (ascii(0, 2) === 'PK' && /\.npz$/i.test(name)) return 'several arrays in one archive (save each with numpy.save)';
   if (ascii(0, 2) === 'PK') return 'a zip archive (PyTorch checkpoints are)';

@@ -24,7 +24,7 @@ export async function hashContent(source: ByteSource, onBytes: (bytes: number) =
   const digests: Uint8Array[] = [];
   for await (const bytes of inSlabs(source, 0, source.size)) {
     signal.throwIfAborted();
-    digests.push(...await digestSlabs(bytes));
+    for (const digest of await digestSlabs(bytes)) digests.push(digest);
     onBytes(bytes.length);
   }
   return {

@@ -19,6 +19,7 @@ import { makeAhead } from './make-ahead.ts';
 import type { MakePool } from './make-pool.ts';
 import { check, measure, type LevelInHand, type Measurement, type MeasureSurroundings } from './measure.ts';
 import { piecesLength } from './onnx/splice.ts';
+import { gatheredSink } from './onnx/gathered-sink.ts';
 import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgress } from './onnx/write.ts';
 import { baselineBytes, compareSizes } from './plan/compare-plans.ts';
 import { sameAsEarlier } from './plan/same-content.ts';
@@ -46,6 +47,7 @@ import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
 import { estimateSecondsLeft } from './time-left.ts';
 import { laps, timing } from './timing.ts';
+import { windowedSource, windowedSources } from './windowed-source.ts';
 
 /** As long as any: before a model is read its own is not known, and what is planned is exact all the same. */
 const SOME_FINGERPRINT = '0'.repeat(64);
@@ -153,7 +155,7 @@ export async function compare(
   surroundings.reader?.warm();
   const inOrder = surroundings.reader?.inOrder;
   const lap = laps();
-  const hash = await readThrough(blobSource(file.name, file, inOrder), blobSources(external, inOrder), input, onEvent, signal);
+  const hash = await readThrough(windowedSource(blobSource(file.name, file, inOrder)), windowedSources(blobSources(external, inOrder)), input, onEvent, signal);
   onEvent(timing('open', lap(), { amount: modelBytes(input.model) }));
 
   const planned = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
@@ -371,9 +373,12 @@ interface Writing { file: string; part: string; bytes: number; fixedName?: true;
 
 async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixedName, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Surroundings, signal: AbortSignal): Promise<{ blob: Blob; place: Place | undefined; remove: Sink['remove'] }> {
   const { model } = input;
-  const sink = await surroundings.sink(name, file, {
+  const [from, outside] = [windowedSource(model.source), windowedSources(model.external)];
+  const whole = await surroundings.sink(name, file, {
     name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), ...(fixedName && { fixedName }), onProgress, signal, inOrder: surroundings.reader?.inOrder,
   });
+  // A level that is the model as it is goes to its sink as one copy.
+  const sink = pieces.length < 2 ? whole : gatheredSink(whole, (start, end, location) => (location === undefined ? from : outside.get(location) ?? missingData(location)).read(start, end - start));
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;
   const oneByOne = inLanes(SLABS_IN_PLACE);
@@ -382,7 +387,7 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
   const release = inWorkers?.recycle;
   const carrying = carryOut((slab, stop) => (inWorkers
     ? inWorkers.make(slab, file, stop, external)
-    : oneByOne(() => make(slab, model.source, kernel, stop, model.external))), { release });
+    : oneByOne(() => make(slab, from, kernel, stop, outside))), { release });
   const { stretchesOf } = carrying;
   const ahead = makeAhead([...recipes].flatMap(stretchesOf), madeBytes, carrying.make, { count: STRETCHES_A_LANE * (pool?.threads ?? SLABS_IN_PLACE), bytes: BYTES_UNDER_WAY });
   // What comes first may be a long copy. Of a file that is gone on with it is not known what is needed.
@@ -398,6 +403,10 @@ async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixe
     release,
   });
   return { blob, place: sink.place, remove: sink.remove };
+}
+
+function missingData(location: string): never {
+  throw new Error(`${location} is not there to copy from`);
 }
 
 function levelReport({ id, settings, plan, data, file, perplexity, drift, activationRanges, outputs, runtimeDrift, speed, memory, sameFileAs }: LevelInHand): LevelReport {

@@ -109,7 +109,7 @@ function localHeader({ name, crc, size }: Entry): Uint8Array<ArrayBuffer> {
 
 function centralHeader({ name, crc, size, offset }: Entry): Uint8Array<ArrayBuffer> {
   const long = [...(size >= MAX_32 ? [size, size] : []), ...(offset >= MAX_32 ? [offset] : [])];
-  const extra = long.length > 0 ? fields([1, 2], [long.length * 8, 2], ...long.map((value) => [value, 8] as const)) : new Uint8Array(0);
+  const extra = long.length > 0 ? joined(fields([1, 2], [long.length * 8, 2]), ...long.map((value) => fields([value, 8]))) : new Uint8Array(0);
   const fixed = fields(
     [0x02014b50, 4], versionFor(extra), versionFor(extra), [UTF8_NAMES, 2], [0, 2], [0, 2], [DATE, 2], [crc, 4], short(size), short(size), [name.length, 2], [extra.length, 2],
     [0, 2], [0, 2], [0, 2], [0, 4], short(offset),

@@ -1,4 +1,5 @@
 /** Axis ranges and what goes where on them. */
+import { greatest, least } from '../format/extremes.ts';
 interface Datum { value: number | null; error?: number; more?: number }
 
 export interface Axis { domain: [number, number]; ticks: number[] }
@@ -21,9 +22,9 @@ export function niceAxis(low: number, high: number, count: number): Axis {
 /** An axis that shows every value with its whiskers: from zero for lengths, around the values for positions. */
 export function axisOf(data: readonly Datum[], { fromZero, limit, count }: { fromZero: boolean; limit?: number; count: number }): Axis {
   const known = data.flatMap(({ value, error = 0, more = 0 }) => value === null || !Number.isFinite(value) ? [] : [{ low: value - error, high: value + more + error }]);
-  const high = Math.max(...known.map((range) => range.high));
+  const high = greatest(known.map((range) => range.high));
   if (known.length === 0 || (fromZero && high === 0)) return { domain: [0, 1], ticks: fromZero ? [0] : [] };
-  const low = fromZero ? Math.min(0, ...data.map(({ value }) => value !== null && Number.isFinite(value) ? value : 0)) : Math.max(0, Math.min(...known.map((range) => range.low)));
+  const low = fromZero ? least(data.map(({ value }) => value !== null && Number.isFinite(value) ? value : 0), 0) : Math.max(0, least(known.map((range) => range.low)));
   const axis = niceAxis(low, high, count);
   if (limit === undefined || axis.domain[1] <= limit) return axis;
   if (low >= limit) return axisOf([{ value: limit * 0.9 }, { value: limit }], { fromZero, limit, count });

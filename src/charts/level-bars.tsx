@@ -1,4 +1,5 @@
 /** One number a level, as bars or as dots with whiskers, with the numbers themselves in a column beside them. */
+import { greatest } from '../format/extremes.ts';
 import { useElementSize } from '@mantine/hooks';
 import { memo, useId } from 'react';
 import { Bar as RechartsBar, BarChart, CartesianGrid, ErrorBar, usePlotArea, XAxis, YAxis } from 'recharts';
@@ -53,7 +54,7 @@ export const Drawn = memo(function Drawn({ bars, tick, dots = false, limit, widt
   const prefix = useId();
   const reach = bars.flatMap(({ value, error = 0, spread, more = 0, target }) => [{ value, error: spread && value !== null ? Math.max(value - spread[0], spread[1] - value) : error, more }, { value: target ?? null }]);
   const { domain, ticks } = axisOf(reach, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });
-  const valueRoom = Math.max(9, ...bars.map(({ text }) => text.length)) * LETTER + GAP;
+  const valueRoom = greatest(bars.map(({ text }) => text.length), 9) * LETTER + GAP;
   const height = heightOf(bars);
   const stacked = bars.some(({ more }) => more !== undefined);
   return (

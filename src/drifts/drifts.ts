@@ -1,4 +1,5 @@
 /** Three drifts kept apart: what quantizing changes, what the runtime changes, and what fp16 itself changes. Pure. */
+import { greatest, least } from '../format/extremes.ts';
 import type { Divergence, Estimate, OutputDrift, RuntimeDrift } from '../../workers/protocol.ts';
 import { formatDecibels, formatEstimate } from '../format/numbers.ts';
 import { headline } from '../outputs/outputs.ts';
@@ -43,8 +44,8 @@ function decadeOf(value: number): number {
 export function logAxisOf(values: readonly Estimate[]): LogAxis {
   const known = values.flatMap(({ value, error }) => value > SMALLEST && Number.isFinite(value) ? [{ low: value - error > value / 10 ? value - error : value / 2, high: value + error }] : []);
   if (known.length === 0) return { domain: [1e-6, 1], ticks: [1e-6, 1e-4, 1e-2, 1] };
-  const first = decadeOf(Math.min(...known.map(({ low }) => low)));
-  const highest = Math.max(...known.map(({ high }) => high));
+  const first = decadeOf(least(known.map(({ low }) => low)));
+  const highest = greatest(known.map(({ high }) => high));
   const decade = decadeOf(highest);
   const last = Math.max(first + 1, Number(`1e${decade}`) < highest ? decade + 1 : decade);
   const step = last - first > 7 ? 2 : 1;

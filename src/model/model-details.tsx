@@ -1,11 +1,12 @@
 /** What the scan of the model found: element types, operators, bytes by layer. */
+import { greatest } from '../format/extremes.ts';
 import type { ModelSummary } from '../../workers/protocol.ts';
 import { formatBytes, formatCount } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import classes from './model-section.module.css';
 
 export function ModelDetails({ model }: { model: ModelSummary }) {
-  const most = Math.max(1, ...model.layers.map(({ bytes }) => bytes));
+  const most = greatest(model.layers.map(({ bytes }) => bytes), 1);
   return (
     <details className={layout.fold}>
       <summary>Inside the model</summary>

@@ -152,20 +152,17 @@ const TAKES_MASKS = new Set(['Attention', 'GroupQueryAttention', 'LogSoftmax', '
 const IGNORES_NUMBERS = new Set(['Shape', 'Size']);
 
 /** Whether a value goes nowhere but to a softmax, as scores and masks do. */
-function maskTest(values: ReadonlyMap<string, Value>, outputs: ReadonlySet<string>): (name: string) => boolean {
+export function maskTest(values: ReadonlyMap<string, Value>, outputs: ReadonlySet<string>): (name: string) => boolean {
   const users = new Map<string, Set<Value['node']>>();
   for (const { node, inputs } of values.values()) {
     for (const input of inputs) users.set(input, (users.get(input) ?? new Set()).add(node));
   }
-  const known = new Map<string, boolean>();
-  const test = (name: string): boolean => {
-    const before = known.get(name);
-    if (before !== undefined) return before;
-    known.set(name, false);
-    const softened = !outputs.has(name) && [...users.get(name) ?? []].every(({ type, outputs: made }) =>
-      TAKES_MASKS.has(type) || IGNORES_NUMBERS.has(type) || (CARRIES_MASKS.has(type) && made.every((output) => output === '' || test(output))));
-    known.set(name, softened);
-    return softened;
-  };
-  return test;
+  const softened = new Set<string>();
+  // From the end to the front: what a value goes to has been decided then.
+  for (const name of [...values.keys()].reverse()) {
+    const isSoftened = !outputs.has(name) && [...users.get(name) ?? []].every(({ type, outputs: made }) =>
+      TAKES_MASKS.has(type) || IGNORES_NUMBERS.has(type) || (CARRIES_MASKS.has(type) && made.every((output) => output === '' || softened.has(output))));
+    if (isSoftened) softened.add(name);
+  }
+  return (name) => softened.has(name);
 }

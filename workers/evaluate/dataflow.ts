@@ -31,7 +31,7 @@ export function ancestors(values: ReadonlyMap<string, Value>, name: string): Rea
     const value = values.get(next);
     if (!value || found.has(next)) continue;
     found.add(next);
-    open.push(...value.inputs);
+    for (const input of value.inputs) open.push(input);
   }
   return found;
 }

@@ -2,6 +2,7 @@
  * Finds where two runs of one graph part, given a way to look at values: the order of looking and the judgement, no
  * runtime. Looking is dear (a model is opened for it), so it is done several values at a time, and by bisection.
  */
+import { greatest } from '../extremes.ts';
 import type { Result } from '../protocol.ts';
 import { ancestors, type Value } from './dataflow.ts';
 import type { Difference } from './tensor-difference.ts';
@@ -87,7 +88,7 @@ export async function searchDivergence(values: ReadonlyMap<string, Value>, outpu
         if (seen.get(name) !== null) inputs.add(name);
         else {
           region.add(name);
-          open.push(...values.get(name)?.inputs ?? []);
+          for (const input of values.get(name)?.inputs ?? []) open.push(input);
         }
       }
     }
@@ -106,7 +107,7 @@ export async function searchDivergence(values: ReadonlyMap<string, Value>, outpu
       if (inputs.value) {
         const given = inputs.value.map((name) => seen.get(name)).filter((input) => input != null);
         if (rises(value, difference, given)) {
-          return { ok: true, value: { value, difference: difference.relative, inputDifference: Math.max(0, ...given.map((input) => input.relative)) } };
+          return { ok: true, value: { value, difference: difference.relative, inputDifference: greatest(given.map((input) => input.relative), 0) } };
         }
         // Its inputs may be apart by less than the threshold and still be the cause.
         const worst = inputs.value.filter((name) => !explained.has(name)).sort((a, b) => relative(b) - relative(a))[0];
@@ -129,8 +130,8 @@ export async function searchDivergence(values: ReadonlyMap<string, Value>, outpu
 /** Whether a node makes a difference that its inputs do not explain. */
 export function rises({ node }: Value, output: Difference, inputs: readonly Difference[]): boolean {
   const rounding = roundingOf(output.type);
-  if (output.relative <= rounding || output.relative <= RISE * Math.max(0, ...inputs.map((input) => input.relative))) return false;
-  const largest = Math.max(0, ...inputs.map(({ rms }) => rms));
+  if (output.relative <= rounding || output.relative <= RISE * greatest(inputs.map((input) => input.relative), 0)) return false;
+  const largest = greatest(inputs.map(({ rms }) => rms), 0);
   return !SUMMING.has(node.type) || output.error > rounding * largest;
 }
 

@@ -2,6 +2,7 @@
  * Where the drift is: the text's first passages with every token's change of loss, and the tokens of all the text that
  * lose most. Collected while windows run; what is kept does not grow with the text, and becomes words at the end.
  */
+import { greatest } from '../extremes.ts';
 import type { DriftInWords, Guess, Passage, WorstToken } from '../protocol.ts';
 import type { Window } from './protocols.ts';
 import type { Scores } from './statistics.ts';
@@ -185,7 +186,7 @@ export function inWords(passes: readonly CollectedWords[], tokenizer: Pick<Token
     const others = known?.levels.filter(({ level }) => entry.levels.every((own) => own.level !== level)) ?? [];
     byPlace.set(entry.place, { ...entry, levels: [...others, ...entry.levels] });
   }
-  const largest = ({ levels }: WorstId) => Math.max(...levels.map(({ change }) => change));
+  const largest = ({ levels }: WorstId) => greatest(levels.map(({ change }) => change));
   const worst = [...byPlace.values()].sort((a, b) => largest(b) - largest(a) || a.place - b.place);
   return { passages, worst: worst.map((entry) => worstInWords(entry, tokenizer)) };
 }

@@ -3,6 +3,7 @@
  * the baseline once and then through every level, and is forgotten. Where the heap does not hold all sessions at
  * once, the levels are taken in smaller groups and the baseline runs again for each.
  */
+import { greatest } from '../extremes.ts';
 import type { Drift, DriftInWords, EngineError, Measured, NoiseFloor, Perplexity, Progress, Protocol, ProtocolRequest, Provider, Result, Timing } from '../protocol.ts';
 import { estimateSecondsLeft } from '../time-left.ts';
 import { laps, runTimer, timing } from '../timing.ts';
@@ -336,7 +337,7 @@ function stateOf(opened: Result<LanguageModel>, baseline: LanguageModel): LevelR
 async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[], windows: WindowPlan, share: Share): Promise<Result<Measurement>> {
   const { text, onEvent, signal } = task;
   const planned = windows.spans.length;
-  const scorer = await createWasmScorer(Math.max(...windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
+  const scorer = await createWasmScorer(greatest(windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
   const perplexity = tallyPerplexity();
   const words = task.job.words ? collectWords() : null;
   const progress = progressReporter(onEvent, windows, 1 + runs.length, share);

@@ -35,7 +35,7 @@ export async function generate(
 
 function promptTokens({ addsBos, bosId, encode }: Tokenizer, text: string): Int32Array {
   const ids = encode(text);
-  return addsBos && bosId !== null ? Int32Array.of(bosId, ...ids) : ids;
+  return addsBos && bosId !== null ? Int32Array.from([bosId, ...ids]) : ids;
 }
 
 interface Continuation {

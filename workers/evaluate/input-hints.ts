@@ -37,21 +37,24 @@ export async function readInputHints(model: Blob): Promise<InputHints> {
 
 function hintFor(index: GraphIndex, input: string): InputHint {
   const hint: InputHint = { below: null, sizes: [], convolved: false };
-  follow(index, input, true, 0, hint);
+  follow(index, input, true, 0, hint, new Map());
   return hint;
 }
 
-function follow(index: GraphIndex, value: string, sameShape: boolean, steps: number, hint: InputHint): void {
-  if (steps > MAX_STEPS) return;
+/** @param reached In how few steps values were reached, so that branches that meet again are followed once. */
+function follow(index: GraphIndex, value: string, sameShape: boolean, steps: number, hint: InputHint, reached: Map<string, number>): void {
+  const place = `${String(sameShape)} ${value}`;
+  if (steps > MAX_STEPS || (reached.get(place) ?? Infinity) <= steps) return;
+  reached.set(place, steps);
   for (const { node, input } of index.uses.get(value) ?? []) {
     const rows = tableRows(index, node, input);
     if (rows !== null) hint.below = Math.min(hint.below ?? Infinity, rows);
     if (sameShape && input === 0) {
-      hint.sizes.push(...weightSizes(index, node));
+      for (const size of weightSizes(index, node)) hint.sizes.push(size);
       hint.convolved ||= node.type === 'Conv' && constant(index, node.inputs[1])?.dims.length === 4;
     }
     if (node.domain === '' && input === 0 && (SAME_SHAPE.has(node.type) || OTHER_SHAPE.has(node.type))) {
-      for (const output of node.outputs) follow(index, output, sameShape && SAME_SHAPE.has(node.type), steps + 1, hint);
+      for (const output of node.outputs) follow(index, output, sameShape && SAME_SHAPE.has(node.type), steps + 1, hint, reached);
     }
   }
 }

@@ -2,6 +2,7 @@
  * How far up from the logits every operator treats each position by itself: computes it from the same position of what
  * comes in, and from constants that are the same for all. What is behind can be computed for some positions only.
  */
+import { findStated } from '../plan/scope-lookups.ts';
 import { elementCount, FLOAT16, FLOAT32, INT64 } from '../onnx/element-types.ts';
 import type { Model, Node, Tensor, ValueInfo } from '../onnx/model.ts';
 import { intAttribute, intsAttribute, type GraphIndex } from '../plan/graph-index.ts';
@@ -44,16 +45,19 @@ export async function findCuts(model: Model, index: GraphIndex, logits: ValueInf
     if (projections > 0 && open.size <= 2) candidates.push({ count: behind.size, values: [...open], projections });
   }
   const order = [...behind];
-  const cuts = candidates.flatMap(({ count, values, projections: saved }) => {
-    const types = values.map((value) => [value, typeOf(index, value)] as const);
-    return types.every(([, type]) => type === FLOAT32 || type === FLOAT16)
-      ? [{ cut: { nodes: new Set(order.slice(0, count)), values: new Map(types as [string, number][]) }, saved }]
-      : [];
-  });
-  const single = cuts.findLast(({ cut }) => cut.values.size === 1);
-  const double = cuts.findLast(({ cut }) => cut.values.size === 2);
-  const best = !single || (double && double.saved - single.saved >= WORTH_TWO) ? double : single;
-  return [...new Set([best, cuts[0]])].flatMap((found) => found?.cut ?? []);
+  const types = new Map<string, number | null>();
+  const isFloat = (value: string) => {
+    const type = types.get(value) ?? typeOf(index, value);
+    types.set(value, type);
+    return type === FLOAT32 || type === FLOAT16;
+  };
+  const cuts = candidates.filter(({ values }) => values.every(isFloat));
+  const single = cuts.findLast(({ values }) => values.length === 1);
+  const double = cuts.findLast(({ values }) => values.length === 2);
+  const best = !single || (double && double.projections - single.projections >= WORTH_TWO) ? double : single;
+  // Only of the cuts that are taken: in a long chain every node is a candidate.
+  return [...new Set([best, cuts[0]])].flatMap((found): Cut[] => (found
+    ? [{ nodes: new Set(order.slice(0, found.count)), values: new Map(found.values.map((value) => [value, types.get(value) ?? FLOAT32])) }] : []));
 }
 
 function usedOnlyBy(index: GraphIndex, nodes: ReadonlySet<Node>, value: string): boolean {
@@ -153,7 +157,7 @@ const KEEPS_TYPE = new Set([
 function typeOf(index: GraphIndex, value: string, steps = MAX_STEPS): number | null {
   const known = constantTensor(index, value) ?? null;
   if (known) return known.type;
-  const stated = index.graph.inputs.find(({ proto }) => proto.name === value)?.proto.type?.value;
+  const stated = findStated(index.graph.inputs, value)?.proto.type?.value;
   if (stated?.case === 'tensorType') return stated.value.elemType;
   const node = index.producer.get(value);
   if (!node || steps === 0) return null;

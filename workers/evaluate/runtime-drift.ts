@@ -3,6 +3,7 @@
  * in its own way, and when it is larger than what quantization costs, a level looks worse (or better) than it is; then
  * the node where the providers part is looked for.
  */
+import { greatest, least } from '../extremes.ts';
 import type { Distance, Divergence, EngineError, OutputDrift, Result, RuntimeDrift } from '../protocol.ts';
 import { settle } from '../errors.ts';
 import { scanModel } from '../onnx/scan.ts';
@@ -54,7 +55,7 @@ const STANDARD_ERRORS = 2;
 
 /** What runtime drift is held against: the level's own mean KL divergence; for the baseline (null) that of the closest level. */
 export function quantizationToBeat(own: number | null, others: readonly number[]): number {
-  return own ?? (others.length > 0 ? Math.min(...others) : CONSPICUOUS);
+  return own ?? (others.length > 0 ? least(others) : CONSPICUOUS);
 }
 
 export function exceeds({ kld }: Distance, quantization: number): boolean {
@@ -110,7 +111,7 @@ async function compareWindows({ windows, seconds = SECONDS, signal }: RuntimeDri
   const lengths = windows.map(({ ids }) => Math.min(ids.length, longest));
   const first = windows[0]?.ids.subarray(0, Math.min(FEWEST_TOKENS, lengths[0] ?? 0)) ?? new Int32Array(0);
   if (first.length < 2) return failure('text-too-short', 'There is too little text to compare two providers on.', 'Add a longer text.');
-  const tally = tallyDistance(Math.max(...lengths) - 1, against.vocabulary);
+  const tally = tallyDistance(greatest(lengths) - 1, against.vocabulary);
   const both = async (ids: Int32Array): Promise<Result<[Float32Array, Float32Array]>> => {
     const logits: Float32Array[] = [];
     for (const model of [against, of]) {

@@ -68,7 +68,7 @@ async function slice(blob: Blob, model: Model, index: GraphIndex, output: ValueI
   const name = uniqueNames(index);
   const [first, end, axes] = [name('scored_first'), name('scored_end'), name('scored_axes')];
   const edits: Edit<never>[] = [];
-  const replace = (span: { start: number; end: number }, ...bytes: Uint8Array[]) => {
+  const replace = (span: { start: number; end: number }, bytes: readonly Uint8Array[]) => {
     edits.push({ start: span.start, end: span.end, within: [graph.span], pieces: bytes.map((part) => ({ kind: 'bytes', bytes: part })) });
   };
 
@@ -83,16 +83,16 @@ async function slice(blob: Blob, model: Model, index: GraphIndex, output: ValueI
     for (const value of wanted) {
       if (sliced.has(value)) continue;
       const made = sliceOf(value, values.get(value) === FLOAT16, [first, end, axes], name);
-      added.push(...made.nodes);
+      for (const one of made.nodes) added.push(one);
       sliced.set(value, made.result);
     }
     const proto = await readNode(model, node);
-    replace(node.span, ...added, encodeField(GRAPH.node, toBinary(NodeProtoSchema, { ...proto, input: proto.input.map((input) => sliced.get(input) ?? input) })));
+    replace(node.span, [...added, encodeField(GRAPH.node, toBinary(NodeProtoSchema, { ...proto, input: proto.input.map((input) => sliced.get(input) ?? input) }))]);
   }
-  replace(output.span, encodeField(GRAPH.output, toBinary(ValueInfoProtoSchema, withFreeDimension(output.proto, name('scored_positions')))));
+  replace(output.span, [encodeField(GRAPH.output, toBinary(ValueInfoProtoSchema, withFreeDimension(output.proto, name('scored_positions'))))]);
   // Shapes noted for values behind the Slice are no longer theirs.
-  for (const { proto, span } of graph.values) if (behind.has(proto.name)) replace(span);
-  replace({ start: graph.span.end, end: graph.span.end }, encodeInt64Initializer(axes, [SEQUENCE_AXIS]), int64Input(first), int64Input(end));
+  for (const { proto, span } of graph.values) if (behind.has(proto.name)) replace(span, []);
+  replace({ start: graph.span.end, end: graph.span.end }, [encodeInt64Initializer(axes, [SEQUENCE_AXIS]), int64Input(first), int64Input(end)]);
 
   const parts = splice(model.source.size, edits).map((piece) => (piece.kind === 'copy' ? blob.slice(piece.start, piece.end) : piece.kind === 'bytes' ? piece.bytes as Uint8Array<ArrayBuffer> : new Blob()));
   return { model: new Blob(parts), first, end };

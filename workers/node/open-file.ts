@@ -62,7 +62,7 @@ export async function openBeside(modelPath: string, model: File): Promise<FoundF
   const folders = [folder, dirname(await realpath(modelPath))];
   const found: FoundFile[] = [];
   for (const location of new Set(scanned.value.outside.map(({ data }) => plainLocation(data.location)))) {
-    const path = await realpath(join(folder, ...location.split('/'))).catch(() => null);
+    const path = await realpath(join(folder, location)).catch(() => null);
     if (path === null) continue;
     const named = `${shown(model.name)} keeps weights in ${shown(location)}, which is`;
     if (!folders.some((one) => isWithin(one, path))) fail('onnx-external-data', `${named} a link that leads out of its folder.`, 'Put the file itself beside the model.', path);

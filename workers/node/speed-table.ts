@@ -1,4 +1,5 @@
 /** Speed and memory as a table for a terminal. */
+import { greatest } from '../extremes.ts';
 import type { LevelReport, Speed, Spread } from '../protocol.ts';
 import { shown } from '../shown.ts';
 import { align } from './align.ts';
@@ -6,7 +7,7 @@ import { align } from './align.ts';
 /** A line for each level and provider; none where nothing was measured. */
 export function speedLines(levels: readonly LevelReport[]): string[] {
   const rows = levels.flatMap(({ level, baseline, speed }) => (speed ?? []).filter(({ problem, load }) => load !== null || problem === null).map((one) => speedRow(level, againstBaseline(one, baseline, levels), one)));
-  const threads = Math.max(0, ...levels.flatMap(({ speed }) => (speed ?? []).map((one) => one.threads)));
+  const threads = greatest(levels.flatMap(({ speed }) => (speed ?? []).map((one) => one.threads)), 0);
   if (rows.length === 0) return [];
   return [
     '', ...align([['level', 'provider', 'load, s', 'prefill, tokens/s', 'decode, tokens/s', 'one run, s', 'against fp16', 'heap, MB', 'GPU, MB', 'GPU peak, MB', 'predicted, MB', 'fallback'], ...rows]), '',

@@ -91,7 +91,7 @@ async function editsOf(source: ByteSource, outside: string | null, chunkBytes: n
 
   const visit = async (kind: Exclude<Kind, 'elementType'>, message: Field, within: Span[]): Promise<void> => {
     if (kind === 'tensor') {
-      edits.push(...await widenTensor(reader, message, within, outside, chunkBytes));
+      for (const edit of await widenTensor(reader, message, within, outside, chunkBytes)) edits.push(edit);
       return;
     }
     if (kind === 'attribute' && TYPE_ATTRIBUTES.has(await attributeName(reader, message))) {

@@ -8,7 +8,7 @@ import { invalid } from './file-tensor.ts';
 
 /** `head`: the first bytes of a file, twelve at least: PNG, JPEG or WebP. */
 export function isImage(head: Uint8Array): boolean {
-  const ascii = (at: number, length: number) => String.fromCharCode(...head.subarray(at, at + length));
+  const ascii = (at: number, length: number) => Array.from(head.subarray(at, at + length), (byte) => String.fromCharCode(byte)).join('');
   return (head[0] === 0x89 && ascii(1, 3) === 'PNG') || (head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff)
     || (ascii(0, 4) === 'RIFF' && ascii(8, 4) === 'WEBP');
 }

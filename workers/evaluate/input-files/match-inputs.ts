@@ -5,6 +5,7 @@
  * without its ending (a number after it counts samples), `input_3` by position. An image goes to the input that takes
  * images. What is left goes to the only input there is. Several files for one input are samples in the order dropped.
  */
+import { greatest } from '../../extremes.ts';
 import type { Result } from '../../protocol.ts';
 import { failure, type Failure } from '../errors.ts';
 import type { HostTensor } from '../graph-session.ts';
@@ -52,11 +53,11 @@ export async function matchFiles(files: readonly File[], inputs: readonly ValueI
       const entry = found.get(input.name) ?? { files: [], made: new Set(), tensors: [] };
       if (entry.files.at(-1) !== file.name) entry.files.push(file.name);
       if (made !== '') entry.made.add(made);
-      entry.tensors.push(...fitted.value);
+      for (const one of fitted.value) entry.tensors.push(one);
       found.set(input.name, entry);
     }
   }
-  const samples = Math.max(0, ...[...found.values()].map(({ tensors }) => tensors.length));
+  const samples = greatest([...found.values()].map(({ tensors }) => tensors.length), 0);
   if (samples === 0) return failure('input-invalid', 'No dropped file is an input of the model.', 'Name files as the inputs.', describeInputs(inputs));
   for (const [name, { tensors, files: [file = ''] }] of found) {
     if (tensors.length !== 1 && tensors.length !== samples) {

@@ -3,25 +3,27 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import * as many from '../../models/many.ts';
-import { carryOut, inLanes } from '../carry-out.ts';
-import { createWasmKernel } from '../kernels/wasm/kernel.ts';
-import { make } from '../make.ts';
-import { makeAhead } from '../make-ahead.ts';
-import { scanModel } from '../onnx/scan.ts';
-import { writePieces } from '../onnx/write.ts';
-import { findMisfits } from '../plan/precision/fits.ts';
-import { planAnyLevel } from '../plan/half/plan-half.ts';
-import { judgedTensors, preparePlan } from '../plan/plan.ts';
-import { parseLevel } from '../schemes/level.ts';
-import { SCHEMES } from '../schemes/registry.ts';
-import { madeBytes, SLAB_LIMITS } from '../slabs.ts';
-import { blobSource } from '../source.ts';
-import { summarize } from '../summary.ts';
-import { fileSink } from './file-sink.ts';
-import { openFile } from './open-file.ts';
+import * as many from './many.ts';
+import { carryOut, inLanes } from '../workers/carry-out.ts';
+import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
+import { make } from '../workers/make.ts';
+import { makeAhead } from '../workers/make-ahead.ts';
+import { scanModel } from '../workers/onnx/scan.ts';
+import { gatheredSink } from '../workers/onnx/gathered-sink.ts';
+import { writePieces } from '../workers/onnx/write.ts';
+import { findMisfits } from '../workers/plan/precision/fits.ts';
+import { planAnyLevel } from '../workers/plan/half/plan-half.ts';
+import { judgedTensors, preparePlan } from '../workers/plan/plan.ts';
+import { parseLevel } from '../workers/schemes/level.ts';
+import { SCHEMES } from '../workers/schemes/registry.ts';
+import { madeBytes, SLAB_LIMITS } from '../workers/slabs.ts';
+import { blobSource } from '../workers/source.ts';
+import { summarize } from '../workers/summary.ts';
+import { windowedSource } from '../workers/windowed-source.ts';
+import { fileSink } from '../workers/node/file-sink.ts';
+import { openFile } from '../workers/node/open-file.ts';
 
-const SHAPES: Readonly<Record<string, () => Uint8Array<ArrayBuffer>>> = {
+const SHAPES = {
   'weights, fp16': () => many.manyWeights(20_000, 'float16'),
   'weights, fp32': () => many.manyWeights(20_000, 'float32'),
   'one name': () => many.manyWeights(20_000, 'float32', (i) => `w_${i % 2}${'_2'.repeat(i % 3)}_${i}`),
@@ -47,12 +49,17 @@ const folder = await mkdtemp(join(tmpdir(), 'nibble-many-'));
 const kernel = await createWasmKernel();
 
 /** Processor time of all threads: other work on the machine does not count. */
-function cpu(): number {
+function cpu() {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
 }
 
-async function timed<T>(work: () => Promise<T> | T): Promise<[T, number]> {
+/**
+ * @template T
+ * @param {() => T | Promise<T>} work
+ * @returns {Promise<[T, number]>} The result and the seconds of processor time.
+ */
+async function timed(work) {
   const began = cpu();
   const result = await work();
   return [result, cpu() - began];
@@ -60,7 +67,7 @@ async function timed<T>(work: () => Promise<T> | T): Promise<[T, number]> {
 
 try {
   for (const [name, build] of Object.entries(SHAPES)) {
-    if (values.only !== undefined && !name.includes(values.only)) continue;
+    if (values.only !== undefined && !values.only.split('|').some((part) => name.includes(part))) continue;
     const path = join(folder, 'model.onnx');
     await writeFile(path, build());
     const file = await openFile(path);
@@ -68,7 +75,7 @@ try {
     const [model, scan] = await timed(() => scanModel(source));
     const [input, prepare] = await timed(() => preparePlan(model));
     const [, sum] = await timed(() => summarize(input));
-    const [beyond, range] = await timed(() => findMisfits(source, judgedTensors(input), signal, () => undefined));
+    const [beyond, range] = await timed(() => findMisfits(windowedSource(source), judgedTensors(input), signal, () => undefined));
     const cells = [`scan ${scan.toFixed(1)}`, `scopes ${prepare.toFixed(1)}`, `summary ${sum.toFixed(1)}`, `range ${range.toFixed(1)}`];
     for (const spelling of values.level === undefined ? ['fp16', 'int8', 'int4', 'q4f16', 'int8:mode=dynamic', 'int8:mode=dequantize'] : [values.level]) {
       const level = parseLevel(spelling);
@@ -79,9 +86,10 @@ try {
         continue;
       }
       const [, writing] = await timed(async () => {
-        const sink = await fileSink(join(folder, 'written.onnx'), file);
+        const from = windowedSource(source);
+        const sink = gatheredSink(await fileSink(join(folder, 'written.onnx'), file), (start, end) => from.read(start, end - start));
         const oneByOne = inLanes(2);
-        const carrying = carryOut((slab, stop) => oneByOne(() => make(slab, source, kernel, stop)));
+        const carrying = carryOut((slab, stop) => oneByOne(() => make(slab, from, kernel, stop)));
         const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
         const ahead = makeAhead([...recipes].flatMap(carrying.stretchesOf), madeBytes, carrying.make, { count: 6, bytes: SLAB_LIMITS.joined });
         await writePieces({ pieces: plan.pieces, stretchesOf: carrying.stretchesOf, make: ahead.make, nameOf: (recipe) => recipe.tensor.name, sink, onProgress: () => undefined, signal });
