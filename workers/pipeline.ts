@@ -19,12 +19,14 @@ import { piecesLength } from './onnx/splice.ts';
 import { writePieces, type ExternalBlobs, type Place, type Sink, type WriteProgress } from './onnx/write.ts';
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
 import { findBeyondFloat16 } from './plan/float16-range.ts';
+import { describePattern } from './plan/patterns.ts';
 import { settingsInFull } from './plan/metadata.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
 import { modelBytes, preparePlan, roundedTensors, type Plan, type PlanInput } from './plan/plan.ts';
 import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, Stage } from './protocol.ts';
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
+import { checkPlannedFile } from './plan/self-check.ts';
 import { notOn } from './plan/targets.ts';
 import type { ReadThread } from './read-thread.ts';
 import { SCHEMES } from './schemes/registry.ts';
@@ -99,9 +101,9 @@ export async function plan(files: readonly File[], levels: readonly LevelRequest
   const { input, missing } = openModel(await sortFiles(files));
   return Promise.all([...levels, ...variants].map(async ({ key, id, settings }, at) => {
     const planned = await planAnyLevel(input, SCHEMES[id], settings, new Set(), { fingerprint: SOME_FINGERPRINT });
-    const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
+    const { bytes, data, weightBytes, graphBytes, changed, summary, patterns, ledger, problem } = planned;
     return {
-      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
+      key, bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ...(patterns && { patterns }), ledger: at < levels.length ? ledger : [],
       notOn: problem ? [] : notOn({ ...planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)) }), problem: missing ?? problem,
     };
   }));
@@ -148,7 +150,7 @@ export async function compare(
       ...(measured.words && { words: measured.words }),
       inputs: measured.inputs,
       overflow: checked.overflow,
-      notes: [...measured.notes, ...checked.notes, ...speedNotes],
+      notes: [...levels.flatMap(patternNotes), ...measured.notes, ...checked.notes, ...speedNotes],
     };
   };
   if (!surroundings.once) return measureAll(onEvent);
@@ -164,6 +166,11 @@ export async function compare(
   // What was measured before may have been in files of other names.
   const names = levels.flatMap(({ keys, file }) => keys.map(() => file));
   return { ...report, levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })) };
+}
+
+/** What a level's patterns apply to, in sentences. */
+function patternNotes(level: LevelInHand): string[] {
+  return (level.plan.patterns ?? []).map((use) => `${formatLevel(level)}: ${describePattern(use)}`);
 }
 
 /** The figures of a report that was there already, as if they had just been measured. */
@@ -251,6 +258,7 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
   await surroundings.foresee?.(levels.flatMap((level) => plannedFiles(level, original.fingerprint)));
   for (const level of levels) {
     const { pieces, data, bytes, weightBytes } = level.plan;
+    await checkPlannedFile(original.input.model, level.plan);
     const secondsLeft = estimateSecondsLeft();
     const onDone = (done: number, tensor: string | null) => {
       for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
@@ -315,7 +323,7 @@ function levelReport({ id, settings, plan, data, file, perplexity, drift, output
   const { baseline } = resolved;
   return {
     id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull(resolved),
-    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
+    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, perplexity, drift, outputs, runtimeDrift, ...(speed && { speed }), ...(plan.patterns && { patterns: plan.patterns }), ledger: plan.ledger,
   };
 }
 

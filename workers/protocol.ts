@@ -141,6 +141,16 @@ export interface LedgerLine {
   reason: string;
 }
 
+/** What a pattern of `exclude` or `override` applies to. */
+export interface PatternUse {
+  setting: 'exclude' | 'override';
+  pattern: string;
+  /** Weights it fits, by their own name or that of a node that uses them. */
+  matched: number;
+  /** Where it fits none: names of weights and nodes that are most like it, the most alike first. */
+  nearest: string[];
+}
+
 /** The second file of a model too large for one: its larger weights. */
 export interface DataFile { file: string; bytes: number }
 
@@ -160,6 +170,8 @@ export interface LevelPlan {
   quantizedTensors: number;
   /** One sentence, in words with numbers. */
   summary: string;
+  /** What the level's patterns apply to; absent where it has none. */
+  patterns?: PatternUse[];
   ledger: LedgerLine[];
   /** Targets it is nothing for, and why. */
   notOn?: { target: Target; reason: string }[];
@@ -422,6 +434,8 @@ export interface LevelReport {
   outputs?: OutputDrift[] | null;
   runtimeDrift?: RuntimeDrift | null;
   speed?: Speed[];
+  /** What the level's patterns apply to; absent where it has none. */
+  patterns?: PatternUse[];
   ledger: LedgerLine[];
 }
 

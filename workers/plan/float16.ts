@@ -23,7 +23,8 @@ export function roundedConstants(constants: readonly Constant[]): Constant[] {
   return isHalfPrecision(constants) ? [] : constants.filter((constant) => whyNotRounded(constant) === null);
 }
 
-function whyNotRounded({ name, tensor, scope, readable, doubt }: Constant): string | null {
+function whyNotRounded({ name, tensor, scope, readable, overridable, doubt }: Constant): string | null {
+  if (overridable) return doubt ?? 'an input with a default';
   const quantized = scope.uses.get(name)?.find(({ node }) => isQuantizedOperator(node))?.node;
   if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;
   if (tensor.type !== FLOAT32) return elementType(tensor.type).name === 'float16' ? 'fp16 already' : whyNotFloat(tensor.type);

@@ -79,6 +79,7 @@ const level = z.object({
   }),
   file: z.string(), bytes: number, data: z.object({ file: z.string(), bytes: number }).exactOptional(), weightBytes: number, perplexity: perplexity.nullable(), drift: drift.nullable(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),
+  patterns: z.array(z.object({ setting: z.enum(['exclude', 'override']), pattern: z.string(), matched: number, nearest: z.array(z.string()) })).exactOptional(),
   ledger: z.array(z.object({
     tensor: z.string(), where: z.string().exactOptional(), shape: numbers, from: z.string(), to: z.string(), bytesBefore: number, bytesAfter: number, reason: z.string(),
   })),

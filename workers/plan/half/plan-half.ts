@@ -10,13 +10,15 @@ import type { Piece } from '../../onnx/splice.ts';
 import type { LedgerLine, LevelSettings } from '../../protocol.ts';
 import type { Scheme } from '../../schemes/scheme.ts';
 import { bytesInWords, count, keptLine } from '../ledger.ts';
-import { isHalfPrecision, modelBytes, planLevel, preparePlan, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
+import { isHalfPrecision, modelBytes, planLevel, preparePlan, takeOverridden, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
 import type { Recipe } from '../recipe.ts';
 import { convertToHalf } from './convert.ts';
 
 /** As `planLevel`, for every level. */
-export async function planAnyLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, options: PlanOptions = {}): Promise<Plan> {
-  if (!scheme.resolve(settings).halfActivations || isHalfPrecision(input)) return planLevel(input, scheme, settings, beyondFloat16, options);
+export async function planAnyLevel(given: PlanInput, scheme: Scheme, settings: LevelSettings, beyondFloat16: ReadonlySet<string>, options: PlanOptions = {}): Promise<Plan> {
+  const level = scheme.resolve(settings);
+  if (!level.halfActivations || isHalfPrecision(given)) return planLevel(given, scheme, settings, beyondFloat16, options);
+  const input = takeOverridden(given, level.override);
   const { model } = input;
   const converted = await convertToHalf(model, input.scopes, beyondFloat16);
   if (typeof converted === 'string') return refused(input, scheme, converted);
