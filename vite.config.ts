@@ -104,7 +104,7 @@ const inChromium = (flags: string[]) => ({
 /** Computes for a minute on one core: a project of its own, which `npm test` runs beside the others. */
 const FIGURES = 'models/sample/figures.test.ts';
 /** These replace a module, or watch onnxruntime being loaded. All others share two processes and what is loaded and compiled there, which is half of their time. */
-const OWN_PROCESS = ['workers/evaluate/heap.test.ts', 'workers/zip-sizes.test.ts'];
+const OWN_PROCESS = ['workers/evaluate/heap.test.ts', 'workers/zip-sizes.test.ts', 'workers/self-check.test.ts'];
 
 /** What takes a minute begins first, so that no core waits for it at the end: a fresh clone knows no durations to order by. */
 class LongestFirst extends BaseSequencer {

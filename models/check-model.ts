@@ -12,12 +12,12 @@ export function checkModel(bytes: Uint8Array): string[] {
   const problems: string[] = [];
   if (!model.graph) return ['there is no graph'];
   const domains = importedDomains(model.opsetImport, 'the model', problems);
-  checkGraph(model.graph, { where: 'the graph', visible: new Set(), domains, problems });
+  checkGraph(model.graph, { where: 'the graph', visible: new Set(), domains, irVersion: Number(model.irVersion), problems });
   for (const body of model.functions) {
     const where = `function ${body.domain}.${body.name}`;
     if (!domains.has(defaultDomain(body.domain))) problems.push(`${where}: the model does not import its domain`);
     const visible = new Set(body.input);
-    checkNodes(body.node, visible, { where, visible, domains: importedDomains(body.opsetImport, where, problems), problems });
+    checkNodes(body.node, visible, { where, visible, domains: importedDomains(body.opsetImport, where, problems), irVersion: Number(model.irVersion), problems });
     for (const output of body.output) if (!visible.has(output)) problems.push(`${where}: nothing makes its output "${output}"`);
   }
   return problems;
@@ -28,6 +28,7 @@ interface Place {
   /** Names of the graphs around it that a node may use. */
   visible: ReadonlySet<string>;
   domains: ReadonlySet<string>;
+  irVersion: number;
   problems: string[];
 }
 
@@ -46,7 +47,9 @@ function checkGraph(graph: GraphProto, place: Place): void {
   for (const { tensor, name } of tensors) {
     if (seen.has(name)) problems.push(`${where}: there are two initializers "${name}"`);
     seen.add(name);
-    // Older models list their initializers as inputs, too.
+    // Older models list their initializers as inputs, too: before IR version 4 they must.
+    if (place.irVersion < 4 && !inputs.has(name)) problems.push(`${where}: the initializer "${name}" is not an input, in IR version ${place.irVersion}`);
+    if (tensor && place.irVersion < 10 && [21, 22].includes(tensor.dataType)) problems.push(`${where}: the initializer "${name}" has a 4-bit type, in IR version ${place.irVersion}`);
     if (!inputs.has(name)) define(name, 'the initializer');
     if (!used.has(name)) problems.push(`${where}: nobody uses the initializer "${name}"`);
     const wrong = tensor && whyUnreadable(tensor);
@@ -69,8 +72,11 @@ function checkNodes(nodes: readonly NodeProto[], visible: Set<string>, place: Pl
   const names = new Set<string>();
   for (const node of nodes) {
     const called = node.name || `${node.opType} for "${node.output[0] ?? ''}"`;
-    if (node.name !== '' && names.has(node.name)) problems.push(`${where}: two nodes are called "${node.name}"`);
-    names.add(node.name);
+    // onnxruntime makes initializers of constants: their names are nobody's.
+    if (node.name !== '' && node.opType !== 'Constant') {
+      if (names.has(node.name)) problems.push(`${where}: two nodes are called "${node.name}"`);
+      names.add(node.name);
+    }
     if (!domains.has(defaultDomain(node.domain))) problems.push(`${where}: ${called} is of "${node.domain}", which is not imported`);
     for (const input of node.input) if (input !== '' && !visible.has(input)) problems.push(`${where}: ${called} uses "${input}", which nothing makes before it`);
     for (const { name, g, graphs, t } of node.attribute) {

@@ -25,12 +25,14 @@ import { baselineBytes, compareSizes } from './plan/compare-plans.ts';
 import { sameAsEarlier } from './plan/same-content.ts';
 import { SINGLE_FILE_LIMIT } from './plan/data-file.ts';
 import { findMisfits, NO_MISFITS, type Misfits } from './plan/precision/fits.ts';
+import { describePattern } from './plan/patterns.ts';
 import { settingsInFull } from './plan/metadata.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
 import { modelBytes, judgedTensors, preparePlan, type Plan, type PlanInput } from './plan/plan.ts';
 import type { EngineError, EngineEvent, Job, LevelPlan, LevelReport, LevelRequest, Opened, Report, SkippedLevel, Stage } from './protocol.ts';
 import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
+import { checkPlannedFile } from './plan/self-check.ts';
 import { notOn } from './plan/targets.ts';
 import { readText } from './read-text.ts';
 import { shown } from './shown.ts';
@@ -130,9 +132,9 @@ export async function plan(files: readonly File[], levels: readonly LevelRequest
     if (!attempt.ok) return { key, bytes: 0, weightBytes: 0, quantizedTensors: 0, summary: '', ledger: [], notOn: [], problem: attempt.error };
     const planned = attempt.value;
     const first = asked[firsts[at] ?? -1];
-    const { bytes, data, weightBytes, graphBytes, changed, summary, ledger, problem } = planned;
+    const { bytes, data, weightBytes, graphBytes, changed, summary, patterns, ledger, problem } = planned;
     return {
-      key, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ledger: at < levels.length ? ledger : [],
+      key, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ...(patterns && { patterns }), ledger: at < levels.length ? ledger : [],
       notOn: problem ? [] : notOn(planned), problem: missing ?? problem,
       ...(first && { sameFileAs: first.key }),
       ...(at < levels.length && await compareSizes(input, { id, settings }, planned, baseline, NO_MISFITS, options)),
@@ -191,7 +193,7 @@ export async function compare(
       ...(measured.words && { words: measured.words }),
       inputs: measured.inputs,
       overflow: checked.overflow,
-      notes: [...distinct.notes, ...measured.notes, ...checked.notes, ...speedNotes],
+      notes: [...levels.flatMap(patternNotes), ...distinct.notes, ...measured.notes, ...checked.notes, ...speedNotes],
     };
   };
   if (!surroundings.once || job.measure === false) return measureAll(onEvent);
@@ -211,6 +213,10 @@ export async function compare(
 }
 
 const NOT_MEASURED: Measurement = { protocol: null, words: null, noiseFloor: null, inputs: null, notes: ['Nothing was measured, as asked.'] };
+/** What a level's patterns apply to, in sentences. */
+function patternNotes(level: LevelInHand): string[] {
+  return (level.plan.patterns ?? []).map((use) => `${formatLevel(level)}: ${describePattern(use)}`);
+}
 
 /** The figures of a report that was there already, as if they had just been measured. */
 function announce({ protocol, levels: figures }: Report, levels: readonly LevelInHand[], onEvent: (event: EngineEvent) => void): void {
@@ -324,6 +330,7 @@ async function writeLevels(levels: LevelInHand[], original: Original, kernel: Ke
 /** Writes a level's file, or both of its files. Of a level that cannot be made nothing stays. */
 async function writeLevel(level: LevelInHand, original: Original, kernel: Kernel, surroundings: Surroundings, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
   const { pieces, data, bytes, weightBytes } = level.plan;
+  await checkPlannedFile(original.input.model, level.plan);
   const secondsLeft = estimateSecondsLeft();
   const lap = laps();
   // What is stored already costs no time worth learning from.
@@ -415,7 +422,7 @@ function levelReport({ id, settings, plan, data, file, perplexity, drift, activa
   return {
     id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull(resolved), suffix: SCHEMES[id].suffix(settings),
     file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, ...(memory && { memory }), ...(sameFileAs !== undefined && { sameFileAs }),
-    perplexity, drift, ...(activationRanges && { activationRanges }), outputs, runtimeDrift, ...(speed && { speed }), ledger: plan.ledger,
+    perplexity, drift, ...(activationRanges && { activationRanges }), outputs, runtimeDrift, ...(speed && { speed }), ...(plan.patterns && { patterns: plan.patterns }), ledger: plan.ledger,
   };
 }
 

@@ -149,6 +149,16 @@ export interface LedgerLine {
   reason: string;
 }
 
+/** What a pattern of `exclude` or `override` applies to. */
+export interface PatternUse {
+  setting: 'exclude' | 'override';
+  pattern: string;
+  /** Weights it fits, by their own name or that of a node that uses them. */
+  matched: number;
+  /** Where it fits none: names of weights and nodes that are most like it, the most alike first. */
+  nearest: string[];
+}
+
 /** The second file of a model too large for one: its larger weights. */
 export interface DataFile {
   file: string;
@@ -197,6 +207,8 @@ export interface LevelPlan {
   quantizedTensors: number;
   /** One sentence, in words with numbers. */
   summary: string;
+  /** What the level's patterns apply to; absent where it has none. */
+  patterns?: PatternUse[];
   ledger: LedgerLine[];
   /** Targets that do not run it as they should, and why. */
   notOn?: { target: Target; reason: string }[];
@@ -508,6 +520,8 @@ export interface LevelReport {
   speed?: Speed[];
   /** Of the file written, hexadecimal; only where it was computed while writing. */
   sha256?: string;
+  /** What the level's patterns apply to; absent where it has none. */
+  patterns?: PatternUse[];
   ledger: LedgerLine[];
 }
 

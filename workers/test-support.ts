@@ -6,6 +6,7 @@ import { readTensor } from './onnx/tensor-data.ts';
 import { blobSink, writePieces } from './onnx/write.ts';
 import { findMisfits } from './plan/precision/fits.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
+import { checkPlannedFile } from './plan/self-check.ts';
 import { judgedTensors, preparePlan, type Plan, type PlanOptions } from './plan/plan.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import type { Kernel } from './kernels/kernel.ts';
@@ -24,6 +25,7 @@ export async function quantize(model: Uint8Array, spelling: string, kernel: Kern
   const { signal } = new AbortController();
   const misfits = await findMisfits(source, judgedTensors(input), signal, () => undefined);
   const plan = await planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, misfits, options);
+  if (!plan.problem) await checkPlannedFile(input.model, plan);
   const write = async (pieces: Plan['pieces']) => new Uint8Array(await (await writePieces({
     pieces, ...carryOut((slab) => make(slab, source, kernel, signal)), nameOf: (recipe) => recipe.tensor.name,
     sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])), onProgress: () => undefined, signal,

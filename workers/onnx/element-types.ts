@@ -33,6 +33,14 @@ export function packedBytes(code: number, count: number): number | null {
   return bits === 0 ? null : Math.ceil((count * bits) / 8);
 }
 
+/** IR versions that brought element types (onnx.proto); all others were there from the beginning. */
+const SINCE: ReadonlyMap<number, number> = new Map([[17, 9], [18, 9], [19, 9], [20, 9], [UINT4, 10], [INT4, 10], [23, 11], [24, 12], [25, 13], [26, 13]]);
+
+/** The first IR version that has an element type. */
+export function firstIrVersion(code: number): number {
+  return SINCE.get(code) ?? 1;
+}
+
 /** Number of elements of a shape; 1 for a scalar. */
 export function elementCount(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1);

@@ -6,12 +6,13 @@ import {
 } from 'onnx-buf';
 import { INT64 } from './element-types.ts';
 import { pieceLength, type Piece } from './splice.ts';
-import { concatBytes, encodeHeader } from './wire.ts';
+import { concatBytes, encodeHeader, encodeVarint } from './wire.ts';
 
 /** Number of the field nodes are in. */
 export const NODE_FIELD = { graph: 1, function: 7 } as const;
 /** Number of the field operator sets are in. */
 export const OPSET_FIELD = { model: 8, function: 9 } as const;
+const MODEL_IR_VERSION = 1;
 const MODEL_METADATA = 14;
 const GRAPH_INITIALIZER = 5;
 const NODE_ATTRIBUTE = 5;
@@ -122,6 +123,11 @@ export function encodeInt64Initializer(name: string, values: readonly number[]):
   const rawData = new Uint8Array(BigInt64Array.from(values.map(BigInt)).buffer);
   const message = toBinary(TensorProtoSchema, create(TensorProtoSchema, { name, dataType: INT64, dims: [BigInt(values.length)], rawData }));
   return concatBytes([encodeHeader(GRAPH_INITIALIZER, message.length), message]);
+}
+
+/** The `ir_version` field of a model. */
+export function encodeIrVersion(version: number): Uint8Array {
+  return concatBytes([encodeVarint(MODEL_IR_VERSION * 8), encodeVarint(version)]);
 }
 
 /** An `opset_import` field of a model, or of a function. */

@@ -80,7 +80,10 @@ export interface Model {
   source: ByteSource;
   /** Files of external data that are there. */
   external: ExternalFiles;
+  /** 0 where the file does not state one. */
   irVersion: number;
+  /** The field that states it; null where there is none. */
+  irVersionAt: { start: number; end: number } | null;
   producer: string;
   opsets: Opset[];
   graph: Graph;

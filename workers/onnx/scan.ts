@@ -47,14 +47,17 @@ export async function scanModel(source: ByteSource, external: ExternalFiles = NO
   const metadata: Metadata[] = [];
   const model: Partial<Model> & { opsets: Model['opsets']; functions: FunctionBody[] } = { opsets: [], functions: [] };
   let irVersion: number | null = null;
+  let irVersionAt: Model['irVersionAt'] = null;
   let producer = '';
   const trainingNames = new Set<string>();
   for await (const field of reader.fields(0, source.size)) {
-    if (field.number === MODEL.irVersion && field.wireType === 0) irVersion = Number(field.value);
-    else if (field.wireType !== 2) continue;
+    if (field.number === MODEL.irVersion && field.wireType === 0) {
+      irVersion = Number(field.value);
+      irVersionAt = { start: field.start, end: field.end };
+    } else if (field.wireType !== 2) continue;
     else if (field.number === MODEL.producerName) producer = utf8(await reader.bytes(field.body, field.end));
     else if (field.number === MODEL.opset) {
-      model.opsets.push(await scanOpset(reader, span(field)));
+      stateOpset(model.opsets, await scanOpset(reader, span(field)));
     } else if (field.number === MODEL.graph) {
       if (model.graph) invalid(source, 'it holds two graphs');
       model.graph = await scanGraph(reader, span(field), []);
@@ -71,7 +74,7 @@ export async function scanModel(source: ByteSource, external: ExternalFiles = NO
   // Operator sets came with IR version 3; a newer file without any was most likely cut off.
   if (model.opsets.length === 0 && (irVersion === null || irVersion >= 3)) return invalid(source, 'it states no operator set, so it may have been cut off');
   return {
-    source, external, irVersion: irVersion ?? 0, producer, opsets: model.opsets, graph: model.graph, functions: model.functions, trainingNames,
+    source, external, irVersion: irVersion ?? 0, irVersionAt, producer, opsets: model.opsets, graph: model.graph, functions: model.functions, trainingNames,
     outside: reader.outside, metadata,
   };
 }
@@ -79,6 +82,13 @@ export async function scanModel(source: ByteSource, external: ExternalFiles = NO
 async function scanOpset(reader: Reader, at: Span): Promise<Opset> {
   const { domain, version } = decode(reader.source, OperatorSetIdProtoSchema, await reader.bytes(at.body, at.end));
   return { domain: defaultDomain(domain), version: Number(version) };
+}
+
+/** A domain that is imported twice has the version of its last entry, as in onnxruntime. */
+function stateOpset(opsets: Opset[], opset: Opset): void {
+  const known = opsets.find(({ domain }) => domain === opset.domain);
+  if (known) known.version = opset.version;
+  else opsets.push(opset);
 }
 
 async function scanGraph(reader: Scanner, graphSpan: Span, within: Span[]): Promise<Graph> {
@@ -137,7 +147,7 @@ async function scanFunction(reader: Scanner, functionSpan: Span): Promise<Functi
       case FUNCTION.domain: body.domain = defaultDomain(utf8(await reader.bytes(field.body, field.end))); break;
       case FUNCTION.input: body.inputs.push(utf8(await reader.bytes(field.body, field.end))); break;
       case FUNCTION.output: body.outputs.push(utf8(await reader.bytes(field.body, field.end))); break;
-      case FUNCTION.opset: body.opsets.push(await scanOpset(reader, span(field))); break;
+      case FUNCTION.opset: stateOpset(body.opsets, await scanOpset(reader, span(field))); break;
     }
   }
   return body;

@@ -47,6 +47,8 @@ export interface Draft {
   liveUses(scope: Scope, name: string): Node[];
   /** What new nodes are, with the domain in front where there is one. */
   operators: ReadonlySet<string>;
+  /** Element types of new tensors. Known at the end. */
+  types: ReadonlySet<number>;
   finish(): { edits: Edit<Recipe>[]; extras: Extra[] };
 }
 
@@ -63,6 +65,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const waiting: (() => void)[] = [];
   const contribIn = new Set<Scope>();
   const operators = new Set<string>();
+  const types = new Set<number>();
   const droppedConstants = new Set<Constant>();
   /** Values of the model that new nodes take: a weight may be the other factor or the bias of what is replaced, too. */
   const taken = new Map<Scope, Set<string>>();
@@ -77,7 +80,10 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
     if (name === free) free = '';
     return { kind: 'bytes', bytes: encodeNode({ ...node, name }, NODE_FIELD[scope.kind]) };
   });
-  const tensorPieces = (scope: Scope, tensor: NewTensor<Recipe>) => (scope.kind === 'graph' ? encodeInitializer(tensor, placeNew(data, tensor.data)) : encodeConstant(tensor));
+  const tensorPieces = (scope: Scope, tensor: NewTensor<Recipe>) => {
+    types.add(tensor.type);
+    return scope.kind === 'graph' ? encodeInitializer(tensor, placeNew(data, tensor.data)) : encodeConstant(tensor);
+  };
   const edit = (scope: Scope, at: { start: number; end: number }, pieces: Piece<Recipe>[]) => { edits.push({ start: at.start, end: at.end, within: scope.within, pieces }); };
   const beginning = (scope: Scope) => {
     const at = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
@@ -112,6 +118,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   return {
     unique,
     operators,
+    types,
     replace(scope, node, nodes) {
       end(scope, node);
       for (const name of nodes.flatMap(({ inputs }) => inputs)) {

@@ -33,7 +33,8 @@ function whyNotRounded(constant: Constant, noWeights: NoWeights): string | null 
 }
 
 /** Why a constant cannot be stored in fp16 with a Cast behind it, whatever it is for; null where it can. */
-export function whyNotStored({ name, tensor, scope, readable, doubt }: Constant): string | null {
+export function whyNotStored({ name, tensor, scope, readable, overridable, doubt }: Constant): string | null {
+  if (overridable) return doubt ?? 'an input with a default';
   const quantized = scope.uses.get(name)?.find(({ node }) => isQuantizedOperator(node))?.node;
   if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;
   if (tensor.type !== FLOAT32) return elementType(tensor.type).name === 'float16' ? 'fp16 already' : whyNotFloat(tensor.type);

@@ -40,7 +40,8 @@ function where({ title }: Scope): { where?: string } {
 }
 
 /** Why a constant no family asked for stays. */
-export function whyNotCovered({ tensor, name, scope }: Constant, element: string): string {
+export function whyNotCovered({ tensor, name, scope, overridable, doubt }: Constant, element: string): string {
+  if (overridable && doubt !== null) return doubt;
   const users = scope.uses.get(name) ?? [];
   const quantized = users.find(({ node }) => isQuantizedOperator(node))?.node;
   if (quantized) return `belongs to a weight that is quantized already: used by ${quantized.type}`;

@@ -142,7 +142,7 @@ describe('what is not quantized has a reason', () => {
 
   test.each<[string, Uint8Array, string]>([
     ['nothing to quantize', encode(model(graph({ node: [node('Relu', ['x'], ['y'])], input: [value('x', 'float32', [1])], output: [value('y', 'float32', [1])] }))), 'nothing-to-quantize'],
-    ['quantized already', encode(model(graph({ node: [node('MatMulNBits', ['x', 'q', 's'], ['y'], {}, 'com.microsoft')], input: [value('x', 'float32', [1])], output: [value('y', 'float32', [1])] }))), 'already-quantized'],
+    ['quantized already', encode(model(graph({ node: [node('MatMulNBits', ['x', 'q', 's'], ['y'], {}, 'com.microsoft')], input: [value('x', 'float32', [1]), value('q', 'uint8', [1]), value('s', 'float32', [1])], output: [value('y', 'float32', [1])] }))), 'already-quantized'],
     ['too small to gain', matMulModel(randomValues(1, 4), 2, 2), 'nothing-to-quantize'],
   ])('%s', async (_, bytes, code) => {
     expect((await quantize(bytes, 'int4')).plan.problem?.code).toBe(code);

@@ -3,7 +3,7 @@
  * file, its exact size, and a ledger with one line for each initializer and each `Constant` node.
  */
 import { engineError } from '../errors.ts';
-import type { EngineError, LedgerLine, LevelSettings, StoredTwice } from '../protocol.ts';
+import type { EngineError, LedgerLine, LevelSettings, Override, PatternUse, StoredTwice } from '../protocol.ts';
 import { elementCount, elementType, FLOAT32 } from '../onnx/element-types.ts';
 import type { Model, Node, Tensor } from '../onnx/model.ts';
 import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
@@ -17,6 +17,7 @@ import { familyOf, isQuantizedOperator } from './families/registry.ts';
 import { createDataFile, placeKept, SINGLE_FILE_LIMIT, type DataFile } from './data-file.ts';
 import * as float16 from './float16.ts';
 import { findHeads } from './heads.ts';
+import { raiseIrVersion } from './ir-version.ts';
 import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
 import { bytesInWords, changedLine, count, droppedLine, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
 import type { Recipe } from './recipe.ts';
@@ -25,6 +26,7 @@ import { matchesPattern } from './pattern.ts';
 import type { Misfits } from './precision/fits.ts';
 import { traceFlow, type Flow } from './precision/flow.ts';
 import { whyNoWeight } from './precision/weights.ts';
+import { describePattern, isNamed, patternUses } from './patterns.ts';
 import { createStore, type Told } from './store.ts';
 import { findStoredTwice } from './stored-twice.ts';
 
@@ -47,6 +49,8 @@ export interface Plan {
   storedTwice: StoredTwice[];
   /** Of levels with fp16 activations: values of the main graph that stay in float32 all the same. */
   floats?: ReadonlySet<string>;
+  /** What the level's patterns apply to; absent where it has none. */
+  patterns?: PatternUse[];
   /** Constants that change. */
   changed: number;
   summary: string;
@@ -70,9 +74,12 @@ export interface PlanInput {
   noWeights: float16.NoWeights;
 }
 
-/** Errors: `onnx-invalid` for graphs that contradict themselves, see `findScopes`. */
-export function preparePlan(model: Model): PlanInput {
-  const scopes = findScopes(model);
+/**
+ * @param taken Names of overridable initializers that are to be weights like any other.
+ * Errors: `onnx-invalid` for graphs that contradict themselves, see `findScopes`.
+ */
+export function preparePlan(model: Model, taken: ReadonlySet<string> = new Set()): PlanInput {
+  const scopes = findScopes(model, (name) => taken.has(name));
   const [root] = scopes;
   const functionScopes = scopes.filter(({ kind, parent }) => kind === 'function' && !parent);
   const overloads = new Map<string, number>();
@@ -101,6 +108,16 @@ export function preparePlan(model: Model): PlanInput {
 }
 
 /**
+ * What a level plans on: `override` takes in initializers by their names that callers could override until then. A
+ * pattern of nothing but wildcards names none.
+ */
+export function takeOverridden(input: PlanInput, override: readonly Override[]): PlanInput {
+  const patterns = override.map(({ name }) => name).filter((name) => /[^*?]/.test(name));
+  const taken = input.constants.filter(({ name, overridable }) => overridable && patterns.some((pattern) => matchesPattern(pattern, name)));
+  return taken.every(({ doubt }) => doubt === null) ? input : preparePlan(input.model, new Set(taken.map(({ name }) => name)));
+}
+
+/**
  * A level is made of the weights it is compared with, those of the fp16 baseline, so that its drift is quantization and
  * nothing else; the setting `source: 'original'` takes the model's own float32 weights instead.
  *
@@ -108,13 +125,14 @@ export function preparePlan(model: Model): PlanInput {
  *
  * @param misfits float32 tensors that fp16 does not hold (see precision/fits.ts).
  */
-export function planLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, misfits: Misfits, { fingerprint, limit = SINGLE_FILE_LIMIT, before = modelBytes(input.model), rounded }: PlanOptions = {}): Plan {
+export function planLevel(given: PlanInput, scheme: Scheme, settings: LevelSettings, misfits: Misfits, { fingerprint, limit = SINGLE_FILE_LIMIT, before = modelBytes(given.model), rounded }: PlanOptions = {}): Plan {
   const level = scheme.resolve(settings);
+  const input = takeOverridden(given, level.override);
   const metadata = fingerprint === undefined ? [] : describeOrigin(scheme.id, settings, level, fingerprint);
   const planWith = (data: DataFile | null): Plan => {
-    if (!level.baseline) return planQuantized(input, scheme, level, rounded ?? roundedIn(input, misfits), { data, metadata, operators: new Set(), before });
+    if (!level.baseline) return planQuantized(input, scheme, level, rounded ?? roundedIn(input, misfits), { data, metadata, operators: new Set(), types: new Set(), before });
     const { edits, ledger, summary } = float16.planFloat16(input.scopes, input.constants, input.noWeights, misfits, data);
-    return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']), before });
+    return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']), types: new Set(), before });
   };
   const whole = planWith(null);
   return whole.bytes <= limit ? whole : planWith(createDataFile(dataFileName(fileName(input.model.source.name, scheme.suffix(settings)))));
@@ -131,7 +149,7 @@ export interface PlanOptions {
   rounded?: (constant: Constant) => boolean;
 }
 
-interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string>; /** Bytes of the model. */ before: number }
+interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string>; /** Element types of new tensors. */ types: ReadonlySet<number>; /** Bytes of the model. */ before: number }
 
 export function isHalfPrecision({ constants }: PlanInput): boolean {
   return float16.isHalfPrecision(constants);
@@ -167,22 +185,26 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, i
   const activations = createActivations(draft);
   const whyKept = new Map<Constant, string>(input.lefts.map(({ constant, why }) => [constant, why]));
 
-  const unheard = level.override.filter(({ name }) => !input.candidates.some((candidate) => isNamed(candidate, name)));
+  const patterns = patternUses(input.candidates, level);
   const offers: Offer[] = [];
   for (const candidate of tablesFirst(input.candidates)) {
     const named = level.override.find(({ name }) => isNamed(candidate, name));
-    const answer = whyAsked(candidate, level, input.heads, named !== undefined) ?? whyExact(candidate, input, named !== undefined) ?? candidate.offer(named ? overridden(level, named.to) : level);
+    const { overridable, doubt } = candidate.seen.constant;
+    // Whatever is asked for tables or heads, it is the input that keeps a default as it is.
+    const answer = (overridable ? doubt : null) ?? whyAsked(candidate, level, input.heads, named !== undefined) ?? whyExact(candidate, input, named !== undefined) ?? candidate.offer(named ? overridden(level, named.to) : level);
     if (typeof answer === 'string') whyKept.set(candidate.seen.constant, answer);
     else offers.push(answer);
   }
   for (const offer of offers) offer.write({ draft, store, activations });
   if (offers.length === 0) {
     const ledger = constants.map((constant) => keptLine(constant, whyKept.get(constant) ?? whyNotCovered(constant, scheme.element)));
-    return finish(input, [], ledger, 'Nothing to quantize.', whyNothing(input, whyKept), output);
+    return { ...finish(input, [], ledger, 'Nothing to quantize.', whyNothing(input, whyKept), output), ...(patterns.length > 0 && { patterns }) };
   }
   const { edits, extras } = draft.finish();
   const ledger = [...constants.map((constant) => lineOf(constant, draft, store.told.get(constant) ?? [], whyKept.get(constant), scheme.element)), ...extras.map(extraLine)];
-  return finish(input, edits, ledger, `${summarize(store.told)}${unheard.length > 0 ? ` Nothing to quantize is called ${unheard.map(({ name }) => name).join(' or ')}.` : ''}`, null, { ...output, operators: draft.operators }, findStoredTwice(constants, draft));
+  const summary = [summarize(store.told), ...patterns.map(describePattern)].join(' ');
+  const finished = finish(input, edits, ledger, summary, null, { ...output, operators: draft.operators, types: draft.types }, findStoredTwice(constants, draft));
+  return { ...finished, ...(patterns.length > 0 && { patterns }) };
 }
 
 /** Tables before products: a product that shares a table sees the table's codes. */
@@ -204,10 +226,6 @@ function whyAsked(candidate: Candidate, level: ResolvedLevel, heads: ReadonlySet
 function whyExact({ seen }: Candidate, { noWeights }: PlanInput, isOverridden: boolean): string | null {
   const no = noWeights.get(seen.constant);
   return no?.exact && !isOverridden ? no.why : null;
-}
-
-function isNamed({ node, seen }: Candidate, pattern: string): boolean {
-  return matchesPattern(pattern, seen.constant.name) || matchesPattern(pattern, node.name);
 }
 
 function lineOf(constant: Constant, draft: Draft, told: readonly Told[], why: string | undefined, element: string): LedgerLine {
@@ -258,11 +276,11 @@ function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyM
     'Use a model with weights of its own; what is computed while running has none.');
 }
 
-function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, before }: Output, storedTwice: StoredTwice[] = []): Plan {
+function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, types, before }: Output, storedTwice: StoredTwice[] = []): Plan {
   const { model, scopes } = input;
   const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
   const originPieces = changed > 0 ? metadata.length : 0;
-  const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? metadataEdits(model, metadata) : [])]);
+  const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? [...raiseIrVersion(model, scopes, edits, types), ...metadataEdits(model, metadata)] : [])]);
   const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
   const ledger = [...lines, ...scopes.flatMap((scope) => [...scope.shadowed.map((constant) => keptLine(constant, 'another tensor of the same name comes after it, which is the one that counts')), ...sparseLines(scope)])];
   const weightBytes = ledger.reduce((sum, line) => sum + line.bytesAfter, 0);

@@ -51,7 +51,7 @@ describe('every constant is accounted for', () => {
         node('Dense', ['i'], ['d'], {}, 'local'),
         node('MatMul', ['d', 'w'], ['y']),
       ],
-      initializer: [tensor('w', 'float32', [2], [1, 2]), W(), create(TensorProtoSchema, { name: 'words', dataType: 8, dims: [2n], stringData: [Uint8Array.of(65), Uint8Array.of(66, 67)] })],
+      initializer: [tensor('w', 'float32', [64, 64], randomValues(4, 4096)), W(), create(TensorProtoSchema, { name: 'words', dataType: 8, dims: [2n], stringData: [Uint8Array.of(65), Uint8Array.of(66, 67)] })],
       sparseInitializer: [create(SparseTensorProtoSchema, {
         dims: [10n], values: tensor('few', 'float32', [2], [1, 2]), indices: create(TensorProtoSchema, { dataType: 7, dims: [2n], int64Data: [3n, 5n] }),
       })],
@@ -159,7 +159,8 @@ describe('reasons', () => {
     ['hardly any bytes', node('MatMul', ['x', 'w'], ['y']), [8, 2], 'int8:mode=dequantize', 'would not get smaller: scales and a node take what the weights save'],
   ])('%s', async (_, used, dims, level, reason) => {
     const w = tensor('w', 'float32', dims, randomValues(1, dims.reduce((a, b) => a * b, 1)));
-    const { plan } = await quantize(encode(model(graph({ node: [used], initializer: [w], input: [x], output: [y] }))), level);
+    const bias = value('b', 'float32', [64]);
+    const { plan } = await quantize(encode(model(graph({ node: [used], initializer: [w], input: [x, bias], output: [y] }))), level);
     expect(reasons(plan)).toEqual({ w: reason });
     expect(plan.problem?.code).toBe('nothing-to-quantize');
   });

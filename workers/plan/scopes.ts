@@ -4,6 +4,8 @@
  */
 import { fail } from '../errors.ts';
 import { FLOAT32, INT64 } from '../onnx/element-types.ts';
+import { outlineModel } from '../onnx/outline.ts';
+import { describeViolation, findViolations, FREE_INITIALIZERS } from '../onnx/structure.ts';
 import { isReadable } from '../onnx/tensor-data.ts';
 import { isWellFormed } from './node-form.ts';
 import { findSparse, findStated } from './scope-lookups.ts';
@@ -18,7 +20,12 @@ export interface Constant {
   node: Node | null;
   /** Whether its elements can be read: the file they lie in is there. */
   readable: boolean;
-  /** Why what the graph says of it is not clear, so that it must stay as it is; null for nearly all. */
+  /**
+   * Whether it is the default of an input, for which a caller may give another value. Before IR version 4 all
+   * initializers are listed as inputs and none is.
+   */
+  overridable: boolean;
+  /** Why it must stay as it is: what the graph says of it is not clear, or a caller may override it; null for nearly all. */
   doubt: string | null;
 }
 
@@ -34,7 +41,7 @@ export interface Scope {
   /** The messages around its nodes, outermost first. */
   within: readonly Span[];
   constants: ReadonlyMap<string, Constant>;
-  /** Initializers whose name a later one has, too, which is the one that counts. */
+  /** Constants whose name a later one has, too, which is the one that counts. */
   shadowed: readonly Constant[];
   sparse: readonly SparseTensor[];
   producer: ReadonlyMap<string, Node>;
@@ -48,6 +55,8 @@ export interface Scope {
   opsets: readonly Opset[];
 }
 
+const OVERRIDABLE = 'an input of the model with this default: callers may give another value, so it keeps its name and type; override by its name takes it in';
+
 interface Draft extends Scope {
   constants: Map<string, Constant>;
   shadowed: Constant[];
@@ -58,9 +67,12 @@ interface Draft extends Scope {
 
 /**
  * All scopes, the main graph first.
- * Errors: `onnx-invalid` for a name that two nodes have or make, which onnxruntime refuses, too, and for nodes that need each other's results.
+ * @param taken Whether an overridable initializer is to be a weight like any other.
+ * Errors: `onnx-invalid` for what onnxruntime refuses, too: see structure.ts, and nodes that need each other's results.
  */
-export function findScopes(model: Model): Scope[] {
+export function findScopes(model: Model, taken: (name: string) => boolean = () => false): Scope[] {
+  const violation = findViolations(outlineModel(model)).find(({ refused }) => refused);
+  if (violation) invalid(model, describeViolation(violation));
   const scopes: Draft[] = [];
   const add = (draft: Draft, graph: Graph | null): Draft => {
     scopes.push(draft);
@@ -70,25 +82,23 @@ export function findScopes(model: Model): Scope[] {
       if (known) known.push(info);
       else stated.set(info.proto.name, [info]);
     }
-    const doubtOf = (name: string, tensor: Tensor) => (draft.constants.has(name) ? 'another tensor has the same name'
+    const isOverridable = (name: string) => model.irVersion >= FREE_INITIALIZERS && draft.inputs.has(name);
+    const doubtOf = (name: string, tensor: Tensor) => (isOverridable(name) && !taken(name) ? OVERRIDABLE
+      : draft.constants.has(name) || findSparse(draft.sparse, name) !== undefined ? 'another tensor has the same name'
       : stated.get(name)?.some((info) => !agrees(info, tensor)) ? 'the graph states another type or shape for it' : null);
     for (const tensor of graph?.initializers ?? []) {
       const earlier = draft.constants.get(tensor.name);
       if (earlier) draft.shadowed.push(earlier);
-      draft.constants.set(tensor.name, { name: tensor.name, tensor, scope: draft, node: null, readable: isReadable(tensor, model.external), doubt: doubtOf(tensor.name, tensor) });
+      draft.constants.set(tensor.name, { name: tensor.name, tensor, scope: draft, node: null, readable: isReadable(tensor, model.external), overridable: isOverridable(tensor.name), doubt: doubtOf(tensor.name, tensor) });
     }
-    const names = new Set<string>();
     for (const node of draft.nodes) {
-      if (node.name !== '' && names.has(node.name) && draft.kind === 'graph') invalid(model, `two nodes are called "${node.name}"`);
-      names.add(node.name);
-      for (const output of node.outputs) {
-        if (output === '') continue;
-        if (draft.producer.has(output)) invalid(model, `two nodes make "${output}"`);
-        if (draft.constants.has(output)) invalid(model, `"${output}" is an initializer and made by a node, too`);
-        draft.producer.set(output, node);
-      }
+      for (const output of node.outputs) if (output !== '') draft.producer.set(output, node);
       const constant = constantOf(node, draft, model);
-      if (constant) draft.constants.set(constant.name, { ...constant, doubt: doubtOf(constant.name, constant.tensor) });
+      if (constant) {
+        const earlier = draft.constants.get(constant.name);
+        if (earlier) draft.shadowed.push(earlier);
+        draft.constants.set(constant.name, { ...constant, overridable: isOverridable(constant.name), doubt: doubtOf(constant.name, constant.tensor) });
+      }
       for (const attribute of node.attributes) {
         attribute.graphs.forEach((body, index) => {
           const place = `${attribute.proto.name}${attribute.graphs.length > 1 ? ` ${index}` : ''} of ${node.name || node.type}`;
@@ -188,7 +198,7 @@ export function isNodeKnown(node: Node, scope: Scope): boolean {
 }
 
 /** What a `Constant` node holds; sparse tensors and strings given as attributes are not weights. */
-function constantOf(node: Node, scope: Scope, model: Model): Omit<Constant, 'doubt'> | null {
+function constantOf(node: Node, scope: Scope, model: Model): Omit<Constant, 'doubt' | 'overridable'> | null {
   const name = node.outputs[0] ?? '';
   if (node.type !== 'Constant' || node.domain !== '' || name === '' || !isNodeKnown(node, scope)) return null;
   const given = node.attributes.find(({ proto, tensors }) => tensors.length > 0 || (proto.refAttrName === '' && /^value_(float|int)s?$/.test(proto.name)));

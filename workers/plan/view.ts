@@ -37,7 +37,7 @@ export function seeConstant(scope: Scope, value: string): Seen | null {
     const owner = definingScope(at, name);
     if (!owner) return null;
     const constant = owner.constants.get(name);
-    // What is also an input of a body is given anew each time; in the main graph it is a default nobody changes.
+    // What is also an input of a body is given anew each time; in the main graph it is a default, see `overridable`.
     if (constant) return owner.parent && owner.inputs.has(name) ? null : look(constant, via);
     const node = owner.producer.get(name);
     if (node?.domain !== '' || !STEPS.has(node.type) || !isNodeKnown(node, owner) || hasReferences(node)) return null;
@@ -101,7 +101,9 @@ function listOf(scope: Scope, node: Node, attribute: string): number[] | null {
   const stated = intsAttribute(node, attribute);
   if (stated) return stated;
   const name = node.inputs[1] ?? '';
-  return name === '' ? null : definingScope(scope, name)?.constants.get(name)?.tensor.ints ?? null;
+  const constant = name === '' ? undefined : definingScope(scope, name)?.constants.get(name);
+  // A caller may give another list for a default.
+  return constant && !constant.overridable ? constant.tensor.ints : null;
 }
 
 /** Reshape's target in full: 0 keeps a dimension, one −1 takes what is left. */

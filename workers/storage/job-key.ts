@@ -10,7 +10,7 @@ import type { Extras, Job, ProtocolRequest } from '../protocol.ts';
  * To be raised whenever the same job gives other bytes or figures than before, so that stored results of an older
  * engine are not taken for its own. `job-key.test.ts` notices when written files change.
  */
-export const RESULT_FORMAT = 3;
+export const RESULT_FORMAT = 4;
 
 export const ENGINE_VERSION = `${version}/${RESULT_FORMAT}`;
 

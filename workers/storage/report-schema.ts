@@ -91,6 +91,7 @@ const level = z.object({
   memory: z.object({ wasm: memoryPrediction, webgpu: memoryPrediction }).exactOptional(), sameFileAs: z.string().exactOptional(), perplexity: perplexity.nullable(), drift: drift.nullable(),
   activationRanges: z.literal('run').exactOptional(),
   outputs: z.array(outputDrift).nullable().exactOptional(), runtimeDrift: runtimeDrift.nullable().exactOptional(), speed: z.array(speed).exactOptional(),
+  patterns: z.array(z.object({ setting: z.enum(['exclude', 'override']), pattern: z.string(), matched: number, nearest: z.array(z.string()) })).exactOptional(),
   sha256: z.string().exactOptional(), ledger,
 });
 

@@ -11,14 +11,16 @@ import type { Piece } from '../../onnx/splice.ts';
 import type { LedgerLine, LevelSettings } from '../../protocol.ts';
 import type { Scheme } from '../../schemes/scheme.ts';
 import { bytesInWords, count, keptLine } from '../ledger.ts';
-import { isHalfPrecision, modelBytes, planLevel, preparePlan, roundedIn, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
+import { isHalfPrecision, modelBytes, planLevel, preparePlan, roundedIn, takeOverridden, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
 import type { Misfits } from '../precision/fits.ts';
 import type { Recipe } from '../recipe.ts';
 import { convertToHalf } from './convert.ts';
 
 /** As `planLevel`, for every level. */
-export async function planAnyLevel(input: PlanInput, scheme: Scheme, settings: LevelSettings, misfits: Misfits, options: PlanOptions = {}): Promise<Plan> {
-  if (!scheme.resolve(settings).halfActivations || isHalfPrecision(input)) return planLevel(input, scheme, settings, misfits, options);
+export async function planAnyLevel(given: PlanInput, scheme: Scheme, settings: LevelSettings, misfits: Misfits, options: PlanOptions = {}): Promise<Plan> {
+  const level = scheme.resolve(settings);
+  if (!level.halfActivations || isHalfPrecision(given)) return planLevel(given, scheme, settings, misfits, options);
+  const input = takeOverridden(given, level.override);
   const { model } = input;
   const converted = await convertToHalf(input, misfits);
   if (typeof converted === 'string') return refused(input, scheme, converted);
