@@ -27,7 +27,7 @@ import { fileName } from './schemes/file-name.ts';
 import { formatLevel } from './schemes/level.ts';
 import { notOn } from './plan/targets.ts';
 import { readText } from './read-text.ts';
-import { shown } from './shown.ts';
+import { shown, shownSentence } from './shown.ts';
 import type { ReadThread } from './read-thread.ts';
 import { SCHEMES } from './schemes/registry.ts';
 import { madeBytes, SLAB_LIMITS } from './slabs.ts';
@@ -154,7 +154,7 @@ export async function compare(
       ...(measured.words && { words: measured.words }),
       inputs: measured.inputs,
       overflow: checked.overflow,
-      notes: [...measured.notes, ...checked.notes, ...speedNotes],
+      notes: [...measured.notes, ...checked.notes, ...speedNotes].map(shownSentence),
     };
   };
   if (!surroundings.once || job.measure === false) return measureAll(onEvent);

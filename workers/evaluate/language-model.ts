@@ -86,7 +86,7 @@ async function tryOut(session: GraphSession, range: Range): Promise<Result<Langu
   if (!second.ok) return second;
   if (differ(first.value.values(0, length - 1), second.value.values(0, length - 1), 0.01)) {
     return failure('not-a-language-model', 'The model reads the whole text to predict each token, later tokens included, so perplexity has no meaning for it.',
-      'Drop inputs for it to compare its outputs on, or choose a text-generation model.');
+      'Give it inputs to compare its outputs on, or choose a text-generation model.');
   }
   if (range) {
     const from = length >> 1;
