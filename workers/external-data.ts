@@ -102,5 +102,5 @@ export function whatIsMissing(model: string, missing: readonly MissingData[]): E
   const tensors = missing.reduce((sum, entry) => sum + entry.tensors, 0);
   const names = `${missing.slice(0, 3).map(({ location }) => shown(location)).join(', ')}${missing.length > 3 ? ` and ${missing.length - 3} more` : ''}`;
   return engineError('onnx-external-data', `${shown(model)} keeps ${tensors} of its weights in other files, and ${names} ${missing.length === 1 ? 'is' : 'are'} missing.`,
-    missing.length === 1 ? `Add ${shown(first.location)}: it belongs beside the model.` : 'Add them: they belong beside the model.', missing.map(({ location }) => location).join('\n'));
+    missing.length === 1 ? `Add ${shown(first.location)}: it belongs beside the model.` : 'Add them: they belong beside the model.', missing.map(({ location }) => shown(location)).join('\n'));
 }

@@ -39,5 +39,6 @@ export function shownText(text: string, longest = LONGEST_TEXT): string {
 function shortened(text: string, longest: number): string {
   if (text.length <= longest) return text;
   const end = Math.floor(longest / 3);
-  return `${text.slice(0, longest - end - 1)}…${text.slice(text.length - end)}`;
+  // Half of a character is none.
+  return `${text.slice(0, longest - end - 1).replace(/[\ud800-\udbff]$/, '')}…${text.slice(text.length - end).replace(/^[\udc00-\udfff]/, '')}`;
 }

@@ -26,7 +26,7 @@ export async function readImage(file: File, target: ImageTarget): Promise<Result
   const { width, height, channels } = planesOf(target);
   if (channels !== 1 && channels !== 3) return invalid(file.name, `is an image, and the model takes ${channels} channels`, 'Give the input as .npy.');
   if (typeof createImageBitmap === 'undefined' || typeof OffscreenCanvas === 'undefined') {
-    return failure('input-invalid', `${file.name} is an image, and images are decoded in a browser only.`, 'Use the page for it, or save the pixels as .npy.');
+    return failure('input-invalid', `${file.name} is an image, and only a browser decodes images here.`, 'Use the page, or save the pixels as .npy.');
   }
   let pixels: ImageData;
   try {
