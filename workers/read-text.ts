@@ -41,7 +41,7 @@ export function decodeText(name: string, bytes: Uint8Array): DecodedText {
 }
 
 /** Characters 0x80 to 0x9f of Windows-1252 (https://encoding.spec.whatwg.org/index-windows-1252.txt): some versions of Node decode them as Latin-1. */
-const WINDOWS = [...'€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ'];
+const WINDOWS = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ';
 
 /** Whether a file's first bytes can be those of a text in one of these encodings. */
 export function looksLikeText(head: Uint8Array): boolean {
