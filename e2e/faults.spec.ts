@@ -89,7 +89,7 @@ test('the evaluator out of memory: files stay, it is said, and it can be measure
   await choose(page, { files: [{ name: 'tiny.onnx', mimeType: '', buffer: model }, ...FILES.slice(1)] });
   await compareButton(page).click();
   await finished(page);
-  await expect(page.getByText(/needs more memory than the browser gives a page\./).first()).toBeVisible();
+  await expect(page.getByText(/needs more memory than there is\./).first()).toBeVisible();
   const files = await downloads(page);
   await compareButton(page).click();
   await expect(page.getByText(/Perplexity [\d.,]+ → [\d.,]+/).first()).toBeVisible();

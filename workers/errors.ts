@@ -1,5 +1,6 @@
 /** Errors as values: inside a stage they are thrown with `fail`, at its edge they become a `Result`. */
 import type { EngineError, EngineErrorCode, Result } from './protocol.ts';
+import { shownSentence, shownText } from './shown.ts';
 
 const KEY = 'engineError';
 
@@ -8,8 +9,9 @@ export function failure(error: EngineError): Error {
   return Object.assign(new Error(error.message), { [KEY]: error });
 }
 
+/** Names in the sentences may be of any length and hold anything: they are made fit to be shown here. */
 export function engineError(code: EngineErrorCode, message: string, action: string, details = ''): EngineError {
-  return { code, message, action, details };
+  return { code, message: shownSentence(message), action: shownSentence(action), details: shownText(details) };
 }
 
 export function fail(code: EngineErrorCode, message: string, action: string, details = ''): never {
@@ -39,11 +41,11 @@ export function toEngineError(thrown: unknown): EngineError {
 
 /** For what reading a dropped file throws once it is not what was dropped: NotReadableError, NotFoundError. */
 export function fileChanged(name: string, thrown: unknown): EngineError {
-  return engineError('file-changed', `${name} was changed, moved or deleted after it was dropped.`, 'Drop it again; what was finished is kept, if it is still the same file.', String(thrown));
+  return engineError('file-changed', `${name} was changed, moved or deleted after it was opened.`, 'Open it again; what was finished is kept, if it is still the same file.', String(thrown));
 }
 
 export function cancelled(): EngineError {
-  return engineError('cancelled', 'Stopped.', 'Press Compare to start again.');
+  return engineError('cancelled', 'Stopped.', 'Start it again when you are ready.');
 }
 
 /** Runs `work`, turning what it throws into a `Result`. */

@@ -7,6 +7,7 @@ import { outsideLength } from './onnx/extent.ts';
 import { plainLocation } from './onnx/location.ts';
 import type { Model } from './onnx/model.ts';
 import type { EngineError, MissingData } from './protocol.ts';
+import { shown } from './shown.ts';
 import { blobSource, type ByteSource, type ExternalFiles } from './source.ts';
 
 export interface FoundData {
@@ -90,7 +91,7 @@ export function checkExtents(model: Model, files: ReadonlyMap<string, File>): vo
     if (size === undefined) continue;
     const end = offset + outsideLength(tensor, model.external);
     if (end > size) {
-      fail('onnx-external-data', `${location} is too short: the weight ${tensor.name} ends at byte ${end.toLocaleString('en')} of ${size.toLocaleString('en')}.`,
+      fail('onnx-external-data', `${shown(location)} is too short: the weight ${shown(tensor.name)} ends at byte ${end.toLocaleString('en')} of ${size.toLocaleString('en')}.`,
         'Download it again; it may have been cut off, or belong to another model.');
     }
   }
@@ -110,7 +111,7 @@ export function externalSources(model: Model, { files, missing }: FoundData): Ex
 function missingSource({ location, bytes, tensors }: MissingData): ByteSource {
   return {
     name: location, size: bytes,
-    read: () => fail('onnx-external-data', `${location} is missing, and ${tensors} of the model's weights lie in it.`, `Add ${location}; it belongs to the model.`),
+    read: () => fail('onnx-external-data', `${shown(location)} is missing, and ${tensors} of the model's weights lie in it.`, `Add ${shown(location)}; it belongs to the model.`),
   };
 }
 
@@ -119,7 +120,7 @@ export function whatIsMissing(model: string, missing: readonly MissingData[]): E
   const [first] = missing;
   if (!first) return null;
   const tensors = missing.reduce((sum, entry) => sum + entry.tensors, 0);
-  const names = `${missing.slice(0, 3).map(({ location }) => location).join(', ')}${missing.length > 3 ? ` and ${missing.length - 3} more` : ''}`;
-  return engineError('onnx-external-data', `${model} keeps ${tensors} of its weights in other files, and ${names} ${missing.length === 1 ? 'is' : 'are'} missing.`,
-    missing.length === 1 ? `Add ${first.location}, or drop the whole folder.` : 'Add them, or drop the whole folder.', missing.map(({ location }) => location).join('\n'));
+  const names = `${missing.slice(0, 3).map(({ location }) => shown(location)).join(', ')}${missing.length > 3 ? ` and ${missing.length - 3} more` : ''}`;
+  return engineError('onnx-external-data', `${shown(model)} keeps ${tensors} of its weights in other files, and ${names} ${missing.length === 1 ? 'is' : 'are'} missing.`,
+    missing.length === 1 ? `Add ${shown(first.location)}: it belongs beside the model.` : 'Add them: they belong beside the model.', missing.map(({ location }) => shown(location)).join('\n'));
 }

@@ -132,7 +132,7 @@ async function identify(file: File): Promise<Identified> {
       if (/\.json$/i.test(file.name)) return found('unknown', engineError('file-unknown', `${shown(file.name)} is not valid JSON.`, 'Download it again; it may have been cut off.'));
     } else if (meantAsModel) {
       return found('unknown', notOnnx(file.name, 'it holds JSON'));
-    } else if (kind !== 'unknown' || !TEXT_NAME.test(file.name)) {
+    } else if (!TEXT_NAME.test(file.name) || (kind !== 'unknown' && kind !== 'input')) {
       return found(kind, null, kind === 'unknown' || kind === 'input' ? '' : json);
     }
   }

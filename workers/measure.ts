@@ -2,6 +2,7 @@
  * The part of a job after its files are written: perplexity where there is a language model, a tokenizer and a text,
  * output drift where one of them is missing.
  */
+import { whyNotRunnable } from './custom-operators.ts';
 import { engineError, failure } from './errors.ts';
 import { notChecked, type Material } from './evaluate/check-runtimes.ts';
 import type { Evaluator } from './evaluate/evaluate.ts';
@@ -87,6 +88,11 @@ export async function measure(
   if (tooLarge) {
     onEvent({ type: 'warning', error: tooLarge });
     return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${tooLarge.message} ${tooLarge.action} Only sizes were compared.`] };
+  }
+  const custom = sorted.scanned?.ok ? whyNotRunnable(sorted.scanned.value) : null;
+  if (custom) {
+    onEvent({ type: 'warning', error: custom });
+    return { protocol: null, words: null, noiseFloor: null, inputs: null, notes: [`${custom.message} ${custom.action} Only sizes were compared.`] };
   }
   const measuring: Measuring = { levels, job, sorted, model, surroundings, onEvent, signal, finish };
   const missing = whyNotMeasured(sorted, model);

@@ -35,7 +35,7 @@ import { formatLevel } from './schemes/level.ts';
 import { checkPlannedFile } from './plan/self-check.ts';
 import { notOn } from './plan/targets.ts';
 import { readText } from './read-text.ts';
-import { shown } from './shown.ts';
+import { shown, shownSentence } from './shown.ts';
 import type { ReadThread } from './read-thread.ts';
 import { distinctLevels } from './same-files.ts';
 import { SCHEMES } from './schemes/registry.ts';
@@ -193,7 +193,7 @@ export async function compare(
       ...(measured.words && { words: measured.words }),
       inputs: measured.inputs,
       overflow: checked.overflow,
-      notes: [...levels.flatMap(patternNotes), ...distinct.notes, ...measured.notes, ...checked.notes, ...speedNotes],
+      notes: [...levels.flatMap(patternNotes), ...distinct.notes, ...measured.notes, ...checked.notes, ...speedNotes].map(shownSentence),
     };
   };
   if (!surroundings.once || job.measure === false) return measureAll(onEvent);

@@ -5,8 +5,10 @@
 
 /** Characters of a name in a sentence. */
 const LONGEST = 120;
-/** Characters of a whole sentence. */
-const LONGEST_SENTENCE = 4000;
+/** Characters of a whole sentence, and of text to copy. */
+const LONGEST_SENTENCE = 1000;
+const LONGEST_TEXT = 8000;
+const LONG_NAME = /\S{121,}/gu;
 
 /** Control and format characters (marks of direction and joining are), line and paragraph separators, halves of surrogate pairs. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
@@ -24,13 +26,19 @@ export function shown(name: string, longest = LONGEST): string {
   return shortened(shortened(name, longest * 2).replace(UNSAFE, escape), longest);
 }
 
-/** A whole sentence, which may have lines. It is cut only where it is beyond reading. */
-export function shownText(text: string, longest = LONGEST_SENTENCE): string {
+/** A sentence with names in it, wherever they came from: each that is long is shortened, and so is what is beyond reading. */
+export function shownSentence(text: string): string {
+  return shownText(text.replace(LONG_NAME, (name) => shortened(name, LONGEST)), LONGEST_SENTENCE);
+}
+
+/** Lines of text to copy, as a runtime or a system answered. */
+export function shownText(text: string, longest = LONGEST_TEXT): string {
   return shortened(shortened(text, longest * 2).replace(UNSAFE, (character) => (character === '\n' ? character : escape(character))), longest);
 }
 
 function shortened(text: string, longest: number): string {
   if (text.length <= longest) return text;
   const end = Math.floor(longest / 3);
-  return `${text.slice(0, longest - end - 1)}…${text.slice(text.length - end)}`;
+  // Half of a character is none.
+  return `${text.slice(0, longest - end - 1).replace(/[\ud800-\udbff]$/, '')}…${text.slice(text.length - end).replace(/^[\udc00-\udfff]/, '')}`;
 }

@@ -209,7 +209,7 @@ function comparedLevel({ key, tallies, state }: LevelRun): ComparedLevel {
   if (outputs.length > 0) return { key, outputs, problem: null };
   return {
     key, outputs: null,
-    problem: failure('session-failed', 'No output of the level can be compared with the baseline\'s.', 'Drop inputs on which the model gives finite numbers of the same shape each time.').error,
+    problem: failure('session-failed', 'No output of the level can be compared with the baseline\'s.', 'Give it inputs on which the model gives finite numbers of the same shape each time.').error,
   };
 }
 

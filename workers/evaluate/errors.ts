@@ -15,8 +15,8 @@ export function cancelled(): Failure {
 
 /** Memory could not be had. `subject` is what was being done, as the start of a sentence. */
 export function outOfMemory(subject: string, details: unknown): Failure {
-  return failure('out-of-memory', `${subject} needs more memory than the browser gives a page.`,
-    'Close other tabs, or measure a smaller model.', details);
+  return failure('out-of-memory', `${subject} needs more memory than there is.`,
+    'Close what else takes memory, or measure a smaller model.', details);
 }
 
 /**

@@ -202,8 +202,8 @@ function toHost({ type, dims, data }: Ort.Tensor): HostTensor {
 function sessionFailure(doing: 'open' | 'run', thrown: unknown): Failure {
   if (isOutOfMemory(thrown)) return outOfMemory(doing === 'open' ? 'Opening the model' : 'Running the model', thrown);
   return doing === 'open'
-    ? failure('session-failed', 'onnxruntime-web could not open the model.', 'Check that the model runs elsewhere; the details say what it objects to.', thrown)
-    : failure('session-failed', 'onnxruntime-web could not run the model.', 'Check that the model runs elsewhere; the details say what it objects to.', thrown);
+    ? failure('session-failed', 'onnxruntime-web could not open the model.', 'Check that the model runs elsewhere.', thrown)
+    : failure('session-failed', 'onnxruntime-web could not run the model.', 'Check that the model runs elsewhere.', thrown);
 }
 
 /** A session whose runtime has already failed may fail again here; there is nothing left to free then. */

@@ -82,7 +82,7 @@ function fromFiles(inputs: readonly ValueInfo[], hints: InputHints, { samples, i
     if (!made.ok) return made;
     const missing = [...rest].find((name) => made.value.get(name)?.given !== true);
     if (missing !== undefined) {
-      return failure('input-invalid', `There is no file for the input "${missing}".`, 'Drop a file for every input, or none to use random ones.', describeInputs(inputs));
+      return failure('input-invalid', `There is no file for the input "${missing}".`, 'Give a file for every input, or none to use random ones.', describeInputs(inputs));
     }
     return { ok: true, value: new Map(inputs.flatMap(({ name }) => { const one = given.get(name) ?? made.value.get(name); return one ? [[name, one]] : []; })) };
   };

@@ -71,12 +71,12 @@ export function recogniseSignature(inputs: readonly ValueInfo[], outputs: readon
   const ids = findIds(inputs);
   if (!ids) {
     return failure('not-a-language-model', 'The model has no input for token ids, so it is not a language model that perplexity can be measured on.',
-      'Drop inputs for it to compare its outputs on, or choose a text-generation model.', list(inputs));
+      'Give it inputs to compare its outputs on, or choose a text-generation model.', list(inputs));
   }
   const logits = findLogits(outputs);
   if (!logits) {
     return failure('not-a-language-model', 'The model has no output with logits, so it is not a language model that perplexity can be measured on.',
-      'Drop inputs for it to compare its outputs on, or choose a model exported for text generation.', list(outputs));
+      'Give it inputs to compare its outputs on, or choose a model exported for text generation.', list(outputs));
   }
 
   const feeds: Feed[] = [];

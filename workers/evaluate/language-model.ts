@@ -96,7 +96,7 @@ async function tryOut(session: GraphSession, model: Blob, range: Range, { causal
   if (!reads.ok) return reads;
   if (reads.value) {
     return failure('not-a-language-model', 'The model reads the whole text to predict each token, later tokens included, so perplexity has no meaning for it.',
-      'Drop inputs for it to compare its outputs on, or choose a text-generation model.');
+      'Give it inputs to compare its outputs on, or choose a text-generation model.');
   }
   if (range) {
     const from = length >> 1;

@@ -20,7 +20,7 @@ export function openProvider(provider: Provider, threads: number): Promise<Resul
   const before = opened.get(provider);
   if (before) return before;
   const now = (provider === 'webgpu' ? loadWebgpu(threads) : loadWasm(threads)).catch((thrown: unknown) =>
-    failure('session-failed', 'onnxruntime-web could not be loaded.', 'Reload the page and try again.', thrown));
+    failure('session-failed', 'onnxruntime-web could not be loaded.', 'Try again.', thrown));
   opened.set(provider, now);
   return now;
 }

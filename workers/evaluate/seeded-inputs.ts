@@ -78,7 +78,7 @@ export async function findRecipe(session: GraphSession, fetch: readonly string[]
   }
   const { details } = refusal?.error ?? { details: '' };
   return failure('inputs-unknown', 'The model does not run on inputs made up from its graph.',
-    'Drop inputs for it: .npy or .pb files named as its inputs, or JSON.', `${describeInputs(session.inputs)}\n${details}`);
+    'Give it inputs: .npy or .pb files named as its inputs, or JSON.', `${describeInputs(session.inputs)}\n${details}`);
 }
 
 export function feedsOf(sample: ReadonlyMap<string, SeededInput>): Feeds {

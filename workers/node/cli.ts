@@ -90,7 +90,8 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
     ...(given.json === null || given.json === '-' ? [] : [{ path: given.json, role: '--json', stream: await isStream(given.json) }]),
     ...(given.zip === null ? [] : [{ path: given.zip, role: '--zip' }]),
   ];
-  await outputs.check(reports);
+  // The folder of --out, which they may lie in, is not made yet.
+  await outputs.check(reports, false);
   const levels = given.target === null ? given.levels : await onTarget(given.target, given.levels, files, problems);
   // Before a long run, not after it.
   if (!given.quiet) for (const hint of sizeHints(levels, await plan(files, levels).catch(() => []))) process.stderr.write(`${hint}\n`);
@@ -116,7 +117,7 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
   const surroundings: Surroundings = {
     kernel: () => createWasmKernel(),
     async foresee(planned) {
-      const all = planned.map(({ name, bytes, madeBytes }) => ({ path: join(folder, name), role: `the file ${shown(name)}`, isModel: madeBytes === 0 && bytes === model.size }));
+      const all = planned.map(({ name, bytes, madeBytes }) => ({ path: join(folder, name), role: `Level file ${shown(name)}`, isModel: madeBytes === 0 && bytes === model.size }));
       for (const { path, isModel } of all) if (isModel && await outputs.isSame(path, given.model)) inPlace.add(path);
       await outputs.check([...reports, ...all.filter(({ path }) => !inPlace.has(path))]);
     },

@@ -65,9 +65,9 @@ export async function openBeside(modelPath: string, model: File): Promise<FoundF
     const path = await realpath(join(folder, location)).catch(() => null);
     if (path === null) continue;
     const named = `${shown(model.name)} keeps weights in ${shown(location)}, which is`;
-    if (!folders.some((one) => isWithin(one, path))) fail('onnx-external-data', `${named} a link that leads out of its folder.`, 'Put the file itself beside the model.', path);
+    if (!folders.some((one) => isWithin(one, path))) fail('onnx-external-data', `${named} a link that leads out of its folder.`, 'Put the file itself beside the model.');
     const kind = whatItIs(await stat(path));
-    if (kind !== null) fail('onnx-external-data', `${named} ${kind}.`, 'Put the file with the weights there.', path);
+    if (kind !== null) fail('onnx-external-data', `${named} ${kind}.`, 'Put the file with the weights there.');
     found.push({ file: await openFile(path, location), path });
   }
   return found;

@@ -17,9 +17,9 @@ export interface Output {
 export interface OutputPaths {
   /**
    * Errors: `write-failed` when one is a file that is read, by whatever name or link, when two are the same, or when one
-   * cannot be written.
+   * cannot be written. Whether their folders take files is found out only `whenFoldersAreThere`.
    */
-  check(outputs: readonly Output[]): Promise<void>;
+  check(outputs: readonly Output[], whenFoldersAreThere?: boolean): Promise<void>;
   /** Whether two paths are of one file. */
   isSame(a: string, b: string): Promise<boolean>;
 }
@@ -31,7 +31,7 @@ export async function protectInputs(reading: readonly string[]): Promise<OutputP
     for (const identity of [...await identities(path), await placeOf(path)]) read.set(identity, path);
   }
   return {
-    async check(outputs) {
+    async check(outputs, whenFoldersAreThere = true) {
       const taken = new Map<string, Output>();
       for (const output of outputs) {
         const place = await placeOf(output.path);
@@ -45,7 +45,7 @@ export async function protectInputs(reading: readonly string[]): Promise<OutputP
         taken.set(place, output);
         await checkKind(output);
       }
-      for (const folder of new Set(outputs.filter((output) => !output.stream).map(({ path }) => dirname(path)))) await probe(folder);
+      if (whenFoldersAreThere) for (const folder of new Set(outputs.filter((output) => !output.stream).map(({ path }) => dirname(path)))) await probe(folder);
     },
     async isSame(a, b) {
       const [first, second] = await Promise.all([a, b].map((path) => stat(path, { bigint: true }).catch(() => null)));

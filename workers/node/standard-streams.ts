@@ -20,7 +20,7 @@ export async function print(stream: Stream, text: string): Promise<boolean> {
   });
   if (error === null) return true;
   if (isClosed(error)) return false;
-  throw failure(engineError('write-failed', 'Standard output cannot be written to.', 'Check where it goes, and whether there is room.', String(error)));
+  throw failure(engineError('write-failed', 'Standard output cannot be written to.', 'Check where it goes, and whether there is room.', error instanceof Error ? error.message : ''));
 }
 
 /** Errors of streams come back from their writes: as events they would end the process. */

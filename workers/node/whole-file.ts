@@ -72,7 +72,7 @@ export async function openWholeFile(path: string): Promise<WholeFile> {
 }
 
 const REASONS = new Map([
-  ['EISDIR', 'a folder of that name is there'], ['ENOTEMPTY', 'a folder of that name is there'], ['ENOENT', 'its folder is not there'], ['ENOTDIR', 'its folder is not a folder'],
+  ['EISDIR', 'a folder of that name is there'], ['ENOTEMPTY', 'a folder of that name is there'], ['ENOENT', 'its folder is not there, or takes no files'], ['ENOTDIR', 'its folder is not a folder'],
   ['EACCES', 'its folder may not be written to'], ['EPERM', 'its folder may not be written to'], ['EROFS', 'its file system is read-only'],
   ['ENOSPC', 'its disk is full'], ['EDQUOT', 'its quota is used up'], ['ENAMETOOLONG', 'its name is too long'], ['EFBIG', 'its file system takes no file of that size'],
 ]);

@@ -11,7 +11,13 @@ export async function writeText(path: string, text: string): Promise<void> {
   const bytes = new TextEncoder().encode(text);
   if (await isStream(path)) {
     const handle = await open(path, 'w').catch((thrown: unknown) => cannotWrite(path, thrown));
-    await handle.writeFile(bytes).catch((thrown: unknown) => cannotWrite(path, thrown)).finally(() => handle.close().catch(() => undefined));
+    try {
+      await handle.writeFile(bytes);
+    } catch (thrown) {
+      cannotWrite(path, thrown);
+    } finally {
+      await handle.close().catch(() => undefined);
+    }
     return;
   }
   await writeWhole(path, (write) => write(bytes));

@@ -12,6 +12,7 @@ import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../sourc
 import { elementCount, elementType, INT64, packedBytes } from './element-types.ts';
 import type { Attribute, FunctionBody, Graph, Metadata, Model, Node, Opset, Outside, Place, Span, SparseTensor, Tensor, TensorData, ValueInfo } from './model.ts';
 import { whyNotBeside } from './location.ts';
+import { shown } from '../shown.ts';
 import { readInts, typedEntries, TYPED_FIELD } from './tensor-data.ts';
 import { concatBytes, createReader, type Field, type Reader } from './wire.ts';
 
@@ -245,7 +246,7 @@ function externalData(source: ByteSource, { name, externalData }: TensorProto, e
   };
   const why = whyNotBeside(location);
   if (why !== null) {
-    fail('onnx-external-data', `${source.name} keeps the weight ${name} at "${location}", ${why}.`, 'Save the model again with its external data in the same folder.');
+    fail('onnx-external-data', `${shown(source.name)} keeps the weight ${shown(name)} at "${shown(location)}", ${why}.`, 'Save the model again with its external data in the same folder.');
   }
   const length = number('length');
   if (expected !== null && length !== null && length !== expected) invalid(source, `tensor ${name} needs ${expected} bytes and says ${length} in another file`);

@@ -13,7 +13,7 @@ import { createActivations } from './activations.ts';
 import { createDraft, tensorBytes, type Draft } from './draft.ts';
 import { findInCall, functionKey, type Functions } from './families/call.ts';
 import type { Candidate, Left, Offer } from './families/family.ts';
-import { familyOf, isQuantizedOperator } from './families/registry.ts';
+import { familyOf, isQuantizedOperator, OPERATORS_WITH_WEIGHTS } from './families/registry.ts';
 import { createDataFile, placeKept, SINGLE_FILE_LIMIT, type DataFile } from './data-file.ts';
 import * as float16 from './float16.ts';
 import { findHeads } from './heads.ts';
@@ -29,6 +29,7 @@ import { whyNoWeight } from './precision/weights.ts';
 import { describePattern, isNamed, patternUses } from './patterns.ts';
 import { createStore, type Told } from './store.ts';
 import { findStoredTwice } from './stored-twice.ts';
+import { shown, shownSentence } from '../shown.ts';
 
 export interface Plan {
   pieces: Piece<Recipe>[];
@@ -260,19 +261,19 @@ function summarize(told: ReadonlyMap<Constant, Told[]>): string {
   return `${clauses.join('; ')}.`;
 }
 
-function whyNothing({ model, scopes, candidates }: PlanInput, whyKept: ReadonlyMap<Constant, string>): EngineError {
-  const weights = candidates.filter(({ role }) => role === 'weight');
+function whyNothing({ model, scopes }: PlanInput, whyKept: ReadonlyMap<Constant, string>): EngineError {
+  const name = shown(model.source.name);
   const quantized = [...new Set(scopes.flatMap(({ nodes }) => nodes).filter(isQuantizedOperator).map(({ type }) => type))];
   if (quantized.length > 0) {
-    return engineError('already-quantized', `${model.source.name} is quantized already (it uses ${quantized.join(', ')}).`, 'Use the float16 or float32 model it was made from.');
+    return engineError('already-quantized', `${name} is quantized already (it uses ${quantized.join(', ')}).`, 'Use the float16 or float32 model it was made from.');
   }
-  const reasons = [...new Set(weights.flatMap(({ seen: { constant } }) => whyKept.get(constant) ?? []))];
-  if (reasons.length > 0) {
-    const [reason = '', ...others] = reasons;
-    return engineError('nothing-to-quantize', `No weight of ${model.source.name} can be quantized with these settings: ${reason}${others.length > 0 ? `, and ${count(others.length, 'other reason')}` : ''}.`,
-      'Try other settings or another level.', reasons.join('\n'));
+  const reasons = [...new Set(whyKept.values())];
+  const [reason, ...more] = reasons;
+  if (reason !== undefined) {
+    return engineError('nothing-to-quantize', `No weight of ${name} can be quantized with these settings: ${reason}${more.length > 0 ? `, and ${count(more.length, 'other reason')}` : ''}.`,
+      'Try other settings or another level.', more.length > 0 ? reasons.join('\n') : '');
   }
-  return engineError('nothing-to-quantize', `${model.source.name} has no constant float16 or float32 weight in a place that can be quantized: matrix products, convolutions, recurrent layers and embedding tables.`,
+  return engineError('nothing-to-quantize', `${name} has no weight that can be quantized: no constant float16 or float32 weight of ${OPERATORS_WITH_WEIGHTS.slice(0, -1).join(', ')} or ${OPERATORS_WITH_WEIGHTS.at(-1) ?? ''}.`,
     'Use a model with weights of its own; what is computed while running has none.');
 }
 
@@ -282,13 +283,13 @@ function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], su
   const originPieces = changed > 0 ? metadata.length : 0;
   const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? [...raiseIrVersion(model, scopes, edits, types), ...metadataEdits(model, metadata)] : [])]);
   const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
-  const ledger = [...lines, ...scopes.flatMap((scope) => [...scope.shadowed.map((constant) => keptLine(constant, 'another tensor of the same name comes after it, which is the one that counts')), ...sparseLines(scope)])];
+  const ledger = [...lines, ...scopes.flatMap((scope) => [...scope.shadowed.map((constant) => keptLine(constant, 'another tensor of the same name comes after it, which is the one that counts')), ...sparseLines(scope)])].map((line) => ({ ...line, reason: shownSentence(line.reason) }));
   const weightBytes = ledger.reduce((sum, line) => sum + line.bytesAfter, 0);
   return {
     pieces, originPieces, ledger, bytes, weightBytes, problem, changed, operators, storedTwice,
     data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
-    summary: problem ? summary : `${summary}${notSmaller(bytes, before, ledger) || largerThanBaseline(bytes, before, roundedTensors(input), ledger)}`,
+    summary: shownSentence(problem ? summary : `${summary}${notSmaller(bytes, before, ledger) || largerThanBaseline(bytes, before, roundedTensors(input), ledger)}`),
   };
 }
 
@@ -311,7 +312,7 @@ function largerThanBaseline(bytes: number, before: number, rounded: readonly Ten
   const wide = ledger.filter(({ tensor, from, to }) => from === 'float32' && /^float32( |$)/.test(to) && names.has(tensor)).sort((a, b) => b.bytesBefore - a.bytesBefore);
   const stays = wide.reduce((all, { bytesBefore }) => all + bytesBefore, 0);
   if (more <= 0 || stays / 2 < more) return '';
-  return ` It is larger than fp16, which rounds what stays float32 here: ${wide[0]?.tensor ?? ''}${wide.length > 1 ? ` and ${wide.length - 1} more` : ''}, ${bytesInWords(stays)}; the ledger says why.`;
+  return ` It is larger than fp16, which rounds what stays float32 here: ${shown(wide[0]?.tensor ?? '')}${wide.length > 1 ? ` and ${wide.length - 1} more` : ''}, ${bytesInWords(stays)} (${wide[0]?.reason ?? ''}).`;
 }
 
 const sum = (tensors: readonly Tensor[]): number => tensors.reduce((all, { bytes }) => all + bytes, 0);

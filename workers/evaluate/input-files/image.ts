@@ -24,7 +24,7 @@ export interface ImageTarget {
 /** Errors: `input-invalid` when it cannot be decoded, or there is nothing here to decode it with. */
 export async function readImage(file: File, target: ImageTarget): Promise<Result<HostTensor>> {
   const { width, height, channels } = planesOf(target);
-  if (channels !== 1 && channels !== 3) return invalid(file.name, `is an image, and the model takes ${channels} channels`, 'Drop the input as .npy.');
+  if (channels !== 1 && channels !== 3) return invalid(file.name, `is an image, and the model takes ${channels} channels`, 'Give the input as .npy.');
   if (typeof createImageBitmap === 'undefined' || typeof OffscreenCanvas === 'undefined') {
     return failure('input-invalid', `${file.name} is an image, and only a browser decodes images here.`, 'Use the page, or save the pixels as .npy.');
   }

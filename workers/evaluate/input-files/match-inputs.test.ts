@@ -69,7 +69,7 @@ describe('what does not fit says what and why', () => {
     ['a name of no input', [npy('c.npy', [1, 2])], [A, B], /c\.npy is for none of the model's inputs/],
     ['a key of no input', [json('in.json', { c: [1] })], [A, B], /for an input "c", which the model does not have/],
     ['values that are not whole', [json('in.json', { x: [0.5] })], [input('x', 'int64', [1])], /0\.5, which is no int64/],
-    ['only outputs', [pb('output_0.pb', '', [1])], [A], /No dropped file is an input/],
+    ['only outputs', [pb('output_0.pb', '', [1])], [A], /None of the files is an input/],
     ['an image for no image model', [new File([Uint8Array.of(0x89), 'PNG', new Uint8Array(20)], 'cat.png')], [A], /cat\.png is an image, and no input of the model takes images/],
   ])('%s', async (_, files, inputs, message) => { expect(await match(files, inputs)).toMatch(message); });
 

@@ -58,10 +58,10 @@ export async function matchFiles(files: readonly File[], inputs: readonly ValueI
     }
   }
   const samples = greatest([...found.values()].map(({ tensors }) => tensors.length), 0);
-  if (samples === 0) return failure('input-invalid', 'No dropped file is an input of the model.', 'Name files as the inputs.', describeInputs(inputs));
+  if (samples === 0) return failure('input-invalid', 'None of the files is an input of the model.', 'Name files as the inputs.', describeInputs(inputs));
   for (const [name, { tensors, files: [file = ''] }] of found) {
     if (tensors.length !== 1 && tensors.length !== samples) {
-      return invalid(file, `and what goes with it give ${tensors.length} samples for the input "${name}", and others give ${samples}`, 'Drop as many samples for every input.');
+      return invalid(file, `and what goes with it give ${tensors.length} samples for the input "${name}", and others give ${samples}`, 'Give as many samples for every input.');
     }
   }
   return { ok: true, value: { samples, inputs: new Map([...found].map(([name, entry]) => [name, { tensors: entry.tensors, from: describe(entry) }])), notes } };
@@ -76,12 +76,12 @@ function describe({ files, made }: Found): string {
 }
 
 async function readFile(file: File, inputs: readonly ValueInfo[], hints: InputHints, imageShape: (input: ValueInfo) => Promise<Result<readonly number[]>>): Promise<Result<Read[]>> {
-  if (file.size > MOST_BYTES) return invalid(file.name, `is larger than ${(MOST_BYTES / 2 ** 30).toFixed(0)} GiB, more than an input can be`, 'Drop fewer samples at a time.');
+  if (file.size > MOST_BYTES) return invalid(file.name, `is larger than ${(MOST_BYTES / 2 ** 30).toFixed(0)} GiB, more than an input can be`, 'Give fewer samples at a time.');
   const head = new Uint8Array(await file.slice(0, 64).arrayBuffer());
   if (isImage(head)) {
     const input = inputForImage(file, inputs, hints);
     const layout = input && imageLayout(input, hints);
-    if (!input || !layout) return invalid(file.name, 'is an image, and no input of the model takes images', 'Drop the inputs as .npy files named as they are.', describeInputs(inputs));
+    if (!input || !layout) return invalid(file.name, 'is an image, and no input of the model takes images', 'Give the inputs as .npy files named as they are.', describeInputs(inputs));
     const shape = await imageShape(input);
     if (!shape.ok) return shape;
     const target: ImageTarget = { dims: [1, ...shape.value.slice(1)], layout, type: input.type ?? 'float32' };

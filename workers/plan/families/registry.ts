@@ -12,6 +12,9 @@ import { reordered } from './reordered.ts';
 const FAMILIES = new Map<string, Family>([matMul, gemm, gather, convolution, recurrent, reordered, fused]
   .flatMap((family) => family.operators.map((operator): [string, Family] => [operator, family])));
 
+/** Without their domains. */
+export const OPERATORS_WITH_WEIGHTS: readonly string[] = [...new Set([...FAMILIES.keys()].map((operator) => operator.split(':').at(-1) ?? operator))];
+
 export function familyOf({ domain, type }: Node): Family | null {
   return FAMILIES.get(domain === '' ? type : `${domain}:${type}`) ?? null;
 }
