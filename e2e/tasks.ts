@@ -2,7 +2,7 @@
  * How much work the page does on the main thread, task by task, as Chromium's own trace has it.
  *
  * What counts is the processor time of a task (`tdur`), without the garbage collector's, in units of a fixed piece of work
- * that the page does once a second meanwhile. Neither the time that passed nor the processor time alone tells what the
+ * that the page does every two seconds meanwhile. Neither the time that passed nor the processor time alone tells what the
  * page's code does: where the engine's workers and other programs share cores and caches, both are several times what they
  * are on an idle machine.
  */
@@ -21,15 +21,18 @@ export interface Task {
   inside: string[];
 }
 
-/** Processor time of the reference work on a core that has nothing else to do: what makes a task's work milliseconds again. */
-const REFERENCE_MS = 6.5;
-const REFERENCE_EVERY_MS = 1000;
+/**
+ * Processor time of the reference work on a core that has nothing else to do: what makes a task's work milliseconds again.
+ * It is about as long as the tasks that are judged, so that it is interrupted as often, and finds its caches emptied as often.
+ */
+const REFERENCE_MS = 26;
+const REFERENCE_EVERY_MS = 2000;
 /** A task is measured by so many pieces of reference work around it: what else the machine does changes from second to second. */
 const REFERENCES = 5;
 
 /** Starts the reference work in the page: objects, strings, sorting and elements, as the page's own tasks make them. */
 function startReference(everyMs: number): void {
-  function nibbleReferenceWork() {
+  function makeList() {
     const rows = Array.from({ length: 3000 }, (_, index) => ({ key: `row ${(index * 7919) % 3000}`, value: Math.sin(index), parts: [index, index + 1] }));
     rows.sort((a, b) => (a.key < b.key ? -1 : 1));
     const list = document.createElement('ul');
@@ -39,6 +42,9 @@ function startReference(everyMs: number): void {
       item.setAttribute('class', key);
       list.append(item);
     }
+  }
+  function nibbleReferenceWork() {
+    for (let round = 0; round < 4; round++) makeList();
   }
   setInterval(nibbleReferenceWork, everyMs);
 }
