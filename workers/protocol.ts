@@ -327,21 +327,54 @@ export interface RuntimeDrift {
   exceeds: boolean;
   /** Where the providers part, looked for when `exceeds`; null when not, or not found. */
   partsAt: Divergence | null;
+  /** Which provider is wrong, looked for when `exceeds`; null when not, or when the outputs agree on the tokens or inputs of the search. Absent in older reports. */
+  arbitration?: Arbitration | null;
   /** Whether the file was run in float32 for want of f16 on the adapter. */
   widened: boolean;
   /** Why it could not be measured; everything else is then empty. */
   problem: EngineError | null;
 }
 
-/** The first node whose inputs agree between two providers and whose output does not. */
+/** Which of two providers is wrong, told by an arbiter: the graph as it is written, run without onnxruntime's optimizations. */
+export interface Arbitration {
+  /** The providers whose output is not the arbiter's; empty where the arbiter cannot decide. */
+  wrong: Provider[];
+  /**
+   * The arbiter: `both`, the unoptimized graph, which gives the same on both providers; `against` or `provider`, the
+   * unoptimized graph on that provider alone; `float32`, the unoptimized graph in float32, where the providers differ even
+   * unoptimized. Null where the arbiter cannot decide.
+   */
+  arbiter: 'both' | 'against' | 'provider' | 'float32' | null;
+  /** How far the output is apart, RMS over RMS: between the providers, on each between the optimized and the unoptimized graph, and between the two unoptimized ones. Null where one did not run. */
+  optimized: number;
+  provider: number | null;
+  against: number | null;
+  unoptimized: number | null;
+}
+
+/** The first node whose inputs agree between two providers, or between one provider's optimized and unoptimized graph, and whose output does not. */
 export interface Divergence {
-  /** Name of the node, or of its first output where it has none. */
+  /** Name of the node, or of its first output where it has none; of a fused range the last node. */
   node: string;
   operator: string;
   tensor: string;
   /** RMS of the difference over RMS of the value, of the output and of the most different input. */
   difference: number;
   inputDifference: number;
+  /** The provider that computes it wrongly; null where that could not be told. Absent in older reports. */
+  provider?: Provider | null;
+  /** The nodes that the provider fuses into one kernel, which is wrong; null where the fault is in the one node. Absent in older reports. */
+  fused?: FusedRange | null;
+}
+
+/** Nodes that onnxruntime runs as one kernel; the last is the `Divergence`'s. */
+export interface FusedRange {
+  firstNode: string;
+  firstOperator: string;
+  /** Of all nodes of the range, in the order of the graph. */
+  operators: string[];
+  /** What onnxruntime calls the kernel such operators become; null where none is known. */
+  into: string | null;
 }
 
 /** One output of a level against the baseline's, over all samples. */

@@ -3,7 +3,7 @@ import { Button, CopyButton } from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
 import layout from '../layout.module.css';
 import type { Figure } from '../store/run.ts';
-import { alarmOf, partsSentence } from './drifts.ts';
+import { alarmOf, partsSentence, PROVIDERS } from './drifts.ts';
 import classes from './drifts.module.css';
 
 export function Banner({ figures }: { figures: Figure[] }) {
@@ -11,7 +11,9 @@ export function Banner({ figures }: { figures: Figure[] }) {
   if (!alarm) return null;
   const { headline, comparisons, parts, action } = alarm;
   const details = parts.map(({ levels, at }) => [
-    `levels: ${levels.join(', ')}`, `node: ${at.node}`, `operator: ${at.operator}`, `tensor: ${at.tensor}`,
+    `levels: ${levels.join(', ')}`, ...(at.provider ? [`wrong: ${PROVIDERS[at.provider]}`] : []),
+    ...(at.fused ? [`first node: ${at.fused.firstNode}`, `operators: ${at.fused.operators.join(', ')}`, `fused into: ${at.fused.into ?? 'unknown'}`] : []),
+    `${at.fused ? 'last node' : 'node'}: ${at.node}`, `operator: ${at.operator}`, `tensor: ${at.tensor}`,
     `difference of the output, RMS over RMS: ${at.difference.toPrecision(3)}`, `of the most different input: ${at.inputDifference.toPrecision(3)}`,
   ].join('\n')).join('\n\n');
   return (

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Divergence, Provider } from '../../workers/protocol.ts';
 import { figuresIn } from '../report/test-figures.ts';
 import { faultyReport, imageReport, languageReport } from '../report/test-reports.ts';
 import { alarmOf, driftRows, listed, logAxisOf, outputDriftRows, partsSentence, placeOn, timesPerTick } from './drifts.ts';
@@ -63,6 +64,25 @@ describe('the alarm', () => {
     expect(alarm?.comparisons.map(plain)).toEqual(['int4: the predictions are 2.31 ± 0.09 nats apart between WebGPU and WASM, and quantizing accounts for 0.0862 ± 0.0010.']);
     const [part] = alarm?.parts ?? [];
     expect(part && partsSentence(part, true)).toBe('They part at node /model/layers.2/mlp/down_proj/MatMul_Q4 (MatMulNBits), tensor /model/layers.2/mlp/down_proj/MatMul/output_0.');
+  });
+  it('names the provider that the arbiter finds wrong, or says that it could not be decided', () => {
+    const headlineOf = (wrong: Provider[] | null) => {
+      const levels = faultyReport.levels.map((level) => (level.runtimeDrift?.exceeds
+        ? { ...level, runtimeDrift: { ...level.runtimeDrift, arbitration: wrong && { wrong, arbiter: wrong.length > 0 ? 'both' as const : null, optimized: 0.2, provider: 0, against: 0.2, unoptimized: 0 } } } : level));
+      return alarmOf(figuresIn({ ...faultyReport, levels }))?.headline;
+    };
+    expect(headlineOf(['webgpu'])).toMatch(/^On WebGPU .*int4/);
+    expect(headlineOf(['wasm'])).toMatch(/^On WASM .*int4.*WebGPU gives/);
+    expect(headlineOf(['wasm', 'webgpu'])).toMatch(/both.*int4/);
+    expect(headlineOf([])).toMatch(/int4.*could not be decided/);
+    expect(headlineOf(null)).toMatch(/could not be decided/);
+  });
+  it('names the first and the last node of a fused range, how many they are, whose kernel and which', () => {
+    const at: Divergence = {
+      node: 'norm/Add_1', operator: 'Add', tensor: 'norm.out', difference: 0.3, inputDifference: 0, provider: 'wasm',
+      fused: { firstNode: 'norm/ReduceMean', firstOperator: 'ReduceMean', operators: Array.from({ length: 9 }, () => 'Mul'), into: 'LayerNormalization' },
+    };
+    for (const part of ['norm/ReduceMean', 'norm/Add_1', '9 nodes', 'WASM', 'LayerNormalization', 'norm.out']) expect(partsSentence({ levels: ['fp16'], at }, true)).toContain(part);
   });
   it('gathers levels that part at the same place', () => {
     const fault = faultyReport.levels[2]?.runtimeDrift ?? null;

@@ -1,6 +1,6 @@
 /** Three drifts kept apart: what quantizing changes, what the runtime changes, and what fp16 itself changes. Pure. */
 import { greatest, least } from '../format/extremes.ts';
-import type { Divergence, Estimate, OutputDrift, RuntimeDrift } from '../../workers/protocol.ts';
+import type { Divergence, Estimate, OutputDrift, Provider, RuntimeDrift } from '../../workers/protocol.ts';
 import { formatDecibels, formatEstimate } from '../format/numbers.ts';
 import { headline } from '../outputs/outputs.ts';
 import type { Figure } from '../store/run.ts';
@@ -82,19 +82,57 @@ export function alarmOf(figures: readonly Figure[]): Alarm | null {
   const parts = new Map<string, { levels: string[]; at: Divergence }>();
   for (const { figure, drift: { partsAt } } of wrong) {
     if (!partsAt) continue;
-    const key = JSON.stringify([partsAt.node, partsAt.operator, partsAt.tensor]);
+    const key = JSON.stringify([partsAt.node, partsAt.operator, partsAt.tensor, partsAt.provider, partsAt.fused]);
     const known = parts.get(key);
     if (known) known.levels.push(figure.name);
     else parts.set(key, { levels: [figure.name], at: partsAt });
   }
-  const { provider, against } = first.drift;
-  const names = listed(wrong.map(({ figure }) => figure.name));
+  const verdicts = [...new Set(wrong.map(({ drift }) => verdictOf(drift)))].map((verdict) => ({ verdict, files: wrong.filter(({ drift }) => verdictOf(drift) === verdict) }));
+  const sentences = verdicts.map(({ verdict, files }) => verdictSentences(verdict, files.map(({ figure }) => figure.name), first.drift));
   return {
-    headline: `On ${PROVIDERS[provider]} ${wrong.length === 1 ? 'this file computes' : 'these files compute'} something else: ${names}. The quantization is fine.`,
+    headline: sentences.map(({ headline }) => headline).join(' '),
     comparisons: wrong.map(({ figure, drift }) => comparison(figure, drift)),
     parts: [...parts.values()],
-    action: `Run ${wrong.length === 1 ? 'it' : 'them'} on ${PROVIDERS[against]}, where the figures below were measured, or after an update of the browser or the graphics driver; the details are what a bug report to onnxruntime needs.`,
+    action: sentences.map(({ action }) => action).join(' '),
   };
+}
+
+/** Who is wrong: a provider, both, or nobody knows. */
+type Verdict = Provider | 'both' | 'undecided';
+
+/** Reports from before there was an arbiter blame the provider that is held against the other. */
+function verdictOf({ provider, arbitration }: RuntimeDrift): Verdict {
+  if (arbitration === undefined) return provider;
+  const [only, other] = arbitration?.wrong ?? [];
+  return only === undefined ? 'undecided' : other === undefined ? only : 'both';
+}
+
+/** `against` is the provider that the figures were measured on. */
+function verdictSentences(verdict: Verdict, names: readonly string[], { provider, against }: RuntimeDrift): { headline: string; action: string } {
+  const [these, compute, them] = names.length === 1 ? ['this file', 'computes', 'it'] : ['these files', 'compute', 'them'];
+  const report = 'The details are what a bug report to onnxruntime needs.';
+  switch (verdict) {
+    case 'both':
+      return {
+        headline: `WebGPU and WASM both compute ${these} wrongly: ${listed(names)}.`,
+        action: `Neither gives what the graph gives without onnxruntime’s optimizations. The figures below include what ${PROVIDERS[against]} gets wrong. ${report}`,
+      };
+    case 'undecided':
+      return {
+        headline: `WebGPU and WASM compute ${these} differently: ${listed(names)}. Which of them is right could not be decided.`,
+        action: `The figures below were measured on ${PROVIDERS[against]}. Try ${them} after an update of the browser or the graphics driver. ${report}`,
+      };
+    case against:
+      return {
+        headline: `On ${PROVIDERS[against]} ${these} ${compute} something else: ${listed(names)}. ${PROVIDERS[provider]} gives what the graph gives without onnxruntime’s optimizations.`,
+        action: `Run ${them} on ${PROVIDERS[provider]}. The figures below were measured on ${PROVIDERS[against]} and include its fault. ${report}`,
+      };
+    default:
+      return {
+        headline: `On ${PROVIDERS[provider]} ${these} ${compute} something else: ${listed(names)}. The quantization is fine.`,
+        action: `Run ${them} on ${PROVIDERS[against]}, where the figures below were measured, or after an update of the browser or the graphics driver; the details are what a bug report to onnxruntime needs.`,
+      };
+  }
 }
 
 function comparison(figure: Figure, { provider, against, distance, outputs }: RuntimeDrift): string {
@@ -114,9 +152,13 @@ export function listed(names: readonly string[]): string {
   return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1) ?? ''}`;
 }
 
-/** `They part at node X (MatMulNBits), whose output is the tensor T.` */
+/** `They part at node X (MatMulNBits), tensor T.`; of a fused kernel the first and the last node, and whose kernel it is. */
 export function partsSentence({ levels, at }: Alarm['parts'][number], alone: boolean): string {
-  return `${alone ? 'They part' : `For ${listed(levels)} they part`} at node ${at.node} (${at.operator}), tensor ${at.tensor}.`;
+  const they = alone ? 'They part' : `For ${listed(levels)} they part`;
+  const { fused, provider } = at;
+  if (!fused) return `${they} at node ${at.node} (${at.operator}), tensor ${at.tensor}${provider ? `, which ${PROVIDERS[provider]} computes wrongly` : ''}.`;
+  const kernel = fused.into ? `one kernel, ${fused.into}` : 'one kernel';
+  return `${they} from node ${fused.firstNode} (${fused.firstOperator}) to node ${at.node} (${at.operator}), ${fused.operators.length} nodes that ${provider ? PROVIDERS[provider] : 'a provider'} fuses into ${kernel}; tensor ${at.tensor}.`;
 }
 
 /** Output by output: what quantizing and what the runtime leaves of the signal. */

@@ -18,7 +18,7 @@ export interface Parting {
 
 /** A node is at fault when its output is this many times further apart than any of its inputs. */
 const RISE = 4;
-/** Values looked at together. */
+/** Values looked at together, unless stated otherwise. */
 const TOGETHER = 8;
 /** Times to look in all, lest a search among roundings goes on for ever. */
 const MOST_LOOKS = 100;
@@ -39,20 +39,21 @@ const SUMMING = new Set([
  * before agree; when one of its inputs turns out to differ too (bisection can miss another branch), goes on from there.
  * A value no further apart than its inputs explain is let go, and the search goes on without it.
  * @param tolerance Relative difference above which values differ; bisected by.
+ * @param together Values looked at together at most.
  * @returns Null where `output` agrees, or where no node makes more of a difference than it is given.
  */
-export async function searchDivergence(values: ReadonlyMap<string, Value>, output: string, look: Look, tolerance: number): Promise<Result<Parting | null>> {
+export async function searchDivergence(values: ReadonlyMap<string, Value>, output: string, look: Look, tolerance: number, together = TOGETHER): Promise<Result<Parting | null>> {
   const seen = new Map<string, Difference | null>();
   const explained = new Set<string>();
   let looks = 0;
 
   const see = async (tensors: readonly string[]): Promise<Result<void>> => {
     const unseen = tensors.filter((tensor) => !seen.has(tensor));
-    for (let from = 0; from < unseen.length; from += TOGETHER) {
+    for (let from = 0; from < unseen.length; from += together) {
       looks++;
-      const found = await look(unseen.slice(from, from + TOGETHER));
+      const found = await look(unseen.slice(from, from + together));
       if (!found.ok) return found;
-      for (const tensor of unseen.slice(from, from + TOGETHER)) seen.set(tensor, found.value.get(tensor) ?? null);
+      for (const tensor of unseen.slice(from, from + together)) seen.set(tensor, found.value.get(tensor) ?? null);
     }
     return { ok: true, value: undefined };
   };
@@ -70,7 +71,7 @@ export async function searchDivergence(values: ReadonlyMap<string, Value>, outpu
       const lastSame = observable.findLastIndex((tensor, index) => index < first && seen.has(tensor));
       const between = observable.slice(lastSame + 1, first);
       if (between.length === 0 || looks >= MOST_LOOKS) return { ok: true, value: observable[first] ?? target };
-      const looked = await see(spread(between, TOGETHER));
+      const looked = await see(spread(between, together));
       if (!looked.ok) return looked;
     }
   };

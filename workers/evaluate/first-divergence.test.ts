@@ -8,7 +8,7 @@ import { blobSource } from '../source.ts';
 import { encode, graph, model, node, value } from '../../models/build.ts';
 import { dataflow } from './dataflow.ts';
 import { failure } from './errors.ts';
-import { firstDivergence } from './first-divergence.ts';
+import { firstDivergence, type Diagnosis } from './first-divergence.ts';
 import { wasmRuntime, type GraphRuntime, type HostTensor } from './graph-session.ts';
 import { withFault, type Fault } from './test-faults.ts';
 import { tinyTransformer } from './test-transformer.ts';
@@ -19,10 +19,17 @@ const ids = (length: number): Record<string, HostTensor> =>
 
 const wasm = () => wasmRuntime(ort, 1);
 
-async function partsAt(model: Blob, fault: Fault | null, right: GraphRuntime = fault ? withFault(wasm(), fault) : wasm()): Promise<Divergence | null> {
-  const found: Result<Divergence | null> = await firstDivergence({ model, feeds: ids(12), left: wasm(), right, output: 'logits' });
+/** A provider that is not the other one, though both run on WASM here. */
+const elsewhere = (runtime: GraphRuntime): GraphRuntime => ({ ...runtime, provider: 'webgpu' });
+
+async function diagnose(model: Blob, left: GraphRuntime, right: GraphRuntime): Promise<Diagnosis | null> {
+  const found: Result<Diagnosis | null> = await firstDivergence({ model, feeds: ids(12), left, right: elsewhere(right), output: 'logits' });
   if (!found.ok) throw new Error(`${found.error.message} ${found.error.details}`);
   return found.value;
+}
+
+async function partsAt(model: Blob, fault: Fault | null): Promise<Divergence | null> {
+  return (await diagnose(model, wasm(), fault ? withFault(wasm(), fault) : wasm()))?.partsAt ?? null;
 }
 
 const INTEGERS = new Set(['shape', 'length', 'columns', 'rows', 'later']);
@@ -76,27 +83,111 @@ describe('a fault in one node is named', () => {
       model: new Blob([bytes]), feeds: { in: { type: 'float32', dims: [3], data: Float32Array.of(1, 2, 3) } }, left: wasm(),
       right: withFault(wasm(), { tensor: 'chosen', factor: 1.1 }), output: 'logits',
     });
-    expect(found).toMatchObject({ ok: true, value: { operator: 'If', tensor: 'chosen', inputDifference: 0 } });
+    expect(found).toMatchObject({ ok: true, value: { partsAt: { operator: 'If', tensor: 'chosen', inputDifference: 0 } } });
     const before = await firstDivergence({
       model: new Blob([bytes]), feeds: { in: { type: 'float32', dims: [3], data: Float32Array.of(1, 2, 3) } }, left: wasm(),
       right: withFault(wasm(), { tensor: 'x', factor: 1.1 }), output: 'logits',
     });
-    expect(before).toMatchObject({ ok: true, value: { operator: 'Tanh', tensor: 'x' } });
+    expect(before).toMatchObject({ ok: true, value: { partsAt: { operator: 'Tanh', tensor: 'x' } } });
   });
 });
 
-/** Many models are opened in each. */
-describe('a fault that adding outputs hides', () => {
-  it('is narrowed down to the end of what cannot be seen', async () => {
-    const hidden = ['scores', 'scaled', 'allowed', 'attention'];
-    const found = await partsAt(tinyTransformer({ vocabulary: VOCABULARY }), { tensor: 'allowed', factor: 0.5, hiddenBy: hidden });
-    expect(found?.tensor).toBe('mixed');
+describe('a fault of a fused kernel', () => {
+  const INSIDE = ['scores', 'scaled', 'allowed', 'attention'];
+
+  it.each(['webgpu', 'wasm'] as const)('is named by the range of nodes it stands for, and by its provider, %s', async (provider) => {
+    const model = tinyTransformer({ vocabulary: VOCABULARY });
+    const faulty = withFault(wasm(), { tensor: 'mixed', factor: 0.5, hiddenBy: INSIDE });
+    const found = await (provider === 'webgpu' ? diagnose(model, wasm(), faulty) : diagnose(model, faulty, wasm()));
+    expect(found).toMatchObject({
+      arbitration: { wrong: [provider], arbiter: 'both' },
+      partsAt: {
+        node: 'mixed/MatMul', operator: 'MatMul', tensor: 'mixed', provider,
+        fused: { firstNode: 'scores/MatMul', firstOperator: 'MatMul', operators: ['MatMul', 'Mul', 'Add', 'Softmax', 'MatMul'] },
+      },
+    });
+    expect(found?.partsAt?.difference).toBeCloseTo(0.5, 2);
+    expect(found?.partsAt?.inputDifference).toBeLessThan(1e-4);
+    expect(found?.arbitration.unoptimized).toBeLessThan(1e-4);
   });
 
-  it('is not named when everything hides it', async () => {
+  it('is named where the same kind of kernel is wrong in more than one place: the first', async () => {
+    const model = tinyTransformer({ vocabulary: VOCABULARY });
+    const inside = (norm: string) => ['mean', 'centred', 'squares', 'variance', 'sum', 'deviation', 'normed'].map((part) => `${norm}.${part}`);
+    const faulty = ['norm1', 'norm2'].reduce((runtime, norm) => withFault(runtime, { tensor: `${norm}.out`, factor: 0.7, hiddenBy: inside(norm) }), wasm());
+    const found = await diagnose(model, faulty, wasm());
+    expect(found).toMatchObject({
+      arbitration: { wrong: ['wasm'] },
+      partsAt: { tensor: 'norm1.out', provider: 'wasm', fused: { operators: ['ReduceMean', 'Sub', 'Pow', 'ReduceMean', 'Add', 'Sqrt', 'Div', 'Mul'], into: 'LayerNormalization' } },
+    });
+  });
+
+  it('is told by its provider alone when giving out any value hides it', async () => {
     const model = tinyTransformer({ vocabulary: VOCABULARY });
     const everything = [...await floats(model), ...INTEGERS, 'mask'].filter((name) => name !== 'logits');
-    expect(await partsAt(model, { tensor: 'mixed', factor: 1.1, hiddenBy: everything })).toBeNull();
+    const found = await diagnose(model, withFault(wasm(), { tensor: 'mixed', factor: 1.1, hiddenBy: everything }), wasm());
+    expect(found?.arbitration).toMatchObject({ wrong: ['wasm'], arbiter: 'both' });
+  });
+});
+
+describe('a fault of a norm that is fused from nine operators', () => {
+  const NINE = ['ReduceMean', 'Sub', 'Pow', 'ReduceMean', 'Add', 'Sqrt', 'Div', 'Mul', 'Add'];
+  const inside = ['mean', 'centred', 'squares', 'variance', 'sum', 'deviation', 'normed', 'scaled'].map((part) => `norm2.${part}`);
+
+  it.each([['wasm', 'float32'], ['wasm', 'float16'], ['webgpu', 'float32'], ['webgpu', 'float16']] as const)('on %s, in %s, is named from first to last', async (provider, type) => {
+    const model = tinyTransformer({ vocabulary: VOCABULARY, type, bias: true });
+    const faulty = withFault(wasm(), { tensor: 'norm2.out', factor: 1.3, type, hiddenBy: inside });
+    const found = await (provider === 'webgpu' ? diagnose(model, wasm(), faulty) : diagnose(model, faulty, wasm()));
+    expect(found).toMatchObject({
+      arbitration: { wrong: [provider], arbiter: 'both' },
+      partsAt: { node: 'norm2.out/Add', provider, fused: { firstNode: 'norm2.mean/ReduceMean', operators: NINE, into: 'LayerNormalization' } },
+    });
+  });
+});
+
+/** onnxruntime's CPU provider makes a simplified norm of the last six operators of a norm, and in fp16 computes it with an ε of 1e-5 whatever the graph says. */
+describe('the ε of a fused norm in fp16', () => {
+  /** What a provider gives that does not fuse it. */
+  const unfused = (runtime: GraphRuntime): GraphRuntime => ({ ...runtime, open: (blob, options) => runtime.open(blob, { ...options, optimized: false }) });
+
+  it.each([{ epsilon: 0.1, gain: 1 }, { epsilon: 1e-2, gain: 0.02 }, { epsilon: 1e-3, gain: 0.02 }])('is WASM\'s fault, in the first norm: $epsilon, embedding × $gain', async (norm) => {
+    const found = await diagnose(tinyTransformer({ vocabulary: VOCABULARY, type: 'float16', ...norm }), wasm(), unfused(wasm()));
+    expect(found).toMatchObject({
+      arbitration: { wrong: ['wasm'], arbiter: 'both' },
+      partsAt: {
+        node: 'norm1.out/Mul', provider: 'wasm',
+        fused: { firstNode: 'norm1.squares/Pow', operators: ['Pow', 'ReduceMean', 'Add', 'Sqrt', 'Div', 'Mul'], into: 'SimplifiedLayerNormalization' },
+      },
+    });
+  });
+});
+
+describe('a fault that is there without optimizations', () => {
+  it('of a model in fp16 is judged by the model in float32', async () => {
+    const model = tinyTransformer({ vocabulary: VOCABULARY, type: 'float16' });
+    const fault: Fault = { tensor: 'up', factor: 1.2, type: 'float16' };
+    expect(await diagnose(model, wasm(), withFault(wasm(), fault))).toMatchObject({ arbitration: { wrong: ['webgpu'], arbiter: 'float32' }, partsAt: { tensor: 'up', provider: 'webgpu', fused: null } });
+  });
+
+  it('of another model is judged by the provider it is held against', async () => {
+    const model = tinyTransformer({ vocabulary: VOCABULARY });
+    expect(await diagnose(model, wasm(), withFault(wasm(), { tensor: 'up', factor: 1.2 }))).toMatchObject({ arbitration: { wrong: ['webgpu'], arbiter: 'against' }, partsAt: { tensor: 'up', provider: 'webgpu', fused: null } });
+  });
+
+  it('cannot be decided where both providers are as far from the arbiter', async () => {
+    const model = tinyTransformer({ vocabulary: VOCABULARY, type: 'float16' });
+    const [more, less] = [1.2, 0.8].map((factor) => withFault(wasm(), { tensor: 'up', factor, type: 'float16' }));
+    expect(await diagnose(model, more!, less!)).toMatchObject({ arbitration: { wrong: [], arbiter: null }, partsAt: { tensor: 'up', provider: null } });
+  });
+
+  it('is judged without the arbiter of a provider that runs nothing unoptimized', async () => {
+    const model = tinyTransformer({ vocabulary: VOCABULARY });
+    const picky = (runtime: GraphRuntime): GraphRuntime => ({
+      ...runtime, open: (blob, options) => (options?.optimized === false ? Promise.resolve(failure('session-failed', 'No.', 'None.')) : runtime.open(blob, options)),
+    });
+    const faulty = picky(withFault(wasm(), { tensor: 'mixed', factor: 0.5, hiddenBy: ['attention'] }));
+    expect(await diagnose(model, wasm(), faulty)).toMatchObject({ arbitration: { wrong: ['webgpu'], arbiter: 'against', unoptimized: null }, partsAt: { tensor: 'mixed', provider: 'webgpu', fused: { firstOperator: 'Softmax' } } });
+    expect(await diagnose(model, picky(wasm()), faulty)).toMatchObject({ arbitration: { wrong: [], arbiter: null }, partsAt: { tensor: 'mixed', provider: null } });
   });
 });
 
@@ -130,7 +221,7 @@ describe('what goes wrong on the way', () => {
         return outputs.some(({ proto }) => proto.name === 'gated') ? failure('session-failed', 'No.', 'None.') : right.open(opened);
       },
     };
-    expect(await job(refusing)).toMatchObject({ ok: true, value: { tensor: 'up' } });
+    expect(await job(refusing)).toMatchObject({ ok: true, value: { partsAt: { tensor: 'up' } } });
   });
 
   it('ends the search when the device is lost or it is stopped', async () => {
@@ -149,9 +240,9 @@ describe('what goes wrong on the way', () => {
     let resets = 0;
     const right: GraphRuntime = { ...withFault(wasm(), { tensor: 'attended', factor: 1.2 }), reset: () => { resets++; return Promise.resolve(); } };
     const search = (mostLeft?: number) => firstDivergence({ model, feeds: ids(12), left: wasm(), right, output: 'logits', ...(mostLeft !== undefined && { mostLeft }) });
-    expect(await search()).toMatchObject({ ok: true, value: { tensor: 'attended' } });
+    expect(await search()).toMatchObject({ ok: true, value: { partsAt: { tensor: 'attended' } } });
     expect(resets).toBe(0);
-    expect(await search(2 * model.size)).toMatchObject({ ok: true, value: { tensor: 'attended' } });
+    expect(await search(2 * model.size)).toMatchObject({ ok: true, value: { partsAt: { tensor: 'attended' } } });
     expect(resets).toBeGreaterThan(0);
   });
 
@@ -168,7 +259,7 @@ describe('what goes wrong on the way', () => {
         return { ok: true, value: { ...session.value, release: () => { open--; return session.value.release(); } } };
       },
     };
-    expect(await job(counting)).toMatchObject({ ok: true, value: { tensor: 'attended' } });
+    expect(await job(counting)).toMatchObject({ ok: true, value: { partsAt: { tensor: 'attended' } } });
     expect([open, most]).toEqual([0, 1]);
   });
 });

@@ -68,6 +68,8 @@ export interface OpenOptions {
   placement?: boolean;
   /** Outputs that stay where they are computed, for `runKeeping`. */
   keep?: readonly string[];
+  /** False runs the graph as it is written, each node by a kernel of its own; true when absent. */
+  optimized?: boolean;
 }
 
 /** One execution provider. */
@@ -91,12 +93,14 @@ export const SESSION_OPTIONS: Ort.InferenceSession.SessionOptions = {
   logSeverityLevel: 3,
 };
 
+export const UNOPTIMIZED: Ort.InferenceSession.SessionOptions = { graphOptimizationLevel: 'disabled' };
+
 /** onnxruntime-web on its WASM provider, with `threads` threads where the page is isolated, else one. */
 export function wasmRuntime(ort: OnnxRuntime, threads: number): GraphRuntime {
   setThreads(ort, threads);
   return {
     provider: 'wasm',
-    open: (model) => openGraph(ort, model, { ...SESSION_OPTIONS, executionProviders: ['wasm'] }),
+    open: (model, { optimized = true } = {}) => openGraph(ort, model, { ...SESSION_OPTIONS, ...(optimized ? {} : UNOPTIMIZED), executionProviders: ['wasm'] }),
     threads: () => threadsOf(ort),
   };
 }

@@ -26,7 +26,7 @@ async function driftOf(result: Promise<Result<RuntimeDrift>>): Promise<RuntimeDr
 describe('runtime drift of a language model', () => {
   it('is nothing where two providers compute the same, over all tokens of the first windows', async () => {
     expect(await driftOf(runtimeDrift(job()))).toEqual({
-      provider: 'wasm', against: 'wasm', outputs: null, exceeds: false, partsAt: null, widened: false, problem: null,
+      provider: 'wasm', against: 'wasm', outputs: null, exceeds: false, partsAt: null, arbitration: null, widened: false, problem: null,
       distance: { tokens: 4 * 63, kld: { value: 0, error: 0, max: 0 }, sameTop: { value: 1, error: 0 }, lnRatio: { value: 0, error: 0 } },
     });
   });

@@ -4,19 +4,20 @@
  * the node where the providers part is looked for.
  */
 import { greatest, least } from '../extremes.ts';
-import type { Distance, Divergence, EngineError, OutputDrift, Result, RuntimeDrift } from '../protocol.ts';
+import type { Distance, EngineError, OutputDrift, Result, RuntimeDrift } from '../protocol.ts';
 import { settle } from '../errors.ts';
 import { scanModel } from '../onnx/scan.ts';
 import { widenModel } from '../onnx/widen.ts';
 import { blobSource } from '../source.ts';
 import { tallyDistance } from './distance.ts';
 import { cancelled, failure } from './errors.ts';
-import { firstDivergence } from './first-divergence.ts';
+import { firstDivergence, type Diagnosis } from './first-divergence.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from './graph-session.ts';
 import { languageModels, type LanguageModel } from './language-model.ts';
 import type { Window } from './protocols.ts';
-import { floatValues, FURTHEST, tensorDifference } from './tensor-difference.ts';
+import { FURTHEST, tensorDifference } from './tensor-difference.ts';
 import { signatureOfGraph, tokenFeeds } from './token-feeds.ts';
+import { widenFeeds } from './widen-feeds.ts';
 
 export interface Comparison {
   model: Blob;
@@ -79,9 +80,9 @@ export async function runtimeDrift(asked: RuntimeDriftJob): Promise<Result<Runti
       'The model probably overflows fp16 in its activations; try an export with float32 activations.'));
   }
   const beyond = notFinite.of || notFinite.against || (distance !== null && exceeds(distance, job.quantization));
-  const partsAt = beyond ? await partingOfTokens(job) : NOWHERE;
-  if (!partsAt.ok && partsAt.error.code === 'cancelled') return partsAt;
-  return { ok: true, value: { ...about(job), distance, exceeds: beyond, partsAt: partsAt.ok ? partsAt.value : null } };
+  const diagnosis = beyond ? await diagnosisOfTokens(job) : NOWHERE;
+  if (!diagnosis.ok && diagnosis.error.code === 'cancelled') return diagnosis;
+  return { ok: true, value: { ...about(job), distance, exceeds: beyond, ...diagnosed(diagnosis) } };
 }
 
 const NOWHERE: Result<null> = { ok: true, value: null };
@@ -159,7 +160,7 @@ export function affordable(lengths: readonly number[], fewest: number, tokens: n
 }
 
 /** The node that the tokens lead to: the first few, and where these do not show it the whole of the first window. */
-async function partingOfTokens({ model, windows, runtime, against, signal }: RuntimeDriftJob): Promise<Result<Divergence | null>> {
+async function diagnosisOfTokens({ model, windows, runtime, against, signal }: RuntimeDriftJob): Promise<Result<Diagnosis | null>> {
   const scanned = await settle(() => scanModel(blobSource('model', model)));
   if (!scanned.ok) return scanned;
   const signature = signatureOfGraph(scanned.value.graph);
@@ -167,13 +168,22 @@ async function partingOfTokens({ model, windows, runtime, against, signal }: Run
   const [window] = windows;
   if (!window) return NOWHERE;
   const all = Math.min(window.ids.length, signature.value.window ?? Infinity, LONGEST_SEARCHED);
+  let diagnosis: Diagnosis | null = null;
   for (const tokens of new Set([Math.min(FEWEST_TOKENS, all), all])) {
     const found = await firstDivergence({
       model, feeds: tokenFeeds(signature.value, window.ids.subarray(0, tokens)), left: against, right: runtime, output: signature.value.logits.name, signal,
     });
-    if (!found.ok || found.value) return found;
+    if (!found.ok) return diagnosis && found.error.code !== 'cancelled' ? { ok: true, value: diagnosis } : found;
+    diagnosis = found.value ?? diagnosis;
+    if (diagnosis?.partsAt) break;
   }
-  return NOWHERE;
+  return { ok: true, value: diagnosis };
+}
+
+/** What a report says of it: nothing where the search failed. */
+function diagnosed(diagnosis: Result<Diagnosis | null>): Pick<RuntimeDrift, 'partsAt' | 'arbitration'> {
+  const found = diagnosis.ok ? diagnosis.value : null;
+  return { partsAt: found?.partsAt ?? null, arbitration: found?.arbitration ?? null };
 }
 
 export interface OutputRuntimeDriftJob extends Comparison {
@@ -208,10 +218,10 @@ export async function outputRuntimeDrift(asked: OutputRuntimeDriftJob): Promise<
   const { outputs, apart } = compared.value;
   const worst = outputs.find(({ output, sqnr }) => sqnr !== null && !(sqnr >= Math.min(NEGLIGIBLE_SQNR, job.quantization.get(output) ?? CONSPICUOUS_SQNR)))?.output ?? apart;
   const [feeds] = job.samples;
-  const partsAt = worst !== null && feeds
+  const diagnosis = worst !== null && feeds
     ? await firstDivergence({ model: job.model, feeds, left: job.against, right: job.runtime, output: worst, signal: job.signal }) : NOWHERE;
-  if (!partsAt.ok && partsAt.error.code === 'cancelled') return partsAt;
-  return { ok: true, value: { ...about(job), outputs, exceeds: worst !== null, partsAt: partsAt.ok ? partsAt.value : null } };
+  if (!diagnosis.ok && diagnosis.error.code === 'cancelled') return diagnosis;
+  return { ok: true, value: { ...about(job), outputs, exceeds: worst !== null, ...diagnosed(diagnosis) } };
 }
 
 interface ComparedOutputs {
@@ -264,15 +274,8 @@ async function widenedJob<Job extends Comparison>(job: Job): Promise<Result<Job 
 
 interface Widened { widened: boolean }
 
-function widenFeeds(feeds: Readonly<Record<string, HostTensor>>): Record<string, HostTensor> {
-  return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => {
-    const values = tensor.type === 'float16' ? floatValues(tensor) : null;
-    return [name, values ? { ...tensor, type: 'float32', data: values } : tensor];
-  }));
-}
-
 function about({ runtime, against, widened }: Comparison & Widened): RuntimeDrift {
-  return { provider: runtime.provider, against: against.provider, distance: null, outputs: null, exceeds: false, partsAt: null, widened, problem: null };
+  return { provider: runtime.provider, against: against.provider, distance: null, outputs: null, exceeds: false, partsAt: null, arbitration: null, widened, problem: null };
 }
 
 /** A cancelled measurement is cancelled; another that failed says why. */

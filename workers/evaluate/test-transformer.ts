@@ -11,13 +11,17 @@ export interface TinyTransformer {
   mask?: number;
   /** Multiplies the embedding. */
   gain?: number;
+  /** What norms add to the variance. */
+  epsilon?: number;
+  /** Whether norms end in the addition of a bias: nine operators. */
+  bias?: boolean;
 }
 
 /**
  * input_ids [1, sequence] → logits [1, sequence, vocabulary]: embedding, causal attention of two heads and a gated
  * feed-forward, each behind a norm written out in single operators and with a residual around it.
  */
-export function tinyTransformer({ vocabulary, type = 'float32', mask = -10000, gain = 1 }: TinyTransformer): Blob {
+export function tinyTransformer({ vocabulary, type = 'float32', mask = -10000, gain = 1, epsilon = 0.1, bias = false }: TinyTransformer): Blob {
   let seed = 10;
   const weights = (name: string, dims: number[], scale: number) => tensor(name, type, dims, randomValues(seed++, dims.reduce((a, b) => a * b, 1), scale));
   const scalar = (name: string, number: number) => tensor(name, type, [], [number]);
@@ -30,7 +34,9 @@ export function tinyTransformer({ vocabulary, type = 'float32', mask = -10000, g
     node('Add', [`${name}.variance`, 'epsilon'], [`${name}.sum`]),
     node('Sqrt', [`${name}.sum`], [`${name}.deviation`]),
     node('Div', [`${name}.centred`, `${name}.deviation`], [`${name}.normed`]),
-    node('Mul', [`${name}.normed`, `${name}.weight`], [`${name}.out`]),
+    ...(bias
+      ? [node('Mul', [`${name}.normed`, `${name}.weight`], [`${name}.scaled`]), node('Add', [`${name}.scaled`, `${name}.bias`], [`${name}.out`])]
+      : [node('Mul', [`${name}.normed`, `${name}.weight`], [`${name}.out`])]),
   ];
   const head = (part: string, perm: number[]) => [
     node('Reshape', [part, 'heads'], [`${part}.split`]),
@@ -73,10 +79,11 @@ export function tinyTransformer({ vocabulary, type = 'float32', mask = -10000, g
     ],
     initializer: [
       weights('embed', [vocabulary, WIDTH], 1), weights('norm1.weight', [WIDTH], 1), weights('norm2.weight', [WIDTH], 1),
+      ...(bias ? ['norm1.bias', 'norm2.bias'].map((name) => tensor(name, type, [WIDTH], Array.from({ length: WIDTH }, (_, index) => (index - 3) / 10))) : []),
       weights('qkv.weight', [WIDTH, 3 * WIDTH], 1), weights('out.weight', [WIDTH, WIDTH], 0.5),
       weights('gate.weight', [WIDTH, 2 * WIDTH], 0.5), weights('up.weight', [WIDTH, 2 * WIDTH], 0.5), weights('down.weight', [2 * WIDTH, WIDTH], 0.5),
       weights('head.weight', [vocabulary, WIDTH], 1),
-      scalar('two', 2), scalar('epsilon', 0.1), scalar('scale', 0.5), scalar('masked', mask), scalar('kept', 0), scalar('gain', gain),
+      scalar('two', 2), scalar('epsilon', epsilon), scalar('scale', 0.5), scalar('masked', mask), scalar('kept', 0), scalar('gain', gain),
       int64('zero', [], [0]), int64('one', [], [1]), int64('last', [1], [-1]),
       int64('heads', [4], [1, -1, HEADS, WIDTH / HEADS]), int64('joined', [3], [1, -1, WIDTH]),
     ],

@@ -9,7 +9,7 @@ import { widenModel } from '../onnx/widen.ts';
 import type { Result } from '../protocol.ts';
 import { failure, type Failure } from './errors.ts';
 import {
-  openGraph, SESSION_OPTIONS, setThreads, threadsOf, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
+  openGraph, SESSION_OPTIONS, setThreads, threadsOf, UNOPTIMIZED, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
 } from './graph-session.ts';
 import { hear, readPlacement } from './placement.ts';
 import { smallestModel } from './smallest-model.ts';
@@ -69,7 +69,7 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
         return { ok: true, value: undefined };
       });
     },
-    async open(model, { placement = false, keep = [] }: OpenOptions = {}) {
+    async open(model, { placement = false, keep = [], optimized = true }: OpenOptions = {}) {
       let wide: Blob | null;
       try {
         wide = adapter.f16 ? null : await widenModel(model);
@@ -77,7 +77,7 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
         return { ok: false, error: toEngineError(thrown) };
       }
       const options = {
-        ...SESSION_OPTIONS, executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}),
+        ...SESSION_OPTIONS, ...(optimized ? {} : UNOPTIMIZED), executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}),
         ...(keep.length > 0 ? { preferredOutputLocation: Object.fromEntries(keep.map((name) => [name, 'gpu-buffer' as const])) } : {}),
       };
       return inTurn<GraphSession>(async () => {

@@ -34,7 +34,14 @@ const outputDrift = z.object({
 
 const runtimeDrift = z.object({
   provider, against: provider, distance: distance.nullable(), outputs: z.array(outputDrift).nullable(), exceeds: z.boolean(),
-  partsAt: z.object({ node: z.string(), operator: z.string(), tensor: z.string(), difference: number, inputDifference: number }).nullable(),
+  partsAt: z.object({
+    node: z.string(), operator: z.string(), tensor: z.string(), difference: number, inputDifference: number, provider: provider.nullable().exactOptional(),
+    fused: z.object({ firstNode: z.string(), firstOperator: z.string(), operators: z.array(z.string()), into: z.string().nullable() }).nullable().exactOptional(),
+  }).nullable(),
+  arbitration: z.object({
+    wrong: z.array(provider), arbiter: z.enum(['both', 'against', 'provider', 'float32']).nullable(),
+    optimized: number, provider: number.nullable(), against: number.nullable(), unoptimized: number.nullable(),
+  }).nullable().exactOptional(),
   widened: z.boolean(), problem: error.nullable(),
 });
 
