@@ -71,9 +71,9 @@ for (const way of ['chosen', 'dropped'] as const) {
     await compareButton(page).click();
     await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Hub folder of int4, a zip' }).click()]);
-    expect(download.suggestedFilename()).toBe('model_q4-hub.zip');
+    expect(download.suggestedFilename()).toMatch(/^model_q4.*-hub\.zip$/);
     const zip = readFileSync(await download.path()).toString('latin1');
-    for (const path of ['README.md', 'tokenizer.json', 'generation_config.json', 'onnx/model_q4.onnx']) expect(zip).toContain(path);
+    for (const path of ['README.md', 'tokenizer.json', 'generation_config.json', 'onnx/model_q4']) expect(zip).toContain(path);
     expect(zip).toContain('"top_k": 7');
   });
 }

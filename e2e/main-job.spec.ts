@@ -55,10 +55,10 @@ test.describe('the sample model', () => {
 
   test.beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'nibble-e2e-'));
-    const { status, stderr } = spawnSync(process.execPath, [join(root, '.ci', 'nibble.mjs'), 'compare', join(root, 'models', 'sample', 'model_fp16.onnx'), '--level', 'int8', '--level', 'int4', '--out', folder, '--quiet'], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, [join(root, '.ci', 'nibble.mjs'), 'compare', join(root, 'models', 'sample', 'model_fp16.onnx'), '--level', 'int8:embedding=tokens', '--level', 'int4:embedding=tokens', '--out', folder, '--quiet'], { encoding: 'utf8' });
     expect(stderr).toMatch(/no tokenizer/);
     expect(status).toBe(0);
-    for (const name of ['model_fp16.onnx', 'model_int8.onnx', 'model_q4.onnx']) expected.set(name, sha256(readFileSync(join(folder, name))));
+    for (const name of ['model_fp16.onnx', 'model_int8_embedding-tokens.onnx', 'model_q4_embedding-tokens.onnx']) expected.set(name, sha256(readFileSync(join(folder, name))));
   });
   test.afterAll(() => { rmSync(folder, { recursive: true }); });
 
@@ -77,9 +77,9 @@ test.describe('the sample model', () => {
       await expect(page.getByRole('heading', { name: chart })).toBeVisible();
     }
     await expect(page.locator('.recharts-surface').first()).toBeVisible();
-    await expect(page.getByText(/int4 is 2\.1× smaller than fp16\. Perplexity [\d.]+ → [\d.]+/).first()).toBeVisible();
+    await expect(page.getByText(/int4 embedding is 3\.4× smaller than fp16\. Perplexity [\d.]+ → [\d.]+/).first()).toBeVisible();
 
-    for (const [button, name] of [['Download fp16', 'model_fp16.onnx'], ['Download int8', 'model_int8.onnx'], ['Download int4', 'model_q4.onnx']] as const) {
+    for (const [button, name] of [['Download fp16', 'model_fp16.onnx'], ['Download int8', 'model_int8_embedding-tokens.onnx'], ['Download int4', 'model_q4_embedding-tokens.onnx']] as const) {
       const download = await bytesOfDownload(page, button);
       expect(download.name).toBe(name);
       expect(sha256(download.bytes), name).toBe(expected.get(name));
@@ -87,7 +87,7 @@ test.describe('the sample model', () => {
 
     const report = JSON.parse((await bytesOfDownload(page, 'Export JSON')).bytes.toString()) as Report;
     expect(report).toMatchObject({ schema: 'nibble.report/1', backend: webgpu ? 'webgpu' : 'wasm', protocol: { name: 'llama.cpp', context: 512, provider: 'wasm' } });
-    expect(report.levels.map(({ id, baseline, file }) => [id, baseline, file])).toEqual([['fp16', true, 'model_fp16.onnx'], ['int8', false, 'model_int8.onnx'], ['int4', false, 'model_q4.onnx']]);
+    expect(report.levels.map(({ id, baseline, file }) => [id, baseline, file])).toEqual([['fp16', true, 'model_fp16.onnx'], ['int8', false, 'model_int8_embedding-tokens.onnx'], ['int4', false, 'model_q4_embedding-tokens.onnx']]);
     const [fp16, int8, int4] = report.levels;
     expect(fp16?.perplexity?.value).toBeGreaterThan(10);
     expect(int8?.drift?.kld.mean).toBeGreaterThan(0);
@@ -126,13 +126,13 @@ test('stopping while measuring keeps the figures, and says of how much text they
   await expect(stop).toHaveCount(0);
   // While the runtime loads the files there is nothing left to say of the writing of them.
   const said = await states();
-  const loading = said.findIndex((state) => /^Loading 3 models \(25\.7\sMB\) to measure them$/.test(state));
+  const loading = said.findIndex((state) => /^Loading 3 models \([\d.]+\sMB\) to measure them$/.test(state));
   expect(loading, said.join('\n')).toBeGreaterThan(-1);
   expect(said[loading + 1]).toMatch(/^(About .* left in this stage|Working out how long this takes)$/);
 
   await expect(page.getByText(/Stopped early, after \d+ of 240 windows/).first()).toBeVisible();
   await expect(page.getByRole('heading', { name: 'KL divergence from fp16' })).toBeVisible();
-  await expect(page.getByText(/int4 is 2\.1× smaller than fp16\. Perplexity [\d.]+ → [\d.]+/).first()).toBeVisible();
+  await expect(page.getByText(/int4 embedding is 3\.4× smaller than fp16\. Perplexity [\d.]+ → [\d.]+/).first()).toBeVisible();
   const download = await bytesOfDownload(page, 'Download int4');
   expect(download.bytes.length).toBeGreaterThan(1_000_000);
   const report = JSON.parse((await bytesOfDownload(page, 'Export JSON')).bytes.toString()) as Report;

@@ -2,7 +2,7 @@
  * Paces that are assumed before anything was measured on a machine: those of the sample model on two cores of a shared
  * x86 server, as `npm run bench:forecast -- --paces` prints them. On another machine they are scaled by its pace.
  */
-import type { Pace } from './paces.ts';
+import type { Pace } from './pace.ts';
 
 /** `Capabilities.pace` of the machine these are of. */
 export const ASSUMED_MACHINE_PACE = 3e8;

@@ -5,7 +5,8 @@ import { applyEvent, startLive } from '../store/live.ts';
 import { advance } from '../store/progress.ts';
 import type { Run } from '../store/run.ts';
 import { forecast, NOTHING_OBSERVED, observe, samplesOf, secondsLeft, shareDone, type Observed } from './forecast.ts';
-import { learn, secondsOf, type Pace, type Paces, type Work } from './paces.ts';
+import type { Pace } from './pace.ts';
+import { learn, secondsOf, type Paces, type Work } from './paces.ts';
 import { kindOf, stepsOf, type RunShape } from './steps.ts';
 
 const shape: RunShape = {

@@ -1,6 +1,7 @@
 /** Seconds that a comparison takes, before it starts and while it runs. Pure. */
 import type { Timing } from '../../workers/protocol.ts';
-import { secondsOf, type Pace, type Paces } from './paces.ts';
+import type { Pace } from './pace.ts';
+import { secondsOf, type Paces } from './paces.ts';
 import { FLOAT32, type RunShape, type Step } from './steps.ts';
 
 export interface PredictedStep extends Step { seconds: number }

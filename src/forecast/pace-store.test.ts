@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PACES_KEY, pacesIn, storedPaces, type KeyValues } from './pace-store.ts';
-import type { Pace, Paces } from './paces.ts';
+import type { Pace } from './pace.ts';
+import type { Paces } from './paces.ts';
 
 const PACE: Pace = { step: 'run', provider: 'wasm', kind: 'int4', size: 6e6, amount: 512, seconds: 1.5 };
 

@@ -1,6 +1,7 @@
 /** Keeps paces in this browser, so that other tabs and later visits predict from them. */
 import type { Provider, TimedStep } from '../../workers/protocol.ts';
-import type { Pace, Paces } from './paces.ts';
+import type { Pace } from './pace.ts';
+import type { Paces } from './paces.ts';
 
 export interface PaceStore {
   read(): Paces;

@@ -2,19 +2,10 @@
  * How long each kind of step took on this machine, and how long one will take. The only numbers that are not measured
  * here are the assumed ones, which serve until there are measured ones. Pure.
  */
-import type { Provider, TimedStep } from '../../workers/protocol.ts';
+import type { TimedStep } from '../../workers/protocol.ts';
 import { ASSUMED, ASSUMED_MACHINE_PACE } from './assumed.ts';
+import type { Pace } from './pace.ts';
 import type { Step } from './steps.ts';
-
-/** What `amount` of a step took, of a model of `size` parameters. */
-export interface Pace {
-  step: TimedStep;
-  provider: Provider | null;
-  kind: string;
-  size: number;
-  amount: number;
-  seconds: number;
-}
 
 /** The last learned last. */
 export type Paces = readonly Pace[];

@@ -8,11 +8,13 @@ import { save } from '../report/save.ts';
 import type { Figure, Run } from '../store/run.ts';
 import { engine } from '../store/use-workbench.ts';
 import type { EngineError } from '../../workers/protocol.ts';
+import { calledInRun } from './called.ts';
 import { hubFolderHolds, hubFolderName, hubJob } from './hub-job.ts';
 import classes from './run.module.css';
 
 export function Take({ run, figure }: { run: Run; figure: Figure }) {
-  const { blob, file, folder, data, name, level } = figure;
+  const { blob, file, folder, data, level } = figure;
+  const name = calledInRun(level, run.levels);
   if (!blob || file === null) return <span className={classes.take} />;
   if (folder !== null) return <div className={classes.takes}><InFolder files={[file, ...(data ? [data.file] : [])]} folder={folder} /><HubFolder run={run} figure={figure} /></div>;
   return (
@@ -68,7 +70,7 @@ function HubFolder({ run, figure }: { run: Run; figure: Figure }) {
     <>
       <Tooltip label={job ? hubFolderHolds(run) : 'Once the comparison is through: its figures go into the card.'} events={{ hover: true, focus: true, touch: true }} multiline w={280} openDelay={120} withArrow>
         <Button
-          variant="subtle" size="compact-xs" className={classes.hub} aria-label={making ? `Stop making the Hub folder of ${figure.name}` : `Hub folder of ${figure.name}, a zip`} {...(job === null ? { 'aria-disabled': true, 'data-disabled': true } : {})}
+          variant="subtle" size="compact-xs" className={classes.hub} aria-label={making ? `Stop making the Hub folder of ${calledInRun(figure.level, run.levels)}` : `Hub folder of ${calledInRun(figure.level, run.levels)}, a zip`} {...(job === null ? { 'aria-disabled': true, 'data-disabled': true } : {})}
           leftSection={making ? <IconPlayerStopFilled size={12} aria-hidden="true" /> : <IconFolder size={14} stroke={1.75} aria-hidden="true" />}
           onClick={() => { if (making) making.stop.abort(); else void make(); }}
         >

@@ -1,0 +1,12 @@
+/** How long a step of a comparison took, as it is remembered. */
+import type { Provider, TimedStep } from '../../workers/protocol.ts';
+
+/** What `amount` of a step took, of a model of `size` parameters. */
+export interface Pace {
+  step: TimedStep;
+  provider: Provider | null;
+  kind: string;
+  size: number;
+  amount: number;
+  seconds: number;
+}
