@@ -129,7 +129,9 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
       const wishes = uses.map(wishOf);
       const { misfit } = numbersOf(constant);
       const isMask = isClamped(scope, name, uses);
-      const stays = !readable || doubt !== null || scope.outputs.has(name) || (misfit !== null && !(isMask && misfit === 'low')) || elementCount(tensor.dims) === 0 || !wishes.includes(FLOAT16) || wishes.includes(FLOAT32);
+      // A weight is stored in fp16 as the baseline has it, whatever computes with it.
+      const isWeight = tensor.dims.length > 1 && uses.length > 0 && !noWeights.has(constant);
+      const stays = !readable || doubt !== null || scope.outputs.has(name) || (misfit !== null && !(isMask && misfit === 'low')) || elementCount(tensor.dims) === 0 || (!isWeight && (!wishes.includes(FLOAT16) || wishes.includes(FLOAT32)));
       const place = node?.span ?? tensor.span;
       if (stays) {
         if (uses.length > 0) whyFloat.set(constant, misfit === null ? noWeights.get(constant)?.why ?? 'used where fp16 would lose too much: kept in float32' : describeMisfit(misfit));
@@ -140,7 +142,7 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
       const data = elementCount(tensor.dims) <= MOST_READ ? { kind: 'bytes', bytes: halvesOf(await readTensor(model.source, tensor, model.external), isMask) } as const
         : { kind: 'made', recipe: { kind: 'to-float16', tensor, ...(isMask && { limit: MASK_LIMIT }) }, part: 'values', length: float16Bytes(tensor) } as const;
       edits.push({ start: place.start, end: place.end, within: scope.within, pieces: encodeInitializer<Recipe>({ name, type: FLOAT16, dims: tensor.dims, data }) });
-      given.set(name, FLOAT16);
+      serve(name, FLOAT16, node ? place.end : beginning);
     }
     for (const { proto, span } of scope.inputValues) {
       const constant = scope.constants.get(proto.name);

@@ -176,3 +176,24 @@ function withQuantized(): Uint8Array<ArrayBuffer> {
     initializer: [WEIGHT, tensor('codes', 'uint8', [48, 48], new Uint8Array(48 * 48)), tensor('scale', 'float32', [], [0.1])], input: [X], output: [Y],
   })));
 }
+
+test('a transformer with Attention as onnxruntime fuses it loads on the CPU, optimized and not, its weights in fp16', async () => {
+  const weights = (name: string, dims: number[]) => tensor(name, 'float32', dims, randomValues(dims[1]!, dims[0]! * dims[1]!, 0.1));
+  const vector = (name: string, size: number, value: number) => tensor(name, 'float32', [size], new Float32Array(size).fill(value));
+  const gpt = encode(model(graph({
+    node: [
+      node('Gather', ['words', 'ids'], ['word']), node('Gather', ['places', 'positions'], ['place']), node('Add', ['word', 'place'], ['e']), node('LayerNormalization', ['e', 'g', 'b'], ['n'], { axis: -1 }),
+      node('Attention', ['n', 'qkv', 'bias'], ['a'], { num_heads: 4, unidirectional: 1 }, 'com.microsoft'), node('MatMul', ['a', 'out'], ['o']), node('Add', ['e', 'o'], ['r']),
+      node('LayerNormalization', ['r', 'g', 'b'], ['n2'], { axis: -1 }), node('MatMul', ['n2', 'head'], ['logits']),
+    ],
+    initializer: [weights('words', [96, 64]), weights('places', [32, 64]), weights('qkv', [64, 192]), weights('out', [64, 64]), weights('head', [64, 96]), vector('g', 64, 1), vector('b', 64, 0), vector('bias', 192, 0.1), tensor('positions', 'int64', [1, 8], [0, 1, 2, 3, 4, 5, 6, 7])],
+    input: [value('ids', 'int64', [1, 8])], output: [value('logits', 'float32', [1, 8, 96])],
+  })));
+  const { bytes, plan } = await quantize(gpt, 'q4f16');
+  expect(plan.ledger.find(({ tensor: name }) => name === 'qkv')).toMatchObject({ from: 'float32', to: 'float16' });
+  for (const graphOptimizationLevel of ['disabled', 'all'] as const) {
+    const session = await native.InferenceSession.create(bytes, { graphOptimizationLevel, logSeverityLevel: 3 });
+    await session.release();
+  }
+  expect(distance(await run(native, bytes), await run(native, gpt))).toBeLessThan(0.5);
+});

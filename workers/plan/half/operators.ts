@@ -14,7 +14,7 @@ const HALF = new Set([
   'RotaryEmbedding', 'Round', 'Scatter', 'ScatterElements', 'ScatterND', 'Selu', 'Shape', 'Shrink', 'Sigmoid', 'Sign', 'SimplifiedLayerNormalization', 'Size', 'Slice', 'Softmax', 'Softplus',
   'Softsign', 'SpaceToDepth', 'Split', 'Squeeze', 'Sub', 'Sum', 'Swish', 'Tan', 'Tanh', 'ThresholdedRelu', 'Tile', 'TopK', 'Transpose', 'Trilu', 'Unsqueeze', 'Where', 'Xor',
   ...[
-    'Attention', 'BiasGelu', 'EmbedLayerNormalization', 'FastGelu', 'FusedConv', 'FusedMatMul', 'Gelu', 'GroupQueryAttention', 'MoE', 'MultiHeadAttention', 'QuickGelu', 'RotaryEmbedding', 'SkipLayerNormalization',
+    'BiasGelu', 'EmbedLayerNormalization', 'FastGelu', 'FusedConv', 'FusedMatMul', 'Gelu', 'GroupQueryAttention', 'MoE', 'MultiHeadAttention', 'QuickGelu', 'RotaryEmbedding', 'SkipLayerNormalization',
     'SkipSimplifiedLayerNormalization',
   ].map((type) => `com.microsoft:${type}`),
 ]);
@@ -28,6 +28,8 @@ const FLOAT = new Set([
   'CumSum', 'IsInf', 'NonMaxSuppression', 'Range', 'Resize', 'RoiAlign', 'Upsample', 'GridSample',
   'Acos', 'Acosh', 'Asin', 'Asinh', 'Atan', 'Atanh', 'Cos', 'Cosh', 'Sin', 'Sinh', 'Pow', 'Sqrt', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'ReduceProd', 'ReduceSumSquare', 'LpNormalization',
   'MeanVarianceNormalization', 'Det', 'If', 'Loop', 'Scan', 'CastLike', 'Celu', 'Col2Im', 'AffineGrid', 'DFT', 'STFT', 'DeformConv', 'GlobalLpPool', 'LpPool', 'MaxRoiPool', 'MaxUnpool', 'Unique',
+  // onnxruntime's CPU provider has a kernel for float32 alone, and optimizers that fuse norms into a node of another type.
+  'com.microsoft:Attention',
 ]);
 
 /** Make numbers of another type than those they take, float32 when an attribute says so or by default. */
