@@ -178,6 +178,10 @@ function handleOf(file: File): FileSystemFileHandle | null {
 
 const IDS: ReadonlySet<string> = new Set(['fp16', ...ADDABLE]);
 
-const isSetup = ({ levels, target, protocol, extras }: Setup): boolean =>
-  Array.isArray(levels) && levels[0]?.id === 'fp16' && levels.every(({ id, uid, settings }) => IDS.has(id) && typeof uid === 'string' && typeof settings === 'object')
-  && typeof target === 'string' && typeof protocol === 'object' && typeof extras === 'object';
+/** `levels` is what JSON gave: its entries are looked at before they are taken for levels. */
+function isSetup({ levels, target, protocol, extras }: { levels: unknown; target: unknown; protocol: unknown; extras: unknown }): boolean {
+  const isLevel = (level: unknown): level is Level =>
+    typeof level === 'object' && level !== null && IDS.has(String(Reflect.get(level, 'id'))) && typeof Reflect.get(level, 'uid') === 'string' && typeof Reflect.get(level, 'settings') === 'object';
+  return Array.isArray(levels) && levels.every(isLevel) && levels[0]?.id === 'fp16'
+    && typeof target === 'string' && typeof protocol === 'object' && typeof extras === 'object';
+}
