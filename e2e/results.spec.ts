@@ -57,7 +57,7 @@ test('one prompt is continued side by side, and the first token that differs is 
   await compareWithStandIn(page, 'model.onnx');
   await openTab(page, 'Side by side');
   await expect(page.getByRole('textbox', { name: 'Seed' })).toBeDisabled();
-  await page.getByText('drawn, seeded').click();
+  await page.getByText('sampled').click();
   await expect(page.getByRole('textbox', { name: 'Seed' })).toBeEnabled();
   await page.getByRole('textbox', { name: 'Prompt' }).fill('In the evening');
   await page.getByRole('button', { name: 'Continue' }).click();
@@ -84,7 +84,7 @@ test('a model that is not a language model is judged by its outputs, on inputs c
   await expect(page.getByText(/int4 is 3\.4× smaller than fp16\. Its outputs keep a signal-to-noise ratio of at least 19\.8\sdB\./).first()).toBeVisible();
   await expect(page.getByText('8 random inputs (seed 1)').first()).toBeVisible();
   await expect(row(page, 'Table of outputs', /int4 logits/)).toContainText('1 × 1,000');
-  await expect(page.getByRole('img', { name: /^Bytes against signal-to-noise ratio: int8/ })).toBeVisible();
+  await expect(page.getByRole('img', { name: /^Size vs\. signal-to-noise ratio: int8/ })).toBeVisible();
   await expect(page.getByText('Input files, none yet')).toBeVisible();
   await expect(page.getByRole('columnheader', { name: /Perplexity/ })).toHaveCount(0);
 });

@@ -37,7 +37,7 @@ test('a comparison outlives a reload, with its files, until it is deleted', asyn
   await page.reload();
   await expect(page.getByRole('button', { name: 'Try the sample model' })).toBeVisible();
   await fold(page).click();
-  await expect(page.getByText(/tiny\.onnx: fp16, int8.*, int4/)).toBeVisible();
+  await expect(page.getByText(/tiny\.onnx: fp16; int8.*; int4/)).toBeVisible();
   await expect(page.getByText(/used on this device, kept until you delete it/)).toBeVisible();
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme });
@@ -53,7 +53,7 @@ test('a comparison outlives a reload, with its files, until it is deleted', asyn
   expect(await json(page)).toEqual(report);
 
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
-  await expect(page.getByText(/tiny\.onnx: fp16, int8.*, int4/)).toBeHidden();
+  await expect(page.getByText(/tiny\.onnx: fp16; int8.*; int4/)).toBeHidden();
   await expect(page.getByRole('button', { name: 'Download int4' })).toBeHidden();
   await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
   await page.reload();
@@ -67,7 +67,7 @@ test('all of them are deleted only when that is confirmed', async ({ page }) => 
   await page.getByRole('button', { name: 'Delete all' }).click();
   await expect(page.getByRole('button', { name: 'Keep them' })).toBeFocused();
   await page.keyboard.press('Enter');
-  await expect(page.getByText(/tiny\.onnx: fp16, int8.*, int4/)).toBeVisible();
+  await expect(page.getByText(/tiny\.onnx: fp16; int8.*; int4/)).toBeVisible();
   await page.getByRole('button', { name: 'Delete all' }).click();
   await page.getByRole('button', { name: 'Yes, delete all' }).click();
   await expect(fold(page)).toBeHidden();

@@ -9,6 +9,7 @@ import { Empty } from './empty/empty.tsx';
 import { LevelsSection } from './levels/levels-section.tsx';
 import { ModelSection } from './model/model-section.tsx';
 import { usePaste } from './paste/paste-button.tsx';
+import { InterruptedNotice } from './session/interrupted-notice.tsx';
 import { Notices } from './problems/notices.tsx';
 import { announcement, title } from './run/announce.ts';
 import { CompareBar } from './run/compare-bar.tsx';
@@ -31,6 +32,7 @@ export function App() {
         </header>
         <main className={classes.main}>
           <Notices />
+          <InterruptedNotice />
           {hasFiles ? <ModelSection /> : <Empty />}
           {hasModel && <LevelsSection />}
           {hasModel && <CompareBar />}

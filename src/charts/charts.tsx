@@ -33,12 +33,12 @@ export function Charts({ figures, provider, context, measured, provenance, conte
   return (
     <div className={classes.grid}>
       {measured === 'text' && (
-        <Card wide title="Bytes against drift" about={<>Down and to the left is better. The dashed line joins the <Term id="frontier">frontier</Term>.</>} provenance={provenance}>
+        <Card wide title="Size vs. drift" about={<>Down and to the left is better. The dashed line joins the <Term id="frontier">frontier</Term>.</>} provenance={provenance}>
           <Frontier figures={figures} />
         </Card>
       )}
       {measured === 'inputs' && (
-        <Card wide title="Bytes against what is left of the signal" about={<>Up and to the left is better. The dashed line joins the <Term id="frontier">frontier</Term>; of several outputs the one that drifted most counts.</>} provenance={provenance}>
+        <Card wide title="Size vs. output accuracy" about={<>Up and to the left is better. The dashed line joins the <Term id="frontier">frontier</Term>; of several outputs the one that drifted most counts.</>} provenance={provenance}>
           <SignalFrontier figures={figures} />
         </Card>
       )}
@@ -72,14 +72,14 @@ export function Charts({ figures, provider, context, measured, provenance, conte
           <Card title={<Term id="kld">KL divergence from fp16</Term>} about="Nats per token, mean and one standard error; 0 is identical." provenance={provenance}>
             <LevelBars
               name="KL divergence from fp16, nats per token" tick={String}
-              bars={bars(({ baseline, drift }) => baseline ? { value: 0, text: 'the yardstick' }
+              bars={bars(({ baseline, drift }) => baseline ? { value: 0, text: 'baseline' }
                 : drift ? { value: drift.kld.mean, error: drift.kld.error, text: formatEstimate({ value: drift.kld.mean, error: drift.kld.error }) } : null)}
             />
           </Card>
           <Card title={<Term id="sameTop">Same top token</Term>} about="Share of tokens; the axis does not start at zero." provenance={provenance} wide>
             <LevelBars
               name="Same top token as fp16" tick={(value) => `${Number((value * 100).toPrecision(4))}\u00a0%`} dots limit={1}
-              bars={bars(({ baseline, drift }) => baseline ? { value: 1, text: 'the yardstick' }
+              bars={bars(({ baseline, drift }) => baseline ? { value: 1, text: 'baseline' }
                 : drift ? { value: drift.sameTop.value, error: drift.sameTop.error, text: formatShare(drift.sameTop) } : null)}
             />
           </Card>
@@ -100,7 +100,7 @@ function SignalCards({ figures, bars, provenance }: { figures: Figure[]; bars(of
           name="Signal-to-noise ratio, decibels" tick={String}
           bars={bars((figure) => {
             const worst = headline(figure.outputs ?? []);
-            return figure.baseline ? { value: null, text: 'the yardstick' } : worst ? { value: worst.sqnr, text: formatDecibels(worst.sqnr) } : null;
+            return figure.baseline ? { value: null, text: 'baseline' } : worst ? { value: worst.sqnr, text: formatDecibels(worst.sqnr) } : null;
           })}
         />
       </Card>
@@ -110,7 +110,7 @@ function SignalCards({ figures, bars, provenance }: { figures: Figure[]; bars(of
             name="Same top class as fp16" tick={(value) => `${Number((value * 100).toPrecision(4))}\u00a0%`} dots limit={1}
             bars={bars((figure) => {
               const share = scores(figure);
-              return figure.baseline ? { value: 1, text: 'the yardstick' } : share ? { value: share.value, error: share.error, text: formatShare(share) } : null;
+              return figure.baseline ? { value: 1, text: 'baseline' } : share ? { value: share.value, error: share.error, text: formatShare(share) } : null;
             })}
           />
         </Card>

@@ -32,7 +32,7 @@ export function Frontier({ figures }: { figures: Figure[] }) {
     if (bytes === null || (!baseline && !drift)) return [];
     return [{ uid: level.uid, x: bytes, y: baseline ? 0 : drift?.kld.mean ?? 0, error: baseline ? 0 : drift?.kld.error ?? 0, slot: level.slot, name }];
   });
-  return <FrontierPlot name="Bytes against drift" unit="nats" label="KL divergence, nats per token" points={points} frontier={frontierOf(points)} figures={figures} />;
+  return <FrontierPlot name="Size vs. drift" unit="nats" label="KL divergence, nats per token" points={points} frontier={frontierOf(points)} figures={figures} />;
 }
 
 /** Of models run on inputs: the more of the signal is left the better. What is identical to the baseline has no ratio. */
@@ -42,7 +42,7 @@ export function SignalFrontier({ figures }: { figures: Figure[] }) {
     return bytes === null || ratio === null ? [] : [{ uid: level.uid, x: bytes, y: ratio, error: 0, slot: level.slot, name }];
   });
   const frontier = frontierOf(points.map((point) => ({ ...point, y: -point.y }))).map((point) => ({ ...point, y: -point.y }));
-  return <FrontierPlot name="Bytes against signal-to-noise ratio" unit="dB" label="signal-to-noise ratio, dB" points={points} frontier={frontier} figures={figures} />;
+  return <FrontierPlot name="Size vs. signal-to-noise ratio" unit="dB" label="signal-to-noise ratio, dB" points={points} frontier={frontier} figures={figures} />;
 }
 
 function FrontierPlot(plot: Plot) {

@@ -63,7 +63,7 @@ function Tokens({ figures, floor, pair, provenance }: { figures: Figure[]; floor
               return (
                 <tr key={figure.level.uid} data-exceeds={figure.runtimeDrift?.exceeds || undefined} className={classes.row}>
                   <th scope="row"><span className={classes.level}><Mark slot={figure.level.slot} /> {figure.name}</span></th>
-                  <td>{quantization ? <Hint text={provenance?.sentence ?? ''}>{formatEstimate(quantization)}</Hint> : figure.baseline ? 'the yardstick' : NONE}</td>
+                  <td>{quantization ? <Hint text={provenance?.sentence ?? ''}>{formatEstimate(quantization)}</Hint> : figure.baseline ? 'baseline' : NONE}</td>
                   <td>{runtime ? <Hint text={both}>{formatEstimate(runtime)}</Hint> : NONE}</td>
                   <td>{distance ? <Hint text={both}>{formatShare(distance.sameTop)}</Hint> : NONE}</td>
                   <td>{distance ? formatPlain(distance.kld.max) : NONE}</td>
@@ -168,7 +168,7 @@ function Outputs({ figures, pair, provenance }: { figures: Figure[]; pair: strin
             <tr key={`${figure.level.uid}/${output}`} data-exceeds={figure.runtimeDrift?.exceeds || undefined} className={classes.row}>
               <th scope="row"><span className={classes.level}><Mark slot={figure.level.slot} /> {figure.name}</span></th>
               <td className={`${layout.text} ${layout.mono}`}>{output}</td>
-              <td>{quantization ? <Hint text={provenance?.sentence ?? ''}>{formatDecibels(quantization.sqnr)}</Hint> : figure.baseline ? 'the yardstick' : NONE}</td>
+              <td>{quantization ? <Hint text={provenance?.sentence ?? ''}>{formatDecibels(quantization.sqnr)}</Hint> : figure.baseline ? 'baseline' : NONE}</td>
               <td>{runtime ? <Hint text={runtimeProvenance(figure)}>{formatDecibels(runtime.sqnr)}</Hint> : NONE}</td>
               <td>{runtime ? formatPlain(runtime.maxError) : NONE}</td>
             </tr>

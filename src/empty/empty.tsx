@@ -32,7 +32,7 @@ export function Empty() {
       </section>
       <ul className={classes.facts}>
         <Fact title="Nothing leaves this tab">Files are read where they are. There is no server behind this page.</Fact>
-        <Fact title="Runs on your GPU">WebGPU where there is one, WASM otherwise; the badge above says which.</Fact>
+        <Backend />
         <Fact title="What you will get">Sizes, memory, perplexity and drift side by side, and ONNX files to take away.</Fact>
       </ul>
     </div>
@@ -62,6 +62,15 @@ function StartStatus() {
       {text ?? <span className={classes.aside}>The sample is a 5.8 million parameter language model, about 12 MB.</span>}
     </p>
   );
+}
+
+/** What this machine has, once that is known. */
+function Backend() {
+  const capabilities = useWorkbench((state) => state.capabilities);
+  if (!capabilities) return <Fact title="Runs on your device">On the GPU with WebGPU, else on the CPU with WebAssembly.</Fact>;
+  return capabilities.webgpu.available && capabilities.backend === 'webgpu'
+    ? <Fact title="Runs on your GPU">Weights are quantized with WebGPU. Text is measured on the CPU or the GPU, as you choose.</Fact>
+    : <Fact title="Runs on your CPU here">{capabilities.webgpu.available ? 'The GPU is not used.' : 'No GPU found.'} WebAssembly does the work.</Fact>;
 }
 
 function Fact({ title, children }: { title: string; children: ReactNode }) {

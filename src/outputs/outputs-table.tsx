@@ -25,7 +25,7 @@ export function OutputsTable({ figures, provenance }: { figures: Figure[]; prove
             <th scope="col"><Term id="sqnr">Signal-to-noise ratio</Term></th>
             <th scope="col"><Term id="cosine">Cosine</Term></th>
             <th scope="col"><Term id="maxError">Largest difference</Term></th>
-            <th scope="col">beside a root mean square of</th>
+            <th scope="col"><Term id="outputRms">Output RMS</Term></th>
             {shown.top1 && <th scope="col"><Term id="top1">Same top class</Term></th>}
             {shown.top5 && <th scope="col"><Term id="top5">In the top 5</Term></th>}
             {shown.equal && <th scope="col"><Term id="equalValues">Same values</Term></th>}

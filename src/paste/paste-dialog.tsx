@@ -15,9 +15,9 @@ export function PasteDialog({ opened, onClose, onTake }: Props) {
   const [text, setText] = useState('');
   const missing = text === '' ? 'Best one the model was not trained on. It stays in this tab.' : shortfall(text);
   return (
-    <Modal.Root opened={opened} onClose={onClose} size="lg" lockScroll={false} transitionProps={{ duration: 0 }}>
+    <Modal.Root opened={opened} onClose={onClose} size="lg" lockScroll={false} transitionProps={{ duration: 0 }} classNames={{ content: classes.dialog ?? '' }}>
       <Modal.Overlay />
-      <Modal.Content radius="lg" className={classes.dialog}>
+      <Modal.Content radius="lg">
         <Modal.Body className={classes.body}>
           <div className={classes.head}>
             <Modal.Title className={classes.title}>A text to measure on</Modal.Title>

@@ -27,7 +27,7 @@ describe('a sentence a level', () => {
     expect(plain(perplexitySentence(figure({ perplexity: { value: 55.29, error: 7 }, drift: drift(0.003, 0.007) }), { ...baseline, perplexity: short }))).toBe('Perplexity 55.1 → 55.3 (+0.3 % ± 0.7).');
   });
   it('names the baseline as such', () => {
-    expect(sizeSentence(baseline, baseline)).toBe('fp16 is the yardstick.');
+    expect(sizeSentence(baseline, baseline)).toBe('fp16 is the baseline.');
     expect(plain(perplexitySentence(baseline, baseline))).toBe('Perplexity 8.52 ± 0.10.');
     expect(agreementSentence(baseline)).toBeNull();
   });

@@ -6,12 +6,12 @@ import type { Figure } from '../store/run.ts';
 export const perplexityName = (unit: Figure['unit']): string => unit === 'word' ? 'Word perplexity' : 'Perplexity';
 
 /**
- * `int4 is 3.4× smaller than fp16.`; for the baseline, that it is the yardstick.
+ * `int4 is 3.4× smaller than fp16.`; for fp16, that it is the baseline.
  * @param dropped Bytes of the model as it was dropped, of which is said where they are not those of fp16; undefined when unknown.
  */
 export function sizeSentence(figure: Figure, baseline: Figure | undefined, dropped?: number): string | null {
   if (figure.bytes === null) return null;
-  if (figure.baseline) return 'fp16 is the yardstick.';
+  if (figure.baseline) return 'fp16 is the baseline.';
   if (!baseline?.bytes) return null;
   const size = formatSmaller(figure.bytes, baseline.bytes);
   const file = dropped === undefined || dropped === baseline.bytes ? '' : `, ${comparedWith(figure.bytes, dropped, 'the dropped file')}`;

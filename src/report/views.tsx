@@ -21,15 +21,15 @@ export function Views({ run, figures, measured, provenance }: Props) {
   const views: { id: ViewId; name: string; content: () => ReactNode }[] = [
     ...(measured === 'text' ? [
       { id: 'statistics' as const, name: 'Statistics', content: () => provenance && <StatisticsTable figures={figures} provenance={provenance} /> },
-      { id: 'words' as const, name: 'Words', content: () => run.report?.words ? <Words figures={figures} words={run.report.words} provenance={provenance} /> : <Absent run={run} asked={run.extras.words} what="Where the drift is, in words" /> },
+      { id: 'words' as const, name: 'Words', content: () => run.report?.words ? <Words figures={figures} words={run.report.words} provenance={provenance} /> : <Absent run={run} asked={run.extras.words} what="Where the drift is, in words" reasons={/words/i} /> },
     ] : []),
     ...(run.tokenizer.length > 0 ? [{ id: 'beside' as const, name: 'Side by side', content: () => <SideBySide key={run.id} run={run} figures={figures} /> }] : []),
-    { id: 'speed', name: 'Speed and memory', content: () => figures.some(({ speed }) => speed.length > 0) ? <SpeedView figures={figures} /> : <Absent run={run} asked={run.extras.speed} what="Speed and memory" /> },
+    { id: 'speed', name: 'Speed and memory', content: () => figures.some(({ speed }) => speed.length > 0) ? <SpeedView figures={figures} /> : <Absent run={run} asked={run.extras.speed} what="Speed and memory" reasons={/speed/i} /> },
     {
       id: 'runtimes', name: 'Runtimes',
       content: () => run.report && (run.report.noiseFloor ?? run.report.overflow ?? figures.some(({ runtimeDrift }) => runtimeDrift !== null))
         ? <Runtimes figures={figures} report={run.report} provenance={provenance} />
-        : <Absent run={run} asked={run.extras.runtimeDrift || run.extras.noiseFloor} what="Runtime drift and noise floor" />,
+        : <Absent run={run} asked={run.extras.runtimeDrift || run.extras.noiseFloor} what="Runtime drift and noise floor" reasons={/runtime drift|noise floor/i} />,
     },
   ];
   const shown = views.find(({ id }) => id === chosen) ?? views[0];
@@ -50,10 +50,16 @@ export function Views({ run, figures, measured, provenance }: Props) {
 /** Called while it is drawn, within the boundary. */
 const Content = ({ of }: { of: () => ReactNode }) => of();
 
-/** Says why a view is empty. */
-function Absent({ run, asked, what }: { run: Run; asked: boolean; what: string }) {
+/** The report's note on what is missing; nothing where there is none. */
+function reasonFor({ report }: Run, reasons: RegExp): string {
+  const note = report?.notes.find((sentence) => reasons.test(sentence));
+  return note === undefined ? '' : ` ${note}`;
+}
+
+/** Says why a view is empty. `reasons` finds the report's note on it. */
+function Absent({ run, asked, what, reasons }: { run: Run; asked: boolean; what: string; reasons: RegExp }) {
   const text = isActive(run) && asked ? `${what}: measured when the figures above are through.`
-    : asked ? `${what}: not in this report. The notes above say why, where there is a reason to tell.`
+    : asked ? `${what}: not measured${run.report?.protocol?.stoppedEarly ? ' (stopped)' : ''}.${reasonFor(run, reasons)}`
       : `${what}: not asked for in this comparison. Switch it on under “What to measure” and compare again.`;
   return <p className={layout.muted}>{text}</p>;
 }

@@ -9,6 +9,7 @@ import { formatCount } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { lengthsOf, PROTOCOL_NAMES, PROTOCOLS, protocolNamed, sameProtocol, stridesFor, WINDOWS } from '../protocols/protocols.ts';
 import { loadCharts, loadViews, warmCharts } from '../report/load-charts.ts';
+import { differenceError } from '../store/difference.ts';
 import { precisionOf, shortSentence, stops, tokensRun } from '../store/amount.ts';
 import { isActive, provenance, type Run } from '../store/run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
@@ -69,6 +70,7 @@ function Amount({ disabled }: { disabled: boolean }) {
   const opened = useWorkbench((state) => state.opened);
   const maxTokens = useWorkbench((state) => state.maxTokens);
   const spread = useWorkbench((state) => state.measurement?.spread ?? null);
+  const report = useWorkbench((state) => state.run?.model.name === state.opened?.model?.name ? state.run?.report ?? null : null);
   const protocol = useWorkbench((state) => state.protocol);
   const text = tokensInText(opened);
   if (!opened?.model || !text) return null;
@@ -78,6 +80,7 @@ function Amount({ disabled }: { disabled: boolean }) {
   const position = nearest(list, tokens);
   const precision = precisionOf(tokens, { bytesPerToken: (opened.text?.bytes ?? 0) / text.tokens, spread }, protocol);
   const basis = precision.basis === 'measured' ? 'Predicted from the last comparison of this model.' : 'Predicted from how much single tokens usually vary (a standard deviation of 3 nats); measured after the first comparison.';
+  const difference = differenceError(precision.scored, report);
   const short = shortSentence(text.tokens, lengthsOf(protocol).window);
   const whole = position === list.length - 1;
   return (
@@ -97,8 +100,8 @@ function Amount({ disabled }: { disabled: boolean }) {
       <p className={classes.amountFoot}>
         <ForecastTime tokens={tokens} />
         <span>
-          {PROTOCOLS[protocol.name].unit === 'word' ? 'word perplexity' : 'perplexity'} to <Hint text={`One standard error, from ${formatCount(precision.scored)} scored tokens. ${basis} The difference between two levels is known far better, since both see the same tokens.`}>
-            ± {(precision.relativeError * 100).toFixed(1)}&nbsp;%
+          difference to <Hint text={`One standard error of the difference between two levels, from ${formatCount(precision.scored)} scored tokens. Both see the same tokens; ${PROTOCOLS[protocol.name].unit === 'word' ? 'word perplexity' : 'perplexity'} itself is known to ± ${(precision.relativeError * 100).toFixed(1)} %. ${basis}`}>
+            ± {(difference * 100).toFixed(difference < 0.001 ? 2 : 1)}&nbsp;%
           </Hint>
         </span>
       </p>

@@ -5,6 +5,7 @@ import type { StoredReport } from '../../workers/protocol.ts';
 import { formatWhen, plural } from '../format/numbers.ts';
 import layout from '../layout.module.css';
 import { isActive } from '../store/run.ts';
+import { spellingInWords } from './level-words.ts';
 import { storageSentence, storedLine } from '../store/stored-run.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
 import classes from './shelf.module.css';
@@ -38,7 +39,7 @@ function Entry({ entry, onDelete }: { entry: StoredReport; onDelete: () => void 
   return (
     <li className={classes.entry}>
       <div className={classes.what}>
-        <p id={id} className={classes.name}>{entry.model.name}: {entry.levels.join(', ')}</p>
+        <p id={id} className={classes.name}>{entry.model.name}: {entry.levels.map(spellingInWords).join('; ')}</p>
         <p className={classes.aside}>{formatWhen(entry.createdAt)} · {storedLine(entry)}</p>
       </div>
       <div className={classes.buttons}>

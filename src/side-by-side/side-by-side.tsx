@@ -50,13 +50,13 @@ export function SideBySide({ run, figures }: { run: Run; figures: Figure[] }) {
         <Textarea id={promptId} autosize minRows={2} maxRows={8} value={prompt} disabled={busy} onChange={(event) => { setPrompt(event.currentTarget.value); }} />
         <div className={classes.controls}>
           <Chip.Group multiple value={[...chosen]} onChange={(value: string[]) => { setChosen(value); }}>
-            <div className={classes.chips} role="group" aria-label="Levels beside fp16">
+            <div className={classes.chips} role="group" aria-label="Levels to compare with fp16">
               {levels.map(({ level, name }) => <Chip key={level.uid} value={level.uid} size="xs" radius="sm" variant="outline" disabled={busy}>{name}</Chip>)}
             </div>
           </Chip.Group>
           <SegmentedControl
             size="xs" aria-label="How tokens are chosen" disabled={busy} value={sampling.kind}
-            data={[{ value: 'greedy', label: 'most likely' }, { value: 'seeded', label: 'drawn, seeded' }]}
+            data={[{ value: 'greedy', label: 'most likely' }, { value: 'seeded', label: 'sampled' }]}
             onChange={(kind) => { setSampling({ ...sampling, kind: kind === 'seeded' ? 'seeded' : 'greedy' }); }}
           />
           {gpu && (
@@ -67,10 +67,10 @@ export function SideBySide({ run, figures }: { run: Run; figures: Figure[] }) {
           )}
         </div>
         <div className={classes.numbers}>
-          <Setting label={<Term id="tokens">Tokens at most</Term>} value={maxTokens} min={1} max={MOST_TOKENS} disabled={busy} onChange={setMaxTokens} />
+          <Setting label={<Term id="tokens">Max tokens</Term>} value={maxTokens} min={1} max={MOST_TOKENS} disabled={busy} onChange={setMaxTokens} />
           <Setting label={<Term id="seeded">Seed</Term>} value={sampling.seed} min={0} max={4_294_967_295} disabled={busy || sampling.kind === 'greedy'} onChange={(seed) => { setSampling({ ...sampling, seed }); }} />
           <Setting label={<Term id="temperature">Temperature</Term>} value={sampling.temperature} min={0.05} max={5} step={0.1} decimals={2} disabled={busy || sampling.kind === 'greedy'} onChange={(temperature) => { setSampling({ ...sampling, temperature }); }} />
-          <Setting label={<Term id="topK">Among the</Term>} suffix=" likeliest" value={sampling.topK} min={1} max={100_000} disabled={busy || sampling.kind === 'greedy'} onChange={(topK) => { setSampling({ ...sampling, topK }); }} />
+          <Setting label={<Term id="topK">Top-k</Term>} value={sampling.topK} min={1} max={100_000} disabled={busy || sampling.kind === 'greedy'} onChange={(topK) => { setSampling({ ...sampling, topK }); }} />
           {busy ? (
             <Button variant="default" className={classes.go} disabled={status === 'cancelling'} leftSection={<IconPlayerStopFilled size={14} aria-hidden="true" />} onClick={() => { generationActions.cancel(); }}>Stop</Button>
           ) : (
@@ -105,22 +105,22 @@ function Columns({ columns }: { columns: Figure[] }) {
   const continuations = useGeneration((state) => state.continuations);
   const running = useGeneration((state) => state.status !== 'idle');
   const asked = job ? columns.filter(({ level }) => job.models.some(({ key }) => key === level.uid)) : columns;
-  const yardstick = continuations.get(columns[0]?.level.uid ?? '');
+  const baselineText = continuations.get(columns[0]?.level.uid ?? '');
   return (
     <ul className={classes.columns} aria-label="Continuations" style={{ '--columns': Math.max(1, asked.length) }}>
       {asked.map((figure) => {
         const continuation = continuations.get(figure.level.uid);
-        const parting = continuation && yardstick && !figure.baseline ? partingOf(continuation, yardstick) : null;
+        const parting = continuation && baselineText && !figure.baseline ? partingOf(continuation, baselineText) : null;
         return (
           <li key={figure.level.uid} className={layout.panel} style={{ '--tone': tone(figure.level.slot) }}>
             <h4><Mark slot={figure.level.slot} /> {figure.name}</h4>
             <p className={classes.text}>
               {job && <span className={layout.muted}>{job.prompt}</span>}
-              {continuation ? <Written continuation={continuation} parting={parting} /> : <span className={layout.muted}>{job ? running ? ' …' : '' : 'Its continuation will stand here.'}</span>}
+              {continuation ? <Written continuation={continuation} parting={parting} /> : <span className={layout.muted}>{job ? running ? ' …' : '' : 'Press Continue.'}</span>}
             </p>
             {continuation?.problem && <ErrorText error={continuation.problem} />}
             <p className={classes.foot}>
-              <span>{said(figure, continuation, yardstick, parting)}</span>
+              <span>{said(figure, continuation, baselineText, parting)}</span>
               {continuation && <Pace continuation={continuation} provider={job?.provider ?? 'wasm'} />}
             </p>
           </li>
@@ -143,10 +143,10 @@ function Written({ continuation: { text }, parting }: { continuation: Continuati
   );
 }
 
-function said({ baseline }: Figure, continuation: Continuation | undefined, yardstick: Continuation | undefined, parting: Parting | null): string {
+function said({ baseline }: Figure, continuation: Continuation | undefined, baselineText: Continuation | undefined, parting: Parting | null): string {
   if (!continuation) return '\u00a0';
-  if (baseline) return 'The yardstick.';
-  if (!parting) return continuation.final && yardstick?.final ? 'The same as fp16, to the last token.' : 'The same as fp16 so far.';
+  if (baseline) return 'Baseline.';
+  if (!parting) return continuation.final && baselineText?.final ? 'The same as fp16, to the last token.' : 'The same as fp16 so far.';
   if (!parting.exact) return `Differs from fp16 ${parting.tokens === 0 ? 'within the first tokens' : `some tokens after the ${ordinal(parting.tokens)}`}.`;
   return parting.tokens === 0 ? 'Differs from fp16 from the first token.' : `Differs from fp16 after ${plural(parting.tokens, 'token')}.`;
 }

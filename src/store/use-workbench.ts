@@ -1,5 +1,6 @@
 /** The one workbench of this page and what continues prompts beside it, as hooks on one engine. */
 import { useStore } from 'zustand';
+import { browserSession } from '../session/browser-session.ts';
 import { createEngineClient } from '../engine/client.ts';
 import { storedPaces } from '../forecast/pace-store.ts';
 import { browserFolders, type PickerWindow } from '../folder/picker.ts';
@@ -16,6 +17,7 @@ const workbench = createWorkbench({
   origin: { uid: () => `${Date.now().toString(36)}-${(++count).toString(36)}`, now: () => Date.now() },
   fetchSample: (onProgress) => fetchSample(import.meta.env.BASE_URL, onProgress),
   folders: browserFolders(window as PickerWindow),
+  session: browserSession(),
   paceStore: storedPaces(() => localStorage, (changed) => { window.addEventListener('storage', ({ key, newValue }) => { changed(key, newValue); }); }),
 });
 

@@ -21,6 +21,7 @@ import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLe
 import { applyEvent, startLive } from './live.ts';
 import { advance } from './progress.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
+import { isSameFile, type SavedFile, type Session, type Setup } from '../session/session.ts';
 import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
 import { defaultTarget, FIRST_TARGET, offered, refusal, unasked, type Offers } from './targets.ts';
 
@@ -62,6 +63,8 @@ export interface WorkbenchState {
   foldersOffered: boolean;
   /** Where the next run writes its files; null for this browser's storage. */
   folder: FileSystemDirectoryHandle | null;
+  /** A comparison that a reload broke off, and what has to be chosen or allowed again before it can go on; null when there is none. */
+  interrupted: { model: string; missing: readonly SavedFile[]; locked: number } | null;
   /** The run on show: the one under way, else the last with findings. */
   run: Run | null;
   /** What steps of comparisons took on this machine. */
@@ -76,6 +79,8 @@ export interface WorkbenchState {
   storageBusy: boolean;
 
   start(): Promise<void>;
+  /** Levels and settings, to be saved. */
+  setupNow(): Setup;
   addFiles(files: readonly File[]): Promise<void>;
   /** Takes a file, whatever its name, for the external data the model calls `location`. */
   fillMissing(location: string, file: File): Promise<void>;
@@ -100,6 +105,9 @@ export interface WorkbenchState {
   compare(): Promise<void>;
   /** Asks for a folder and, when one is chosen, compares with files written there. */
   compareIntoFolder(): Promise<void>;
+  /** Goes on with the comparison that a reload broke off; what is finished is not made again. */
+  continueInterrupted(): Promise<void>;
+  dismissInterrupted(): void;
   /** Ends the measurement under way and keeps its figures. */
   finish(): Promise<void>;
   cancel(): Promise<void>;
@@ -117,6 +125,8 @@ export interface Dependencies {
   fetchSample(onProgress: (done: number, total: number | null) => void): Promise<Result<File[]>>;
   /** Absent where a page cannot ask for folders. */
   folders?: Folders | null;
+  /** What survives a reload; nothing when absent. */
+  session?: Session | null;
   /** Where paces are remembered; in this tab alone when absent. */
   paceStore?: PaceStore | null;
 }
@@ -128,6 +138,8 @@ const SHOW_EVERY_MS = 100;
 /** How often what is left of a run is worked out again, whether something has happened or not. */
 const ADVANCE_EVERY_MS = 500;
 export const DEFAULT_CONTEXT = 2048;
+/** What is saved for a reload as soon as it changes. */
+const SAVED = ['levels', 'target', 'maxTokens', 'protocol', 'provider', 'extras', 'context'] as const;
 
 /** What the engine needs of the model, tokenizer and text to measure perplexity. */
 export const canMeasure = (opened: Opened | null): boolean =>
@@ -144,8 +156,8 @@ const notAllowed = (folder: string): EngineError => ({
   code: 'write-failed', message: `This page may not write to the folder ${folder}.`, action: 'Press Compare again and allow it, choose another folder, or have files kept in this browser.', details: '',
 });
 
-export function createWorkbench({ engine, origin, fetchSample, folders = null, paceStore = null }: Dependencies): StoreApi<WorkbenchState> {
-  return createStore<WorkbenchState>()((set, get) => {
+export function createWorkbench({ engine, origin, fetchSample, folders = null, session = null, paceStore = null }: Dependencies): StoreApi<WorkbenchState> {
+  const store = createStore<WorkbenchState>()((set, get) => {
     let planTimer: ReturnType<typeof setTimeout> | null = null;
     let planTurn = 0;
     /** Levels nobody has changed, which follow the model; and of these, those that its target would not have otherwise. */
@@ -161,6 +173,45 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
     /** Nobody has chosen a target, and the model just opened may ask for another one than the last. */
     let targetIsOpen = true;
     let targetIsChosen = false;
+    /** Files fetched as the sample, which can be fetched again. */
+    const fromSample = new Set<File>();
+    let locked: FileSystemFileHandle[] = [];
+
+    const setupNow = (): Setup => {
+      const { levels, target, maxTokens, protocol, provider, extras, context } = get();
+      return { levels, target, targetIsChosen, maxTokens, protocol, provider, extras, context };
+    };
+
+    /** Levels and settings of before a reload, and the files of a comparison it broke off. */
+    const restore = async () => {
+      const setup = session?.setup();
+      if (setup) {
+        const { targetIsChosen: chosen, ...rest } = setup;
+        targetIsChosen = chosen;
+        untouched.clear();
+        set(rest);
+      }
+      const found = await session?.find();
+      if (!found) return;
+      locked = found.locked;
+      if (found.folder) set({ folder: found.folder });
+      set({ interrupted: { model: found.model, missing: found.missing, locked: locked.length } });
+      if (found.sample) await get().loadSample();
+      await get().addFiles(found.files);
+    };
+
+    /** Takes files that were asked for after a reload off the list, where they are the same. */
+    const recognize = async (added: readonly File[]) => {
+      for (const wanted of get().interrupted?.missing ?? []) {
+        const file = added.find(({ name }) => name === baseName(wanted.path));
+        if (!file) continue;
+        if (await isSameFile(file, wanted)) {
+          set(({ interrupted }) => ({ interrupted: interrupted && { ...interrupted, missing: interrupted.missing.filter((entry) => entry !== wanted) } }));
+        } else {
+          notify({ code: 'file-changed', message: `${file.name} is not the file that was being compared before the reload.`, action: 'Choose that file to continue, or press Compare to compare this one.', details: '' });
+        }
+      }
+    };
 
     const notify = (error: EngineError) => {
       if (error.code === 'cancelled') return;
@@ -388,6 +439,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       context: DEFAULT_CONTEXT,
       foldersOffered: folders !== null,
       folder: null,
+      interrupted: null,
       run: null,
       paces: paceStore?.read() ?? [],
       measurement: null,
@@ -395,11 +447,14 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       storage: null,
       storageBusy: false,
 
+      setupNow,
+
       async start() {
         paceStore?.onChange((paces) => { set({ paces }); });
         const result = await engine.capabilities();
         if (result.ok) set(({ levels, offers, target }) => ({ capabilities: result.value, target: targetIsChosen ? target : defaultTarget(result.value, levels, offers) }));
         else notify(result.error);
+        await restore();
         if (result.ok) await lookIntoStorage();
       },
 
@@ -409,7 +464,10 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
           afterRun = [...afterRun, ...files];
           return opening;
         }
-        opening = opening.then(() => addNow(files));
+        opening = opening.then(async () => {
+          await addNow(files);
+          await recognize(files);
+        });
         return opening;
       },
 
@@ -436,7 +494,10 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
         set({ download: { done: 0, total: null, since } });
         const fetched = await fetchSample((done, total) => { set({ download: { done, total, since } }); });
         set({ download: null });
-        if (fetched.ok) await get().addFiles(fetched.value);
+        if (fetched.ok) {
+          for (const file of fetched.value) fromSample.add(file);
+          await get().addFiles(fetched.value);
+        }
         else notify(fetched.error);
       },
 
@@ -497,7 +558,8 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
           companions: files.filter(({ kind }) => COMPANIONS.has(kind)).map(({ file }) => file),
           live: startLive(levels.map(({ uid }) => uid)), forecast: shape && forecast(stepsOf(shape), paces, capabilities?.pace ?? null), report: null, error: null,
         };
-        set({ run, notices: [] });
+        set({ run, notices: [], interrupted: null });
+        void session?.begin(name, files.map(({ file }) => file), fromSample, folder);
         const events = createBatch<{ event: EngineEvent; at: number }>(SHOW_EVERY_MS, (items) => {
           set((state) => state.run?.id === run.id
             ? { run: advance({ ...state.run, live: items.reduce((live, { event, at }) => applyEvent(live, event, at), state.run.live) }, origin.now()) }
@@ -513,6 +575,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
         );
         clearInterval(ticking);
         events.flush();
+        void session?.end();
         const seen = get().run;
         if (shape && seen?.id === run.id) remember(samplesOf(seen.live.observed, shape));
         if (result.ok) {
@@ -534,6 +597,30 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
         const waiting = afterRun;
         afterRun = [];
         if (waiting.length > 0) await get().addFiles(waiting);
+      },
+
+      async continueInterrupted() {
+        // Permission is asked for in answer to a click.
+        for (const handle of locked as (FileSystemFileHandle & { requestPermission?(descriptor: { mode: 'read' }): Promise<PermissionState> })[]) {
+          if (await handle.requestPermission?.({ mode: 'read' }) !== 'granted') return;
+        }
+        if (locked.length > 0) {
+          const found = await session?.find();
+          locked = found?.locked ?? [];
+          set(({ interrupted }) => ({ interrupted: interrupted && { ...interrupted, missing: found?.missing ?? [], locked: locked.length } }));
+          await get().addFiles(found?.files ?? []);
+        }
+        const { interrupted } = get();
+        if (!interrupted || interrupted.missing.length > 0 || interrupted.locked > 0) return;
+        await opening;
+        await plan();
+        await get().compare();
+      },
+
+      dismissInterrupted() {
+        locked = [];
+        set({ interrupted: null });
+        void session?.end();
       },
 
       async finish() {
@@ -569,4 +656,10 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, p
       },
     };
   });
+  if (session) {
+    store.subscribe((state, before) => {
+      if (SAVED.some((name) => state[name] !== before[name])) session.saveSetup(state.setupNow());
+    });
+  }
+  return store;
 }

@@ -289,7 +289,7 @@ function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], su
     pieces, originPieces, ledger, bytes, weightBytes, problem, changed, operators, storedTwice,
     data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
-    summary: shownSentence(problem ? summary : `${summary}${notSmaller(bytes, before, ledger) || largerThanBaseline(bytes, before, roundedTensors(input), ledger)}`),
+    summary: shownSentence(problem ? summary : `${summary}${sizeRemark(bytes, before, roundedTensors(input), ledger)}`),
   };
 }
 
@@ -298,21 +298,19 @@ export function modelBytes({ source, external }: Model): number {
   return [...new Set(external.values())].reduce((sum, { size }) => sum + size, source.size);
 }
 
-/** A file that hardly got smaller says why. */
-function notSmaller(bytes: number, before: number, ledger: readonly LedgerLine[]): string {
+/** A file that hardly got smaller, or is larger than the fp16 baseline, says why. */
+function sizeRemark(bytes: number, before: number, rounded: readonly Tensor[], ledger: readonly LedgerLine[]): string {
+  const names = new Set(rounded.map(({ name }) => name));
+  const wide = ledger.filter(({ tensor, from, to }) => from === 'float32' && /^float32( |$)/.test(to) && names.has(tensor));
+  const stays = wide.reduce((all, { bytesBefore }) => all + bytesBefore, 0);
+  const more = bytes - (before - sum(rounded) / 2);
+  if (more > 0 && stays / 2 >= more) {
+    const [largest] = wide.toSorted((a, b) => b.bytesBefore - a.bytesBefore);
+    return ` Larger than fp16: ${bytesInWords(stays)} not quantized (${largest?.reason ?? ''}).`;
+  }
   if (bytes < before * 0.9 || ledger.every(({ from, to }) => from === to)) return '';
   const stayed = whatStayed(ledger, bytes);
-  return ` The file hardly gets smaller${stayed === null ? ': most of it is not weights but the graph' : `: ${stayed}`}.`;
-}
-
-/** A file larger than the fp16 baseline says why, where it is because of weights that are rounded there and float32 here. */
-function largerThanBaseline(bytes: number, before: number, rounded: readonly Tensor[], ledger: readonly LedgerLine[]): string {
-  const more = bytes - (before - sum(rounded) / 2);
-  const names = new Set(rounded.map(({ name }) => name));
-  const wide = ledger.filter(({ tensor, from, to }) => from === 'float32' && /^float32( |$)/.test(to) && names.has(tensor)).sort((a, b) => b.bytesBefore - a.bytesBefore);
-  const stays = wide.reduce((all, { bytesBefore }) => all + bytesBefore, 0);
-  if (more <= 0 || stays / 2 < more) return '';
-  return ` It is larger than fp16, which rounds what stays float32 here: ${shown(wide[0]?.tensor ?? '')}${wide.length > 1 ? ` and ${wide.length - 1} more` : ''}, ${bytesInWords(stays)} (${wide[0]?.reason ?? ''}).`;
+  return ` ${bytes < before ? `Only ${((1 - bytes / before) * 100).toFixed(0)} % smaller` : 'Not smaller'} than the original: ${stayed ?? 'most of the file is not weights but the graph'}.`;
 }
 
 const sum = (tensors: readonly Tensor[]): number => tensors.reduce((all, { bytes }) => all + bytes, 0);

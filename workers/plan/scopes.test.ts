@@ -171,6 +171,6 @@ describe('reasons', () => {
       node: [node('Gather', ['table', 'ids'], ['e']), node('MatMul', ['e', 'w'], ['y'])], initializer: [table, W()], input: [value('ids', 'int64', [3])], output: [y],
     }))), 'int8');
     expect(plan.summary).toBe('1 weight with 4,096 parameters becomes int8, 8 bits in blocks of 32, symmetric. '
-      + 'The file hardly gets smaller: 131.1 kB in 1 tensor stayed: embedding table; the embedding setting quantizes it.');
+      + 'Larger than fp16: 131.1 kB not quantized (embedding table; the embedding setting quantizes it).');
   });
 });
