@@ -100,8 +100,9 @@ function mergeAll(ids: number[], { width, byPair }: Merges): number[] {
     if (gone[symbol] || behind < 0 || byPair.get(symbols[symbol]! * width + symbols[behind]!)?.id !== id) continue;
     symbols[symbol] = id;
     gone[behind] = 1;
-    next[symbol] = next[behind]!;
-    if (next[symbol]! >= 0) previous[next[symbol]!] = symbol;
+    const after = next[behind]!;
+    next[symbol] = after;
+    if (after >= 0) previous[after] = symbol;
     consider(previous[symbol]!);
     consider(symbol);
   }

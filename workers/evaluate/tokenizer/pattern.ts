@@ -119,7 +119,7 @@ function casesOf(code: number): number[] {
   const found = new Set([code, ...single(character.toLowerCase()), ...single(character.toUpperCase())]);
   // Long s, the signs of kelvin and ångström fold to letters that do not turn into them.
   for (const [letters, other] of [['sS', 0x17f], ['kK', 0x212a], ['åÅ', 0x212b]] as const) {
-    if (letters.includes(character) || code === other) for (const each of [...letters, String.fromCodePoint(other)]) found.add(each.codePointAt(0)!);
+    if (letters.includes(character) || code === other) for (const each of Array.from(letters + String.fromCodePoint(other))) found.add(each.codePointAt(0)!);
   }
   return [...found];
 }

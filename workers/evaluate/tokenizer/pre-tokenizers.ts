@@ -21,7 +21,7 @@ export function createPreTokenizer(steps: readonly PreTokenizer[]): PreTokenize 
 const GPT2 = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 const NO_WORDS = new RegExp(`[${WORD}\\p{Join_Control}]+|[^${WORD}\\p{Join_Control}\\p{White_Space}]+`, 'gu');
 const SPACE = /\p{White_Space}/gu;
-const PUNCTUATION = /[!-\/:-@\[-`\{-~\p{P}]/gu;
+const PUNCTUATION = /[!-/:-@[-`{-~\p{P}]/gu;
 
 function stepOf(step: PreTokenizer): PreTokenize {
   switch (step.type) {

@@ -47,18 +47,18 @@ function bestPieces(word: string, { trie, scoreOf, unknownId, unknownScore }: Se
   };
   for (let start = 0; start < size;) {
     const character = word.codePointAt(start)! > 0xffff ? 2 : 1;
-    let alone = false;
+    const ends = new Set<number>();
     trie.prefixes(word, start, (end, id) => {
       offer(start, end, id, scoreOf(id));
-      if (end - start === character) alone = true;
+      ends.add(end);
     });
-    if (!alone) offer(start, start + character, UNKNOWN, unknownScore);
+    if (!ends.has(start + character)) offer(start, start + character, UNKNOWN, unknownScore);
     start += character;
   }
   const pieces: string[] = [];
   let unknown = '';
   for (let end = size; end > 0; end = from[end]!) {
-    const text = word.slice(from[end]!, end);
+    const text = word.slice(from[end], end);
     if (token[end] === UNKNOWN || token[end] === unknownId) {
       unknown = text + unknown;
       continue;
