@@ -150,7 +150,7 @@ export function comesFromIntegers(scope: Scope, name: string): boolean {
         found = true;
         continue;
       }
-    } else if (!isLight(node)) return false;
+    } else if (!isLight(node) || (operator === 'Gather' && owner.constants.has(node.inputs[0] ?? ''))) return false;
     for (const input of node.inputs) {
       const type = input === '' ? null : valueType(owner, input);
       if (type === FLOAT32 || type === FLOAT64 || type === FLOAT16) waiting.push({ scope: owner, name: input });
