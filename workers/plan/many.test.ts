@@ -74,7 +74,7 @@ describe('thousands of', () => {
   test('files of external data, a folder each or all in one', async () => {
     const { model: bytes, files } = many.manyOutside(5000, 'each');
     const scanned = await scanModel(bytesSource('model.onnx', bytes));
-    const modelFile = new File([bytes as Uint8Array<ArrayBuffer>], 'model.onnx');
+    const modelFile = new File([bytes], 'model.onnx');
     for (const folder of [(_: number) => '', (i: number) => `${i}/`]) {
       const given = [...files].map(([location, data], i) => new File([data], `${folder(i)}${location}`));
       const { files: found, missing } = findData(scanned, modelFile, [modelFile, ...given]);
