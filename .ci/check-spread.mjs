@@ -16,7 +16,7 @@ const BOUNDED = {
   'workers/kernels/wasm/build.mjs': { 'await Promise.all([...sources, fileURLToPath(import.meta.url)].map(changed))': 'source files of one module' },
   'workers/evaluate/placement.ts': { all: 'what a rest parameter holds, or its text' },
   'workers/evaluate/runtime-drift.ts': { 'logits.value': 'a pair' },
-  'workers/plan/half/convert.ts': { 'statedAs(name, known, wish)': 'a header and a message' },
+  'workers/plan/half/convert.ts': { 'statedAs(name, known, wish)': 'a header and a message', 'clamps && wish === FLOAT16 ? clampedCast(name, known) : [cast(name, known, wish)]': 'a few nodes' },
   'workers/zip.ts': { 'long.map((value) => fields([value, 8]))': 'at most three numbers' },
 };
 

@@ -2,6 +2,7 @@
  * How long each kind of step took on this machine, and how long one will take. The only numbers that are not measured
  * here are the assumed ones, which serve until there are measured ones. Pure.
  */
+import { greatest } from '../format/extremes.ts';
 import type { TimedStep } from '../../workers/protocol.ts';
 import { ASSUMED, ASSUMED_MACHINE_PACE } from './assumed.ts';
 import type { Pace } from './pace.ts';
@@ -44,7 +45,7 @@ function assumedSeconds(work: Work): number {
   const [id = ''] = work.kind.split(' ');
   const ofStep = ASSUMED.filter(({ step, provider }) => step === work.step && provider === work.provider);
   const candidates = [ofStep.filter(({ kind }) => kind === work.kind), ofStep.filter(({ kind }) => kind === id), ofStep].find((list) => list.length > 0) ?? ASSUMED.filter(({ step }) => step === work.step);
-  return Math.max(LEAST[work.step] ?? 0, ...candidates.map((pace) => secondsBy(pace, work)));
+  return greatest(candidates.map((pace) => secondsBy(pace, work)), LEAST[work.step] ?? 0);
 }
 
 /** How many times as long as assumed this machine takes: by what was measured, else by a moment's calibration. */

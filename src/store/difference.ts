@@ -1,4 +1,5 @@
 /** How exactly the difference between two levels is known after an amount of text. Both see the same tokens, so it is known better than either perplexity. Pure. */
+import { greatest } from '../format/extremes.ts';
 import type { Report } from '../../workers/protocol.ts';
 
 /** Before anything was measured: the standard deviation of a token's change of log loss, in nats, as the sample model's int4 has it. */
@@ -13,5 +14,5 @@ export function differenceError(scored: number, report: Report | null): number {
 function spreadOfChange(report: Report | null): number {
   const scored = report?.protocol?.words ?? report?.protocol?.tokens ?? 0;
   const errors = (report?.levels ?? []).flatMap(({ baseline, drift }) => (baseline || !drift || !(drift.lnRatio.error > 0) ? [] : [drift.lnRatio.error]));
-  return scored > 0 && errors.length > 0 ? Math.max(...errors) * Math.sqrt(scored) : ASSUMED_CHANGE_SPREAD;
+  return scored > 0 && errors.length > 0 ? greatest(errors) * Math.sqrt(scored) : ASSUMED_CHANGE_SPREAD;
 }

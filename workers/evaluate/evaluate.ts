@@ -131,7 +131,7 @@ export async function evaluate(
   if (passes > 1) notes.push(`There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`);
   if (job.words && passes > 1) notes.push('Of each of the worst tokens only the levels measured in the same pass are shown.');
   if (windowsRun < planned) notes.push(stoppedNote(windows, windowsRun));
-  notes.push(...rangeNotes(levels, windows.context));
+  for (const note of rangeNotes(levels, windows.context)) notes.push(note);
   const { noiseFloor, problem } = noise?.result() ?? { noiseFloor: null, problem: null };
   if (problem) notes.push(`The noise floor was not measured: ${problem.message}`);
   return {

@@ -46,7 +46,7 @@ export async function fusedRange({ values, target, difference, suspect, right, o
       if (!seen.ok) return seen;
       if (!seen.value || !isInside(value, seen.value, alone.value)) continue;
       nodes.add(value.node);
-      next.push(...inputsOf(value.node));
+      for (const input of inputsOf(value.node)) next.push(input);
     }
     open = next;
   }

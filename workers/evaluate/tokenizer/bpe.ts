@@ -33,7 +33,7 @@ export function createBpe(model: Extract<Model, { type: 'BPE' }>): EncodeWord {
         const codes = Array.from(new TextEncoder().encode(piece), (byte) => bytes[byte]);
         if (codes.every((code) => code !== undefined)) {
           // An unknown character before them comes after them: so does the crate.
-          ids.push(...codes);
+          for (const code of codes) ids.push(code);
           continue;
         }
       }

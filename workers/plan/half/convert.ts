@@ -3,6 +3,7 @@
  * one type meets the other. What the graph and its bodies take and give keeps its type. Operators that have no fp16
  * form stay in float32 (operators.ts), and so do those whose values fp16 would spoil (precision/exact.ts).
  */
+import { least } from '../../extremes.ts';
 import { toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema, type ValueInfoProto } from 'onnx-buf';
 import { asFloat32 } from '../../bytes.ts';
@@ -195,7 +196,7 @@ async function readNumbers(model: Model, scopes: readonly Scope[], misfits: Misf
       }
       const values = await read(tensor);
       const sizes = values.map(Math.abs);
-      known.set(constant, { misfit: judge(values), isLow: values.some((value) => value <= -FAR) && values.every((value) => value <= 1), isFar: sizes.some((size) => size >= FAR), least: Math.min(...sizes) });
+      known.set(constant, { misfit: judge(values), isLow: values.some((value) => value <= -FAR) && values.every((value) => value <= 1), isFar: sizes.some((size) => size >= FAR), least: least(sizes) });
     }
     for (const node of nodes) {
       const fill = node.type === 'ConstantOfShape' ? node.attributes.find(({ proto }) => proto.name === 'value')?.tensors[0] : undefined;

@@ -9,6 +9,7 @@
  * Going to: what does nothing but prepare a value for a node that stays float32 stays float32, too, and so does what
  * becomes an integer, a size or a place.
  */
+import { greatest } from '../../extremes.ts';
 import { elementCount, elementType, FLOAT32 } from '../../onnx/element-types.ts';
 import type { Node } from '../../onnx/model.ts';
 import { handlingOf } from '../half/operators.ts';
@@ -236,7 +237,7 @@ function joined(states: readonly State[]): State {
 }
 
 function summed(states: readonly State[], operator: string): State {
-  const least = operator === 'Sub' || operator === 'Min' || operator === 'Mod' ? 0 : Math.max(0, ...states.map((state) => state.least));
+  const least = operator === 'Sub' || operator === 'Min' || operator === 'Mod' ? 0 : greatest(states.map((state) => state.least), 0);
   if (has(states, 'wide') || (has(states, 'exact') && states.some(isData))) return of('wide', { least });
   if (has(states, 'exact')) return of('exact', { least });
   if (states.some(isData)) return DATA;

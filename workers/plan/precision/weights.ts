@@ -114,7 +114,7 @@ function reaches(from: Value, flow: Flow, test: (node: Node, input: number) => b
   const seen = new Set<Node>();
   const waiting = [from];
   for (let at = waiting.pop(); at && seen.size < MAX_STEPS; at = waiting.pop()) {
-    waiting.push(...flow.outside(at).slice(0, MAX_STEPS));
+    for (const value of flow.outside(at).slice(0, MAX_STEPS)) waiting.push(value);
     for (const use of flow.uses(at)) {
       if (test(use.node, use.input)) return true;
       if (seen.has(use.node)) continue;
