@@ -89,12 +89,12 @@ function drawBars({ dims, data }: HostTensor): void {
   }
 }
 
-/** The sentence a level of a model is refused with; null when it is not. */
+/** The code of the error that a level of a model is refused with; null when it is not. */
 export async function refusal(bytes: Uint8Array, level: string, kernel: Kernel): Promise<string | null> {
   try {
-    return (await quantize(bytes, level, kernel)).plan.problem?.message ?? null;
+    return (await quantize(bytes, level, kernel)).plan.problem?.code ?? null;
   } catch (thrown) {
-    return toEngineError(thrown).message;
+    return toEngineError(thrown).code;
   }
 }
 

@@ -176,7 +176,7 @@ async function onTarget(target: Target, levels: readonly LevelRequest[], files: 
   const plans = await plan(files, levels);
   return levels.filter((level, i) => {
     const refused = plans[i]?.notOn?.find((entry) => entry.target === target);
-    if (refused) problems.push(engineError('level-invalid', `${shown(formatLevel(level))} is left out, as it is nothing for ${target}. ${refused.reason}`, 'Choose another level, or another --target.'));
+    if (refused) problems.push(engineError('level-invalid', `Skipped ${shown(formatLevel(level))}: ${refused.reason}`, 'Choose another level, or another --target.'));
     return !refused;
   });
 }

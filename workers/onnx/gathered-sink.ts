@@ -46,10 +46,10 @@ export function gatheredSink(sink: Sink, read: (start: number, end: number, loca
       await flush();
       return sink.finish();
     },
-    async discard() {
+    async discard(forGood) {
       // What a later attempt can go on from is kept, if the sink still takes it.
-      await flush().catch(() => undefined);
-      return sink.discard();
+      if (!forGood) await flush().catch(() => undefined);
+      return sink.discard(forGood);
     },
   };
 }

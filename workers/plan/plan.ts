@@ -271,7 +271,7 @@ function whyNothing({ model, scopes }: PlanInput, whyKept: ReadonlyMap<Constant,
   const [reason, ...more] = reasons;
   if (reason !== undefined) {
     return engineError('nothing-to-quantize', `No weight of ${name} can be quantized with these settings: ${reason}${more.length > 0 ? `, and ${count(more.length, 'other reason')}` : ''}.`,
-      'Try other settings or another level.', more.length > 0 ? reasons.join('\n') : '');
+      'Try other settings or another level.', reasons.join('\n'));
   }
   return engineError('nothing-to-quantize', `${name} has no weight that can be quantized: no constant float16 or float32 weight of ${OPERATORS_WITH_WEIGHTS.slice(0, -1).join(', ')} or ${OPERATORS_WITH_WEIGHTS.at(-1) ?? ''}.`,
     'Use a model with weights of its own; what is computed while running has none.');
@@ -306,7 +306,9 @@ function sizeRemark(bytes: number, before: number, rounded: readonly Tensor[], l
   const more = bytes - (before - sum(rounded) / 2);
   if (more > 0 && stays / 2 >= more) {
     const [largest] = wide.toSorted((a, b) => b.bytesBefore - a.bytesBefore);
-    return ` Larger than fp16: ${bytesInWords(stays)} not quantized (${largest?.reason ?? ''}).`;
+    // Of a weight that is stored twice, why its first form stays.
+    const why = largest?.reason.split('; stored twice, because ').at(-1) ?? '';
+    return ` Larger than fp16: ${bytesInWords(stays)} not quantized (${why}).`;
   }
   if (bytes < before * 0.9 || ledger.every(({ from, to }) => from === to)) return '';
   const stayed = whatStayed(ledger, bytes);

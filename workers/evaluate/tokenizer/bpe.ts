@@ -1,5 +1,5 @@
 /** Byte pair encoding, as in the `tokenizers` crate (src/models/bpe): the merge of lowest rank first, the leftmost of equals. */
-import type { EncodeWord } from './models.ts';
+import type { EncodeWord } from './encode-word.ts';
 import type { Model } from './schema.ts';
 
 interface Merge { rank: number; id: number }

@@ -1,10 +1,8 @@
 /** Models of a `tokenizer.json`: a piece of text to token ids. As in the `tokenizers` crate (src/models). */
 import { createBpe } from './bpe.ts';
+import type { EncodeWord } from './encode-word.ts';
 import type { Model } from './schema.ts';
 import { createUnigram } from './unigram.ts';
-
-/** `dropped` counts characters that are in no token, not even an unknown one; where there are any, Python's `tokenizers` leaves them out or fails. */
-export type EncodeWord = (word: string) => { ids: number[]; dropped: number };
 
 /** Tokens by id and ids by token, of the model alone. */
 export function vocabularyOf(model: Model): Map<string, number> {

@@ -1,5 +1,5 @@
 /** SentencePiece's unigram model, as in the `tokenizers` crate (src/models/unigram): the tokens whose scores add up to the most. */
-import type { EncodeWord } from './models.ts';
+import type { EncodeWord } from './encode-word.ts';
 import type { Model } from './schema.ts';
 
 /** How much less likely than the least likely token an unknown character is. */
