@@ -83,7 +83,7 @@ async function measureApart(runtime: typeof native | typeof ort, baseline: Uint8
     const rows: number[][] = [];
     for (let window = 0; window < windows; window++) {
       const chunk = ids.slice(window * 512, (window + 1) * 512);
-      const feeds: Record<string, native.Tensor | ort.Tensor> = {};
+      const feeds: Record<string, ort.Tensor> = {};
       for (const input of session.inputMetadata) {
         if (!input.isTensor) throw new Error(input.name);
         const values = { input_ids: chunk, attention_mask: chunk.map(() => 1), position_ids: chunk.map((_, index) => index) }[input.name];
@@ -91,7 +91,7 @@ async function measureApart(runtime: typeof native | typeof ort, baseline: Uint8
           ? new runtime.Tensor('int64', BigInt64Array.from(values.map(BigInt)), [1, 512])
           : new runtime.Tensor('float16', Reflect.construct('Float16Array' in globalThis ? Reflect.get(globalThis, 'Float16Array') as typeof Uint16Array : Uint16Array, [0]) as Uint16Array, [1, 2, 0, 64]);
       }
-      const { logits } = await session.run(feeds as never, ['logits']);
+      const { logits } = await session.run(feeds, ['logits']);
       const values = logits?.data as Float32Array;
       for (let position = 256; position <= 510; position++) {
         const row = Array.from(values.subarray(position * 4096, (position + 1) * 4096));
