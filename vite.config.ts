@@ -39,9 +39,9 @@ const policyInPage: Plugin = {
 const webgpuRuntime = fileURLToPath(new URL('workers/evaluate/runtime-webgpu.ts', import.meta.url));
 
 /**
- * One onnxruntime in the page, and one more for running models on WebGPU: transformers.js asks for the WebGPU entry too,
- * to which it is not let, and each entry brings megabytes of WebAssembly of its own. These two take theirs from
- * `env.wasm.wasmPaths`. Node code is left alone: onnxruntime-web has an entry of its own for it.
+ * One onnxruntime in the page, and one more for running models on WebGPU: each entry of onnxruntime-web brings megabytes
+ * of WebAssembly of its own. These two take theirs from `env.wasm.wasmPaths`. Node code is left alone: onnxruntime-web has
+ * an entry of its own for it.
  */
 const oneOnnxruntime: Plugin = {
   name: 'nibble:one-onnxruntime',
@@ -121,7 +121,7 @@ export default defineConfig(({ isSsrBuild }) => ({
   preview: { headers: { ...isolation, 'Content-Security-Policy': contentSecurityPolicy } },
   optimizeDeps: {
     // Prebundling would resolve onnxruntime by itself, and would move it away from its WebAssembly.
-    exclude: ['onnxruntime-web', '@huggingface/transformers'],
+    exclude: ['onnxruntime-web'],
     // What only a worker imports would otherwise be found late, and reload the page under a running test.
     entries: ['index.html', '{src,workers}/**/*.worker.ts'],
   },

@@ -19,6 +19,7 @@ import { findScopes } from '../workers/plan/scopes.ts';
 import { quantize, scanBytes } from '../workers/test-support.ts';
 import { checkModel } from './check-model.ts';
 import { dequantizedSelf } from './dequantized-self.ts';
+import { multipliesIntegers, unsignedCodes } from './unsigned-codes.ts';
 import { BUILT, type Source, type ZooCase } from './zoo-cases.ts';
 
 /** What came of a case; `problems` is empty when nothing is wrong with the file. */
@@ -111,7 +112,9 @@ export async function visit({ bytes: before, feeds, outputs, model, problems: kn
     if (!written.opsets.some((opset) => opset.domain === domain && opset.version === version)) problems.push(`operator set ${version} of "${domain}" is another now`);
   }
   const expected = await run(native, dequantizedSelf(bytes), feeds);
-  const inNode = await run(native, bytes, feeds);
+  const integers = multipliesIntegers(countOperators(written).keys());
+  if (integers) await (await open(native, bytes)).release();
+  const inNode = await run(native, integers ? unsignedCodes(bytes) : bytes, feeds);
   const error = { native: difference(inNode, expected), web: difference(await run(web, bytes, feeds), expected) };
   return { nodes: increase(model, written), quantizedTensors: plan.changed, bytes: bytes.length, bytesBefore: before.length, error, sqnr: sqnr(inNode, outputs), problems };
 }

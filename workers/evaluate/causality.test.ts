@@ -40,7 +40,8 @@ describe.each([['one sequence at a time', alone], ['several sequences at once', 
     expect(await hasDynamicRanges(quantized)).toBe(true);
     const asLevel = await outcomeOf(models.causal, { [spelling]: quantized });
     expect(asLevel.levels.map(({ problem, activationRanges }) => ({ problem, activationRanges }))).toEqual([{ problem: null, activationRanges: undefined }, { problem: null, activationRanges: 'run' }]);
-    expect(asLevel.notes.filter((note) => note.startsWith(`${spelling}:`))).toHaveLength(1);
+    // One of the ranges; of int8 weights another one, of CPUs whose sums of products saturate.
+    expect(asLevel.notes.filter((note) => note.startsWith(`${spelling}:`))).toHaveLength(spelling === 'uint8' ? 1 : 2);
     const asBaseline = await outcomeOf(quantized, {});
     expect(asBaseline.levels[0]?.perplexity?.value).toBe(asLevel.levels[1]?.perplexity?.value);
   });

@@ -11,6 +11,7 @@ import { collectWords, inWords, type CollectedWords } from './drift-in-words.ts'
 import type { OverflowJob, OverflowOutcome, RuntimesJob, RuntimesOutcome } from './check-runtimes.ts';
 import type { OutputsJob, OutputsOutcome } from './compare-outputs.ts';
 import { hasDynamicRanges } from './dynamic-ranges.ts';
+import { mayOverflow16Bits } from './saturating-products.ts';
 import { cancelled, failure, type Failure } from './errors.ts';
 import { inHalves, type Measuring, type Share } from './in-halves.ts';
 import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
@@ -131,7 +132,7 @@ export async function evaluate(
   if (passes > 1) notes.push(`There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`);
   if (job.words && passes > 1) notes.push('Of each of the worst tokens only the levels measured in the same pass are shown.');
   if (windowsRun < planned) notes.push(stoppedNote(windows, windowsRun));
-  for (const note of rangeNotes(levels, windows.context)) notes.push(note);
+  for (const note of [...rangeNotes(levels, windows.context), ...await overflowNotes(levels, job)]) notes.push(note);
   const { noiseFloor, problem } = noise?.result() ?? { noiseFloor: null, problem: null };
   if (problem) notes.push(`The noise floor was not measured: ${problem.message}`);
   return {
@@ -166,6 +167,16 @@ function rangeNotes(levels: readonly MeasuredLevel[], context: number): string[]
   if (keys.length === 0) return [];
   return [`${keys.join(', ')}: activations are quantized while the model runs, with ranges over all tokens that are run together. The figures are those of windows of ${context.toLocaleString('en')} tokens run at once; `
     + 'the same tokens run in other company, or one by one, are rounded a little differently.'];
+}
+
+/** Of measured levels that onnxruntime's CPU provider computes otherwise on some CPUs. */
+async function overflowNotes(levels: readonly MeasuredLevel[], { levels: models }: EvaluationJob): Promise<string[]> {
+  const measured = models.filter(({ key }) => levels.some((level) => level.key === key && level.perplexity));
+  const overflowing = await Promise.all(measured.map(async ({ key, model }) => (await mayOverflow16Bits(model) ? [key] : [])));
+  const keys = overflowing.flat();
+  if (keys.length === 0) return [];
+  return [`${keys.join(', ')}: measured with exact sums of integer products, as WebAssembly, ARM and x86 CPUs with VNNI compute them. On x86 CPUs without VNNI, onnxruntime's CPU provider saturates these sums at 16 bits, which may cost much accuracy. `
+    + 'There, use uint8, or set the session option session.x64quantprecision to 1. See https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.'];
 }
 
 function stoppedNote(windows: WindowPlan, run: number): string {

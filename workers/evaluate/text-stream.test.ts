@@ -46,4 +46,11 @@ describe.each([['byte-level', byteLevel], ['SentencePiece', sentencePiece]])('%s
     expect(stream.add(start ?? -1)).toBe('');
     expect(stream.add(tokenizer.encode('b').at(-1) ?? -1)).toMatch(/^\uFFFD+b$/);
   });
+
+  it.each(['鯨鯨鯨鯨b', '🐋é—é🐋鯨b', 'é'.repeat(9)])('characters of several tokens come one after the other: %s', (continuation) => {
+    const stream = continueText(tokenizer, [...tokenizer.encode('whale')]);
+    const ids = [...tokenizer.encode(`x${continuation}`)].slice(tokenizer.encode('x').length);
+    const seen = [...new Set(ids.map((id) => stream.add(id)))].filter((text) => text !== '');
+    expect(seen).toEqual(Array.from(continuation).map((_, index, characters) => characters.slice(0, index + 1).join('')));
+  });
 });

@@ -6,27 +6,43 @@ export interface TextStream {
   add(id: number): string;
 }
 
-/** Tokens of the prompt that are decoded along: what a token says may depend on those before it, a leading space most of all. */
+/** Earlier tokens that are decoded along: what a token says may depend on those before it, a leading space most of all. */
 const CONTEXT = 6;
+/** A character has four bytes of UTF-8 at most, and each may be a token. */
+const MORE_BYTES = 3;
 
 /**
  * The continuation of `prompt`. Only the tokens since the last whole character are decoded anew, with a few before
  * them, so that the work does not grow with the text.
  */
 export function continueText(tokenizer: Pick<Tokenizer, 'decode'>, prompt: readonly number[]): TextStream {
-  let told = prompt.slice(-CONTEXT);
+  let told = lastTokens(tokenizer, prompt);
   let waiting: number[] = [];
   let text = '';
   return {
     add(id) {
       waiting.push(id);
-      const before = tokenizer.decode(told);
-      const after = tokenizer.decode([...told, ...waiting]);
+      const before = tokenizer.decode(told.context);
+      const after = tokenizer.decode([...told.context, ...waiting]);
       if (after.endsWith('\uFFFD')) return text;
-      text += after.slice(before.length);
-      told = [...told, ...waiting].slice(-CONTEXT);
+      // Byte tokens side by side that are not all UTF-8 are U+FFFD each, those that were whole characters before, too.
+      text += after.startsWith(before) ? after.slice(before.length) : tokenizer.decode(waiting);
+      told = lastTokens(tokenizer, [...told.tokens, ...waiting]);
       waiting = [];
       return text;
     },
   };
+}
+
+/**
+ * The last tokens of `ids`, and those of them that are decoded along. These begin with a whole character where there is
+ * one: half a character would spoil all byte tokens behind it.
+ */
+function lastTokens(tokenizer: Pick<Tokenizer, 'decode'>, ids: readonly number[]): { tokens: readonly number[]; context: readonly number[] } {
+  const tokens = ids.slice(-(CONTEXT + MORE_BYTES));
+  for (let count = CONTEXT; count <= CONTEXT + MORE_BYTES; count++) {
+    const context = tokens.slice(-count);
+    if (!tokenizer.decode(context).startsWith('\uFFFD')) return { tokens, context };
+  }
+  return { tokens, context: tokens.slice(-CONTEXT) };
 }
