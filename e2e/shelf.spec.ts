@@ -10,6 +10,7 @@ const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType
 const MODEL = [
   upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true })),
   upload('tokenizer.json', byteTokenizer()), upload('text.txt', 'It was the best of times, it was the worst of times. '.repeat(30)),
+  upload('config.json', '{"model_type":"gpt2"}'),
 ];
 
 async function compare(page: Page): Promise<void> {
@@ -51,6 +52,8 @@ test('a comparison outlives a reload, with its files, until it is deleted', asyn
   await expect(page.getByRole('heading', { name: /^tiny\.onnx, compared on / })).toBeFocused();
   expect(await download(page, 'Download int4')).toEqual(int4);
   expect(await json(page)).toEqual(report);
+  const { bytes: folder } = await download(page, 'Hub folder of int4, a zip');
+  for (const path of ['README.md', 'tokenizer.json', 'config.json', 'onnx/']) expect(folder.includes(path), path).toBe(true);
 
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
   await expect(page.getByText(/tiny\.onnx: fp16; int8.*; int4/)).toBeHidden();

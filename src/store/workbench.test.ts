@@ -327,7 +327,7 @@ describe('a comparison', () => {
     });
 
     it('nor where the target would not have them', async () => {
-      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : { ...tied(level), notOn: level.settings.embedding ? [{ target: 'both', reason: 'No.' }] : [] } });
+      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : { ...tied(level), notOn: level.settings.embedding ? [{ target: 'wasm', reason: 'No.' }] : [] } });
       await store.getState().addFiles([file('a.onnx')]);
       await vi.advanceTimersByTimeAsync(200);
       expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', {}], ['int4', {}]]);
@@ -582,6 +582,20 @@ describe('earlier results', () => {
     expect(figures.map(({ name, bytes, blob, final }) => [name, bytes, blob?.size ?? null, final])).toEqual([
       ['fp16', 100, null, true], ['int8 dynamic', 99, 8, true], ['int4 block 64', 98, 8, true],
     ]);
+  });
+
+  it('have the configuration and the tokenizer that were stored with them', async () => {
+    const page = setUp();
+    keep(page, 'r', [FP16, INT8]);
+    await page.store.getState().openStored('r');
+    expect(page.store.getState().run).toMatchObject({ companions: [], tokenizer: [], companionsStored: false });
+    const kept = page.shelf.reports.get('r');
+    if (kept) page.shelf.reports.set('r', { ...kept, companions: [file('tokenizer.json'), file('config.json'), file('tokenizer_config.json')] });
+    await page.store.getState().openStored('r');
+    const { run } = page.store.getState();
+    expect(run?.companions.map(({ name }) => name)).toEqual(['tokenizer.json', 'config.json', 'tokenizer_config.json']);
+    expect(run?.tokenizer.map(({ name }) => name)).toEqual(['tokenizer.json', 'tokenizer_config.json']);
+    expect(run?.companionsStored).toBe(true);
   });
 
   it('say so when they are gone, and are not listed any more', async () => {
