@@ -568,6 +568,32 @@ describe('a folder for files', () => {
   });
 });
 
+describe('removing a level', () => {
+  it('can be undone: the level comes back where it was, as it was', () => {
+    const { store } = setUp();
+    const { levels, editLevel, removeLevel } = store.getState();
+    editLevel(levels[1]?.uid ?? '', { exclude: ['*head*'] });
+    const before = store.getState().levels;
+    removeLevel(levels[1]?.uid ?? '');
+    expect(store.getState().levels).toHaveLength(2);
+    store.getState().undoRemove();
+    expect(store.getState()).toMatchObject({ levels: before, removed: null });
+    store.getState().undoRemove();
+    expect(store.getState().levels).toEqual(before);
+  });
+
+  it('is no longer offered once the levels have changed in another way, and never of the baseline', () => {
+    const { store } = setUp();
+    const [fp16, int8] = store.getState().levels;
+    store.getState().removeLevel(fp16?.uid ?? '');
+    expect(store.getState().removed).toBeNull();
+    store.getState().removeLevel(int8?.uid ?? '');
+    expect(store.getState().removed?.level.id).toBe('int8');
+    store.getState().addLevel('uint8');
+    expect(store.getState().removed).toBeNull();
+  });
+});
+
 describe('earlier results', () => {
   it('open as a finished run with the files that are still there', async () => {
     const page = setUp();

@@ -133,7 +133,7 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
     history: () => reports.list(),
     async openStored(key) {
       const kept = isKey(key) ? await reports.read(key) : null;
-      if (!kept) fail('not-stored', 'This report is not stored any more, or cannot be read.', 'Compare again; files that are still stored are not made again.');
+      if (!kept) fail('not-stored', 'This report is not stored any more, or cannot be read.', 'Drop the model and compare it again; files that are still stored are not made again.');
       const { report } = kept;
       const files = await Promise.all(report.levels.map(async ({ level, data }) => {
         const fingerprint = report.model.fingerprint ?? '';
