@@ -82,18 +82,18 @@ test('every way of making a level is offered, and what is left out by name stays
   const int8 = page.getByRole('article', { name: /^int8/ });
   await expect(int8).toContainText('3 weights with 28,672 parameters become int8');
   await int8.getByRole('combobox', { name: 'Mode' }).selectOption('dequantize');
-  await expect(page.getByRole('article', { name: 'int8 per channel', exact: true })).toContainText('a channel');
+  await expect(page.getByRole('article', { name: /^int8 per channel/ })).toContainText('a channel');
   await page.getByRole('combobox', { name: 'To run on' }).selectOption('wasm');
   await int8.getByRole('combobox', { name: 'Mode' }).selectOption('dynamic');
   await int8.getByText(/^Leave out by name:/).click();
   await int8.getByRole('textbox', { name: 'Weights or nodes' }).fill('*');
   await page.keyboard.press('Enter');
-  await expect(page.getByRole('article', { name: 'int8 dynamic without *', exact: true })).toBeVisible();
+  await expect(page.getByRole('article', { name: /^int8 dynamic .*without \*$/ })).toBeVisible();
   await expect(int8).not.toContainText('28,672 parameters become int8');
   await int8.getByRole('button', { name: /^Duplicate/ }).click();
-  await expect(page.getByRole('article', { name: 'int8 dynamic without *', exact: true })).toHaveCount(2);
+  await expect(page.getByRole('article', { name: /^int8 dynamic .*without \*$/ })).toHaveCount(2);
   await page.getByRole('button', { name: 'Add uint8' }).click();
-  await expect(page.getByRole('article', { name: 'uint8', exact: true })).toContainText('the whole tensor');
+  await expect(page.getByRole('article', { name: /^uint8/ })).toContainText('the whole tensor');
   // A card that fades in has the contrast of a moment.
   await expect.poll(() => page.evaluate(() => document.getAnimations().length)).toBe(0);
   expect(await violations(page)).toEqual([]);

@@ -568,6 +568,14 @@ describe('a folder for files', () => {
   });
 });
 
+it('keeps a target that is chosen while a plan of the model just opened is under way', async () => {
+  const { store } = setUp();
+  await store.getState().addFiles([file('a.onnx')]);
+  store.getState().setTarget('cuda');
+  await vi.advanceTimersByTimeAsync(200);
+  expect(store.getState()).toMatchObject({ target: 'cuda', plans: expect.objectContaining({ size: 3 }) });
+});
+
 describe('removing a level', () => {
   it('can be undone: the level comes back where it was, as it was', () => {
     const { store } = setUp();

@@ -530,6 +530,8 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
       },
       setTarget(target) {
         targetIsChosen = true;
+        // A plan still under way must not replace the choice.
+        targetIsOpen = false;
         set({ target });
       },
       setMaxTokens(maxTokens) { set({ maxTokens }); },
