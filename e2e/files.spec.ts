@@ -6,7 +6,7 @@ import type { Page } from '@playwright/test';
 import { byteTokenizer, splitModel, tinyLanguageModel } from '../models/build.ts';
 import { leaveOutExtras } from './extras.ts';
 import { expect, test } from './lane.ts';
-import { compareWithStandIn } from './stand-in.ts';
+import { beginWithStandIn, compareWithStandIn } from './stand-in.ts';
 
 const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
 const TINY = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false });
@@ -89,7 +89,7 @@ test('what a target has no kernels for is not offered, and says why to keyboard 
   await expect(page.getByRole('tooltip')).toContainText(/DynamicQuantizeLinear/);
   await page.keyboard.press('Enter');
   await expect(page.getByRole('article')).toHaveCount(3);
-  const int8 = page.getByRole('article', { name: 'int8', exact: true });
+  const int8 = page.getByRole('article', { name: /^int8/ });
   await expect(int8.getByRole('option', { name: 'dynamic' })).toBeDisabled();
   await int8.getByText('Not offered for both wasm and webgpu: dynamic').click();
   await expect(int8.getByRole('listitem')).toContainText(/has no kernel for/);
@@ -101,7 +101,7 @@ test('what a target has no kernels for is not offered, and says why to keyboard 
   await add.click();
   await expect(page.getByRole('article')).toHaveCount(4);
   await target.selectOption('webgpu');
-  await expect(page.getByRole('article', { name: 'uint8' }).getByRole('note')).toContainText('WebGPU cannot run this.');
+  await expect(page.getByRole('article', { name: /^uint8/ }).getByRole('note')).toContainText('WebGPU cannot run this.');
   await leaveOutExtras(page);
   await compareButton(page).click();
   await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
@@ -117,4 +117,40 @@ test.describe('a level in two files', () => {
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download the data of int4' }).click()]);
     expect(download.suggestedFilename()).toMatch(/\.onnx_data$/);
   });
+});
+
+test.describe('while files are written', () => {
+  test.use({ serviceWorkers: 'block' });
+
+  test('each can be downloaded as soon as it is, before anything is measured; the focus stays through Cancel', async ({ page }) => {
+    await beginWithStandIn(page, 'waiting.onnx');
+    for (const id of ['fp16', 'int8']) {
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: `Download ${id}`, exact: true }).click()]);
+      expect(readFileSync(await download.path(), 'utf8')).toBe(id);
+    }
+    await expect(page.getByRole('button', { name: /^Download/ })).toHaveCount(2);
+    await expect(page.getByRole('button', { name: 'Export JSON' })).toBeDisabled();
+    await expect(page.getByText(/Perplexity so far/)).toHaveCount(0);
+    await page.getByRole('button', { name: 'Cancel' }).focus();
+    await page.keyboard.press('Enter');
+    await expect(compareButton(page)).toBeFocused();
+    await expect(page.getByRole('button', { name: /^Download/ })).toHaveCount(2);
+  });
+});
+
+test('a picture alone is named, and the model is what is missing; the focus goes to the heading, and a removed level comes back', async ({ page }) => {
+  await page.goto('/');
+  const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
+  await page.getByLabel('Choose files').setInputFiles([{ name: 'cat.png', mimeType: 'image/png', buffer: png }]);
+  await expect(page.getByRole('listitem').filter({ hasText: 'cat.png' })).toBeVisible();
+  await expect(page.getByRole('main').getByText(/ missing$/)).toHaveCount(1);
+  await page.getByLabel('Choose files').setInputFiles([upload('tiny.onnx', TINY)]);
+  await expect(page.getByRole('heading', { name: 'tiny.onnx' })).toBeVisible();
+  await page.getByRole('button', { name: /^Remove int8/ }).focus();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('article')).toHaveCount(2);
+  await expect(page.getByRole('button', { name: 'Undo' })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('article')).toHaveCount(3);
+  await expect(page.getByRole('article').nth(1)).toHaveAccessibleName(/^int8/);
 });

@@ -28,11 +28,16 @@ const upload = (name: string, content: string) => ({ name, mimeType: 'applicatio
 
 /** Opens the page with a model of that name, a language model with tokenizer and text unless it is called `image`, and compares. */
 export async function compareWithStandIn(page: Page, model: string): Promise<void> {
+  await beginWithStandIn(page, model);
+  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
+  await expect(page.getByRole('tab').first()).toBeVisible();
+}
+
+/** As `compareWithStandIn`, without waiting for the end. */
+export async function beginWithStandIn(page: Page, model: string): Promise<void> {
   await withStandIn(page);
   await page.goto('/');
   const language = model.startsWith('image') ? [] : [upload('tokenizer.json', '{}'), upload('text.txt', 'Call me Ishmael. '.repeat(2000))];
   await page.getByLabel('Choose files').setInputFiles([upload(model, ''), ...language]);
   await page.getByRole('button', { name: 'Compare', exact: true }).click();
-  await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
-  await expect(page.getByRole('tab').first()).toBeVisible();
 }

@@ -27,7 +27,7 @@ export async function hubFolder({ files, report, models }: HubFolderJob, signal:
   const named = await nameModels(report, models, signal);
   const entries: ZipEntry[] = [
     { path: CARD, blob: new Blob([modelCard(report, new Map(named.map(({ level, file }) => [level, file])))]) },
-    ...await copied(files),
+    ...await companionFiles(files),
     ...named.flatMap(({ file, blob, data }) => [{ path: `onnx/${file}`, blob }, ...(data ? [{ path: `onnx/${dataFileName(file)}`, blob: data }] : [])]),
   ];
   return zip(entries, signal, onProgress);
@@ -47,8 +47,8 @@ async function nameModels(report: Report, models: HubFolderJob['models'], signal
   }));
 }
 
-/** The newest of each name, whatever its case. */
-async function copied(files: readonly File[]): Promise<ZipEntry[]> {
+/** The configuration and tokenizer files among `files`, by their names in the folder. The newest of each name, whatever its case. */
+export async function companionFiles(files: readonly File[]): Promise<ZipEntry[]> {
   const { files: opened } = await sortFiles(files);
   const found = new Map<string, ZipEntry>();
   for (const [i, file] of files.entries()) {

@@ -43,7 +43,7 @@ import { madeBytes, SLAB_LIMITS } from './slabs.ts';
 import { asSingleFile } from './single-file.ts';
 import { blobSource, blobSources, type ByteSource, type ExternalFiles } from './source.ts';
 import { splitSpellings } from './storage/job-key.ts';
-import type { OnceTask } from './storage/measure-once.ts';
+import type { Original as StoredOriginal, OnceTask } from './storage/measure-once.ts';
 import type { PlannedFile } from './storage/job-room.ts';
 import type { LevelFile } from './storage/stored-sink.ts';
 import { summarize } from './summary.ts';
@@ -204,7 +204,8 @@ export async function compare(
     inputs: await Promise.all(sorted.inputs.map(async (input) => ({ name: input.name, ...await hashContent(blobSource(input.name, input), () => undefined, signal) }))),
     protocol: job.protocol, maxTokens: job.maxTokens, extras: job.extras, provider: job.provider, threads: surroundings.threads,
   };
-  const { report, known } = await surroundings.once({ identity, onEvent, signal, finish, measure: measureAll });
+  const beside = { files: job.files, original: originalBaseline(levels, original) };
+  const { report, known } = await surroundings.once({ identity, onEvent, signal, finish, beside, measure: measureAll });
   if (known) announce(report, levels, onEvent);
   // What was measured before may have been in files of other names.
   const names = levels.flatMap(({ keys, file }) => keys.map(() => file));
@@ -366,6 +367,13 @@ function plannedFiles(level: LevelInHand, fingerprint: string): PlannedFile[] {
   const spelling = spellingsOf(level);
   const planned = (name: string, part: string, content: Plan['pieces']): PlannedFile => ({ name, fingerprint, level: part, bytes: piecesLength(content), madeBytes: madeLength(content) });
   return [...(data ? [{ ...planned(data.file, spelling.data, data.pieces), fixedName: true as const }] : []), planned(level.file, spelling.model, pieces)];
+}
+
+/** The baseline where it is the model as it is, in one file; null where it was made. */
+function originalBaseline(levels: readonly LevelInHand[], { file, external, fingerprint }: Original): StoredOriginal | null {
+  const baseline = levels.find(({ id }) => id === 'fp16');
+  if (!baseline || external.size > 0 || baseline.plan.data || baseline.plan.bytes !== file.size || madeLength(baseline.plan.pieces) > 0) return null;
+  return { file, name: baseline.file, level: formatLevel(baseline), fingerprint };
 }
 
 /** What the files of a level are stored by. */

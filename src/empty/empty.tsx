@@ -59,7 +59,7 @@ function StartStatus() {
     : openingSince !== null && openingIsLate ? 'Reading the files' : null;
   return (
     <p className={classes.status} role="status">
-      {text ?? <span className={classes.aside}>The sample is a 5.8 million parameter language model, about 12 MB.</span>}
+      {text ?? <span className={classes.aside}>The sample is a 5.8 million parameter language model, about 12 MB, fetched once.</span>}
     </p>
   );
 }

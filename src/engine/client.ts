@@ -46,11 +46,11 @@ export const CANCEL_PATIENCE_MS = 400;
 
 const CRASHED: Omit<EngineError, 'details'> = {
   code: 'worker-crashed',
-  message: 'The engine stopped unexpectedly; this is most often a tab out of memory.',
-  action: 'Try again with fewer levels at once or a smaller model. The files and levels on this page are still here.',
+  message: 'The engine stopped unexpectedly, most often because the tab ran out of memory.',
+  action: 'Try again, with fewer levels at once or a smaller model if it happens twice. The files and levels on this page are still here.',
 };
 
-const CANCELLED: EngineError = { code: 'cancelled', message: 'The comparison was cancelled.', action: 'Press Compare to start again.', details: '' };
+const CANCELLED: EngineError = { code: 'cancelled', message: 'The comparison was cancelled.', action: 'Start it again whenever you like; files that are finished are not made again.', details: '' };
 
 function asError(thrown: unknown): EngineError {
   const details = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);

@@ -67,7 +67,7 @@ function Prediction({ level }: { level: Level }) {
       </p>
       <p className={classes.summary}>{plan?.summary ?? '\u00a0'}{plan && level.settings.embedding && ' The embedding is among them.'}</p>
       {plan?.file !== undefined && <SavedAs file={plan.file} />}
-      {plan?.sameFileAs !== undefined && current && <SameFile uid={plan.sameFileAs} />}
+      {plan?.sameFileAs !== undefined && current && <SameFile level={level} uid={plan.sameFileAs} />}
       {plan && current && level.id !== 'fp16' && <SizeAdvice level={level} plan={plan} />}
     </div>
   );
@@ -79,10 +79,10 @@ function SavedAs({ file }: { file: string }) {
   return named && <p className={classes.summary}>Saved as <span className={layout.mono}>{file}</span></p>;
 }
 
-/** Levels with the same content but for its metadata. */
-function SameFile({ uid }: { uid: string }) {
+/** Levels that are equal, or have the same content but for its metadata. */
+function SameFile({ level, uid }: { level: Level; uid: string }) {
   const name = useWorkbench((state) => { const other = state.levels.find((level) => level.uid === uid); return other ? levelName(other) : null; });
-  return name === null ? null : <p className={classes.summary} data-same-file>Same file as {name}, but for its metadata. It is measured once.</p>;
+  return name === null ? null : <p className={classes.summary} data-same-file>{name === levelName(level) ? 'Same settings as an earlier level. One file is made for both.' : `Same file as ${name}, but for its metadata. It is measured once.`}</p>;
 }
 
 /** `, 3.5× smaller than the dropped file`; nothing where the dropped file is the fp16 baseline. */

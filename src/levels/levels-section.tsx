@@ -1,10 +1,11 @@
 /** The levels to compare, as cards. */
 import { Button, NativeSelect, Tooltip } from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
+import { useEffect, useRef } from 'react';
 import layout from '../layout.module.css';
 import { ErrorText } from '../problems/error-text.tsx';
 import type { LevelId } from '../../workers/protocol.ts';
-import { ADDABLE } from '../store/levels.ts';
+import { ADDABLE, levelName } from '../store/levels.ts';
 import { isActive } from '../store/run.ts';
 import { refusal, refused, TARGET_LABELS, TARGET_NAMES, targetNamed } from '../store/targets.ts';
 import { actions, useWorkbench } from '../store/use-workbench.ts';
@@ -26,6 +27,7 @@ export function LevelsSection() {
         </div>
       </div>
       <NotAddable />
+      <Removed disabled={running} />
       {planProblem && <div className={classes.problem}><ErrorText error={planProblem} /></div>}
       <ul className={classes.cards}>
         {levels.map((level) => <li key={level.uid}><LevelCard level={level} /></li>)}
@@ -44,6 +46,25 @@ function TargetChoice({ disabled }: { disabled: boolean }) {
         data={Object.entries(TARGET_NAMES).map(([value, label]) => ({ value, label }))}
         onChange={(event) => { actions.setTarget(targetNamed(event.currentTarget.value)); }}
       />
+    </div>
+  );
+}
+
+/** What was removed last can come back. Takes the focus, which was on the card that is gone. */
+function Removed({ disabled }: { disabled: boolean }) {
+  const removed = useWorkbench((state) => state.removed);
+  const undo = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (removed && document.activeElement === document.body) undo.current?.focus({ preventScroll: true });
+  }, [removed]);
+  return (
+    <div className={removed ? classes.notAddable : undefined} role="status">
+      {removed && (
+        <>
+          <p>Removed {levelName(removed.level)}.</p>
+          <Button ref={undo} variant="default" size="compact-xs" disabled={disabled} onClick={() => { actions.undoRemove(); }}>Undo</Button>
+        </>
+      )}
     </div>
   );
 }

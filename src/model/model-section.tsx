@@ -1,7 +1,7 @@
 /** The model in a line, and what came with it or is missing. */
 import { Button, Loader } from '@mantine/core';
 import { IconCheck, IconPlus } from '@tabler/icons-react';
-import type { ReactNode } from 'react';
+import { useEffect, useRef, type ReactNode } from 'react';
 import type { ModelSummary, Opened } from '../../workers/protocol.ts';
 import { FilePicker } from '../drop/file-picker.tsx';
 import { formatBytes, formatCount, formatLargeCount, plural } from '../format/numbers.ts';
@@ -19,11 +19,17 @@ export function ModelSection() {
   const choices = useWorkbench((state) => state.choices);
   const openingSince = useWorkbench((state) => state.openingSince);
   const late = useLate(openingSince);
+  const heading = useRef<HTMLHeadingElement>(null);
   const model = opened?.model ?? null;
+  const shown = model?.name ?? (choices.length > 0 ? 'choices' : null);
+  // What had the focus, the button of the sample or of a choice, is gone with what it led to.
+  useEffect(() => {
+    if (document.activeElement === document.body) heading.current?.focus({ preventScroll: true });
+  }, [shown]);
   return (
     <section aria-labelledby="model-heading">
       <div className={layout.sectionHead}>
-        <h1 id="model-heading" className={classes.name}>{model?.name ?? (choices.length > 0 ? 'Which model?' : opened?.problems.some(({ code }) => code === 'onnx-external-data') ? 'A model without its weights' : 'No model yet')}</h1>
+        <h1 ref={heading} tabIndex={-1} id="model-heading" className={classes.name}>{model?.name ?? (choices.length > 0 ? 'Which model?' : opened?.problems.some(({ code }) => code === 'onnx-external-data') ? 'A model without its weights' : 'No model yet')}</h1>
         <div className={classes.pickers}>
           {late && <Loader size="xs" color="gray" aria-label="Reading the files" />}
           <FilePicker />
@@ -81,12 +87,19 @@ function Slots({ opened }: { opened: Opened }) {
   const externalData = problemOf('onnx-external-data');
   const inputs = opened.files.filter(({ kind, problem }) => kind === 'input' && !problem);
   const waits = (opened.missing ?? []).length > 0;
+  // What they are for is known only with the model: nothing else can be said to be missing.
+  const onlyInputs = model === null && inputs.length > 0 && !tokenizer && !text;
   const noLanguage = model !== null && model.languageModel === null;
   return (
     <ul className={classes.slots}>
       {!model && !externalData && <Slot label="Model" unlocks={problemOf('no-model')?.message ?? 'Drop an .onnx file to begin.'} />}
       {externalData && !waits && <Slot label="External data" unlocks={`${externalData.message} ${externalData.action}`} />}
-      {noLanguage ? (
+      {!noLanguage && inputs.length > 0 && (
+        <Slot label="Input files" unlocks="">
+          {inputs.map(({ name }) => name).join(', ')}: {model ? 'not used, as a language model is measured on text' : 'used with a model that takes such inputs'}
+        </Slot>
+      )}
+      {onlyInputs ? null : noLanguage ? (
         <Slot optional label="Input files" unlocks={`Drop .npy, .pb or JSON files named after the inputs, or images, to compare outputs on data of your own; else ${RANDOM}.`}>
           {inputs.length > 0 && <>{inputs.map(({ name }) => name).join(', ')}</>}
         </Slot>

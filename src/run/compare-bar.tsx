@@ -22,6 +22,8 @@ const ON_INPUTS = <>File sizes, memory and <Term id="sqnr">what is left of the o
 
 export function CompareBar() {
   const bar = useRef<HTMLElement>(null);
+  const main = useRef<HTMLButtonElement>(null);
+  const wasRunning = useRef(false);
   const measuring = useWorkbench((state) => canMeasure(state.opened));
   const language = useWorkbench((state) => state.opened?.model?.languageModel != null);
   const opening = useWorkbench((state) => state.openingSince !== null);
@@ -30,6 +32,11 @@ export function CompareBar() {
   const measured = useWorkbench((state) => state.run?.status === 'running' && (state.run.live.stage === 'measure' || state.run.live.stage === 'check'));
   const cancelling = useWorkbench((state) => state.run?.status === 'cancelling');
   useEffect(() => { void loadCharts().then(warmCharts); void loadViews(); }, []);
+  // The button that had the focus may have ended with the run.
+  useEffect(() => {
+    if (wasRunning.current && !running && document.activeElement === document.body) main.current?.focus({ preventScroll: true });
+    wasRunning.current = running;
+  }, [running]);
   // Puts the button, the stages and the rows in one view.
   useEffect(() => {
     if (!running) return;
@@ -51,12 +58,13 @@ export function CompareBar() {
           </Button>
         )}
         {running ? (
-          <Button size="md" variant="default" className={classes.action} disabled={cancelling} leftSection={<IconPlayerStopFilled size={15} aria-hidden="true" />}
+          // Not disabled while it ends: that would take the focus away.
+          <Button ref={main} size="md" variant="default" className={classes.action} {...(cancelling && { 'aria-disabled': true, 'data-disabled': true })} leftSection={<IconPlayerStopFilled size={15} aria-hidden="true" />}
             onClick={() => { void actions.cancel(); }}>
             Cancel
           </Button>
         ) : (
-          <Button size="md" className={`${classes.action} ${classes.primary}`} disabled={opening} leftSection={<IconPlayerPlayFilled size={15} aria-hidden="true" />}
+          <Button ref={main} size="md" className={`${classes.action} ${classes.primary}`} disabled={opening} leftSection={<IconPlayerPlayFilled size={15} aria-hidden="true" />}
             onClick={() => { void actions.compare(); }}>
             Compare
           </Button>

@@ -19,5 +19,8 @@ it('has the model, its data and what came along, once there is a report', () => 
 it('says what is in it, and why something is not', () => {
   expect(hubFolderHolds({ companions: [new File(['{}'], 'tokenizer.json')] })).toContain('its configuration and tokenizer files, and a card');
   expect(hubFolderHolds({ companions: [] })).toContain('were dropped, so there are none in it.');
-  expect(hubFolderHolds({ companions: [], storedAt: '2026-01-01T00:00:00.000Z' })).toContain('are not stored with a result');
+  const none = hubFolderHolds({ companions: [] });
+  const storedAt = '2026-01-01T00:00:00.000Z';
+  expect(hubFolderHolds({ companions: [], storedAt })).not.toBe(none);
+  expect(hubFolderHolds({ companions: [], storedAt, companionsStored: true })).toBe(none);
 });

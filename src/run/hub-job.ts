@@ -12,9 +12,9 @@ export function hubJob({ report, companions }: Pick<Run, 'report' | 'companions'
 export const hubFolderName = (file: string): string => `${file.replace(/\.onnx$/i, '')}-hub.zip`;
 
 /** What the folder has in it and what not, in words. */
-export function hubFolderHolds({ companions, storedAt }: Pick<Run, 'companions' | 'storedAt'>): string {
+export function hubFolderHolds({ companions, storedAt, companionsStored }: Pick<Run, 'companions' | 'storedAt' | 'companionsStored'>): string {
   if (companions.length > 0) return 'As the Hugging Face Hub and transformers.js want it: the model under onnx/, its configuration and tokenizer files, and a card with the figures.';
-  return `As the Hugging Face Hub wants it: the model under onnx/ and a card with the figures. ${storedAt === undefined
+  return `As the Hugging Face Hub wants it: the model under onnx/ and a card with the figures. ${storedAt === undefined || companionsStored
     ? 'No configuration or tokenizer files were dropped, so there are none in it.'
-    : 'Configuration and tokenizer files are not stored with a result, so there are none in it: drop them with the model and compare again, which makes nothing anew.'}`;
+    : 'Configuration and tokenizer files were not stored with this result, so there are none in it: drop them with the model and compare again, which makes nothing anew and stores them.'}`;
 }

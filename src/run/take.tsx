@@ -15,6 +15,7 @@ import classes from './run.module.css';
 export function Take({ run, figure }: { run: Run; figure: Figure }) {
   const { blob, file, folder, data, level } = figure;
   const name = calledInRun(level, run.levels);
+  if (!blob && run.storedAt !== undefined) return <p className={classes.notStored}>{notStored(run, figure)}</p>;
   if (!blob || file === null) return <span className={classes.take} />;
   if (folder !== null) return <div className={classes.takes}><InFolder files={[file, ...(data ? [data.file] : [])]} folder={folder} /><HubFolder run={run} figure={figure} /></div>;
   return (
@@ -38,6 +39,11 @@ export function Take({ run, figure }: { run: Run; figure: Figure }) {
       <HubFolder run={run} figure={figure} />
     </div>
   );
+}
+
+/** Why the file of an earlier result is not there to download. */
+function notStored({ model }: Run, { baseline, file, bytes }: Figure): string {
+  return baseline && bytes === model.bytes ? `Not stored: this is ${model.name} as it was dropped.` : `${file ?? 'The file'} is not stored any more.`;
 }
 
 function InFolder({ files, folder }: { files: readonly string[]; folder: string }) {

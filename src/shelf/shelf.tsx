@@ -63,7 +63,7 @@ function DeleteAll({ onDelete }: { onDelete: () => void }) {
   const results = useWorkbench((state) => state.storage?.results.length ?? 0);
   if (!asking) return <Button size="compact-sm" variant="subtle" disabled={blocked} onClick={() => { setAsking(true); }}>Delete all</Button>;
   return (
-    <div className={classes.asking} role="group" aria-label="Delete all">
+    <div className={classes.asking} role="group" aria-label="Delete all" onKeyDown={({ key }) => { if (key === 'Escape') setAsking(false); }}>
       <span>Delete every result and {plural(results, 'stored file')}? This cannot be undone.</span>
       <Button size="compact-sm" color="red" variant="light" disabled={blocked} onClick={() => { setAsking(false); onDelete(); void actions.removeAllStored(); }}>Yes, delete all</Button>
       <Button size="compact-sm" variant="default" autoFocus onClick={() => { setAsking(false); }}>Keep them</Button>

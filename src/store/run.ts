@@ -12,6 +12,8 @@ export interface Run {
   endedAt: number | null;
   /** Of a run read back from the browser's storage: when it was kept, ISO 8601. */
   storedAt?: string;
+  /** Of a stored result: whether what came along with the model was stored with it, none included. */
+  companionsStored?: boolean;
   /** `finishing`: told to stop measuring and to keep what it has. */
   status: 'running' | 'finishing' | 'cancelling' | 'done' | 'cancelled' | 'failed';
   /** Snapshot: editing a level afterwards does not reach it. */

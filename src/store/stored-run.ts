@@ -6,8 +6,11 @@ import { addLevel, normalize, type Level, type Origin } from './levels.ts';
 import { startLive, type Live } from './live.ts';
 import type { Run } from './run.ts';
 
+/** What a tokenizer is made of, by the names it is stored under. */
+const TOKENIZER: ReadonlySet<string> = new Set(['tokenizer.json', 'tokenizer_config.json']);
+
 /** The run a stored report tells of. Its levels have identities of their own; files that are gone cannot be downloaded. */
-export function storedRun({ stored, report, files }: OpenedReport, origin: Origin): Run {
+export function storedRun({ stored, report, files, companions }: OpenedReport, origin: Origin): Run {
   const createdAt = Date.parse(stored.createdAt);
   const levels = report.levels.reduce<Level[]>((list, { id, settings }) => {
     const added = addLevel(list, id, origin).at(-1);
@@ -25,9 +28,9 @@ export function storedRun({ stored, report, files }: OpenedReport, origin: Origi
       noiseFloor: report.noiseFloor != null, words: report.words != null,
       runtimeDrift: report.levels.some(({ runtimeDrift }) => runtimeDrift != null), speed: report.levels.some(({ speed }) => (speed ?? []).length > 0),
     },
-    // What was dropped is not stored, only what was made of it.
-    tokenizer: [],
-    companions: [],
+    tokenizer: (companions ?? []).filter(({ name }) => TOKENIZER.has(name)),
+    companions: companions ?? [],
+    companionsStored: companions !== undefined,
     live: withFiles(startLive(levels.map(({ uid }) => uid)), levels, { report, files }),
     report, error: null,
   };

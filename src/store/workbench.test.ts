@@ -327,7 +327,11 @@ describe('a comparison', () => {
     });
 
     it('nor where the target would not have them', async () => {
+<<<<<<< HEAD
       const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : { ...tied(level), notOn: level.settings.embedding ? (['wasm', 'both'] as const).map((target) => ({ target, reason: 'No.' })) : [] } });
+=======
+      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : { ...tied(level), notOn: level.settings.embedding ? [{ target: 'wasm', reason: 'No.' }] : [] } });
+>>>>>>> w-pagea
       await store.getState().addFiles([file('a.onnx')]);
       await vi.advanceTimersByTimeAsync(200);
       expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', {}], ['int4', {}]]);
@@ -568,6 +572,40 @@ describe('a folder for files', () => {
   });
 });
 
+it('keeps a target that is chosen while a plan of the model just opened is under way', async () => {
+  const { store } = setUp();
+  await store.getState().addFiles([file('a.onnx')]);
+  store.getState().setTarget('cuda');
+  await vi.advanceTimersByTimeAsync(200);
+  expect(store.getState()).toMatchObject({ target: 'cuda', plans: expect.objectContaining({ size: 3 }) });
+});
+
+describe('removing a level', () => {
+  it('can be undone: the level comes back where it was, as it was', () => {
+    const { store } = setUp();
+    const { levels, editLevel, removeLevel } = store.getState();
+    editLevel(levels[1]?.uid ?? '', { exclude: ['*head*'] });
+    const before = store.getState().levels;
+    removeLevel(levels[1]?.uid ?? '');
+    expect(store.getState().levels).toHaveLength(2);
+    store.getState().undoRemove();
+    expect(store.getState()).toMatchObject({ levels: before, removed: null });
+    store.getState().undoRemove();
+    expect(store.getState().levels).toEqual(before);
+  });
+
+  it('is no longer offered once the levels have changed in another way, and never of the baseline', () => {
+    const { store } = setUp();
+    const [fp16, int8] = store.getState().levels;
+    store.getState().removeLevel(fp16?.uid ?? '');
+    expect(store.getState().removed).toBeNull();
+    store.getState().removeLevel(int8?.uid ?? '');
+    expect(store.getState().removed?.level.id).toBe('int8');
+    store.getState().addLevel('uint8');
+    expect(store.getState().removed).toBeNull();
+  });
+});
+
 describe('earlier results', () => {
   it('open as a finished run with the files that are still there', async () => {
     const page = setUp();
@@ -582,6 +620,20 @@ describe('earlier results', () => {
     expect(figures.map(({ name, bytes, blob, final }) => [name, bytes, blob?.size ?? null, final])).toEqual([
       ['fp16', 100, null, true], ['int8 dynamic', 99, 8, true], ['int4 block 64', 98, 8, true],
     ]);
+  });
+
+  it('have the configuration and the tokenizer that were stored with them', async () => {
+    const page = setUp();
+    keep(page, 'r', [FP16, INT8]);
+    await page.store.getState().openStored('r');
+    expect(page.store.getState().run).toMatchObject({ companions: [], tokenizer: [], companionsStored: false });
+    const kept = page.shelf.reports.get('r');
+    if (kept) page.shelf.reports.set('r', { ...kept, companions: [file('tokenizer.json'), file('config.json'), file('tokenizer_config.json')] });
+    await page.store.getState().openStored('r');
+    const { run } = page.store.getState();
+    expect(run?.companions.map(({ name }) => name)).toEqual(['tokenizer.json', 'config.json', 'tokenizer_config.json']);
+    expect(run?.tokenizer.map(({ name }) => name)).toEqual(['tokenizer.json', 'tokenizer_config.json']);
+    expect(run?.companionsStored).toBe(true);
   });
 
   it('say so when they are gone, and are not listed any more', async () => {

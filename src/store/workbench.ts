@@ -43,6 +43,8 @@ export interface WorkbenchState {
   download: Download | null;
   notices: readonly Notice[];
   levels: readonly Level[];
+  /** The level removed last, until the levels change in another way, and where it stood. */
+  removed: { level: Level; at: number } | null;
   plans: ReadonlyMap<string, PlanEntry>;
   planProblem: EngineError | null;
   /** Where levels are to run. */
@@ -91,6 +93,8 @@ export interface WorkbenchState {
   duplicateLevel(uid: string): void;
   editLevel(uid: string, settings: LevelSettings): void;
   removeLevel(uid: string): void;
+  /** Puts the level removed last back where it was. */
+  undoRemove(): void;
   /** Another level in the place of one. */
   replaceLevel(uid: string, setup: Pick<Level, 'id' | 'settings'>): void;
   setTarget(target: Target): void;
@@ -271,7 +275,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
       planTimer = setTimeout(() => { planTimer = null; void plan(); }, PLAN_AFTER_MS);
     };
     const changeLevels = (change: (levels: readonly Level[]) => Level[]) => {
-      set(({ levels }) => ({ levels: change(levels) }));
+      set(({ levels }) => ({ levels: change(levels), removed: null }));
       planSoon();
     };
 
@@ -428,6 +432,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
       download: null,
       notices: [],
       levels: isNew(defaultLevels(origin)),
+      removed: null,
       plans: new Map(),
       planProblem: null,
       target: FIRST_TARGET,
@@ -508,13 +513,25 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
         untouched.delete(uid);
         changeLevels((levels) => editLevel(levels, uid, settings));
       },
-      removeLevel(uid) { changeLevels((levels) => removeLevel(levels, uid)); },
+      removeLevel(uid) {
+        const { levels: before } = get();
+        changeLevels((levels) => removeLevel(levels, uid));
+        const at = before.findIndex((level) => level.uid === uid);
+        const level = before[at];
+        if (level && get().levels.length < before.length) set({ removed: { level, at } });
+      },
+      undoRemove() {
+        const { removed } = get();
+        if (removed) changeLevels((levels) => levels.toSpliced(removed.at, 0, removed.level));
+      },
       replaceLevel(uid, setup) {
         untouched.delete(uid);
         changeLevels((levels) => replaceLevel(levels, uid, setup));
       },
       setTarget(target) {
         targetIsChosen = true;
+        // A plan still under way must not replace the choice.
+        targetIsOpen = false;
         set({ target });
       },
       setMaxTokens(maxTokens) { set({ maxTokens }); },

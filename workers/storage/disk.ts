@@ -44,10 +44,14 @@ export function writeAll(file: DiskFile, bytes: Uint8Array, at: number): void {
 }
 
 /** Replaces what a file holds. */
-export async function writeText(disk: Disk, path: Path, text: string): Promise<void> {
+export function writeText(disk: Disk, path: Path, text: string): Promise<void> {
+  return writeBytes(disk, path, new TextEncoder().encode(text));
+}
+
+/** As `writeText`, with bytes. */
+export async function writeBytes(disk: Disk, path: Path, bytes: Uint8Array): Promise<void> {
   const file = await disk.open(path);
   try {
-    const bytes = new TextEncoder().encode(text);
     file.truncate(0);
     writeAll(file, bytes, 0);
     file.flush();

@@ -33,7 +33,8 @@ function tabs(onHold: (asked: number) => void = () => undefined) {
       return held;
     },
   };
-  const surroundings = { reports: openReportStore(disk), locks: counting, channel: () => new BroadcastChannel('nibble:test-once'), notKept: (thrown: unknown) => { throw thrown; } };
+  const reports = openReportStore(disk);
+  const surroundings = { reports, keep: reports.keep, locks: counting, channel: () => new BroadcastChannel('nibble:test-once'), notKept: (thrown: unknown) => { throw thrown; } };
   return (measure: OnceTask['measure'], options: { signal?: AbortSignal; finish?: AbortSignal; onEvent?: OnceTask['onEvent'] } = {}) => measureOnce({
     identity: { model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16'], text: null, tokenizer: null, inputs: [], protocol: undefined, maxTokens: null, extras: undefined, provider: undefined, threads: 1 },
     onEvent: options.onEvent ?? (() => undefined), signal: options.signal ?? new AbortController().signal, finish: options.finish, measure,

@@ -2,7 +2,7 @@
 import type { EngineError, EngineEvent, Report } from '../protocol.ts';
 import { incompleteKey, measurementKey, type MeasurementIdentity } from './job-key.ts';
 import type { Locks } from './locks.ts';
-import type { ReportStore } from './report-store.ts';
+import type { KeptReport, ReportStore } from './report-store.ts';
 
 export interface OnceTask {
   identity: MeasurementIdentity;
@@ -10,12 +10,27 @@ export interface OnceTask {
   signal: AbortSignal;
   /** Ends waiting, too: what is measured after that is as short as may be. */
   finish: AbortSignal | undefined;
+  /** Stored with the report. */
+  beside?: Beside;
   /** Measures. What it reports goes through `onEvent`. */
   measure(onEvent: (event: EngineEvent) => void): Promise<Report>;
 }
 
+/** What a report is stored with, so that it can be used without the files it is about. */
+export interface Beside {
+  /** All files of the job: configuration and tokenizer files are taken from them. */
+  files: readonly File[];
+  /** The baseline where it is the model as it is, in one file; null where a file was made for it. */
+  original: Original | null;
+}
+
+/** A baseline that is the dropped model itself. */
+export interface Original { file: File; name: string; level: string; fingerprint: string }
+
 export interface MeasurementSurroundings {
   reports: ReportStore;
+  /** Stores the report and what lies beside it. */
+  keep(report: KeptReport, beside: Beside | undefined): Promise<void>;
   locks: Locks;
   channel(): BroadcastChannel;
   /** The report is fine but could not be kept. */
@@ -25,7 +40,7 @@ export interface MeasurementSurroundings {
 interface Announcement { measurement: string; event: EngineEvent }
 
 /** `known` when nothing had to be measured. */
-export async function measureOnce({ identity, onEvent, signal, finish, measure }: OnceTask, { reports, locks, channel: connect, notKept }: MeasurementSurroundings): Promise<{ report: Report; known: boolean }> {
+export async function measureOnce({ identity, onEvent, signal, finish, beside, measure }: OnceTask, { reports, keep, locks, channel: connect, notKept }: MeasurementSurroundings): Promise<{ report: Report; known: boolean }> {
   const key = await measurementKey(identity);
   const channel = connect();
   channel.onmessage = ({ data }: MessageEvent<Announcement>) => { if (data.measurement === key) onEvent(data.event); };
@@ -37,7 +52,11 @@ export async function measureOnce({ identity, onEvent, signal, finish, measure }
   channel.onmessage = null;
   try {
     const kept = await reports.read(key).catch(() => null);
-    if (kept?.answers) return { report: kept.report, known: true };
+    if (kept?.answers) {
+      // It may have been stored by itself: with other files, or by an older version.
+      await keep(kept, beside).catch(() => undefined);
+      return { report: kept.report, known: true };
+    }
     const warnings: EngineError[] = [];
     const report = await measure((event) => {
       if (event.type === 'warning') warnings.push(event.error);
@@ -46,7 +65,7 @@ export async function measureOnce({ identity, onEvent, signal, finish, measure }
       onEvent(event);
     });
     const answers = warnings.length === 0 && finish?.aborted !== true && isWhole(report);
-    await reports.keep({ key: answers ? key : await incompleteKey(key), createdAt: new Date().toISOString(), answers, report }).catch(notKept);
+    await keep({ key: answers ? key : await incompleteKey(key), createdAt: new Date().toISOString(), answers, report }, beside).catch(notKept);
     return { report, known: false };
   } finally {
     channel.close();

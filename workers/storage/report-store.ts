@@ -1,6 +1,7 @@
 /** Finished reports on a disk, one file a key: figures and the ledger, never weights. */
 import { z } from 'zod';
 import type { Report, StoredReport } from '../protocol.ts';
+import { companionSchema, type Companion } from './companions.ts';
 import { readText, writeText, type Disk } from './disk.ts';
 import { isKey } from './job-key.ts';
 import { reportSchema } from './report-schema.ts';
@@ -12,10 +13,12 @@ export interface KeptReport {
   /** Whether it answers the same job again: it is whole and nothing went wrong on the way. */
   answers: boolean;
   report: Report;
+  /** Configuration and tokenizer files stored with it; absent where none were, as by older versions. */
+  companions?: readonly Companion[] | undefined;
 }
 
 export interface StoredKeptReport extends KeptReport {
-  /** That it takes on the disk. */
+  /** That it takes on the disk, without its companions. */
   bytes: number;
 }
 
@@ -35,6 +38,7 @@ const EXTENSION = '.json';
 
 const schema: z.ZodType<KeptReport & { schema: string }> = z.object({
   schema: z.literal('nibble.kept-report/1'), key: z.string(), createdAt: z.iso.datetime(), answers: z.boolean(), report: reportSchema,
+  companions: z.array(companionSchema).optional(),
 });
 
 export function openReportStore(disk: Disk): ReportStore {
@@ -62,9 +66,9 @@ export function openReportStore(disk: Disk): ReportStore {
   };
 }
 
-export function line({ key, createdAt, bytes, report: { model, levels, protocol } }: StoredKeptReport): StoredReport {
+export function line({ key, createdAt, bytes, companions = [], report: { model, levels, protocol } }: StoredKeptReport): StoredReport {
   return {
-    key, createdAt, bytes,
+    key, createdAt, bytes: companions.reduce((sum, companion) => sum + companion.bytes, bytes),
     model: { name: model.name, bytes: model.bytes },
     levels: levels.map(({ level }) => level),
     protocol: protocol && { name: protocol.name, text: protocol.text, tokens: protocol.tokens },
@@ -82,8 +86,8 @@ function decode(text: string): KeptReport | null {
   try {
     const parsed = schema.safeParse(JSON.parse(text, (_, value: unknown) => NOT_FINITE.get(value) ?? value));
     if (!parsed.success) return null;
-    const { key, createdAt, answers, report } = parsed.data;
-    return { key, createdAt, answers, report };
+    const { key, createdAt, answers, report, companions } = parsed.data;
+    return { key, createdAt, answers, report, ...(companions && { companions }) };
   } catch {
     return null;
   }

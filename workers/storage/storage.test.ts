@@ -169,6 +169,75 @@ describe('what is stored', () => {
     expect(await settle(() => keeper.openStored(line?.key ?? ''))).toMatchObject({ ok: false, error: { code: 'not-stored' } });
   });
 
+  /** What `files` gives, and configuration; the model has fp16 weights, so that it is its own baseline. */
+  const withCompanions = (config = '{"model_type":"gpt2"}') => [
+    new File([tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float16', tied: true })], 'half.onnx'), ...files().slice(1),
+    new File([config], 'config.json'), new File(['{}'], 'generation_config.json'), new File(['unrelated'], 'notes.log'),
+  ];
+  const contents = async (opened: readonly File[] | undefined) => Object.fromEntries(await Promise.all((opened ?? []).map(async (file) => [file.name, await file.text()] as const)));
+
+  test('has the configuration and tokenizer files that came along, and a baseline that is the dropped model', async () => {
+    const disk = memoryDisk();
+    const { keeper, run, counts } = await tab(disk);
+    const dropped = withCompanions();
+    expect((await run({ files: dropped })).report.ok).toBe(true);
+    const [line] = await keeper.history();
+    const opened = await keeper.openStored(line?.key ?? '');
+    expect(await contents(opened.companions)).toEqual({ 'tokenizer.json': byteTokenizer(), 'config.json': '{"model_type":"gpt2"}', 'generation_config.json': '{}' });
+    const baseline = opened.files.find(({ level }) => level === 'fp16')?.file;
+    expect(Buffer.from(await baseline!.arrayBuffer()).equals(Buffer.from(await dropped[0]!.arrayBuffer()))).toBe(true);
+    const state = await keeper.storage();
+    expect(state.used).toBe([...disk.files].filter(([path]) => /^companions\/|^reports\/|\/data$/.test(path)).reduce((sum, [, bytes]) => sum + bytes.length, 0));
+
+    // The same measurement with other configuration: nothing is measured again, and the newer file is the one that is stored.
+    const before = counts.evaluations;
+    await run({ files: withCompanions('{"model_type":"llama"}') });
+    expect(counts.evaluations).toBe(before);
+    expect((await contents((await keeper.openStored(line?.key ?? '')).companions))['config.json']).toBe('{"model_type":"llama"}');
+    expect((await keeper.history())[0]?.createdAt).toBe(line?.createdAt);
+  });
+
+  test('deletes such files with the last report that has them', async () => {
+    const disk = memoryDisk();
+    const { keeper, run } = await tab(disk);
+    await run({ files: withCompanions() });
+    await run({ files: withCompanions(), maxTokens: 512 });
+    const stored = () => [...disk.files.keys()].filter((path) => path.startsWith('companions/')).length;
+    const [first, second] = await keeper.history();
+    expect(stored()).toBe(3);
+    await keeper.remove([first?.key ?? '']);
+    expect(stored()).toBe(3);
+    await keeper.remove([second?.key ?? '']);
+    expect(stored()).toBe(0);
+  });
+
+  test('stores the report alone where these files are more than is stored with one', async () => {
+    const disk = memoryDisk();
+    const { keeper, run } = await tab(disk);
+    const large = (name: string, bytes: number) => new File([new Uint8Array(bytes)], name);
+    for (const [round, more] of [[large('vocab.txt', 65 << 20)], [large('vocab.txt', 40 << 20), large('merges.txt', 30 << 20)]].entries()) {
+      await run({ files: [...withCompanions(), ...more], maxTokens: 512 + round });
+      const [line] = await keeper.history();
+      expect((await keeper.openStored(line?.key ?? '')).companions).toBeUndefined();
+      await keeper.remove([line?.key ?? '']);
+    }
+    expect([...disk.files.keys()].filter((path) => path.startsWith('companions/'))).toEqual([]);
+  });
+
+  test('of an older version has no such files, and gets them when it is compared again', async () => {
+    const disk = memoryDisk();
+    const { keeper, run } = await tab(disk);
+    await run({ files: withCompanions() });
+    const [path] = [...disk.files.keys()].filter((name) => name.startsWith('reports/'));
+    const old = JSON.parse(new TextDecoder().decode(disk.files.get(path ?? ''))) as Record<string, unknown>;
+    delete old.companions;
+    disk.files.set(path ?? '', new TextEncoder().encode(JSON.stringify(old)));
+    const key = (await keeper.history())[0]?.key ?? '';
+    expect((await keeper.openStored(key)).companions).toBeUndefined();
+    await run({ files: withCompanions() });
+    expect((await keeper.openStored(key)).companions).toHaveLength(3);
+  });
+
   test('is not deleted while it is being made', async () => {
     const disk = memoryDisk();
     const locks = localLocks();

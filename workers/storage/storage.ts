@@ -3,14 +3,16 @@ import { engineError, fail } from '../errors.ts';
 import type { Sink } from '../onnx/write.ts';
 import { blobSink } from '../onnx/write.ts';
 import type { EngineError, OpenedReport, Report, Storage, StoredReport } from '../protocol.ts';
+import { openCompanionStore } from './companions.ts';
 import { isFull, type Disk } from './disk.ts';
 import { folderSink, foreseeNames, type FolderSurroundings } from './folder-sink.ts';
 import { isKey, levelKey, splitSpellings } from './job-key.ts';
 import { foreseeRoom, type PlannedFile } from './job-room.ts';
+import { keepWithFiles, removeUnusedCompanions } from './keep-beside.ts';
 import { localLocks, webLocks, type Locks } from './locks.ts';
 import { measureOnce, type OnceTask } from './measure-once.ts';
 import { opfsDisk } from './opfs.ts';
-import { openReportStore, line } from './report-store.ts';
+import { openReportStore, line, type ReportStore, type StoredKeptReport } from './report-store.ts';
 import { openResultStore } from './result-store.ts';
 import { storageFull } from './room.ts';
 import { MEMORY_LIMIT, storedSink, type LevelFile } from './stored-sink.ts';
@@ -61,6 +63,7 @@ export async function browserKeeper(): Promise<Keeper> {
 export async function createKeeper(disk: Disk, { locks, channel, notes = heldNotes(), recordEvery, memoryLimit }: KeeperOptions): Promise<Keeper> {
   const store = await openResultStore(disk, recordEvery === undefined ? {} : { recordEvery });
   const reports = openReportStore(disk);
+  const companions = openCompanionStore(disk);
   const free = async () => {
     const { used, quota } = await disk.room();
     return quota - used;
@@ -69,11 +72,11 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
   const partOf = async (key: string): Promise<Blob | null> => await store.find(key) ?? await store.begun(key);
 
   async function storage(): Promise<Storage> {
-    const [results, kept, room, persisted] = await Promise.all([store.list(), reports.list(), disk.room(), disk.persisted()]);
+    const [results, kept, companionBytes, room, persisted] = await Promise.all([store.list(), readAll(reports), companions.bytes(), disk.room(), disk.persisted()]);
     const known = Number.isFinite(room.quota);
     return {
       problem: null, results, persisted,
-      used: [...results, ...kept].reduce((sum, { bytes }) => sum + bytes, 0),
+      used: [...results, ...kept].reduce((sum, { bytes }) => sum + bytes, companionBytes),
       quota: known ? room.quota : null, free: known ? Math.max(0, room.quota - room.used) : null,
     };
   }
@@ -92,6 +95,7 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
         release();
       }
     }
+    await removeUnusedCompanions({ reports, companions, locks });
     if (inUse > 0) fail('busy', `${inUse === 1 ? 'One stored result is' : `${inUse} stored results are`} being made just now, here or in another tab.`, 'Wait for it or cancel it, then delete it; the others are deleted.');
     return storage();
   }
@@ -105,6 +109,8 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
       const unlessForeseen = (error: EngineError) => { if (!foreseen || error.code !== 'storage-full') warn(error); };
       const once = (task: OnceTask) => measureOnce(task, {
         ...surroundings,
+        // A job that writes to a folder has its files there.
+        keep: (kept, beside) => keepWithFiles(kept, beside && (folder ? { ...beside, original: null } : beside), { reports, companions, store, locks, free }),
         notKept: (thrown) => {
           warn(isFull(thrown) ? storageFull('the report', 1, [], 'It is on this page, but will not be there after a reload.')
             : engineError('write-failed', 'The report could not be stored.', 'It is on this page: export it to keep it.', String(thrown)));
@@ -127,7 +133,7 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
     history: () => reports.list(),
     async openStored(key) {
       const kept = isKey(key) ? await reports.read(key) : null;
-      if (!kept) fail('not-stored', 'This report is not stored any more, or cannot be read.', 'Compare again; files that are still stored are not made again.');
+      if (!kept) fail('not-stored', 'This report is not stored any more, or cannot be read.', 'Drop the model and compare it again; files that are still stored are not made again.');
       const { report } = kept;
       const files = await Promise.all(report.levels.map(async ({ level, data }) => {
         const fingerprint = report.model.fingerprint ?? '';
@@ -135,7 +141,8 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
         const result = await levelKey(fingerprint, split?.model ?? level);
         return { level, result, file: await store.find(result), ...(split && { data: await store.find(await levelKey(fingerprint, split.data)) }) };
       }));
-      return { stored: line(kept), report, files };
+      const opened = await Promise.all((kept.companions ?? []).map((companion) => companions.open(companion)));
+      return { stored: line(kept), report, files, ...(kept.companions && { companions: opened.filter((file) => file !== null) }) };
     },
     storage,
     remove,
@@ -145,6 +152,10 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
     },
   };
 }
+
+const readAll = async (reports: ReportStore): Promise<StoredKeptReport[]> => (
+  (await Promise.all((await reports.keys()).map((key) => reports.read(key)))).filter((kept) => kept !== null)
+);
 
 /** Files of a job that go to a folder of a person's own. */
 function filesIn(surroundings: FolderSurroundings) {
