@@ -113,8 +113,8 @@ export async function visit({ bytes: before, feeds, outputs, model, problems: kn
   }
   const expected = await run(native, dequantizedSelf(bytes), feeds);
   const integers = multipliesIntegers(countOperators(written).keys());
-  if (integers) await (await open(native, bytes)).release();
-  const inNode = await run(native, integers ? unsignedCodes(bytes as Uint8Array<ArrayBuffer>) : bytes, feeds);
+  if (integers) await (await open(native, bytes as Uint8Array<ArrayBuffer>)).release();
+  const inNode = await run(native, integers ? unsignedCodes(bytes) : bytes, feeds);
   const error = { native: difference(inNode, expected), web: difference(await run(web, bytes, feeds), expected) };
   return { nodes: increase(model, written), quantizedTensors: plan.changed, bytes: bytes.length, bytesBefore: before.length, error, sqnr: sqnr(inNode, outputs), problems };
 }

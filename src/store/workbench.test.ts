@@ -327,11 +327,7 @@ describe('a comparison', () => {
     });
 
     it('nor where the target would not have them', async () => {
-<<<<<<< HEAD
       const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : { ...tied(level), notOn: level.settings.embedding ? (['wasm', 'both'] as const).map((target) => ({ target, reason: 'No.' })) : [] } });
-=======
-      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : { ...tied(level), notOn: level.settings.embedding ? [{ target: 'wasm', reason: 'No.' }] : [] } });
->>>>>>> w-pagea
       await store.getState().addFiles([file('a.onnx')]);
       await vi.advanceTimersByTimeAsync(200);
       expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', {}], ['int4', {}]]);
