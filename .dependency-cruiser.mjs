@@ -4,9 +4,9 @@ const TEST = '\\.test\\.tsx?$';
 const TEST_SUPPORT = '(^|/)(suite|golden-vectors|test-[^/]+)\\.ts$';
 const TESTING = `${TEST}|${TEST_SUPPORT}`;
 /** Runs in Node only: the command line, tools and tests. */
-const NODE_ONLY = `^(workers/node/|models/|e2e/|\\.ci/|vite\\.config\\.ts$)|\\.mjs$|${TESTING}`;
+const NODE_ONLY = `^(workers/entry/node/|models/|e2e/|\\.ci/|vite\\.config\\.ts$)|\\.mjs$|${TESTING}`;
 /** Where the page, the workers, the programs and the tests begin. */
-const ENTRY = `^src/main\\.tsx$|^src/theme-css\\.ts$|^src/offline/service-worker\\.ts$|\\.worker\\.ts$|^workers/node/(cli|speed-worker)\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
+const ENTRY = `^src/main\\.tsx$|^src/app/theme-css\\.ts$|^src/app/offline/service-worker\\.ts$|\\.worker\\.ts$|^workers/entry/node/(cli|speed-worker)\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
 
 const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 
@@ -14,20 +14,20 @@ export default {
   forbidden: [
     forbid('engine-knows-no-page', 'workers never import from src.',
       { path: '^workers/' }, { path: '^src/' }),
-    forbid('page-sees-only-the-protocol', 'src imports from workers only the protocol; its engine client also the remote wrapper and the worker entry.',
-      { path: '^src/', pathNot: '^src/engine/' }, { path: '^workers/', pathNot: '^workers/protocol\\.ts$' }),
-    forbid('engine-client-boundary', 'src/engine imports from workers the protocol, the remote wrapper and the worker entry, nothing behind them.',
-      { path: '^src/engine/' }, { path: '^workers/', pathNot: '^workers/(protocol|remote|engine\\.worker)\\.ts$' }),
-    forbid('one-place-for-comlink', 'comlink hangs when a worker dies; workers/remote.ts wraps it once.',
-      { path: '^(src|workers)/', pathNot: '^workers/remote\\.ts$' }, { path: 'node_modules/comlink/' }),
-    forbid('protocol-is-types-only', 'The protocol imports nothing.',
-      { path: '^workers/protocol\\.ts$' }, { path: '.' }),
+    forbid('page-sees-only-the-contract', 'src imports from workers only the contract; its engine client also the remote wrapper and the worker entry.',
+      { path: '^src/', pathNot: '^src/engine/' }, { path: '^workers/', pathNot: '^workers/contract/' }),
+    forbid('engine-client-boundary', 'src/engine imports from workers the contract, the remote wrapper and the worker entry, nothing behind them.',
+      { path: '^src/engine/' }, { path: '^workers/', pathNot: '^workers/(contract/|rpc/remote\\.ts$|entry/engine\\.worker\\.ts$)' }),
+    forbid('one-place-for-comlink', 'comlink hangs when a worker dies; workers/rpc/remote.ts wraps it once.',
+      { path: '^(src|workers)/', pathNot: '^workers/rpc/remote\\.ts$' }, { path: 'node_modules/comlink/' }),
+    forbid('contract-imports-nothing', 'The contract stands alone: values and types that both sides share. Names in sentences are escaped by lib/shown.',
+      { path: '^workers/contract/', pathNot: TESTING }, { path: '.', pathNot: '^workers/contract/|^workers/lib/|node_modules/zod/' }),
     forbid('kernels-know-no-model', 'A kernel sees matrices, not graphs, plans or text; how a half-precision number is read is common ground.',
-      { path: '^workers/kernels/', pathNot: TESTING }, { path: '^workers/(onnx|plan|evaluate|storage|node)/|^workers/pipeline\\.ts$', pathNot: '^workers/onnx/float16\\.ts$' }),
-    forbid('schemes-are-pure', 'A scheme is a precision and its scalar maths.',
-      { path: '^workers/schemes/', pathNot: TESTING }, { path: '^workers/(onnx|kernels|plan|evaluate|storage|node)/|^workers/pipeline\\.ts$' }),
+      { path: '^workers/kernels/', pathNot: TESTING }, { path: '^workers/(onnx|plan|quantize|evaluate|storage|pipeline|entry)/', pathNot: '^workers/onnx/numbers/float16\\.ts$' }),
     forbid('onnx-knows-no-level', 'Reading and writing the format needs no plan, kernel or runtime.',
-      { path: '^workers/onnx/', pathNot: TESTING }, { path: '^workers/(plan|kernels|evaluate|storage|node)/|^workers/pipeline\\.ts$' }),
+      { path: '^workers/onnx/', pathNot: TESTING }, { path: '^workers/(plan|kernels|quantize|evaluate|storage|pipeline|entry)/' }),
+    forbid('io-knows-no-pipeline', 'Sources, readers and archives serve every stage; what kind a file is, the readers of input files tell.',
+      { path: '^workers/io/', pathNot: TESTING }, { path: '^workers/(pipeline|evaluate|storage)/', pathNot: '^workers/evaluate/outputs/input-files/' }),
     forbid('models-and-e2e-are-leaves', 'Nothing that ships imports the sample model\'s tools or the end-to-end tests.',
       { path: '^(src|workers)/', pathNot: TESTING }, { path: '^(models|e2e|\\.ci)/' }),
     forbid('node-built-ins-in-node-code', 'The page and the engine run in a browser.',

@@ -36,7 +36,7 @@ const policyInPage: Plugin = {
 };
 
 /** The one module that is given onnxruntime with WebGPU. */
-const webgpuRuntime = fileURLToPath(new URL('workers/evaluate/runtime-webgpu.ts', import.meta.url));
+const webgpuRuntime = fileURLToPath(new URL('workers/evaluate/sessions/runtime-webgpu.ts', import.meta.url));
 
 /**
  * One onnxruntime in the page, and one more for running models on WebGPU: each entry of onnxruntime-web brings megabytes
@@ -54,21 +54,21 @@ const oneOnnxruntime: Plugin = {
   },
 };
 
-/** `virtual:theme.css`: Mantine's variables for this theme, see src/theme-css.ts. */
+/** `virtual:theme.css`: Mantine's variables for this theme, see src/app/theme-css.ts. */
 const themeStyles: Plugin = {
   name: 'nibble:theme-styles',
   resolveId: (source) => (source === 'virtual:theme.css' ? `\0${source}` : null),
   async load(id) {
     if (id !== '\0virtual:theme.css') return null;
-    this.addWatchFile(fileURLToPath(new URL('src/theme.ts', import.meta.url)));
-    const { module: { themeCss } } = await runnerImport<{ themeCss: () => string }>(fileURLToPath(new URL('src/theme-css.ts', import.meta.url)), { configFile: false, logLevel: 'error' });
+    this.addWatchFile(fileURLToPath(new URL('src/app/theme.ts', import.meta.url)));
+    const { module: { themeCss } } = await runnerImport<{ themeCss: () => string }>(fileURLToPath(new URL('src/app/theme-css.ts', import.meta.url)), { configFile: false, logLevel: 'error' });
     return themeCss();
   },
 };
 
 /**
  * The service worker, made from what the build has written: the page and its scripts are there offline from the first
- * visit, WebAssembly and the sample model once they were used. See src/offline/service-worker.ts.
+ * visit, WebAssembly and the sample model once they were used. See src/app/offline/service-worker.ts.
  */
 const offline: Plugin = {
   name: 'nibble:offline',
@@ -79,7 +79,7 @@ const offline: Plugin = {
     const kept = files.filter((file) => /\.(html|m?js|css|svg)$/.test(file) && !/^(sample\/|\.vite\/|service-worker)/.test(file)).sort();
     const hash = createHash('sha256');
     for (const file of kept) hash.update(file).update(readFileSync(join(dir, file)));
-    const source = fileURLToPath(new URL('src/offline/service-worker.ts', import.meta.url));
+    const source = fileURLToPath(new URL('src/app/offline/service-worker.ts', import.meta.url));
     const { code } = await transformWithOxc(readFileSync(source, 'utf8'), source);
     const script = code.replace(/export \{\s*\};?/, '').replace('__KEPT_FILES__', JSON.stringify(kept)).replace('__BUILD__', JSON.stringify(hash.digest('hex').slice(0, 16))).replace('__POLICY__', JSON.stringify(contentSecurityPolicy));
     writeFileSync(join(dir, 'service-worker.js'), script);
@@ -104,7 +104,7 @@ const inChromium = (flags: string[]) => ({
 /** Computes for a minute on one core: a project of its own, which `npm test` runs beside the others. */
 const FIGURES = 'models/sample/figures.test.ts';
 /** These replace a module, or watch onnxruntime being loaded. All others share two processes and what is loaded and compiled there, which is half of their time. */
-const OWN_PROCESS = ['workers/evaluate/heap.test.ts', 'workers/zip-sizes.test.ts', 'workers/self-check.test.ts'];
+const OWN_PROCESS = ['workers/evaluate/sessions/heap.test.ts', 'workers/io/zip-sizes.test.ts', 'workers/pipeline/self-check.test.ts'];
 
 /** What takes a minute begins first, so that no core waits for it at the end: a fresh clone knows no durations to order by. */
 class LongestFirst extends BaseSequencer {
@@ -133,7 +133,7 @@ export default defineConfig(({ isSsrBuild }) => ({
         copyPublicDir: false,
         // The command, and the thread it measures speed in.
         rolldownOptions: {
-          input: { 'nibble': 'workers/node/cli.ts', 'speed-worker': 'workers/node/speed-worker.ts' },
+          input: { 'nibble': 'workers/entry/node/cli.ts', 'speed-worker': 'workers/entry/node/speed-worker.ts' },
           output: { entryFileNames: '[name].mjs' },
         },
       }

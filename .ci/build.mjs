@@ -17,8 +17,8 @@ const viteBuild = [join('node_modules', 'vite', 'bin', 'vite.js'), 'build', '--l
 /** Sources are files and folders; `output` is what must exist for a stamp to count. */
 const targets = {
   kernels: {
-    sources: ['workers/kernels/wasm', 'workers/evaluate/wasm', 'package-lock.json'],
-    output: 'workers/evaluate/wasm/build',
+    sources: ['workers/kernels/wasm', 'workers/evaluate/statistics/wasm', 'package-lock.json'],
+    output: 'workers/evaluate/statistics/wasm/build',
     needs: [],
     command: [join('workers', 'kernels', 'wasm', 'build.mjs')],
   },

@@ -14,10 +14,10 @@ const BOUNDED = {
   'workers/kernels/wasm/linear.ts': { run: 'a tuple of four numbers' },
   'workers/kernels/suite.ts': { BITS: 'a constant', BLOCKS: 'a constant' },
   'workers/kernels/wasm/build.mjs': { 'await Promise.all([...sources, fileURLToPath(import.meta.url)].map(changed))': 'source files of one module' },
-  'workers/evaluate/placement.ts': { all: 'what a rest parameter holds, or its text' },
-  'workers/evaluate/runtime-drift.ts': { 'logits.value': 'a pair' },
+  'workers/evaluate/sessions/placement.ts': { all: 'what a rest parameter holds, or its text' },
+  'workers/evaluate/runtimes/runtime-drift.ts': { 'logits.value': 'a pair' },
   'workers/plan/half/convert.ts': { 'statedAs(name, known, wish)': 'a header and a message', 'clamps && wish === FLOAT16 ? clampedCast(name, known) : [cast(name, known, wish)]': 'a few nodes' },
-  'workers/zip.ts': { 'long.map((value) => fields([value, 8]))': 'at most three numbers' },
+  'workers/io/zip.ts': { 'long.map((value) => fields([value, 8]))': 'at most three numbers' },
 };
 
 /** Tests and what only they and benchmarks import choose their own sizes. */

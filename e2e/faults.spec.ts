@@ -21,7 +21,7 @@ async function open(page: Page): Promise<void> {
   await choose(page);
 }
 
-// Every stage, with an engine that is ended or heeds a cancel: workers/faults.browser.test.ts.
+// Every stage, with an engine that is ended or heeds a cancel: workers/entry/faults.browser.test.ts.
 for (const [stage, shown] of [['quantize', 'Quantize'], ['measure', 'Measure']] as const) {
   test(`reloaded in stage ${stage}: the job goes on`, async ({ page, between }) => {
     between.plant('engine', when(stage, HOLD), 1);

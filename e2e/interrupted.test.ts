@@ -1,8 +1,8 @@
 /** A reload during a comparison: levels, settings and files are there again, with an offer to go on. */
 import { describe, expect, it } from 'vitest';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
-import { testTab } from '../src/session/test-session.ts';
-import { createSession } from '../src/session/session.ts';
+import { testTab } from '../src/store/session/test-session.ts';
+import { createSession } from '../src/store/session/session.ts';
 import { levelName } from '../src/store/levels.ts';
 import { CPU_ONLY, pageWithEngine, until } from './page-with-engine.ts';
 

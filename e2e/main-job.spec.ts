@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { byteTokenizer, encode, graph, model, node, randomValues, tensor, tinyLanguageModel, value } from '../models/build.ts';
-import type { Report } from '../workers/protocol.ts';
+import type { Report } from '../workers/contract/report.ts';
 import { leaveOutExtras } from './extras.ts';
 import { EITHER, expect, test } from './lane.ts';
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import { byteTokenizer, imageModel, tinyLanguageModel, twoOutputModel } from '../models/build.ts';
-import type { Report } from '../workers/protocol.ts';
+import type { Report } from '../workers/contract/report.ts';
 import { leaveOutExtras } from './extras.ts';
 import { expect, test } from './lane.ts';
 

@@ -5,8 +5,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { byteTokenizer, encoderModel, imageModel, matMulModel, randomValues, tinyLanguageModel } from '../models/build.ts';
 import { ADDABLE, BLOCKED, BLOCKS, levelName, MODES, type Level } from '../src/store/levels.ts';
 import { choicesOf, offered, refusal, refused, refusedBy, replacements, takesPart, TARGET_NAMES, targetFor, targetNamed, withBlock, withMode, withRange, type Offers } from '../src/store/targets.ts';
-import { plan } from '../workers/pipeline.ts';
-import type { Target } from '../workers/protocol.ts';
+import { plan } from '../workers/pipeline/pipeline.ts';
+import type { Target } from '../workers/contract/level-plan.ts';
 import { CPU_ONLY, pageWithEngine, until, WITH_GPU } from './page-with-engine.ts';
 
 type Setup = Pick<Level, 'id' | 'settings'>;

@@ -1,9 +1,14 @@
 /** The page's store on the engine's own reading and planning of files, in Node: nothing is quantized or measured. */
-import { withPaths } from '../workers/dropped-paths.ts';
-import { settle } from '../workers/errors.ts';
-import { open, plan } from '../workers/pipeline.ts';
-import type { Capabilities, EngineError, EngineEvent, Job, Report, Result, Storage } from '../workers/protocol.ts';
-import { pathOf } from '../src/drop/path.ts';
+import { withPaths } from '../workers/io/dropped-paths.ts';
+import { settle } from '../workers/contract/errors.ts';
+import { open, plan } from '../workers/pipeline/pipeline.ts';
+import type { Capabilities } from '../workers/contract/capabilities.ts';
+import type { EngineError, Result } from '../workers/contract/errors.ts';
+import type { EngineEvent } from '../workers/contract/events.ts';
+import type { Job } from '../workers/contract/job.ts';
+import type { Report } from '../workers/contract/report.ts';
+import type { Storage } from '../workers/contract/storage.ts';
+import { pathOf } from '../src/lib/path.ts';
 import type { EngineClient, StorageClient } from '../src/engine/client.ts';
 import { createWorkbench, type Dependencies } from '../src/store/workbench.ts';
 

@@ -1,7 +1,7 @@
 /** A build in which one kernel of the WebGPU provider computes wrongly: the page has to say so, and where. */
 import { readFileSync } from 'node:fs';
 import { byteTokenizer, randomValues, tinyLanguageModel } from '../models/build.ts';
-import type { Report } from '../workers/protocol.ts';
+import type { Report } from '../workers/contract/report.ts';
 import { leaveOutExtras } from './extras.ts';
 import { expect, test } from './lane.ts';
 

@@ -1,7 +1,12 @@
 /** An engine that computes nothing: it answers at once with a report made beforehand, to look at states that take hours or a broken adapter. */
-import { faultyReport, imageReport, languageReport } from '../src/report/test-reports.ts';
-import type { Engine, Generated, LevelPlan, LevelReport, Opened, OpenedFile, Report, Result } from '../workers/protocol.ts';
-import { expose, reporting } from '../workers/remote.ts';
+import { faultyReport, imageReport, languageReport } from '../src/features/results/test-reports.ts';
+import type { Engine } from '../workers/contract/engine.ts';
+import type { Generated } from '../workers/contract/generation.ts';
+import type { LevelPlan } from '../workers/contract/level-plan.ts';
+import type { LevelReport, Report } from '../workers/contract/report.ts';
+import type { Opened, OpenedFile } from '../workers/contract/files.ts';
+import type { Result } from '../workers/contract/errors.ts';
+import { expose, reporting } from '../workers/rpc/remote.ts';
 
 /** Which state is asked for by the model's name. */
 const reportFor = (name: string): Report => name.startsWith('faulty') ? faultyReport : name.startsWith('image') ? imageReport : languageReport;

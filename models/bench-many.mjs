@@ -4,24 +4,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as many from './many.ts';
-import { carryOut, inLanes } from '../workers/carry-out.ts';
+import { executeTasks, withWorkerSlots } from '../workers/quantize/execute-tasks.ts';
 import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
-import { make } from '../workers/make.ts';
-import { makeAhead } from '../workers/make-ahead.ts';
+import { quantizeChunk } from '../workers/quantize/quantize-chunk.ts';
+import { prefetch } from '../workers/quantize/prefetch.ts';
 import { scanModel } from '../workers/onnx/scan.ts';
-import { gatheredSink } from '../workers/onnx/gathered-sink.ts';
-import { writePieces } from '../workers/onnx/write.ts';
+import { gatheredSink } from '../workers/onnx/writing/gathered-sink.ts';
+import { writePieces } from '../workers/onnx/writing/write.ts';
 import { findMisfits } from '../workers/plan/precision/fits.ts';
 import { planAnyLevel } from '../workers/plan/half/plan-half.ts';
 import { judgedTensors, preparePlan } from '../workers/plan/plan.ts';
-import { parseLevel } from '../workers/schemes/level.ts';
-import { SCHEMES } from '../workers/schemes/registry.ts';
-import { madeBytes, SLAB_LIMITS } from '../workers/slabs.ts';
-import { blobSource } from '../workers/source.ts';
-import { summarize } from '../workers/summary.ts';
-import { windowedSource } from '../workers/windowed-source.ts';
-import { fileSink } from '../workers/node/file-sink.ts';
-import { openFile } from '../workers/node/open-file.ts';
+import { parseLevel } from '../workers/contract/levels/level.ts';
+import { SCHEMES } from '../workers/contract/levels/registry.ts';
+import { outputBytes, CHUNK_LIMITS } from '../workers/quantize/chunks.ts';
+import { blobSource } from '../workers/io/source.ts';
+import { summarizeModel } from '../workers/pipeline/summarize-model.ts';
+import { windowedSource } from '../workers/io/windowed-source.ts';
+import { fileSink } from '../workers/entry/node/files/file-sink.ts';
+import { openFile } from '../workers/entry/node/files/open-file.ts';
 
 const SHAPES = {
   'weights, fp16': () => many.manyWeights(20_000, 'float16'),
@@ -74,7 +74,7 @@ try {
     const source = blobSource(file.name, file);
     const [model, scan] = await timed(() => scanModel(source));
     const [input, prepare] = await timed(() => preparePlan(model));
-    const [, sum] = await timed(() => summarize(input));
+    const [, sum] = await timed(() => summarizeModel(input));
     const [beyond, range] = await timed(() => findMisfits(windowedSource(source), judgedTensors(input), signal, () => undefined));
     const cells = [`scan ${scan.toFixed(1)}`, `scopes ${prepare.toFixed(1)}`, `summary ${sum.toFixed(1)}`, `range ${range.toFixed(1)}`];
     for (const spelling of values.level === undefined ? ['fp16', 'int8', 'int4', 'q4f16', 'int8:mode=dynamic', 'int8:mode=dequantize'] : [values.level]) {
@@ -88,10 +88,10 @@ try {
       const [, writing] = await timed(async () => {
         const from = windowedSource(source);
         const sink = gatheredSink(await fileSink(join(folder, 'written.onnx'), file), (start, end) => from.read(start, end - start));
-        const oneByOne = inLanes(2);
-        const carrying = carryOut((slab, stop) => oneByOne(() => make(slab, from, kernel, stop)));
+        const oneByOne = withWorkerSlots(2);
+        const carrying = executeTasks((slab, stop) => oneByOne(() => quantizeChunk(slab, from, kernel, stop)));
         const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
-        const ahead = makeAhead([...recipes].flatMap(carrying.stretchesOf), madeBytes, carrying.make, { count: 6, bytes: SLAB_LIMITS.joined });
+        const ahead = prefetch([...recipes].flatMap(carrying.stretchesOf), outputBytes, carrying.make, { count: 6, bytes: CHUNK_LIMITS.joined });
         await writePieces({ pieces: plan.pieces, stretchesOf: carrying.stretchesOf, make: ahead.make, nameOf: (recipe) => recipe.tensor.name, sink, onProgress: () => undefined, signal });
       });
       cells.push(`${spelling}: plan ${planning.toFixed(1)} write ${writing.toFixed(1)}`);

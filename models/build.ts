@@ -5,7 +5,7 @@ import {
   TensorProtoSchema, TensorShapeProto_DimensionSchema, TensorShapeProtoSchema, TypeProto_TensorSchema, TypeProtoSchema, ValueInfoProtoSchema,
   type AttributeProto, type FunctionProto, type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto,
 } from 'onnx-buf';
-import { toFloat16Array } from '../workers/onnx/float16.ts';
+import { toFloat16Array } from '../workers/onnx/numbers/float16.ts';
 
 export type FloatType = 'float32' | 'float16';
 

@@ -4,7 +4,7 @@
  */
 import { fromBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, type GraphProto, type ModelProto, type NodeProto, type TensorProto } from 'onnx-buf';
-import { elementCount, elementType, packedBytes } from '../workers/onnx/element-types.ts';
+import { elementCount, elementType, packedBytes } from '../workers/onnx/numbers/element-types.ts';
 
 /** A sentence for everything wrong with a model; none when nothing is. */
 export function checkModel(bytes: Uint8Array): string[] {

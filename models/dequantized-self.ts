@@ -8,8 +8,8 @@
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, type GraphProto, type NodeProto, type TensorProto } from 'onnx-buf';
-import { elementCount, elementType, FLOAT16, FLOAT32 } from '../workers/onnx/element-types.ts';
-import { fromFloat16Array } from '../workers/onnx/float16.ts';
+import { elementCount, elementType, FLOAT16, FLOAT32 } from '../workers/onnx/numbers/element-types.ts';
+import { fromFloat16Array } from '../workers/onnx/numbers/float16.ts';
 import { node as namedNode, tensor, type AttributeValue } from './build.ts';
 
 export function dequantizedSelf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -6,8 +6,8 @@
  */
 import { fromBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, type AttributeProto, type GraphProto, type NodeProto, type TensorProto } from 'onnx-buf';
-import { elementCount, elementType, FLOAT16, FLOAT32, FLOAT64, INT64, UINT8 } from '../workers/onnx/element-types.ts';
-import { fromFloat16Bits, toFloat16Bits } from '../workers/onnx/float16.ts';
+import { elementCount, elementType, FLOAT16, FLOAT32, FLOAT64, INT64, UINT8 } from '../workers/onnx/numbers/element-types.ts';
+import { fromFloat16Bits, toFloat16Bits } from '../workers/onnx/numbers/float16.ts';
 
 const BOOL = 9;
 

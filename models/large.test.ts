@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { scanModel } from '../workers/onnx/scan.ts';
-import { blobSource } from '../workers/source.ts';
+import { blobSource } from '../workers/io/source.ts';
 import { GPT2_SHAPE, largeModel, largeModelBytes, largeModelExternal, type LargeModelShape } from './large.ts';
 
 const SMALL: LargeModelShape = { vocabulary: 300, width: 64, inner: [128, 96], layers: 2, type: 'float16' };

@@ -5,8 +5,8 @@
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { StringStringEntryProtoSchema, TensorProto_DataLocation, TensorProtoSchema } from 'onnx-buf';
-import { FLOAT16, FLOAT32 } from '../workers/onnx/element-types.ts';
-import { toFloat16Array } from '../workers/onnx/float16.ts';
+import { FLOAT16, FLOAT32 } from '../workers/onnx/numbers/element-types.ts';
+import { toFloat16Array } from '../workers/onnx/numbers/float16.ts';
 import { concatBytes, encodeHeader } from '../workers/onnx/wire.ts';
 import { encode, graph, model, node, randomValues, value, type FloatType } from './build.ts';
 

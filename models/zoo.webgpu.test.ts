@@ -3,12 +3,12 @@
  * are opened on onnxruntime-web's WebGPU provider. The adapter is emulated, so only cases built in code, and small ones.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ProvidersFixture } from '../workers/evaluate/test-providers.worker.ts';
+import type { ProvidersFixture } from '../workers/evaluate/sessions/test-providers.worker.ts';
 import type { Kernel } from '../workers/kernels/kernel.ts';
 import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
 import { createWebGpuKernel } from '../workers/kernels/webgpu/kernel.ts';
-import type { Result } from '../workers/protocol.ts';
-import { connect } from '../workers/remote.ts';
+import type { Result } from '../workers/contract/errors.ts';
+import { connect } from '../workers/rpc/remote.ts';
 import { quantize } from '../workers/test-support.ts';
 import { BUILT, zooSchema } from './zoo-cases.ts';
 import table from './zoo.json';
@@ -50,7 +50,7 @@ describe('what the WebGPU kernel writes is what the WASM kernel writes', () => {
 });
 
 describe('opens on the WebGPU provider', () => {
-  const worker = connect<ProvidersFixture>(new Worker(new URL('../workers/evaluate/test-providers.worker.ts', import.meta.url), { type: 'module' }));
+  const worker = connect<ProvidersFixture>(new Worker(new URL('../workers/evaluate/sessions/test-providers.worker.ts', import.meta.url), { type: 'module' }));
   afterAll(() => { worker.terminate(); });
 
   test.each(OPENED)('%s', async (name) => {

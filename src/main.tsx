@@ -1,12 +1,12 @@
 import '@mantine/core/styles.css';
 import 'virtual:theme.css';
-import './global.css';
+import './app/global.css';
 import { MantineProvider } from '@mantine/core';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { App } from './app.tsx';
-import { keepForOffline } from './offline/register.ts';
-import { theme } from './theme.ts';
+import { App } from './app/app.tsx';
+import { keepForOffline } from './app/offline/register.ts';
+import { theme } from './app/theme.ts';
 
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');

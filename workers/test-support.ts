@@ -1,20 +1,20 @@
 /** What tests share: a level of a model held in memory, and weights back from their codes. */
 import type { Model, Tensor } from './onnx/model.ts';
 import { scanModel } from './onnx/scan.ts';
-import { fromFloat16Array } from './onnx/float16.ts';
+import { fromFloat16Array } from './onnx/numbers/float16.ts';
 import { readTensor } from './onnx/tensor-data.ts';
-import { blobSink, writePieces } from './onnx/write.ts';
+import { blobSink, writePieces } from './onnx/writing/write.ts';
 import { findMisfits } from './plan/precision/fits.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
 import { checkPlannedFile } from './plan/self-check.ts';
 import { judgedTensors, preparePlan, type Plan, type PlanOptions } from './plan/plan.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import type { Kernel } from './kernels/kernel.ts';
-import { carryOut } from './carry-out.ts';
-import { make } from './make.ts';
-import { parseLevel } from './schemes/level.ts';
-import { SCHEMES } from './schemes/registry.ts';
-import { bytesSource } from './source.ts';
+import { executeTasks } from './quantize/execute-tasks.ts';
+import { quantizeChunk } from './quantize/quantize-chunk.ts';
+import { parseLevel } from './contract/levels/level.ts';
+import { SCHEMES } from './contract/levels/registry.ts';
+import { bytesSource } from './io/source.ts';
 
 /** Plans and writes one level of a model. A file larger than `limit` gets a second one. */
 export async function quantize(model: Uint8Array, spelling: string, kernel: Kernel = createReferenceKernel(), options: PlanOptions = {}): Promise<{ bytes: Uint8Array; data: Uint8Array | null; plan: Plan }> {
@@ -27,7 +27,7 @@ export async function quantize(model: Uint8Array, spelling: string, kernel: Kern
   const plan = await planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, misfits, options);
   if (!plan.problem) await checkPlannedFile(input.model, plan);
   const write = async (pieces: Plan['pieces']) => new Uint8Array(await (await writePieces({
-    pieces, ...carryOut((slab) => make(slab, source, kernel, signal)), nameOf: (recipe) => recipe.tensor.name,
+    pieces, ...executeTasks((slab) => quantizeChunk(slab, source, kernel, signal)), nameOf: (recipe) => recipe.tensor.name,
     sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])), onProgress: () => undefined, signal,
   })).arrayBuffer());
   return { bytes: await write(plan.pieces), data: plan.data && await write(plan.data.pieces), plan };

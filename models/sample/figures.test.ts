@@ -9,15 +9,15 @@ import * as native from 'onnxruntime-node';
 import { expect, test } from 'vitest';
 import figures from './figures.json';
 import { sampleText } from './text.mjs';
-import { settle } from '../../workers/errors.ts';
-import { evaluate, type Evaluator } from '../../workers/evaluate/evaluate.ts';
+import { settle } from '../../workers/contract/errors.ts';
+import { evaluate, type Evaluator } from '../../workers/evaluate/text/evaluate.ts';
 import { createNodeEvaluator } from '../../workers/evaluate/evaluator.node.ts';
-import { openGraph, SESSION_OPTIONS } from '../../workers/evaluate/graph-session.ts';
-import { languageModels } from '../../workers/evaluate/language-model.ts';
+import { openGraph, SESSION_OPTIONS } from '../../workers/evaluate/sessions/graph-session.ts';
+import { languageModels } from '../../workers/evaluate/text/language-model.ts';
 import { createWasmKernel } from '../../workers/kernels/wasm/kernel.ts';
-import { blobSink } from '../../workers/onnx/write.ts';
-import { compare } from '../../workers/pipeline.ts';
-import { parseLevel } from '../../workers/schemes/level.ts';
+import { blobSink } from '../../workers/onnx/writing/write.ts';
+import { compare } from '../../workers/pipeline/pipeline.ts';
+import { parseLevel } from '../../workers/contract/levels/level.ts';
 
 const sample = (name: string) => new File([readFileSync(new URL(name, import.meta.url))], name);
 

@@ -1,6 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Engine, EngineEvent, Generated, GenerationJob, HubFolderJob, Job, Report, Result } from '../../workers/protocol.ts';
-import { WORKER_CRASHED, type RemoteWorker } from '../../workers/remote.ts';
+import type { Engine, HubFolderJob } from '../../workers/contract/engine.ts';
+import type { EngineEvent } from '../../workers/contract/events.ts';
+import type { Generated, GenerationJob } from '../../workers/contract/generation.ts';
+import type { Job } from '../../workers/contract/job.ts';
+import type { Report } from '../../workers/contract/report.ts';
+import type { Result } from '../../workers/contract/errors.ts';
+import { WORKER_CRASHED, type RemoteWorker } from '../../workers/rpc/remote.ts';
 import { CANCEL_PATIENCE_MS, createEngineClient } from './client.ts';
 
 const job: Job = { files: [], levels: [], maxTokens: null };

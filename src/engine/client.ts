@@ -3,12 +3,19 @@
  * `Result`: a worker that dies becomes `worker-crashed` and the next call starts another. Nothing in a WASM runtime
  * can be interrupted, so a cancel that is not heeded soon ends the worker.
  */
-import type {
-  Capabilities, Engine, EngineError, EngineEvent, Generated, GenerationJob, HubFolderJob, Job, LevelPlan, LevelRequest, Opened, OpenedReport, Report, Result, Storage, StoredReport, Timing, Zipping,
-} from '../../workers/protocol.ts';
-import { pathOf } from '../drop/path.ts';
-import { askToKeepOnce } from './keep.ts';
-import { connect, WORKER_CRASHED, type RemoteWorker } from '../../workers/remote.ts';
+import type { Capabilities } from '../../workers/contract/capabilities.ts';
+import type { Engine, HubFolderJob, Zipping } from '../../workers/contract/engine.ts';
+import type { EngineError, Result } from '../../workers/contract/errors.ts';
+import type { EngineEvent, Timing } from '../../workers/contract/events.ts';
+import type { Generated, GenerationJob } from '../../workers/contract/generation.ts';
+import type { Job, LevelRequest } from '../../workers/contract/job.ts';
+import type { LevelPlan } from '../../workers/contract/level-plan.ts';
+import type { Opened } from '../../workers/contract/files.ts';
+import type { OpenedReport, Storage, StoredReport } from '../../workers/contract/storage.ts';
+import type { Report } from '../../workers/contract/report.ts';
+import { pathOf } from '../lib/path.ts';
+import { requestPersistenceOnce } from './keep.ts';
+import { connect, WORKER_CRASHED, type RemoteWorker } from '../../workers/rpc/remote.ts';
 
 export interface EngineClient {
   capabilities(): Promise<Result<Capabilities>>;
@@ -66,10 +73,10 @@ const named = (files: readonly File[]): File[] => files.map((file) => {
 });
 
 const startWorker = (): RemoteWorker<Engine> =>
-  connect<Engine>(new Worker(new URL('../../workers/engine.worker.ts', import.meta.url), { type: 'module', name: 'engine' }));
+  connect<Engine>(new Worker(new URL('../../workers/entry/engine.worker.ts', import.meta.url), { type: 'module', name: 'engine' }));
 
 /** @param onKept Called when a job has written a file, which should not be cleared away. */
-export function createEngineClient(start: () => RemoteWorker<Engine> = startWorker, onKept: () => void = askToKeepOnce): EngineClient & StorageClient {
+export function createEngineClient(start: () => RemoteWorker<Engine> = startWorker, onKept: () => void = requestPersistenceOnce): EngineClient & StorageClient {
   let worker: RemoteWorker<Engine> | null = null;
   let comparing: { done: Promise<unknown>; cancelled: boolean } | null = null;
   let generating: { done: Promise<unknown>; cancelled: boolean } | null = null;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { askToKeep } from './keep.ts';
+import { requestPersistence } from './keep.ts';
 
 function browser(persisted: boolean) {
   const kept = new Map<string, string>();
@@ -14,21 +14,21 @@ function browser(persisted: boolean) {
 describe('asking the browser to keep what is stored', () => {
   test('happens once, whatever the answer was', async () => {
     const { storage, memory, asked } = browser(false);
-    await Promise.all([askToKeep({ storage, memory }), askToKeep({ storage, memory })]);
-    await askToKeep({ storage, memory });
+    await Promise.all([requestPersistence({ storage, memory }), requestPersistence({ storage, memory })]);
+    await requestPersistence({ storage, memory });
     expect(asked()).toBe(1);
   });
 
   test('is left out where it is kept already', async () => {
     const { storage, memory, asked } = browser(true);
-    await askToKeep({ storage, memory });
+    await requestPersistence({ storage, memory });
     expect(asked()).toBe(0);
   });
 
   test('is left out where there is nothing to ask or to remember it by', async () => {
     const { storage, asked } = browser(false);
-    await askToKeep({ storage: undefined, memory: browser(false).memory });
-    await askToKeep({ storage, memory: { getItem: () => { throw new Error('switched off'); }, setItem: () => undefined } });
+    await requestPersistence({ storage: undefined, memory: browser(false).memory });
+    await requestPersistence({ storage, memory: { getItem: () => { throw new Error('switched off'); }, setItem: () => undefined } });
     expect(asked()).toBe(0);
   });
 });

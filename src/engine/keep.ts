@@ -2,13 +2,13 @@
 
 const ASKED = 'nibble:asked-to-keep';
 
-export interface KeepSurroundings {
+export interface PersistencePlatform {
   storage: Pick<StorageManager, 'persist' | 'persisted'> | undefined;
   memory: Pick<Storage, 'getItem' | 'setItem'>;
 }
 
 /** Errors stay here: without an answer everything works, for as long as the browser has room. */
-export async function askToKeep({ storage, memory }: KeepSurroundings): Promise<void> {
+export async function requestPersistence({ storage, memory }: PersistencePlatform): Promise<void> {
   try {
     if (!storage || memory.getItem(ASKED) !== null) return;
     memory.setItem(ASKED, 'yes');
@@ -18,10 +18,10 @@ export async function askToKeep({ storage, memory }: KeepSurroundings): Promise<
   }
 }
 
-export function askToKeepOnce(): void {
+export function requestPersistenceOnce(): void {
   try {
     // Outside secure contexts there is no `storage`, and reading `localStorage` may throw.
-    void askToKeep({ storage: (navigator as Partial<Navigator>).storage, memory: localStorage });
+    void requestPersistence({ storage: (navigator as Partial<Navigator>).storage, memory: localStorage });
   } catch {
     // As above.
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Protocol, ProtocolRequest } from '../../workers/protocol.ts';
-import { PROTOCOL_NAMES } from '../protocols/protocols.ts';
+import type { Protocol } from '../../workers/contract/report.ts';
+import type { ProtocolRequest } from '../../workers/contract/job.ts';
+import { PROTOCOL_NAMES } from '../features/protocols/protocols.ts';
 import { DEFAULT_TOKENS, precisionOf, shortSentence, spreadOf, stops, tokensInWindows, tokensRun, WINDOW } from './amount.ts';
 
 const REQUESTS: ProtocolRequest[] = PROTOCOL_NAMES.flatMap((name) => [{ name }, { name, context: 128 }, { name, context: 4096 }, ...(name === 'huggingface' ? [{ name, context: 512, stride: 64 }] : [])]);

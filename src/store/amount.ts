@@ -1,7 +1,8 @@
 /** How much text to measure on: which amounts there are, and what error a number of tokens gives, by the protocol's windows. */
-import type { Protocol, ProtocolRequest } from '../../workers/protocol.ts';
-import { formatCount } from '../format/numbers.ts';
-import { DEFAULT_PROTOCOL, lengthsOf, PROTOCOLS } from '../protocols/protocols.ts';
+import type { Protocol } from '../../workers/contract/report.ts';
+import type { ProtocolRequest } from '../../workers/contract/job.ts';
+import { formatCount } from '../lib/format/numbers.ts';
+import { DEFAULT_PROTOCOL, lengthsOf, PROTOCOLS } from '../features/protocols/protocols.ts';
 
 export const WINDOW = 512;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { imageReport, languageReport } from '../report/test-reports.ts';
+import { imageReport, languageReport } from '../features/results/test-reports.ts';
 import { differenceError } from './difference.ts';
 
 describe('the error of a difference', () => {

@@ -1,6 +1,7 @@
 /** Which of the dropped files make up what is open, when more are dropped onto it. Pure. */
-import type { EngineError, EngineErrorCode, FileKind, Opened, OpenedFile } from '../../workers/protocol.ts';
-import { pathOf } from '../drop/path.ts';
+import type { EngineError, EngineErrorCode } from '../../workers/contract/errors.ts';
+import type { FileKind, Opened, OpenedFile } from '../../workers/contract/files.ts';
+import { pathOf } from '../lib/path.ts';
 
 /** Kinds of which there is one; a new one takes the place of the old. */
 const SINGLE: ReadonlySet<FileKind> = new Set(['onnx', 'tokenizer', 'tokenizer-config', 'model-config', 'text']);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { EngineError, Generated, GenerationJob, Result } from '../../workers/protocol.ts';
+import type { EngineError, Result } from '../../workers/contract/errors.ts';
+import type { Generated, GenerationJob } from '../../workers/contract/generation.ts';
 import { applyGenerated, createGeneration, partingOf, type Continuation } from './generation.ts';
 
 const job = (prompt: string): GenerationJob => ({ models: [{ key: 'a', model: new Blob() }], files: [], prompt, maxTokens: 8, sampling: { kind: 'greedy' }, provider: 'wasm' });

@@ -3,7 +3,8 @@
  * batches so that fast models do not draw the page more often than one can read.
  */
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import type { EngineError, Generated, GenerationJob, Result } from '../../workers/protocol.ts';
+import type { EngineError, Result } from '../../workers/contract/errors.ts';
+import type { Generated, GenerationJob } from '../../workers/contract/generation.ts';
 import { createBatch } from './batch.ts';
 
 export type Generate = (job: GenerationJob, onEvent: (event: Generated) => void) => { done: Promise<Result<null>>; cancel(): void };

@@ -1,5 +1,7 @@
 /** The levels a person has set up: plain values, each with an identity of its own. */
-import type { BlockSize, LevelId, LevelReport, LevelRequest, LevelSettings } from '../../workers/protocol.ts';
+import type { BlockSize, LevelId, LevelSettings } from '../../workers/contract/level-settings.ts';
+import type { LevelReport } from '../../workers/contract/report.ts';
+import type { LevelRequest } from '../../workers/contract/job.ts';
 
 export interface Level {
   /** Identity within this tab; a duplicate gets its own. */

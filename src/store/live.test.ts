@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Progress } from '../../workers/protocol.ts';
+import type { Progress } from '../../workers/contract/events.ts';
 import { applyEvent, loadingToMeasure, modelsLoaded, overall, startLive, type Live } from './live.ts';
 
 const progress = (change: Partial<Progress>): Progress =>

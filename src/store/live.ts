@@ -1,6 +1,8 @@
 /** What a run's events add up to so far: one row a level, and the stages. Pure. */
-import type { EngineError, EngineEvent, Measured, Progress, Stage, Written } from '../../workers/protocol.ts';
-import { NOTHING_OBSERVED, observe, type Observed } from '../forecast/forecast.ts';
+import type { EngineError } from '../../workers/contract/errors.ts';
+import type { EngineEvent, Measured, Progress, Written } from '../../workers/contract/events.ts';
+import type { Stage } from '../../workers/contract/job.ts';
+import { NOTHING_OBSERVED, observe, type Observed } from './forecast/forecast.ts';
 
 export interface Row {
   progress: Progress | null;

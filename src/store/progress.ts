@@ -1,5 +1,5 @@
 /** How far a run is, by time. Pure. */
-import { secondsLeft, shareDone } from '../forecast/forecast.ts';
+import { secondsLeft, shareDone } from './forecast/forecast.ts';
 import { overall } from './live.ts';
 import { isActive, stagesOf, type Run } from './run.ts';
 

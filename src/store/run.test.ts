@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { LevelReport, Report } from '../../workers/protocol.ts';
+import type { LevelReport, Report } from '../../workers/contract/report.ts';
 import type { Level } from './levels.ts';
 import { startLive } from './live.ts';
 import { figuresOf, reportFileName, stagesOf, type Run } from './run.ts';

@@ -1,8 +1,14 @@
 /** A comparison: the levels as they were when it started, and what came of it. */
-import type { Drift, EngineError, Extras, LedgerLine, LevelReport, MemoryPrediction, ModelSummary, OutputDrift, Perplexity, ProtocolRequest, Provider, Report, RuntimeDrift, Speed, Stage, Written } from '../../workers/protocol.ts';
-import type { Forecast } from '../forecast/forecast.ts';
-import { inputsProvenance } from '../outputs/outputs.ts';
-import { PROTOCOLS, provenanceOf, unfinishedProvenance, type Provenance } from '../protocols/protocols.ts';
+import type { Drift, LevelReport, MemoryPrediction, OutputDrift, Perplexity, Report, RuntimeDrift, Speed } from '../../workers/contract/report.ts';
+import type { EngineError } from '../../workers/contract/errors.ts';
+import type { Extras, ProtocolRequest, Stage } from '../../workers/contract/job.ts';
+import type { LedgerLine } from '../../workers/contract/level-plan.ts';
+import type { ModelSummary } from '../../workers/contract/files.ts';
+import type { Provider } from '../../workers/contract/capabilities.ts';
+import type { Written } from '../../workers/contract/events.ts';
+import type { Forecast } from './forecast/forecast.ts';
+import { inputsProvenance } from '../features/outputs/outputs.ts';
+import { PROTOCOLS, provenanceOf, unfinishedProvenance, type Provenance } from '../features/protocols/protocols.ts';
 import { levelName, normalize, sameLevel, type Level } from './levels.ts';
 import type { Live } from './live.ts';
 

@@ -1,5 +1,5 @@
 /** Fetches the sample model served beside the page and makes it into files, as if they had been dropped. */
-import type { Result } from '../../workers/protocol.ts';
+import type { Result } from '../../workers/contract/errors.ts';
 
 const MODEL = 'model_fp16.onnx';
 const NAMES = [MODEL, 'tokenizer.json', 'tokenizer_config.json', 'config.json', 'held-out.txt'];

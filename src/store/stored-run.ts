@@ -1,7 +1,9 @@
 /** A stored report as a finished run, and what the list of them says. Pure. */
-import type { OpenedReport, Protocol, ProtocolRequest, Storage, StoredReport } from '../../workers/protocol.ts';
-import { formatBytes, formatCount } from '../format/numbers.ts';
-import { DEFAULT_PROTOCOL, PROTOCOLS } from '../protocols/protocols.ts';
+import type { OpenedReport, Storage, StoredReport } from '../../workers/contract/storage.ts';
+import type { Protocol } from '../../workers/contract/report.ts';
+import type { ProtocolRequest } from '../../workers/contract/job.ts';
+import { formatBytes, formatCount } from '../lib/format/numbers.ts';
+import { DEFAULT_PROTOCOL, PROTOCOLS } from '../features/protocols/protocols.ts';
 import { addLevel, normalize, type Level, type Origin } from './levels.ts';
 import { startLive, type Live } from './live.ts';
 import type { Run } from './run.ts';

@@ -1,5 +1,8 @@
 /** Where a level is to run, what is not offered there, and what can be done about it. What runs where is the engine's to say. Pure. */
-import type { BlockSize, Capabilities, EngineError, LevelId, LevelPlan, LevelSettings, Target } from '../../workers/protocol.ts';
+import type { BlockSize, LevelId, LevelSettings } from '../../workers/contract/level-settings.ts';
+import type { Capabilities } from '../../workers/contract/capabilities.ts';
+import type { EngineError } from '../../workers/contract/errors.ts';
+import type { LevelPlan, Target } from '../../workers/contract/level-plan.ts';
 import { ADDABLE, BLOCKED, BLOCKS, levelName, MODES, normalize, type Level, type Mode } from './levels.ts';
 
 /** By the names the command line has for them. */

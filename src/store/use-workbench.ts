@@ -1,9 +1,9 @@
 /** The one workbench of this page and what continues prompts beside it, as hooks on one engine. */
 import { useStore } from 'zustand';
-import { browserSession } from '../session/browser-session.ts';
+import { browserSession } from './session/browser-session.ts';
 import { createEngineClient } from '../engine/client.ts';
-import { storedPaces } from '../forecast/pace-store.ts';
-import { browserFolders, type PickerWindow } from '../folder/picker.ts';
+import { storedPaces } from './forecast/pace-store.ts';
+import { browserFolders, type PickerWindow } from '../features/folder/picker.ts';
 import { createGeneration, type GenerationState } from './generation.ts';
 import { fetchSample } from './sample.ts';
 import { createWorkbench, type WorkbenchState } from './workbench.ts';

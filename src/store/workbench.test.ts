@@ -1,9 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { EngineError, EngineEvent, FileKind, Job, LevelPlan, LevelRequest, Opened, OpenedFile, OpenedReport, Report, Result, Storage, Timing } from '../../workers/protocol.ts';
+import type { EngineError, Result } from '../../workers/contract/errors.ts';
+import type { EngineEvent, Timing } from '../../workers/contract/events.ts';
+import type { FileKind, Opened, OpenedFile } from '../../workers/contract/files.ts';
+import type { Job, LevelRequest } from '../../workers/contract/job.ts';
+import type { LevelPlan } from '../../workers/contract/level-plan.ts';
+import type { OpenedReport, Storage } from '../../workers/contract/storage.ts';
+import type { Report } from '../../workers/contract/report.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
-import type { Folders } from '../folder/picker.ts';
-import type { PaceStore } from '../forecast/pace-store.ts';
-import type { Paces } from '../forecast/paces.ts';
+import type { Folders } from '../features/folder/picker.ts';
+import type { PaceStore } from './forecast/pace-store.ts';
+import type { Paces } from './forecast/paces.ts';
 import { figuresOf, provenance, staleness } from './run.ts';
 import { createWorkbench } from './workbench.ts';
 

@@ -3,25 +3,32 @@
  * client and holds handles and numbers, never weights.
  */
 import { createStore, type StoreApi } from 'zustand/vanilla';
-import type { Capabilities, EngineError, EngineEvent, Extras, FileKind, LevelId, LevelPlan, LevelSettings, Opened, OpenedReport, ProtocolRequest, Provider, Result, Storage, StoredReport, Target } from '../../workers/protocol.ts';
+import type { Capabilities, Provider } from '../../workers/contract/capabilities.ts';
+import type { EngineError, Result } from '../../workers/contract/errors.ts';
+import type { EngineEvent } from '../../workers/contract/events.ts';
+import type { Extras, ProtocolRequest } from '../../workers/contract/job.ts';
+import type { FileKind, Opened } from '../../workers/contract/files.ts';
+import type { LevelId, LevelSettings } from '../../workers/contract/level-settings.ts';
+import type { LevelPlan, Target } from '../../workers/contract/level-plan.ts';
+import type { OpenedReport, Storage, StoredReport } from '../../workers/contract/storage.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
-import { baseName } from '../drop/path.ts';
-import type { Folders } from '../folder/picker.ts';
-import { DEFAULT_PROTOCOL } from '../protocols/protocols.ts';
-import { forecast, samplesOf } from '../forecast/forecast.ts';
-import type { PaceStore } from '../forecast/pace-store.ts';
-import { isKnown, learn, type Paces } from '../forecast/paces.ts';
-import { shapeOf } from '../forecast/run-shape.ts';
-import { FLOAT32, stepsOf } from '../forecast/steps.ts';
+import { baseName } from '../lib/path.ts';
+import type { Folders } from '../features/folder/picker.ts';
+import { DEFAULT_PROTOCOL } from '../features/protocols/protocols.ts';
+import { forecast, samplesOf } from './forecast/forecast.ts';
+import type { PaceStore } from './forecast/pace-store.ts';
+import { isKnown, learn, type Paces } from './forecast/paces.ts';
+import { shapeOf } from './forecast/run-shape.ts';
+import { FLOAT32, stepsOf } from './forecast/steps.ts';
 import { DEFAULT_TOKENS, spreadOf, tokensRun } from './amount.ts';
-import { betterDefault } from '../levels/advice.ts';
+import { betterDefault } from '../features/levels/advice.ts';
 import { createBatch } from './batch.ts';
 import { gatherUnknown, merge, modelChoices, pair, undecided, usable, type Choice, type Kept } from './files.ts';
 import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, replaceLevel, toRequests, type Level, type Origin } from './levels.ts';
 import { applyEvent, startLive } from './live.ts';
 import { advance } from './progress.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
-import { isSameFile, type SavedFile, type Session, type Setup } from '../session/session.ts';
+import { isSameFile, type SavedFile, type Session, type Setup } from './session/session.ts';
 import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
 import { defaultTarget, FIRST_TARGET, offered, refusal, unasked, type Offers } from './targets.ts';
 

@@ -1,11 +1,11 @@
 import * as ort from 'onnxruntime-web';
 import { describe, expect, it, vi } from 'vitest';
-import type { Result } from '../protocol.ts';
+import type { Result } from '../contract/errors.ts';
 import { quantize } from '../test-support.ts';
-import { openDecoder } from './decoder.ts';
-import { evaluate } from './evaluate.ts';
-import { wasmRuntime } from './graph-session.ts';
-import { languageModels } from './language-model.ts';
+import { openDecoder } from './generate/decoder.ts';
+import { evaluate } from './text/evaluate.ts';
+import { wasmRuntime } from './sessions/graph-session.ts';
+import { languageModels } from './text/language-model.ts';
 import { CACHE_LAYOUTS, cachedAttention } from './test-caches.ts';
 import { tinyText, tinyTokenizer } from './test-models.ts';
 

@@ -1,13 +1,14 @@
 /** Runs measurements, each in a worker of its own. */
-import type { Progress, Result, Timing } from '../protocol.ts';
-import { notify, type RemoteWorker } from '../remote.ts';
-import type { OverflowOutcome, RuntimesOutcome } from './check-runtimes.ts';
-import type { OutputsOutcome } from './compare-outputs.ts';
-import type { EvaluationEvent, EvaluationOutcome, Evaluator } from './evaluate.ts';
-import type { EvaluationWorker } from './evaluate.worker.ts';
+import type { Progress, Timing } from '../contract/events.ts';
+import type { Result } from '../contract/errors.ts';
+import { notify, type RemoteWorker } from '../rpc/remote.ts';
+import type { OverflowOutcome, RuntimesOutcome } from './runtimes/check-runtimes.ts';
+import type { OutputsOutcome } from './outputs/compare-outputs.ts';
+import type { EvaluationEvent, EvaluationOutcome, Evaluator } from './text/evaluate.ts';
+import type { EvaluationWorker } from '../entry/evaluate.worker.ts';
 import { inOwnWorker } from './own-worker.ts';
 
-const startWorker = (): Worker => new Worker(new URL('./evaluate.worker.ts', import.meta.url), { type: 'module', name: 'evaluate' });
+const startWorker = (): Worker => new Worker(new URL('../entry/evaluate.worker.ts', import.meta.url), { type: 'module', name: 'evaluate' });
 
 /**
  * @param start Makes the worker; another one in tests.

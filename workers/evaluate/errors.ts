@@ -1,6 +1,6 @@
 /** Failures as the stages of a measurement return them, and what onnxruntime-web throws told apart by its wording. */
-import * as errors from '../errors.ts';
-import type { EngineError, EngineErrorCode } from '../protocol.ts';
+import * as errors from '../contract/errors.ts';
+import type { EngineError, EngineErrorCode } from '../contract/errors.ts';
 
 export interface Failure { ok: false; error: EngineError }
 

@@ -1,10 +1,10 @@
 /** Measures in place, for Node: scripts, continuous integration, tests. */
 import * as ort from 'onnxruntime-web';
-import { checkOverflow } from './check-runtimes.ts';
-import { compareOutputs } from './compare-outputs.ts';
-import { evaluate, type Evaluator } from './evaluate.ts';
-import { wasmRuntime } from './graph-session.ts';
-import { languageModels } from './language-model.ts';
+import { checkOverflow } from './runtimes/check-runtimes.ts';
+import { compareOutputs } from './outputs/compare-outputs.ts';
+import { evaluate, type Evaluator } from './text/evaluate.ts';
+import { wasmRuntime } from './sessions/graph-session.ts';
+import { languageModels } from './text/language-model.ts';
 
 export function createNodeEvaluator(): Evaluator {
   return {

@@ -5,8 +5,8 @@
  * onnxruntime-genai, torch.onnx and tf2onnx exports.
  */
 import type { ValueInfoProto } from 'onnx-buf';
-import { elementType } from '../onnx/element-types.ts';
-import type { Result } from '../protocol.ts';
+import { elementType } from '../onnx/numbers/element-types.ts';
+import type { Result } from '../contract/errors.ts';
 import { failure } from './errors.ts';
 
 /** An input or output as onnxruntime describes it; a shape entry is a number, or the name of a free dimension. */

@@ -2,8 +2,8 @@
  * A piece of work in a worker of its own, ended with it: a WebAssembly heap never shrinks, and a run of the runtime
  * cannot be interrupted, so ending the worker is how memory is given back and how the work is cancelled.
  */
-import type { Result } from '../protocol.ts';
-import { connect, isCrash, type RemoteWorker } from '../remote.ts';
+import type { Result } from '../contract/errors.ts';
+import { connect, isCrash, type RemoteWorker } from '../rpc/remote.ts';
 import { cancelled, failure, isOutOfMemory, outOfMemory, type Failure } from './errors.ts';
 
 export interface OwnWorker<T, R> {

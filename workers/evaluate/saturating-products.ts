@@ -4,10 +4,10 @@
  * and CPUs with VNNI give the exact sums. uint8 weights have no such problem.
  * Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html, "When and why do I need to try U8U8?"
  */
-import { elementType } from '../onnx/element-types.ts';
+import { elementType } from '../onnx/numbers/element-types.ts';
 import { scanModel } from '../onnx/scan.ts';
-import { findScopes } from '../plan/scopes.ts';
-import { blobSource } from '../source.ts';
+import { findScopes } from '../plan/graph/scopes.ts';
+import { blobSource } from '../io/source.ts';
 
 /** Where an operator has its weights among its inputs. */
 const WEIGHTS: Readonly<Record<string, readonly number[]>> = { MatMulInteger: [1], ConvInteger: [1], QAttention: [1], DynamicQuantizeMatMul: [1], DynamicQuantizeLSTM: [1, 2] };

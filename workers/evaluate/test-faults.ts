@@ -1,13 +1,13 @@
 /** For tests: a provider that computes one value wrongly, as a broken kernel would. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { NodeProtoSchema, TensorProtoSchema } from 'onnx-buf';
-import { encodeNode } from '../onnx/encode.ts';
+import { encodeNode } from '../onnx/writing/encode.ts';
 import { scanModel } from '../onnx/scan.ts';
-import { splice } from '../onnx/splice.ts';
+import { splice } from '../onnx/writing/splice.ts';
 import { concatBytes, encodeHeader } from '../onnx/wire.ts';
-import { blobSource } from '../source.ts';
-import { toFloat16Array } from '../onnx/float16.ts';
-import type { GraphRuntime } from './graph-session.ts';
+import { blobSource } from '../io/source.ts';
+import { toFloat16Array } from '../onnx/numbers/float16.ts';
+import type { GraphRuntime } from './sessions/graph-session.ts';
 
 export interface Fault {
   /** The value that comes out wrong, a float one. */

@@ -4,7 +4,7 @@ import {
   AttributeProto_AttributeType, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, TensorProto_DataType as DataType, TensorProtoSchema,
   ValueInfoProtoSchema, type NodeProto, type TensorProto, type ValueInfoProto,
 } from 'onnx-buf';
-import { toFloat16Array } from '../onnx/float16.ts';
+import { toFloat16Array } from '../onnx/numbers/float16.ts';
 
 export interface TinyModel {
   vocabulary: number;

@@ -67,7 +67,7 @@ function inProcess(lane, onRow) {
 }
 
 async function measureLane(lane, onRow) {
-  const { toFloat16Array } = await load('../onnx/float16.ts');
+  const { toFloat16Array } = await load('../onnx/numbers/float16.ts');
   const made = await (lane.backend === 'webgpu' ? onGpu() : lane.threads > 1 ? inThreads(lane.threads) : inPlace(lane.backend));
   const { side, runs } = made.software ? SLOW : lane;
   const float32 = weights(side * side);

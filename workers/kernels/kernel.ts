@@ -9,7 +9,8 @@
  * Where the reciprocal of a scale overflows (float32 blocks below 2^-120 or so), 0·∞ counts as code 0.
  * It is the same with channels, but for one whose max − min overflows: its codes are its zero point.
  */
-import type { Backend, BlockSize } from '../protocol.ts';
+import type { Backend } from '../contract/capabilities.ts';
+import type { BlockSize } from '../contract/level-settings.ts';
 
 /** Round-to-nearest over blocks of `block` consecutive elements of K. */
 export interface BlockScheme {
@@ -75,6 +76,6 @@ export interface Kernel {
    */
   quantize(matrix: WeightMatrix, scheme: BlockScheme, signal?: AbortSignal, memory?: ArrayBuffer): Promise<QuantizedMatrix>;
   /** The same for one scale a channel. */
-  quantizeLinear(tensor: WeightTensor, scheme: LinearScheme, signal?: AbortSignal): Promise<LinearTensor>;
+  quantizePerChannel(tensor: WeightTensor, scheme: LinearScheme, signal?: AbortSignal): Promise<LinearTensor>;
   dispose(): void;
 }

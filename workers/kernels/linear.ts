@@ -3,12 +3,12 @@
  * tensor is cut so that memory does not grow with it. The formula is that of onnxruntime 1.30's weight quantizer,
  * `compute_scale_zp` in onnxruntime/python/tools/quantization/quant_utils.py.
  */
-import { fromFloat16Bits } from '../onnx/float16.ts';
+import { fromFloat16Bits } from '../onnx/numbers/float16.ts';
 import type { LinearScheme, LinearTensor, WeightTensor } from './kernel.ts';
 
 const SMALLEST_NORMAL = 2 ** -126;
 
-export interface ChannelGrid {
+export interface QuantizationParameters {
   /** float32. NaN marks a channel that holds a NaN or an infinity. */
   scale: number;
   zeroPoint: number;
@@ -29,7 +29,7 @@ export function elementBytes(type: WeightTensor['type']): 2 | 4 {
 }
 
 /** The scale and zero point of a channel with weights from `min` to `max`, 0 included. */
-export function gridOf(min: number, max: number, { type, symmetric }: LinearScheme): ChannelGrid {
+export function parametersOf(min: number, max: number, { type, symmetric }: LinearScheme): QuantizationParameters {
   if (!Number.isFinite(min) || !Number.isFinite(max)) return { scale: NaN, zeroPoint: 0 };
   const [lowest, highest] = type === 'uint8' ? [0, 255] : [symmetric ? -127 : -128, 127];
   const extreme = Math.max(-min, max);
@@ -47,7 +47,7 @@ export function roundHalfEven(value: number): number {
 }
 
 /** Writes channel number `channel` of the result. */
-export function storeGrid({ scales, zeroPoints }: LinearTensor, channel: number, { scale, zeroPoint }: ChannelGrid): void {
+export function storeParameters({ scales, zeroPoints }: LinearTensor, channel: number, { scale, zeroPoint }: QuantizationParameters): void {
   const view = new DataView(scales.buffer, scales.byteOffset);
   // A NaN has many bit patterns.
   if (Number.isNaN(scale)) view.setUint32(channel * 4, 0x7fc00000, true);

@@ -3,11 +3,11 @@
  * For blocks the formula is that of onnxruntime 1.30's MatMulNBits quantizer, every step one float32 operation; for
  * channels that of its QuantizeLinear weights, whose scale and zero point `linear.ts` computes.
  */
-import { fromFloat16Bits, toFloat16Bits } from '../onnx/float16.ts';
+import { fromFloat16Bits, toFloat16Bits } from '../onnx/numbers/float16.ts';
 import type { BlockScheme, Kernel, LinearScheme, LinearTensor, QuantizedMatrix, WeightMatrix, WeightTensor } from './kernel.ts';
 import { emptyResult, layoutOf, NOT_FINITE } from './layout.ts';
-import { emptyLinear, gridOf, roundHalfEven, storeGrid } from './linear.ts';
-import { createPace } from './pace.ts';
+import { emptyLinear, parametersOf, roundHalfEven, storeParameters } from './linear.ts';
+import { createYielder } from './yielder.ts';
 
 const { fround } = Math;
 
@@ -26,11 +26,11 @@ export function createReferenceKernel({ sliceMs = 8 }: { sliceMs?: number } = {}
     backend: 'reference',
     async quantize(matrix, scheme, signal) {
       if (disposed) throw new Error('The kernel was disposed');
-      return quantizeMatrix(matrix, scheme, createPace(signal, sliceMs));
+      return quantizeMatrix(matrix, scheme, createYielder(signal, sliceMs));
     },
-    async quantizeLinear(tensor, scheme, signal) {
+    async quantizePerChannel(tensor, scheme, signal) {
       if (disposed) throw new Error('The kernel was disposed');
-      return quantizeTensor(tensor, scheme, createPace(signal, sliceMs));
+      return quantizeTensor(tensor, scheme, createYielder(signal, sliceMs));
     },
     dispose() {
       disposed = true;
@@ -91,8 +91,8 @@ async function quantizeTensor(tensor: WeightTensor, scheme: LinearScheme, pace: 
     highs[channel] = Math.max(highs[channel]!, weight(index));
   }
 
-  const grids = lows.map((low, channel) => gridOf(low, highs[channel]!, scheme));
-  grids.forEach((grid, channel) => storeGrid(result, channel, grid));
+  const grids = lows.map((low, channel) => parametersOf(low, highs[channel]!, scheme));
+  grids.forEach((grid, channel) => storeParameters(result, channel, grid));
   const [lowest, highest] = scheme.type === 'uint8' ? [0, 255] : [-128, 127];
   for (let index = 0; index < elements; index++) {
     if (index % PIECE === 0) await pace();

@@ -12,7 +12,7 @@ function failing(name: string, after: number): Kernel {
   return {
     backend: 'webgpu', dispose: () => undefined,
     quantize: (...args) => (calls++ < after ? reference.quantize(...args) : Promise.reject(Object.assign(new Error('gone'), { name }))),
-    quantizeLinear: (...args) => (calls++ < after ? reference.quantizeLinear(...args) : Promise.reject(Object.assign(new Error('gone'), { name }))),
+    quantizePerChannel: (...args) => (calls++ < after ? reference.quantizePerChannel(...args) : Promise.reject(Object.assign(new Error('gone'), { name }))),
   };
 }
 
@@ -32,7 +32,7 @@ test('channels are handed over as blocks are', async () => {
   const scheme = { type: 'uint8', symmetric: false } as const;
   const reasons: string[] = [];
   const kernel = withFallback(failing(DEVICE_LOST, 0), () => Promise.resolve(createReferenceKernel()), ({ message }) => { reasons.push(message); });
-  expect(await kernel.quantizeLinear(tensor, scheme)).toEqual(await createReferenceKernel().quantizeLinear(tensor, scheme));
+  expect(await kernel.quantizePerChannel(tensor, scheme)).toEqual(await createReferenceKernel().quantizePerChannel(tensor, scheme));
   expect(await kernel.quantize(MATRIX, SCHEME)).toEqual(await createReferenceKernel().quantize(MATRIX, SCHEME));
   expect(kernel.backend).toBe('reference');
   expect(reasons).toEqual(['gone']);

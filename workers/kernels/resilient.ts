@@ -26,7 +26,7 @@ export function withFallback(kernel: Kernel, fallback: () => Promise<Kernel>, on
   return {
     get backend() { return current.backend; },
     quantize: (...args) => resiliently((by) => by.quantize(...args)),
-    quantizeLinear: (...args) => resiliently((by) => by.quantizeLinear(...args)),
+    quantizePerChannel: (...args) => resiliently((by) => by.quantizePerChannel(...args)),
     dispose: () => { current.dispose(); },
   };
 }

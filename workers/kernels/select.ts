@@ -1,5 +1,5 @@
 /** Picks the backend: WebGPU where there is an adapter, else WASM; and says why. */
-import type { Capabilities } from '../protocol.ts';
+import type { Capabilities } from '../contract/capabilities.ts';
 import type { Kernel } from './kernel.ts';
 import { createWasmKernel } from './wasm/kernel.ts';
 import { createWebGpuKernel } from './webgpu/kernel.ts';

@@ -1,8 +1,8 @@
 /** The tests every backend passes: the same bytes as onnxruntime, and as the readable reference, for any input. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fromFloat16Array, toFloat16Array } from '../onnx/float16.ts';
-import type { BlockSize } from '../protocol.ts';
+import { fromFloat16Array, toFloat16Array } from '../onnx/numbers/float16.ts';
+import type { BlockSize } from '../contract/level-settings.ts';
 import { goldenVectors } from './golden-vectors.ts';
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from './kernel.ts';
 import { createReferenceKernel } from './reference.ts';

@@ -1,7 +1,7 @@
 /** One scale a channel, the tests every backend passes: the same bytes as onnxruntime, and as the readable reference. Part of `kernelSuite`. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { toFloat16Array } from '../onnx/float16.ts';
+import { toFloat16Array } from '../onnx/numbers/float16.ts';
 import { linearVectors } from './golden-vectors.ts';
 import type { Kernel, LinearScheme, LinearTensor, WeightTensor } from './kernel.ts';
 import { createReferenceKernel } from './reference.ts';
@@ -23,7 +23,7 @@ export function linearSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
   const expectAsReference = async (tensor: WeightTensor, scheme: LinearScheme, by = kernel) => {
     const what = `${scheme.type} ${scheme.symmetric ? 'symmetric' : 'asymmetric'} ${tensor.type} ${tensor.outer}×${tensor.channels}×${tensor.inner}`;
-    expectSame(await by.quantizeLinear(tensor, scheme), await reference.quantizeLinear(tensor, scheme), what);
+    expectSame(await by.quantizePerChannel(tensor, scheme), await reference.quantizePerChannel(tensor, scheme), what);
   };
 
   describe(`${name} kernel, one scale a channel`, () => {
@@ -35,7 +35,7 @@ export function linearSuite(name: string, makeKernel: (limits?: TestLimits) => P
       for (const { name: vector, type, symmetric, weights, outer, channels, inner, ...expected } of linearVectors) {
         it(vector, async () => {
           const tensor: WeightTensor = { data: weights, type: 'float32', outer, channels, inner };
-          expectSame(await kernel.quantizeLinear(tensor, { type, symmetric }), expected, vector);
+          expectSame(await kernel.quantizePerChannel(tensor, { type, symmetric }), expected, vector);
         });
       }
     });
@@ -118,13 +118,13 @@ export function linearSuite(name: string, makeKernel: (limits?: TestLimits) => P
             for (const [value, sign] of [[NaN, 0], [NaN, 0x80], [Infinity, 0], [Infinity, 0x80]] as const) {
               const [outer, channels, hit] = [9, 5, 3];
               const tensor = tensorOf('normal', type, [outer, channels, inner], scheme, 5);
-              const clean = await kernel.quantizeLinear(tensor, scheme);
+              const clean = await kernel.quantizePerChannel(tensor, scheme);
               const index = (4 * channels + hit) * inner + Math.floor(inner / 2);
               const bytes = bytesOf([value], type);
               bytes[bytes.length - 1]! |= sign;
               tensor.data.set(bytes, index * bytes.length);
-              const marked = await kernel.quantizeLinear(tensor, scheme);
-              expectSame(marked, await reference.quantizeLinear(tensor, scheme), `${type} ${scheme.type} ${sign ? '−' : ''}${value}`);
+              const marked = await kernel.quantizePerChannel(tensor, scheme);
+              expectSame(marked, await reference.quantizePerChannel(tensor, scheme), `${type} ${scheme.type} ${sign ? '−' : ''}${value}`);
 
               expect([...new Float32Array(marked.scales.slice().buffer)].map(Number.isNaN)).toEqual([false, false, false, true, false]);
               clean.zeroPoints[hit] = 0;
@@ -143,17 +143,17 @@ export function linearSuite(name: string, makeKernel: (limits?: TestLimits) => P
       const values = [3e38, -3e38, 1];
       const tensor: WeightTensor = { data: bytesOf(values, 'float32'), type: 'float32', outer: 1, channels: 1, inner: 3 };
       for (const [scheme, zeroPoint] of [[SCHEMES[0]!, 0], [SCHEMES[1]!, 0x80], [SCHEMES[2]!, 0x80], [SCHEMES[3]!, 0]] as const) {
-        const { codes, scales, zeroPoints } = await kernel.quantizeLinear(tensor, scheme);
+        const { codes, scales, zeroPoints } = await kernel.quantizePerChannel(tensor, scheme);
         expect([new Float32Array(scales.buffer)[0], zeroPoints[0], ...codes]).toEqual([Infinity, zeroPoint, zeroPoint, zeroPoint, zeroPoint]);
       }
     });
 
     it('gives a channel without elements the scale 1', async () => {
       for (const [outer, channels, inner] of [[0, 3, 2], [2, 3, 0], [0, 3, 50]] as const) {
-        const made = await kernel.quantizeLinear({ data: new Uint8Array(0), type: 'float32', outer, channels, inner }, SCHEMES[1]!);
+        const made = await kernel.quantizePerChannel({ data: new Uint8Array(0), type: 'float32', outer, channels, inner }, SCHEMES[1]!);
         expect([made.codes.length, [...new Float32Array(made.scales.buffer)], [...made.zeroPoints]]).toEqual([0, [1, 1, 1], [0, 0, 0]]);
       }
-      const none = await kernel.quantizeLinear({ data: new Uint8Array(0), type: 'float32', outer: 2, channels: 0, inner: 4 }, SCHEMES[1]!);
+      const none = await kernel.quantizePerChannel({ data: new Uint8Array(0), type: 'float32', outer: 2, channels: 0, inner: 4 }, SCHEMES[1]!);
       expect([none.codes.length, none.scales.length, none.zeroPoints.length]).toEqual([0, 0, 0]);
     });
 
@@ -162,22 +162,22 @@ export function linearSuite(name: string, makeKernel: (limits?: TestLimits) => P
       const matrix = { data: tensor.data, type: 'float32', layout: 'kn', k: 21, n: 5 } as const;
       const scheme = { bits: 4, block: 16, symmetric: false } as const;
       const [first, blocks, second] = await Promise.all([
-        small.quantizeLinear(tensor, SCHEMES[1]!), small.quantize(matrix, scheme), small.quantizeLinear(tensor, SCHEMES[2]!),
+        small.quantizePerChannel(tensor, SCHEMES[1]!), small.quantize(matrix, scheme), small.quantizePerChannel(tensor, SCHEMES[2]!),
       ]);
       expect(blocks).toEqual(await reference.quantize(matrix, scheme));
-      expectSame(first, await reference.quantizeLinear(tensor, SCHEMES[1]!), 'first');
-      expectSame(second, await reference.quantizeLinear(tensor, SCHEMES[2]!), 'second');
+      expectSame(first, await reference.quantizePerChannel(tensor, SCHEMES[1]!), 'first');
+      expectSame(second, await reference.quantizePerChannel(tensor, SCHEMES[2]!), 'second');
     });
 
     it('stops between tiles when told to, and works on', async () => {
       const scheme = SCHEMES[1]!;
       for (const shape of [[1, 1, 100_000], [50_000, 2, 1]] as const) {
         const tensor = tensorOf('normal', 'float32', shape, scheme, 1);
-        await small.quantizeLinear(tensorOf('normal', 'float32', [1, 1, 8], scheme, 1), scheme);
-        await expect(small.quantizeLinear(tensor, scheme, AbortSignal.abort(new Error('a reason of the caller')))).rejects.toMatchObject({ name: 'AbortError' });
+        await small.quantizePerChannel(tensorOf('normal', 'float32', [1, 1, 8], scheme, 1), scheme);
+        await expect(small.quantizePerChannel(tensor, scheme, AbortSignal.abort(new Error('a reason of the caller')))).rejects.toMatchObject({ name: 'AbortError' });
 
         const controller = new AbortController();
-        const aborted = small.quantizeLinear(tensor, scheme, controller.signal);
+        const aborted = small.quantizePerChannel(tensor, scheme, controller.signal);
         setTimeout(() => controller.abort(), 0);
         await expect(aborted).rejects.toMatchObject({ name: 'AbortError' });
         await expectAsReference(tensorOf('normal', 'float32', [2, 3, 5], scheme, 2), scheme, small);
@@ -186,13 +186,13 @@ export function linearSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
     it('refuses data of the wrong length', async () => {
       const tensor: WeightTensor = { data: new Uint8Array(30), type: 'float32', outer: 2, channels: 2, inner: 2 };
-      await expect(kernel.quantizeLinear(tensor, SCHEMES[0]!)).rejects.toThrow(RangeError);
+      await expect(kernel.quantizePerChannel(tensor, SCHEMES[0]!)).rejects.toThrow(RangeError);
     });
 
     it('refuses to work once disposed', async () => {
       const gone = await makeKernel();
       gone.dispose();
-      await expect(gone.quantizeLinear(tensorOf('normal', 'float32', [1, 1, 4], SCHEMES[0]!, 1), SCHEMES[0]!)).rejects.toThrow('disposed');
+      await expect(gone.quantizePerChannel(tensorOf('normal', 'float32', [1, 1, 4], SCHEMES[0]!, 1), SCHEMES[0]!)).rejects.toThrow('disposed');
     });
   });
 }

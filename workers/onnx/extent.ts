@@ -1,6 +1,6 @@
 /** How much of another file a tensor takes. */
-import type { ExternalFiles } from '../source.ts';
-import { elementCount, packedBytes } from './element-types.ts';
+import type { ExternalFiles } from '../io/source.ts';
+import { elementCount, packedBytes } from './numbers/element-types.ts';
 import type { Outside } from './model.ts';
 
 /** Bytes; where neither the model nor the element type says, all that is left of the file. */

@@ -8,25 +8,25 @@ import { TensorProto_DataLocation } from 'onnx-buf';
 import * as native from 'onnxruntime-node';
 import { expect, test } from 'vitest';
 import { encode, graph, localFunction, model, node, randomValues, tensor, tinyLanguageModel, value } from '../../models/build.ts';
-import { fail, toEngineError } from '../errors.ts';
-import { openGraph, SESSION_OPTIONS, type HostTensor } from '../evaluate/graph-session.ts';
-import { readInputHints } from '../evaluate/input-hints.ts';
-import { feedsOf, findRecipe, seededSample, type Feeds } from '../evaluate/seeded-inputs.ts';
-import { checkExtents, findData } from '../external-data.ts';
+import { fail, toEngineError } from '../contract/errors.ts';
+import { openGraph, SESSION_OPTIONS, type HostTensor } from '../evaluate/sessions/graph-session.ts';
+import { readInputHints } from '../evaluate/outputs/input-hints.ts';
+import { feedsOf, findInputSpec, seededSample, type Feeds } from '../evaluate/outputs/seeded-inputs.ts';
+import { checkExtents, findData } from '../io/external-data.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
-import { carryOut } from '../carry-out.ts';
-import { make } from '../make.ts';
+import { executeTasks } from '../quantize/execute-tasks.ts';
+import { quantizeChunk } from '../quantize/quantize-chunk.ts';
 import { findMisfits } from '../plan/precision/fits.ts';
 import { planLevel, judgedTensors, preparePlan, type Plan } from '../plan/plan.ts';
-import type { EngineError } from '../protocol.ts';
-import { parseLevel } from '../schemes/level.ts';
-import { SCHEMES } from '../schemes/registry.ts';
-import { blobSource, bytesSource } from '../source.ts';
-import { fromFloat16Array } from './float16.ts';
+import type { EngineError } from '../contract/errors.ts';
+import { parseLevel } from '../contract/levels/level.ts';
+import { SCHEMES } from '../contract/levels/registry.ts';
+import { blobSource, bytesSource } from '../io/source.ts';
+import { fromFloat16Array } from './numbers/float16.ts';
 import type { Model } from './model.ts';
 import { scanModel } from './scan.ts';
 import { KINDS_OF_MUTATION, mutate, type Mutation } from './test-mutations.ts';
-import { blobSink, writePieces } from './write.ts';
+import { blobSink, writePieces } from './writing/write.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 20_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 4);
@@ -116,7 +116,7 @@ async function through(bytes: Uint8Array<ArrayBuffer>, levels: readonly string[]
       if (plan.problem || !levels.includes(text)) continue;
       try {
         const blob = await writePieces({
-          pieces: plan.pieces, ...carryOut((slab) => make(slab, source, kernel, signal, scanned.external)), nameOf: (recipe) => recipe.tensor.name,
+          pieces: plan.pieces, ...executeTasks((slab) => quantizeChunk(slab, source, kernel, signal, scanned.external)), nameOf: (recipe) => recipe.tensor.name,
           sink: blobSink(new Blob([bytes]), files), onProgress: () => undefined, signal,
         });
         outcome.files.push({ level: text, plan, bytes: new Uint8Array(await blob.arrayBuffer()) });
@@ -215,7 +215,7 @@ async function feedsFor(bytes: Uint8Array<ArrayBuffer>): Promise<Feeds> {
   const session = await open(bytes);
   if (!session.ok) return {};
   const hints = await readInputHints(new Blob([bytes]));
-  const recipe = await findRecipe(session.value, session.value.outputs.map(({ name }) => name), hints, SEED);
+  const recipe = await findInputSpec(session.value, session.value.outputs.map(({ name }) => name), hints, SEED);
   const sample = recipe.ok ? seededSample(session.value.inputs, hints, recipe.value, 0) : recipe;
   await session.value.release();
   if (!sample.ok) throw new Error(sample.error.message);

@@ -1,6 +1,6 @@
 /** A scanned model: its structure, and where its weights lie. Plain values, which may cross to other workers. */
 import type { AttributeProto, ValueInfoProto } from 'onnx-buf';
-import type { ByteSource, ExternalFiles } from '../source.ts';
+import type { ByteSource, ExternalFiles } from '../io/source.ts';
 
 /** A length-delimited field in the file: tag at `start`, message at [body, end). */
 export interface Span { start: number; body: number; end: number; number: number }

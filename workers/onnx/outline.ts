@@ -4,7 +4,7 @@
  * before any of it is made.
  */
 import type { Graph, Model, Node, Tensor } from './model.ts';
-import { pieceLength, type Piece } from './splice.ts';
+import { pieceLength, type Piece } from './writing/splice.ts';
 import { concatBytes, createReader } from './wire.ts';
 
 export interface TensorOutline { name: string; type: number; dims: readonly number[]; place: DataPlaceOutline | null }

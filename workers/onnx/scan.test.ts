@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { ModelProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { describe, expect, test } from 'vitest';
 import { encode, graph, matMulModel, model, node, randomValues, tensor, tinyLanguageModel, value } from '../../models/build.ts';
-import { toEngineError } from '../errors.ts';
-import { bytesSource } from '../source.ts';
+import { toEngineError } from '../contract/errors.ts';
+import { bytesSource } from '../io/source.ts';
 import { concatBytes, encodeHeader, encodeVarint } from './wire.ts';
 import { scanModel } from './scan.ts';
 

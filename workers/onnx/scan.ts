@@ -7,12 +7,12 @@ import {
   AttributeProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema, SparseTensorProtoSchema, StringStringEntryProtoSchema, TensorProtoSchema, ValueInfoProtoSchema,
   type TensorProto,
 } from 'onnx-buf';
-import { fail } from '../errors.ts';
-import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
-import { elementCount, elementType, INT64, packedBytes } from './element-types.ts';
+import { fail } from '../contract/errors.ts';
+import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../io/source.ts';
+import { elementCount, elementType, INT64, packedBytes } from './numbers/element-types.ts';
 import type { Attribute, FunctionBody, Graph, Metadata, Model, Node, Opset, Outside, Place, Span, SparseTensor, Tensor, TensorData, ValueInfo } from './model.ts';
 import { whyNotBeside } from './location.ts';
-import { shown } from '../shown.ts';
+import { shown } from '../lib/shown.ts';
 import { readInts, typedEntries, TYPED_FIELD } from './tensor-data.ts';
 import { concatBytes, createReader, type Field, type Reader } from './wire.ts';
 

@@ -2,7 +2,7 @@
  * The rules a model's structure has to keep: those of onnx.checker (onnx/checker.cc, docs/IR.md), and which of them
  * onnxruntime insists on when it loads a model (core/graph/graph.cc). Time is linear in the size of the outline.
  */
-import { firstIrVersion } from './element-types.ts';
+import { firstIrVersion } from './numbers/element-types.ts';
 import type { FunctionOutline, GraphOutline, ModelOutline, NodeOutline, TensorOutline } from './outline.ts';
 
 export type Rule =

@@ -2,9 +2,9 @@
  * A tensor's elements as the little-endian bytes `raw_data` would hold, wherever they lie: in raw or typed fields of
  * the model, in numbers of an attribute, or in another file. Which typed field a type uses is said in onnx.proto.
  */
-import { fail } from '../errors.ts';
-import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../source.ts';
-import { elementCount, elementType, packedBytes } from './element-types.ts';
+import { fail } from '../contract/errors.ts';
+import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../io/source.ts';
+import { elementCount, elementType, packedBytes } from './numbers/element-types.ts';
 import type { Tensor } from './model.ts';
 import { createReader, type Reader } from './wire.ts';
 

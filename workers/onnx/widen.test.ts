@@ -11,7 +11,7 @@ import { describe, expect, it } from 'vitest';
 import { encode, graph, matMulModel, model, node, randomValues, splitModel, tensor, tinyLanguageModel, value } from '../../models/build.ts';
 import { quantize } from '../test-support.ts';
 import { bundle, unbundle } from './bundle.ts';
-import { fromFloat16Array, toFloat16Array } from './float16.ts';
+import { fromFloat16Array, toFloat16Array } from './numbers/float16.ts';
 import { widenModel } from './widen.ts';
 
 async function widened(bytes: Uint8Array<ArrayBuffer>, chunkBytes?: number): Promise<Uint8Array<ArrayBuffer>> {

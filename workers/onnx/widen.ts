@@ -6,16 +6,16 @@
  */
 import { fromBinary } from '@bufbuild/protobuf';
 import { TensorProtoSchema } from 'onnx-buf';
-import { asUint16 } from '../bytes.ts';
-import { fail } from '../errors.ts';
-import { blobSource, type ByteSource } from '../source.ts';
-import { FLOAT16, FLOAT32 } from './element-types.ts';
-import { fromFloat16Array } from './float16.ts';
+import { asUint16 } from '../lib/bytes.ts';
+import { fail } from '../contract/errors.ts';
+import { blobSource, type ByteSource } from '../io/source.ts';
+import { FLOAT16, FLOAT32 } from './numbers/element-types.ts';
+import { fromFloat16Array } from './numbers/float16.ts';
 import type { Span } from './model.ts';
 import { bundle, unbundle } from './bundle.ts';
-import { splice, type Edit, type Piece } from './splice.ts';
+import { splice, type Edit, type Piece } from './writing/splice.ts';
 import { createReader, encodeHeader, encodeVarint, type Field, type Reader } from './wire.ts';
-import { atOnce, blobSink, writePieces } from './write.ts';
+import { atOnce, blobSink, writePieces } from './writing/write.ts';
 
 /** Halves to widen: bytes [offset, offset + length) of the source, or of the model's second file. */
 interface Halves { offset: number; length: number; outside?: boolean }

@@ -2,8 +2,8 @@
  * The protobuf wire format (protobuf.dev/programming-guides/encoding), as far as walking a file by offsets needs it:
  * fields are visited where they lie, payloads are skipped, not loaded.
  */
-import type { ByteSource } from '../source.ts';
-import { fail } from '../errors.ts';
+import type { ByteSource } from '../io/source.ts';
+import { fail } from '../contract/errors.ts';
 
 /** One field where it lies in the file. `end` is the first byte after it. */
 export interface Field {

@@ -2,10 +2,10 @@
  * Activations quantized while running (DynamicQuantizeLinear, uint8): each once for all operators of a scope that take
  * it. What a quantized table gave out is quantized already and is taken as it is, as onnxruntime's quantizer does.
  */
-import { FLOAT16, FLOAT32 } from '../onnx/element-types.ts';
-import type { NewNode } from '../onnx/encode.ts';
+import { FLOAT16, FLOAT32 } from '../onnx/numbers/element-types.ts';
+import type { NewNode } from '../onnx/writing/encode.ts';
 import type { Draft } from './draft.ts';
-import type { Scope } from './scopes.ts';
+import type { Scope } from './graph/scopes.ts';
 
 export interface Activation { value: string; scale: string; zeroPoint: string }
 

@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { LAYERS, PRODUCTS, seededWeights, TABLES } from '../../models/operators.ts';
-import { toEngineError } from '../errors.ts';
+import { toEngineError } from '../contract/errors.ts';
 import { quantize, scanBytes } from '../test-support.ts';
-import { findScopes } from './scopes.ts';
+import { findScopes } from './graph/scopes.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 400);
 const LEVELS = ['fp16', 'int8:embedding', 'int8:mode=dynamic,embedding', 'uint8:embedding', 'int4:asymmetric,embedding', 'int4:mode=dequantize', 'int8:mode=dequantize,embedding'];

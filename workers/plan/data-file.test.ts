@@ -5,7 +5,7 @@ import * as native from 'onnxruntime-node';
 import { afterEach, describe, expect, test } from 'vitest';
 import { encode, graph, model, node, randomValues, splitModel, tensor, tinyLanguageModel, value } from '../../models/build.ts';
 import { readTensor } from '../onnx/tensor-data.ts';
-import { bytesSource } from '../source.ts';
+import { bytesSource } from '../io/source.ts';
 import { initializer, quantize, scanBytes } from '../test-support.ts';
 import { ALIGNMENT, createDataFile, LEAST_OUTSIDE } from './data-file.ts';
 
@@ -84,7 +84,7 @@ test('external data of the source goes to the one data file of the result', asyn
   const { model: bytes, files } = splitModel(WHOLE, (name) => `${name}.bin`);
   const { planLevel, preparePlan } = await import('./plan.ts');
   const { scanModel } = await import('../onnx/scan.ts');
-  const { SCHEMES } = await import('../schemes/registry.ts');
+  const { SCHEMES } = await import('../contract/levels/registry.ts');
   const external = new Map([...files].map(([location, file]) => [location, bytesSource(location, file)]));
   const plan = planLevel(preparePlan(await scanModel(bytesSource('model.onnx', bytes), external)), SCHEMES.int4, { head: 'keep', source: 'original' }, new Map(), { limit: LIMIT });
   const copies = plan.data?.pieces.flatMap((piece) => (piece.kind === 'copy' ? [piece.location] : []));

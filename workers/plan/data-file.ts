@@ -3,13 +3,13 @@
  * which place, and how the model says so (onnx/docs/ExternalData.md). And the way back: weights that came in other
  * files are brought inside where there is room.
  */
-import { encodePlace, type DataPlace } from '../onnx/encode.ts';
+import { encodePlace, type DataPlace } from '../onnx/writing/encode.ts';
 import { outsideLength } from '../onnx/extent.ts';
 import type { Model, Outside, Tensor } from '../onnx/model.ts';
-import { piecesLength, type Edit, type Piece } from '../onnx/splice.ts';
+import { piecesLength, type Edit, type Piece } from '../onnx/writing/splice.ts';
 import { encodeHeader } from '../onnx/wire.ts';
-import type { ExternalFiles } from '../source.ts';
-import type { Recipe } from './recipe.ts';
+import type { ExternalFiles } from '../io/source.ts';
+import type { QuantizeTask } from './quantize-task.ts';
 
 /** The largest message protobuf reads, and so the largest model in one file. */
 export const SINGLE_FILE_LIMIT = 2 ** 31 - 1;
@@ -24,14 +24,14 @@ const RAW_DATA = 9;
 export interface DataFile {
   /** Its name, which is what the model calls it. */
   readonly file: string;
-  readonly pieces: Piece<Recipe>[];
+  readonly pieces: Piece<QuantizeTask>[];
   bytes(): number;
   /** Puts what `pieces` make at the next place. */
-  add(pieces: readonly Piece<Recipe>[]): DataPlace;
+  add(pieces: readonly Piece<QuantizeTask>[]): DataPlace;
 }
 
 export function createDataFile(file: string): DataFile {
-  const all: Piece<Recipe>[] = [];
+  const all: Piece<QuantizeTask>[] = [];
   let end = 0;
   return {
     file,
@@ -49,7 +49,7 @@ export function createDataFile(file: string): DataFile {
 }
 
 /** Where a new tensor goes; all that one recipe makes goes the same way, so that it is carried out once. */
-export function placeNew(data: DataFile | null, piece: Piece<Recipe>): DataPlace | null {
+export function placeNew(data: DataFile | null, piece: Piece<QuantizeTask>): DataPlace | null {
   return data && piece.kind === 'made' && piece.recipe.tensor.bytes >= LEAST_OUTSIDE ? data.add([piece]) : null;
 }
 
@@ -57,7 +57,7 @@ export function placeNew(data: DataFile | null, piece: Piece<Recipe>): DataPlace
  * What becomes of the tensors that `edits` leave alone: without a data file all are in the model, with one only the
  * small ones, and `Constant` nodes that were there before.
  */
-export function placeKept(model: Model, edits: readonly Edit<Recipe>[], data: DataFile | null): Edit<Recipe>[] {
+export function placeKept(model: Model, edits: readonly Edit<QuantizeTask>[], data: DataFile | null): Edit<QuantizeTask>[] {
   const gone = new Set(edits.flatMap(({ start, end }) => (end > start ? [start] : [])));
   const isGone = ({ span, place }: Tensor) => gone.has(span.start) || (place?.within.some(({ start }) => gone.has(start)) ?? false);
   const placed = model.outside.flatMap((tensor) => (isGone(tensor) ? [] : placeOutside(tensor, model.external, data)));
@@ -70,7 +70,7 @@ export function placeKept(model: Model, edits: readonly Edit<Recipe>[], data: Da
   return [...placed, ...moved];
 }
 
-function placeOutside(tensor: Outside, external: ExternalFiles, data: DataFile | null): Edit<Recipe>[] {
+function placeOutside(tensor: Outside, external: ExternalFiles, data: DataFile | null): Edit<QuantizeTask>[] {
   const { location, offset } = tensor.data;
   const length = outsideLength(tensor, external);
   const copy = { kind: 'copy', start: offset, end: offset + length, location } as const;
@@ -78,11 +78,11 @@ function placeOutside(tensor: Outside, external: ExternalFiles, data: DataFile |
 }
 
 /** Other fields in place of those that held a tensor's elements. */
-function restored({ place, span }: Tensor, pieces: Piece<Recipe>[]): Edit<Recipe>[] {
+function restored({ place, span }: Tensor, pieces: Piece<QuantizeTask>[]): Edit<QuantizeTask>[] {
   return (place?.stored ?? []).map(({ start, end }, i) => ({ start, end, within: [...place?.within ?? [], span], pieces: i === 0 ? pieces : [] }));
 }
 
-function sayWhere(at: DataPlace): Piece<Recipe>[] {
+function sayWhere(at: DataPlace): Piece<QuantizeTask>[] {
   return [{ kind: 'bytes', bytes: encodePlace(at) }];
 }
 

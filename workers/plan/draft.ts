@@ -2,19 +2,19 @@
  * The file a plan makes, while it is being thought out: which tensors take the place of which constant, which nodes
  * that of which node, and in the end what nobody uses any more. Knows scopes and edits, no operators.
  */
-import { encodeConstant, encodeInitializer, encodeInput, encodeNode, encodeOpset, NODE_FIELD, OPSET_FIELD, type NewNode, type NewTensor } from '../onnx/encode.ts';
+import { encodeConstant, encodeInitializer, encodeInput, encodeNode, encodeOpset, NODE_FIELD, OPSET_FIELD, type NewNode, type NewTensor } from '../onnx/writing/encode.ts';
 import type { Model, Node, Span } from '../onnx/model.ts';
-import { pieceLength, type Edit, type Piece } from '../onnx/splice.ts';
+import { pieceLength, type Edit, type Piece } from '../onnx/writing/splice.ts';
 import { placeNew, type DataFile } from './data-file.ts';
-import type { Recipe } from './recipe.ts';
-import { definingScope, type Constant, type Scope } from './scopes.ts';
-import type { Via } from './view.ts';
+import type { QuantizeTask } from './quantize-task.ts';
+import { definingScope, type Constant, type Scope } from './graph/scopes.ts';
+import type { Via } from './graph/view.ts';
 
 export const CONTRIB = 'com.microsoft';
 
 /** What a constant is stored as in the new file, beside itself or instead. */
 export interface Replacement {
-  tensors: NewTensor<Recipe>[];
+  tensors: NewTensor<QuantizeTask>[];
   /** Tensors that are no weights, such as a shape it is seen in. */
   extras: Extra[];
   /** Nodes that make a value of them, to stand where the constant is defined. */
@@ -22,7 +22,7 @@ export interface Replacement {
 }
 
 /** A tensor that is no weight, and what it is for. */
-export interface Extra { tensor: NewTensor<Recipe>; why: string }
+export interface Extra { tensor: NewTensor<QuantizeTask>; why: string }
 
 export interface Draft {
   /** A name no value of the model has. */
@@ -32,7 +32,7 @@ export interface Draft {
   /** Another value for one input of a node. */
   rename(scope: Scope, node: Node, input: number, name: string): void;
   /** What stood between a constant and a use that is gone; removed at the end unless others use it. */
-  pass(via: Via): void;
+  markBypassed(via: Via): void;
   replacementOf(constant: Constant): Replacement;
   isReplaced(constant: Constant): boolean;
   /** Whether a constant is gone with the node that used it, such as the shape of a Reshape. Known at the end. */
@@ -49,14 +49,14 @@ export interface Draft {
   operators: ReadonlySet<string>;
   /** Element types of new tensors. Known at the end. */
   types: ReadonlySet<number>;
-  finish(): { edits: Edit<Recipe>[]; extras: Extra[] };
+  finish(): { edits: Edit<QuantizeTask>[]; extras: Extra[] };
 }
 
 /** @param data Where large tensors go, when not into the model. */
 export function createDraft(model: Model, scopes: readonly Scope[], data: DataFile | null): Draft {
   const unique = uniqueNames(scopes);
   const uniqueNode = uniqueNodeNames(scopes);
-  const edits: Edit<Recipe>[] = [];
+  const edits: Edit<QuantizeTask>[] = [];
   const gone = new Set<Node>();
   const renamed = new Map<Node, Set<number>>();
   const passed: Via[] = [];
@@ -73,18 +73,18 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const endedUses = new Map<Scope, Map<string, number>>();
 
   /** @param free A node name that has just become free. */
-  const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<Recipe>[] => nodes.map((node) => {
+  const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<QuantizeTask>[] => nodes.map((node) => {
     if (node.domain === CONTRIB) contribIn.add(scope);
     operators.add(node.domain === '' ? node.type : `${node.domain}:${node.type}`);
     const name = node.name === free ? free : uniqueNode(node.name);
     if (name === free) free = '';
     return { kind: 'bytes', bytes: encodeNode({ ...node, name }, NODE_FIELD[scope.kind]) };
   });
-  const tensorPieces = (scope: Scope, tensor: NewTensor<Recipe>) => {
+  const tensorPieces = (scope: Scope, tensor: NewTensor<QuantizeTask>) => {
     types.add(tensor.type);
     return scope.kind === 'graph' ? encodeInitializer(tensor, placeNew(data, tensor.data)) : encodeConstant(tensor);
   };
-  const edit = (scope: Scope, at: { start: number; end: number }, pieces: Piece<Recipe>[]) => { edits.push({ start: at.start, end: at.end, within: scope.within, pieces }); };
+  const edit = (scope: Scope, at: { start: number; end: number }, pieces: Piece<QuantizeTask>[]) => { edits.push({ start: at.start, end: at.end, within: scope.within, pieces }); };
   const beginning = (scope: Scope) => {
     const at = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
     return { start: at, end: at };
@@ -135,7 +135,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
       renamed.set(node, inputs.add(input));
       edits.push({ start: span.start, end: span.end, within: [...scope.within, node.span], pieces: [{ kind: 'bytes', bytes: encodeInput(name) }] });
     },
-    pass(via) { passed.push(via); },
+    markBypassed(via) { passed.push(via); },
     replacementOf(constant) {
       const known = replacements.get(constant) ?? { tensors: [], extras: [], nodes: [] };
       replacements.set(constant, known);
@@ -212,7 +212,7 @@ function outermost(scope: Scope): Scope {
 }
 
 /** Bytes of the elements of new tensors. */
-export function tensorBytes(tensors: readonly NewTensor<Recipe>[]): number {
+export function tensorBytes(tensors: readonly NewTensor<QuantizeTask>[]): number {
   return tensors.reduce((sum, { data }) => sum + pieceLength(data), 0);
 }
 

@@ -7,7 +7,7 @@ import { encode, graph, model, node, randomValues, tensor, value } from '../../m
 import { checkModel } from '../../models/check-model.ts';
 import { randomModel } from '../../models/random-models.ts';
 import { BUILT } from '../../models/zoo-cases.ts';
-import { toEngineError } from '../errors.ts';
+import { toEngineError } from '../contract/errors.ts';
 import { quantize, scanBytes } from '../test-support.ts';
 
 const LEVELS = ['fp16', 'int8', 'int4', 'int4:asymmetric,embedding', 'int8:mode=dequantize', 'int8:mode=dynamic', 'uint8', 'q4f16', 'int4:mode=dequantize', 'int4:override=w*=int8'];

@@ -1,11 +1,11 @@
 /** The ledger's lines and the words in them. */
-import type { LedgerLine } from '../protocol.ts';
-import { elementType, FLOAT16, FLOAT32 } from '../onnx/element-types.ts';
-import { pieceLength } from '../onnx/splice.ts';
+import type { LedgerLine } from '../contract/level-plan.ts';
+import { elementType, FLOAT16, FLOAT32 } from '../onnx/numbers/element-types.ts';
+import { pieceLength } from '../onnx/writing/splice.ts';
 import type { Extra } from './draft.ts';
 import { isQuantizedOperator } from './families/registry.ts';
-import { isNodeKnown, type Constant, type Scope } from './scopes.ts';
-import { isFloat } from './view.ts';
+import { isNodeKnown, type Constant, type Scope } from './graph/scopes.ts';
+import { isFloat } from './graph/view.ts';
 
 export function keptLine({ name, tensor, scope }: Constant, reason: string): LedgerLine {
   const { name: type } = elementType(tensor.type);

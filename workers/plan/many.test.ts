@@ -2,18 +2,18 @@
 import { describe, expect, test } from 'vitest';
 import { encode, graph, model, node, value } from '../../models/build.ts';
 import * as many from '../../models/many.ts';
-import { maskTest } from '../evaluate/activation-range.ts';
-import { dataflow } from '../evaluate/dataflow.ts';
-import { findCuts } from '../evaluate/row-wise.ts';
-import { findData } from '../external-data.ts';
+import { maskTest } from '../evaluate/runtimes/activation-range.ts';
+import { dataflow } from '../evaluate/runtimes/dataflow.ts';
+import { findCuts } from '../evaluate/text/row-wise.ts';
+import { findData } from '../io/external-data.ts';
 import { scanModel } from '../onnx/scan.ts';
-import { parseLevel } from '../schemes/level.ts';
-import { SCHEMES } from '../schemes/registry.ts';
-import { bytesSource } from '../source.ts';
-import { summarize } from '../summary.ts';
+import { parseLevel } from '../contract/levels/level.ts';
+import { SCHEMES } from '../contract/levels/registry.ts';
+import { bytesSource } from '../io/source.ts';
+import { summarizeModel } from '../pipeline/summarize-model.ts';
 import { quantize, scanBytes } from '../test-support.ts';
 import { uniqueNames } from './draft.ts';
-import { indexGraph } from './graph-index.ts';
+import { indexGraph } from './graph/graph-index.ts';
 import { planAnyLevel } from './half/plan-half.ts';
 import { preparePlan, type Plan, type PlanInput } from './plan.ts';
 import { NO_MISFITS } from './precision/fits.ts';
@@ -68,7 +68,7 @@ describe('thousands of', () => {
     const [int4, q4f16] = await Promise.all([SCHEMES.int4, SCHEMES.q4f16].map((scheme) => planAnyLevel(input, scheme, {}, NO_MISFITS)));
     expect(int4?.changed).toBe(changed);
     expect(q4f16?.problem === null).toBe(half);
-    expect(summarize(input).operators.length).toBeGreaterThan(0);
+    expect(summarizeModel(input).operators.length).toBeGreaterThan(0);
   }, TIMEOUT);
 
   test('files of external data, a folder each or all in one', async () => {

@@ -1,12 +1,13 @@
 /** What a written model says of where it comes from, in `metadata_props`: for whoever finds it years later. */
 import { version } from '../../package.json';
-import { encodeMetadata } from '../onnx/encode.ts';
+import { encodeMetadata } from '../onnx/writing/encode.ts';
 import type { Model } from '../onnx/model.ts';
-import type { Edit } from '../onnx/splice.ts';
-import type { LevelId, LevelReport, LevelSettings } from '../protocol.ts';
-import { formatLevel } from '../schemes/level.ts';
-import type { ResolvedLevel } from '../schemes/scheme.ts';
-import type { Recipe } from './recipe.ts';
+import type { Edit } from '../onnx/writing/splice.ts';
+import type { LevelId, LevelSettings } from '../contract/level-settings.ts';
+import type { LevelReport } from '../contract/report.ts';
+import { formatLevel } from '../contract/levels/level.ts';
+import type { ResolvedLevel } from '../contract/levels/scheme.ts';
+import type { QuantizeTask } from './quantize-task.ts';
 
 export interface Entry { key: string; value: string }
 
@@ -30,7 +31,7 @@ export function settingsInFull({ baseline, form, weights, head, tables, source, 
 }
 
 /** Adds entries at the end of the model; those of an earlier run go, as a key may be there once. */
-export function metadataEdits(model: Model, entries: readonly Entry[]): Edit<Recipe>[] {
+export function metadataEdits(model: Model, entries: readonly Entry[]): Edit<QuantizeTask>[] {
   if (entries.length === 0) return [];
   const { size } = model.source;
   return [

@@ -4,7 +4,7 @@ import { ModelProtoSchema } from 'onnx-buf';
 import * as native from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
 import { encode, graph, model, node, randomValues, tensor, value } from '../../models/build.ts';
-import { elementType } from '../onnx/element-types.ts';
+import { elementType } from '../onnx/numbers/element-types.ts';
 import { quantize, scanBytes } from '../test-support.ts';
 
 const size = 64;

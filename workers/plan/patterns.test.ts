@@ -1,11 +1,11 @@
 /** What a level's patterns apply to. */
 import { describe, expect, test } from 'vitest';
 import { encode, graph, model, node, randomValues, tensor, value } from '../../models/build.ts';
-import { compare, plan } from '../pipeline.ts';
+import { compare, plan } from '../pipeline/pipeline.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
-import { blobSink } from '../onnx/write.ts';
-import { parseLevel } from '../schemes/level.ts';
+import { blobSink } from '../onnx/writing/write.ts';
+import { parseLevel } from '../contract/levels/level.ts';
 import { quantize } from '../test-support.ts';
 import { describePattern } from './patterns.ts';
 

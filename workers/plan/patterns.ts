@@ -1,10 +1,10 @@
 /** What the patterns of a level's `exclude` and `override` apply to, and which names are nearest to one that fits none. */
-import type { PatternUse } from '../protocol.ts';
-import type { ResolvedLevel } from '../schemes/scheme.ts';
+import type { PatternUse } from '../contract/level-plan.ts';
+import type { ResolvedLevel } from '../contract/levels/scheme.ts';
 import type { Candidate } from './families/family.ts';
 import { count } from './ledger.ts';
 import { matchesPattern } from './pattern.ts';
-import type { Constant } from './scopes.ts';
+import type { Constant } from './graph/scopes.ts';
 
 /** How many names are given for a pattern that fits none. */
 const NEAREST = 3;

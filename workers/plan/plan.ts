@@ -2,41 +2,43 @@
  * Decides what becomes of every weight at one level, and why, before any of them is read: the edits that make the new
  * file, its exact size, and a ledger with one line for each initializer and each `Constant` node.
  */
-import { engineError } from '../errors.ts';
-import type { EngineError, LedgerLine, LevelSettings, Override, PatternUse, StoredTwice } from '../protocol.ts';
-import { elementCount, elementType, FLOAT32 } from '../onnx/element-types.ts';
+import { engineError } from '../contract/errors.ts';
+import type { EngineError } from '../contract/errors.ts';
+import type { LedgerLine, PatternUse, StoredTwice } from '../contract/level-plan.ts';
+import type { LevelSettings, Override } from '../contract/level-settings.ts';
+import { elementCount, elementType, FLOAT32 } from '../onnx/numbers/element-types.ts';
 import type { Model, Node, Tensor } from '../onnx/model.ts';
-import { piecesLength, splice, type Edit, type Piece } from '../onnx/splice.ts';
-import { dataFileName, fileName } from '../schemes/file-name.ts';
-import { overridden, type ResolvedLevel, type Scheme } from '../schemes/scheme.ts';
+import { piecesLength, splice, type Edit, type Piece } from '../onnx/writing/splice.ts';
+import { dataFileName, fileName } from '../contract/levels/file-name.ts';
+import { overridden, type ResolvedLevel, type Scheme } from '../contract/levels/scheme.ts';
 import { createActivations } from './activations.ts';
 import { createDraft, tensorBytes, type Draft } from './draft.ts';
 import { findInCall, functionKey, type Functions } from './families/call.ts';
-import type { Candidate, Left, Offer } from './families/family.ts';
+import type { Candidate, Skipped, Rewrite } from './families/family.ts';
 import { familyOf, isQuantizedOperator, OPERATORS_WITH_WEIGHTS } from './families/registry.ts';
 import { createDataFile, placeKept, SINGLE_FILE_LIMIT, type DataFile } from './data-file.ts';
-import * as float16 from './float16.ts';
-import { findHeads } from './heads.ts';
+import * as float16 from './precision/float16.ts';
+import { findOutputProjections } from './graph/output-projections.ts';
 import { raiseIrVersion } from './ir-version.ts';
 import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
 import { bytesInWords, changedLine, count, droppedLine, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
-import type { Recipe } from './recipe.ts';
-import { findScopes, isNodeKnown, type Constant, type Scope } from './scopes.ts';
+import type { QuantizeTask } from './quantize-task.ts';
+import { findScopes, isNodeKnown, type Constant, type Scope } from './graph/scopes.ts';
 import { matchesPattern } from './pattern.ts';
 import type { Misfits } from './precision/fits.ts';
 import { traceFlow, type Flow } from './precision/flow.ts';
 import { whyNoWeight } from './precision/weights.ts';
 import { describePattern, isNamed, patternUses } from './patterns.ts';
-import { createStore, type Told } from './store.ts';
-import { findStoredTwice } from './stored-twice.ts';
-import { shown, shownSentence } from '../shown.ts';
+import { createStore, type LedgerNote } from './store.ts';
+import { findStoredTwice } from './sizes/stored-twice.ts';
+import { shown, shownSentence } from '../lib/shown.ts';
 
 export interface Plan {
-  pieces: Piece<Recipe>[];
+  pieces: Piece<QuantizeTask>[];
   /** How many pieces at the end say where the file comes from. */
   originPieces: number;
   /** A second file, of weights that do not fit in the model. */
-  data: { file: string; pieces: Piece<Recipe>[]; bytes: number } | null;
+  data: { file: string; pieces: Piece<QuantizeTask>[]; bytes: number } | null;
   /** Of the model and its data file together. */
   bytes: number;
   /** What the ledger adds up to. */
@@ -67,7 +69,7 @@ export interface PlanInput {
   /** Every initializer and `Constant` node of all scopes. */
   constants: Constant[];
   candidates: Candidate[];
-  lefts: Left[];
+  lefts: Skipped[];
   /** Output projections. */
   heads: ReadonlySet<Node>;
   flow: Flow;
@@ -104,7 +106,7 @@ export function preparePlan(model: Model, taken: ReadonlySet<string> = new Set()
     model, scopes, constants, flow, noWeights,
     candidates: found.flatMap((one) => (one.kind === 'candidate' ? [one] : [])),
     lefts: found.flatMap((one) => (one.kind === 'left' ? [one] : [])),
-    heads: root ? findHeads(root) : new Set(),
+    heads: root ? findOutputProjections(root) : new Set(),
   };
 }
 
@@ -187,7 +189,7 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, i
   const whyKept = new Map<Constant, string>(input.lefts.map(({ constant, why }) => [constant, why]));
 
   const patterns = patternUses(input.candidates, level);
-  const offers: Offer[] = [];
+  const offers: Rewrite[] = [];
   for (const candidate of tablesFirst(input.candidates)) {
     const named = level.override.find(({ name }) => isNamed(candidate, name));
     const { overridable, doubt } = candidate.seen.constant;
@@ -229,7 +231,7 @@ function whyExact({ seen }: Candidate, { noWeights }: PlanInput, isOverridden: b
   return no?.exact && !isOverridden ? no.why : null;
 }
 
-function lineOf(constant: Constant, draft: Draft, told: readonly Told[], why: string | undefined, element: string): LedgerLine {
+function lineOf(constant: Constant, draft: Draft, told: readonly LedgerNote[], why: string | undefined, element: string): LedgerLine {
   const { name, tensor, scope } = constant;
   if (draft.isDropped(constant)) return droppedLine(constant);
   if (!draft.isReplaced(constant)) return keptLine(constant, why ?? whyNotCovered(constant, element));
@@ -249,7 +251,7 @@ function whyStays(draft: Draft, { name, tensor, scope }: Constant, why: string |
 }
 
 /** One clause for each form weights took: `3 weights with 1.2 M parameters become int4, 4 bits in blocks of 32, symmetric`. */
-function summarize(told: ReadonlyMap<Constant, Told[]>): string {
+function summarize(told: ReadonlyMap<Constant, LedgerNote[]>): string {
   const groups = new Map<string, { element: string; tensors: number; parameters: number }>();
   for (const [{ tensor }, forms] of told) {
     for (const { element, form } of forms) {
@@ -277,7 +279,7 @@ function whyNothing({ model, scopes }: PlanInput, whyKept: ReadonlyMap<Constant,
     'Use a model with weights of its own; what is computed while running has none.');
 }
 
-function finish(input: PlanInput, edits: Edit<Recipe>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, types, before }: Output, storedTwice: StoredTwice[] = []): Plan {
+function finish(input: PlanInput, edits: Edit<QuantizeTask>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, types, before }: Output, storedTwice: StoredTwice[] = []): Plan {
   const { model, scopes } = input;
   const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
   const originPieces = changed > 0 ? metadata.length : 0;

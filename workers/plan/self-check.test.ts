@@ -3,19 +3,19 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, NodeProtoSchema, StringStringEntryProtoSchema, TensorProtoSchema, ValueInfoProtoSchema } from 'onnx-buf';
 import { describe, expect, test } from 'vitest';
 import { encode, graph, localFunction, model, node, randomValues, tensor, value } from '../../models/build.ts';
-import { toEngineError } from '../errors.ts';
-import { encodeInt64Initializer, encodeIrVersion } from '../onnx/encode.ts';
-import { INT4 } from '../onnx/element-types.ts';
+import { toEngineError } from '../contract/errors.ts';
+import { encodeInt64Initializer, encodeIrVersion } from '../onnx/writing/encode.ts';
+import { INT4 } from '../onnx/numbers/element-types.ts';
 import { scanModel } from '../onnx/scan.ts';
 import type { Graph, Model, Span } from '../onnx/model.ts';
-import { splice, type Edit, type Piece } from '../onnx/splice.ts';
+import { splice, type Edit, type Piece } from '../onnx/writing/splice.ts';
 import { concatBytes, encodeHeader } from '../onnx/wire.ts';
-import { bytesSource } from '../source.ts';
+import { bytesSource } from '../io/source.ts';
 import { quantize, scanBytes } from '../test-support.ts';
 import { planLevel, preparePlan, type Plan } from './plan.ts';
 import { NO_MISFITS } from './precision/fits.ts';
-import type { Recipe } from './recipe.ts';
-import { SCHEMES } from '../schemes/registry.ts';
+import type { QuantizeTask } from './quantize-task.ts';
+import { SCHEMES } from '../contract/levels/registry.ts';
 import { checkPlannedFile } from './self-check.ts';
 
 const w = (name = 'w') => tensor(name, 'float32', [64, 64], randomValues(1, 4096, 0.3));
@@ -29,14 +29,14 @@ function source(irVersion = 8): Uint8Array<ArrayBuffer> {
   }), 17, irVersion, [localFunction('local', 'Dense', ['a'], ['b'], [node('Tanh', ['a'], ['b'])])]));
 }
 
-const field = (number: number, message: Uint8Array): Piece<Recipe>[] => [{ kind: 'bytes', bytes: concatBytes([encodeHeader(number, message.length), message]) }];
+const field = (number: number, message: Uint8Array): Piece<QuantizeTask>[] => [{ kind: 'bytes', bytes: concatBytes([encodeHeader(number, message.length), message]) }];
 const nodeField = (inputs: string[], outputs: string[], name: string, number = 1, domain = '') => field(number, toBinary(NodeProtoSchema, { ...node('Add', inputs, outputs, {}, domain), name }));
 const inside = (of: Graph) => [...of.within, of.span];
-const append = (of: Graph, pieces: Piece<Recipe>[]): Edit<Recipe> => ({ start: of.span.end, end: of.span.end, within: inside(of), pieces });
-const remove = ({ start, end }: Pick<Span, 'start' | 'end'>, of: Graph): Edit<Recipe> => ({ start, end, within: inside(of), pieces: [] });
+const append = (of: Graph, pieces: Piece<QuantizeTask>[]): Edit<QuantizeTask> => ({ start: of.span.end, end: of.span.end, within: inside(of), pieces });
+const remove = ({ start, end }: Pick<Span, 'start' | 'end'>, of: Graph): Edit<QuantizeTask> => ({ start, end, within: inside(of), pieces: [] });
 const bodyOf = ({ graph: { nodes } }: Model) => nodes[1]!.attributes[0]!.graphs[0]!;
 const metadata = (key: string) => field(14, toBinary(ModelProtoSchema, create(ModelProtoSchema, { metadataProps: [create(StringStringEntryProtoSchema, { key, value: '' })] })).subarray(2));
-const at = (start: number, pieces: Piece<Recipe>[]): Edit<Recipe> => ({ start, end: start, within: [], pieces });
+const at = (start: number, pieces: Piece<QuantizeTask>[]): Edit<QuantizeTask> => ({ start, end: start, within: [], pieces });
 
 /** The details of the error a plan ends in; null when there is none. */
 async function checked(scanned: Model, plan: Pick<Plan, 'pieces' | 'data'>): Promise<string | null> {
@@ -46,7 +46,7 @@ async function checked(scanned: Model, plan: Pick<Plan, 'pieces' | 'data'>): Pro
 }
 
 describe('a planted violation is found', () => {
-  test.each<[string, (of: Model) => Edit<Recipe>[], RegExp]>([
+  test.each<[string, (of: Model) => Edit<QuantizeTask>[], RegExp]>([
     ['a value made twice', ({ graph: g }) => [append(g, nodeField(['h', 'h'], ['h'], 'n'))], /two nodes make "h"/],
     ['a node name given twice', ({ graph: g }) => [append(g, nodeField(['h', 'h'], ['z'], g.nodes[0]!.name))], /called "h\/MatMul"/],
     ['an initializer given twice', ({ graph: g }) => [append(g, [{ kind: 'bytes', bytes: encodeInt64Initializer('w', [1]) }])], /two initializers called "w"/],

@@ -2,7 +2,7 @@
  * The check of a planned file before any of it is written: its structure is read from the pieces and held against the
  * rules of ONNX. What the model broke before is not held against its copy.
  */
-import { fail } from '../errors.ts';
+import { fail } from '../contract/errors.ts';
 import { outlineModel, readOutline, type GraphOutline, type ModelOutline } from '../onnx/outline.ts';
 import { describeViolation, findViolations, type Violation } from '../onnx/structure.ts';
 import type { Model } from '../onnx/model.ts';

@@ -1,16 +1,16 @@
 /** The quantized forms constants are stored in: each form of a constant once, however many nodes use it. */
-import { elementCount, elementType, FLOAT16, FLOAT32, INT4, INT8, packedBytes, UINT4, UINT8 } from '../onnx/element-types.ts';
-import type { NewNode, NewTensor } from '../onnx/encode.ts';
-import type { BlockedWeights, LinearWeights } from '../schemes/scheme.ts';
+import { elementCount, elementType, FLOAT16, FLOAT32, INT4, INT8, packedBytes, UINT4, UINT8 } from '../onnx/numbers/element-types.ts';
+import type { NewNode, NewTensor } from '../onnx/writing/encode.ts';
+import type { BlockedWeights, LinearWeights } from '../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from './draft.ts';
-import { blockedBytes, blockedShape, type Recipe } from './recipe.ts';
-import { opsetOf, type Constant, type Scope } from './scopes.ts';
-import { isContiguous, type Seen, type View } from './view.ts';
+import { blockedBytes, blockedShape, type QuantizeTask } from './quantize-task.ts';
+import { opsetOf, type Constant, type Scope } from './graph/scopes.ts';
+import { isContiguous, type ConstantView, type View } from './graph/view.ts';
 
 /** A constant matrix [K, N] to multiply by. */
 export interface Matrix {
   /** The constant as [K, N]. */
-  seen: Seen;
+  seen: ConstantView;
   k: number;
   n: number;
   /** How it lies: [K, N], or [N, K] and turned round on the way. */
@@ -21,7 +21,7 @@ export interface Matrix {
 
 /** A weight in blocked form and the tensors it is stored as. */
 export interface Blocked {
-  recipe: Recipe & { kind: 'quantize' };
+  recipe: QuantizeTask & { kind: 'quantize' };
   codes: string | null;
   /** Codes without padding, as GatherBlockQuantized takes them; the same tensor as `codes` when nothing is padded. */
   rows: string | null;
@@ -34,7 +34,7 @@ export interface Blocked {
 export interface Linear { codes: string; scales: string; zeroPoints: string }
 
 /** What the ledger says of a constant's new form. */
-export interface Told {
+export interface LedgerNote {
   element: string;
   reason: string;
   /** The same without what differs from weight to weight. */
@@ -46,12 +46,12 @@ export interface Store {
   /** Adds the codes of a blocked weight as MatMulNBits (`codes`) or GatherBlockQuantized (`rows`) takes them. */
   addCodes(made: Blocked, part: 'codes' | 'rows', dims: readonly number[]): string;
   /** The constant with one scale for each index of `axis`, or for all of it (null). */
-  linear(seen: Seen, axis: number | null, weights: LinearWeights): Linear;
+  linear(seen: ConstantView, axis: number | null, weights: LinearWeights): Linear;
   /** A value that is the constant quantized and dequantized, of the type it was seen as. */
-  dequantized(seen: Seen, axis: number | null, weights: LinearWeights): string;
+  dequantized(seen: ConstantView, axis: number | null, weights: LinearWeights): string;
   /** The same of 4-bit blocks along K, as [K, N] (`columns`) or [N, K] (`rows`); only where `whyNotNibbles` has no objection. */
   dequantizedBlocks(matrix: Matrix, nibbles: 'columns' | 'rows', weights: BlockedWeights): string;
-  told: ReadonlyMap<Constant, Told[]>;
+  told: ReadonlyMap<Constant, LedgerNote[]>;
 }
 
 /** @param rounded Names of constants that are rounded to fp16 first, as the baseline has them. */
@@ -60,23 +60,23 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
   const constantOf = new Map<Blocked, Constant>();
   const linearOf = new Map<string, Linear>();
   const dequantizedOf = new Map<string, string>();
-  const told = new Map<Constant, Told[]>();
+  const told = new Map<Constant, LedgerNote[]>();
   const numbers = new Map<Constant, number>();
 
-  const tell = ({ constant }: Seen, element: string, form: string, reason = form) => {
+  const tell = ({ constant }: ConstantView, element: string, form: string, reason = form) => {
     const known = told.get(constant) ?? [];
     if (!known.some((line) => line.reason === reason)) told.set(constant, [...known, { element, reason, form }]);
   };
-  const keyOf = ({ constant, view, type }: Seen, ...more: (string | number | null)[]) => {
+  const keyOf = ({ constant, view, type }: ConstantView, ...more: (string | number | null)[]) => {
     const number = numbers.get(constant) ?? numbers.size;
     numbers.set(constant, number);
     return [number, view.dims, view.strides, type, ...more].join(' ');
   };
-  const add = ({ constant }: Seen, tensor: NewTensor<Recipe>) => {
+  const add = ({ constant }: ConstantView, tensor: NewTensor<QuantizeTask>) => {
     draft.replacementOf(constant).tensors.push(tensor);
     return tensor.name;
   };
-  const weightOf = ({ constant, type }: Seen, view: View | null) => ({ tensor: constant.tensor, type, rounded: isRounded(constant), ...(view && { view }) });
+  const weightOf = ({ constant, type }: ConstantView, view: View | null) => ({ tensor: constant.tensor, type, rounded: isRounded(constant), ...(view && { view }) });
 
   const store: Store = {
     told,
@@ -120,7 +120,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const { dims } = seen.view;
       const channels = axis === null ? 1 : dims[axis] ?? 1;
       const inner = elementCount(axis === null ? dims : dims.slice(axis + 1));
-      const recipe: Recipe = { kind: 'linear', ...weightOf(seen, neededView(seen)), outer: axis === null ? 1 : elementCount(dims.slice(0, axis)), channels, inner, scheme: { type: weights.type, symmetric: weights.symmetric } };
+      const recipe: QuantizeTask = { kind: 'linear', ...weightOf(seen, neededView(seen)), outer: axis === null ? 1 : elementCount(dims.slice(0, axis)), channels, inner, scheme: { type: weights.type, symmetric: weights.symmetric } };
       const made = (part: string, length: number) => ({ kind: 'made' as const, recipe, part, length });
       const type = weights.type === 'int8' ? INT8 : UINT8;
       const { name } = seen.constant;
@@ -152,7 +152,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const known = dequantizedOf.get(key);
       if (known !== undefined) return known;
       const view = neededMatrixView(matrix);
-      const recipe: Recipe = {
+      const recipe: QuantizeTask = {
         kind: 'quantize', ...weightOf(seen, view), layout, k, n, scheme: weights, nibbles,
       };
       const blocks = k / weights.block;
@@ -177,7 +177,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
 }
 
 /** The view a recipe needs; null where it takes the elements as they are stored. */
-function neededView({ view }: Seen): View | null {
+function neededView({ view }: ConstantView): View | null {
   return isContiguous(view) && view.casts.length < 2 ? null : view;
 }
 
@@ -205,7 +205,7 @@ export function dequantizeNodes(draft: Draft, scope: Scope, { codes, scales, zer
 const NODE_BYTES = 200;
 
 /** Why storing a constant with scales for channels would gain nothing, or null. */
-export function whyNotLinear({ constant, view, type }: Seen, axis: number | null): string | null {
+export function whyNotLinear({ constant, view, type }: ConstantView, axis: number | null): string | null {
   const reason = whyNotQuantizable(constant, type);
   if (reason !== null) return reason;
   const count = elementCount(view.dims);

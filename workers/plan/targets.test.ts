@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { imageModel, tinyLanguageModel } from '../../models/build.ts';
 import { quantize, scanBytes } from '../test-support.ts';
-import { notOn, TARGETS, whyNotOn, type ToRun } from './targets.ts';
+import { unsupportedTargets, TARGETS, whyUnsupported, type WrittenModel } from './targets.ts';
 
 /** Operators and domains onnxruntime-web has WebGPU kernels for, from the table its package carries. */
 const table = readFileSync(join(import.meta.dirname, '../../node_modules/onnxruntime-web/docs/webgpu-operators.md'), 'utf8');
@@ -14,7 +14,7 @@ const kernels = new Set([...table.matchAll(/^\| (\w+) \| ([^|]+) \|/gm)].flatMap
 const LANGUAGE = tinyLanguageModel({ vocabulary: 128, width: 64, hidden: 96, type: 'float32', tied: false });
 const OLD = tinyLanguageModel({ vocabulary: 128, width: 64, hidden: 96, type: 'float32', tied: false, opset: 12 });
 
-const written = async (model: Uint8Array, level: string): Promise<ToRun> => (await quantize(model, level)).plan;
+const written = async (model: Uint8Array, level: string): Promise<WrittenModel> => (await quantize(model, level)).plan;
 
 describe('operators', () => {
   test('the table is read', () => { expect(kernels.has('MatMul') && kernels.has('com.microsoft:MatMulNBits')).toBe(true); });
@@ -28,22 +28,22 @@ describe('operators', () => {
     const added = (await scanBytes((await quantize(model, level)).bytes)).graph.nodes.map(({ domain, type }) => (domain === '' ? type : `${domain}:${type}`)).filter((type) => !before.has(type));
     for (const operator of added) expect(to.operators.has(operator), operator).toBe(true);
     const lacking = [...to.operators].filter((operator) => !kernels.has(operator));
-    const why = whyNotOn('webgpu', to);
+    const why = whyUnsupported('webgpu', to);
     expect(why === null).toBe(lacking.length === 0);
     for (const operator of lacking) expect(why).toContain(operator);
-    expect(whyNotOn('wasm', to)).toBeNull();
-    expect(whyNotOn('cpu', to)).toBeNull();
-    expect(whyNotOn('both', to)).toBe(why);
+    expect(whyUnsupported('wasm', to)).toBeNull();
+    expect(whyUnsupported('cpu', to)).toBeNull();
+    expect(whyUnsupported('both', to)).toBe(why);
   });
 });
 
 describe('size', () => {
-  const small: ToRun = { operators: new Set(), bytes: 1e6, data: null };
+  const small: WrittenModel = { operators: new Set(), bytes: 1e6, data: null };
 
-  test('a small file runs everywhere', () => { expect(notOn(small)).toEqual([]); });
+  test('a small file runs everywhere', () => { expect(unsupportedTargets(small)).toEqual([]); });
 
   test('what no WebAssembly memory holds', () => {
-    const refused = notOn({ ...small, bytes: 5e9, data: { file: 'model_q4.onnx_data' } });
+    const refused = unsupportedTargets({ ...small, bytes: 5e9, data: { file: 'model_q4.onnx_data' } });
     expect(refused.map(({ target }) => target)).toEqual(TARGETS.filter((target) => target !== 'cpu' && target !== 'cuda'));
     expect(refused[0]?.reason).toMatch(/5\.0 GB/);
   });

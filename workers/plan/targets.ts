@@ -3,11 +3,11 @@
  * large a model may be. A file's name is never a reason: it can be changed. What is said here of onnxruntime-web is held to the tables that
  * its package carries (targets.test.ts); of CUDA it is that of docs/OperatorKernels.md in onnxruntime.
  */
-import type { LevelPlan, Target } from '../protocol.ts';
+import type { LevelPlan, Target } from '../contract/level-plan.ts';
 import { bytesInWords } from './ledger.ts';
 
 /** What has to be known of a level's file to tell. */
-export interface ToRun {
+export interface WrittenModel {
   /** Operators it has that the model did not, with their domain in front where they have one: `com.microsoft:MatMulNBits`. */
   operators: ReadonlySet<string>;
   /** Of all files. */
@@ -41,8 +41,8 @@ const FACTS: Readonly<Record<Exclude<Target, 'both'>, TargetFacts>> = {
 export const TARGETS: readonly Target[] = ['wasm', 'webgpu', 'both', 'cpu', 'cuda', 'transformers.js'];
 
 /** Why a target does not run a level's file as it should, in a sentence; null when it does. */
-export function whyNotOn(target: Target, written: ToRun): string | null {
-  if (target === 'both') return whyNotOn('wasm', written) ?? whyNotOn('webgpu', written);
+export function whyUnsupported(target: Target, written: WrittenModel): string | null {
+  if (target === 'both') return whyUnsupported('wasm', written) ?? whyUnsupported('webgpu', written);
   const { name, onCpu, memory } = FACTS[target];
   const { operators, bytes } = written;
   if (memory !== undefined && bytes > memory) return `The file is ${bytesInWords(bytes)}; ${name} has ${bytesInWords(memory)} of memory for everything.`;
@@ -52,9 +52,9 @@ export function whyNotOn(target: Target, written: ToRun): string | null {
 }
 
 /** All targets that do not run a level's file as they should. */
-export function notOn(written: ToRun): NonNullable<LevelPlan['notOn']> {
+export function unsupportedTargets(written: WrittenModel): NonNullable<LevelPlan['notOn']> {
   return TARGETS.flatMap((target) => {
-    const reason = whyNotOn(target, written);
+    const reason = whyUnsupported(target, written);
     return reason === null ? [] : [{ target, reason }];
   });
 }

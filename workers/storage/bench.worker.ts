@@ -1,6 +1,6 @@
 /** For `.ci/bench-storage.mjs`: writes the same bytes to OPFS plainly and through the result store. */
-import { writeAll } from './disk.ts';
-import { opfsDisk } from './opfs.ts';
+import { writeAll } from './disk/disk.ts';
+import { opfsDisk } from './disk/opfs.ts';
 import { openResultStore } from './result-store.ts';
 
 export interface BenchOrder { bytes: number; chunk: number; runs: number }

@@ -4,7 +4,7 @@
  */
 import { sha256 } from 'hash-wasm';
 import { z } from 'zod';
-import { writeBytes, type Disk } from './disk.ts';
+import { writeBytes, type Disk } from './disk/disk.ts';
 import { isKey } from './job-key.ts';
 
 /** Most bytes of such files that are stored with one report. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { matMulModel, randomValues, tinyLanguageModel } from '../../models/build.ts';
-import { LEVEL_IDS } from '../schemes/registry.ts';
+import { LEVEL_IDS } from '../contract/levels/registry.ts';
 import { quantize } from '../test-support.ts';
 import { isKey, levelKey, measurementKey, RESULT_FORMAT, splitSpellings, type MeasurementIdentity } from './job-key.ts';
 

@@ -4,7 +4,7 @@
  */
 import { sha256 as hash } from 'hash-wasm';
 import { version } from '../../package.json';
-import type { Extras, Job, ProtocolRequest } from '../protocol.ts';
+import type { Extras, Job, ProtocolRequest } from '../contract/job.ts';
 
 /**
  * To be raised whenever the same job gives other bytes or figures than before, so that stored results of an older

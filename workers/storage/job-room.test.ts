@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { settle } from '../errors.ts';
-import type { StoredResult } from '../protocol.ts';
+import { settle } from '../contract/errors.ts';
+import type { StoredResult } from '../contract/storage.ts';
 import { levelKey } from './job-key.ts';
-import { foreseeRoom, type PlannedFile } from './job-room.ts';
+import { checkFreeSpace, type PlannedFile } from './job-room.ts';
 
 const fingerprint = '0'.repeat(64);
 const file = (level: string, bytes: number, madeBytes = bytes): PlannedFile => ({ name: `m_${level}.onnx`, fingerprint, level, bytes, madeBytes });
@@ -10,7 +10,7 @@ const stored = async (level: string, bytes: number): Promise<StoredResult> => ({
   key: await levelKey(fingerprint, level), file: `m_${level}.onnx`, level, model: { name: 'm.onnx', fingerprint }, finished: false, bytes, total: 1e9, createdAt: '', lastUsed: '2000-01-01',
 });
 const foresee = (files: PlannedFile[], room: number, results: StoredResult[] = [], memoryLimit = 1e9) =>
-  settle(() => foreseeRoom(files, { store: { list: async () => results }, free: async () => room, memoryLimit }));
+  settle(() => checkFreeSpace(files, { store: { list: async () => results }, free: async () => room, memoryLimit }));
 
 const TWO = [file('int8', 600e6), file('int4', 300e6)];
 

@@ -1,6 +1,6 @@
 /** Room for all files of a job, looked at before the first of them is written. */
-import { failure } from '../errors.ts';
-import type { EngineError } from '../protocol.ts';
+import { failure } from '../contract/errors.ts';
+import type { EngineError } from '../contract/errors.ts';
 import { levelKey } from './job-key.ts';
 import type { ResultStore } from './result-store.ts';
 import { bytesInWords, storageFull } from './room.ts';
@@ -18,7 +18,7 @@ export interface PlannedFile {
   fixedName?: true;
 }
 
-export interface RoomSurroundings {
+export interface FreeSpacePlatform {
   store: Pick<ResultStore, 'list'>;
   /** Bytes the browser would still take. */
   free(): Promise<number>;
@@ -31,7 +31,7 @@ export interface RoomSurroundings {
  * with what is missing of them, and each file that does not fit whole is held in memory instead.
  * Errors: `storage-full` when that would be more than memory is to hold; nothing has been written then.
  */
-export async function foreseeRoom(files: readonly PlannedFile[], { store, free, memoryLimit }: RoomSurroundings): Promise<EngineError | null> {
+export async function checkFreeSpace(files: readonly PlannedFile[], { store, free, memoryLimit }: FreeSpacePlatform): Promise<EngineError | null> {
   // A level that is the model as it is, is not stored.
   const written = files.filter(({ madeBytes }) => madeBytes > 0);
   const [results, room] = [await store.list(), await free()];

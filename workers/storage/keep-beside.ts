@@ -1,8 +1,8 @@
 /** Stores a report with what makes it useful without the dropped files: configuration, tokenizer, and a baseline that is the dropped model itself. */
-import { companionFiles, COPIED_NAMES } from '../hub-folder.ts';
+import { companionFiles, COPIED_NAMES } from '../pipeline/hub-folder.ts';
 import { COMPANIONS_LIMIT, type Companion, type CompanionStore } from './companions.ts';
 import { ENGINE_VERSION, levelKey } from './job-key.ts';
-import type { Locks } from './locks.ts';
+import type { Locks } from './disk/locks.ts';
 import type { Beside, Original } from './measure-once.ts';
 import type { KeptReport, ReportStore } from './report-store.ts';
 import type { ResultStore } from './result-store.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { EngineEvent, Report } from '../protocol.ts';
-import { localLocks, type Locks } from './locks.ts';
+import type { EngineEvent } from '../contract/events.ts';
+import type { Report } from '../contract/report.ts';
+import { localLocks, type Locks } from './disk/locks.ts';
 import { measureOnce, type OnceTask } from './measure-once.ts';
 import { openReportStore } from './report-store.ts';
 import { memoryDisk } from './test-disk.ts';

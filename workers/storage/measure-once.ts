@@ -1,7 +1,9 @@
 /** Measuring the same thing once: a report that is there answers, one that another tab is at is waited for. */
-import type { EngineError, EngineEvent, Report } from '../protocol.ts';
+import type { EngineError } from '../contract/errors.ts';
+import type { EngineEvent } from '../contract/events.ts';
+import type { Report } from '../contract/report.ts';
 import { incompleteKey, measurementKey, type MeasurementIdentity } from './job-key.ts';
-import type { Locks } from './locks.ts';
+import type { Locks } from './disk/locks.ts';
 import type { KeptReport, ReportStore } from './report-store.ts';
 
 export interface OnceTask {
@@ -27,7 +29,7 @@ export interface Beside {
 /** A baseline that is the dropped model itself. */
 export interface Original { file: File; name: string; level: string; fingerprint: string }
 
-export interface MeasurementSurroundings {
+export interface MeasurementPlatform {
   reports: ReportStore;
   /** Stores the report and what lies beside it. */
   keep(report: KeptReport, beside: Beside | undefined): Promise<void>;
@@ -40,7 +42,7 @@ export interface MeasurementSurroundings {
 interface Announcement { measurement: string; event: EngineEvent }
 
 /** `known` when nothing had to be measured. */
-export async function measureOnce({ identity, onEvent, signal, finish, beside, measure }: OnceTask, { reports, keep, locks, channel: connect, notKept }: MeasurementSurroundings): Promise<{ report: Report; known: boolean }> {
+export async function measureOnce({ identity, onEvent, signal, finish, beside, measure }: OnceTask, { reports, keep, locks, channel: connect, notKept }: MeasurementPlatform): Promise<{ report: Report; known: boolean }> {
   const key = await measurementKey(identity);
   const channel = connect();
   channel.onmessage = ({ data }: MessageEvent<Announcement>) => { if (data.measurement === key) onEvent(data.event); };

@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { encode, graph, model, node, randomValues, tensor, value } from '../../models/build.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
-import { compare } from '../pipeline.ts';
-import type { EngineEvent } from '../protocol.ts';
-import { localLocks } from './locks.ts';
-import { createKeeper } from './storage.ts';
+import { compare } from '../pipeline/pipeline.ts';
+import type { EngineEvent } from '../contract/events.ts';
+import { localLocks } from './disk/locks.ts';
+import { createResultRepository } from './storage.ts';
 import { memoryDisk } from './test-disk.ts';
 
 const NAMES = ['__proto__', 'constructor', 'toString', '../../x', '<img src=x onerror=alert(1)>'];
@@ -24,7 +24,7 @@ function chain(names: readonly string[]): Uint8Array<ArrayBuffer> {
 
 async function run(name: string, exclude: string[] = []) {
   const disk = memoryDisk();
-  const keeper = await createKeeper(disk, { locks: localLocks(), channel: () => new BroadcastChannel('nibble:names') });
+  const keeper = await createResultRepository(disk, { locks: localLocks(), channel: () => new BroadcastChannel('nibble:names') });
   const events: EngineEvent[] = [];
   const report = await compare({ files: [new File([chain(NAMES)], name)], levels: [{ key: '__proto__', id: 'int8', settings: {} }, { key: 'constructor', id: 'int4', settings: { exclude } }], maxTokens: null }, {
     ...keeper.job((error) => { events.push({ type: 'warning', error }); }), kernel: async () => createReferenceKernel(), evaluator: createNodeEvaluator(), threads: 1,

@@ -1,10 +1,11 @@
 /** Finished reports on a disk, one file a key: figures and the ledger, never weights. */
 import { z } from 'zod';
-import type { Report, StoredReport } from '../protocol.ts';
+import type { Report } from '../contract/report.ts';
+import type { StoredReport } from '../contract/storage.ts';
 import { companionSchema, type Companion } from './companions.ts';
-import { readText, writeText, type Disk } from './disk.ts';
+import { readText, writeText, type Disk } from './disk/disk.ts';
 import { isKey } from './job-key.ts';
-import { reportSchema } from './report-schema.ts';
+import { reportSchema } from '../contract/report-schema.ts';
 
 export interface KeptReport {
   key: string;

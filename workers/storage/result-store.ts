@@ -4,10 +4,10 @@
  * (locks.ts); looking is always allowed.
  */
 import { z } from 'zod';
-import type { StoredResult } from '../protocol.ts';
-import { readBytes, readText, writeAll, writeText, type Disk, type DiskFile } from './disk.ts';
+import type { StoredResult } from '../contract/storage.ts';
+import { readBytes, readText, writeAll, writeText, type Disk, type DiskFile } from './disk/disk.ts';
 import { isKey } from './job-key.ts';
-import { createChecksum, encodeHead, encodeRecord, equal, readJournal, RECORD_BYTES, type Checksum, type JournalEntry } from './journal.ts';
+import { createChecksum, encodeHead, encodeRecord, equal, readJournal, RECORD_BYTES, type Checksum, type JournalEntry } from './disk/journal.ts';
 
 export interface About {
   /** File name for downloads. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { StoredResult } from '../protocol.ts';
+import type { StoredResult } from '../contract/storage.ts';
 import { storageFull, whatWouldGo } from './room.ts';
 
 const result = (file: string, bytes: number, day: number): StoredResult => ({

@@ -1,6 +1,7 @@
 /** What to say when there is no room. Nothing is deleted unasked. */
-import { engineError } from '../errors.ts';
-import type { EngineError, StoredResult } from '../protocol.ts';
+import { engineError } from '../contract/errors.ts';
+import type { EngineError } from '../contract/errors.ts';
+import type { StoredResult } from '../contract/storage.ts';
 
 /** The results used longest ago whose bytes make up `needed`, or all of them. */
 export function whatWouldGo(results: readonly StoredResult[], needed: number): StoredResult[] {

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { WriteProgress } from '../onnx/write.ts';
-import type { Result, Storage } from '../protocol.ts';
-import { connect, WORKER_CRASHED, type RemoteWorker } from '../remote.ts';
+import type { WriteProgress } from '../onnx/writing/write.ts';
+import type { Result } from '../contract/errors.ts';
+import type { Storage } from '../contract/storage.ts';
+import { connect, WORKER_CRASHED, type RemoteWorker } from '../rpc/remote.ts';
 import { bytesOf, firstDifference, orderedPieces, storeChecks, testFile, type WriteOrder } from './test-store-suite.ts';
 import type { StoreFixture, Written } from './test-store.worker.ts';
 

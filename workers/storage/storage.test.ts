@@ -4,16 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { byteTokenizer, matMulModel, randomValues, tinyLanguageModel } from '../../models/build.ts';
-import { cancelled, settle } from '../errors.ts';
-import type { Evaluator } from '../evaluate/evaluate.ts';
+import { cancelled, settle } from '../contract/errors.ts';
+import type { Evaluator } from '../evaluate/text/evaluate.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
-import { blobSink } from '../onnx/write.ts';
-import { compare } from '../pipeline.ts';
-import type { EngineEvent, Job, LevelRequest } from '../protocol.ts';
-import { localLocks } from './locks.ts';
+import { blobSink } from '../onnx/writing/write.ts';
+import { compare } from '../pipeline/pipeline.ts';
+import type { EngineEvent } from '../contract/events.ts';
+import type { Job, LevelRequest } from '../contract/job.ts';
+import { localLocks } from './disk/locks.ts';
 import { openReportStore } from './report-store.ts';
-import { browserKeeper, createKeeper, type Keeper } from './storage.ts';
+import { openBrowserRepository, createResultRepository, type ResultRepository } from './storage.ts';
 import { memoryDisk, type MemoryDisk } from './test-disk.ts';
 
 const MODEL = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true });
@@ -24,7 +25,7 @@ const files = (text = TEXT) => [new File([MODEL], 'tiny.onnx'), new File([byteTo
 
 /** A tab: a keeper over a disk, with the work counted. */
 async function tab(disk: MemoryDisk, locks = localLocks(), memoryLimit?: number) {
-  const keeper = await createKeeper(disk, { locks, channel: () => new BroadcastChannel('nibble:test'), recordEvery: 100, ...(memoryLimit === undefined ? {} : { memoryLimit }) });
+  const keeper = await createResultRepository(disk, { locks, channel: () => new BroadcastChannel('nibble:test'), recordEvery: 100, ...(memoryLimit === undefined ? {} : { memoryLimit }) });
   const counts = { kernel: 0, evaluations: 0 };
   const evaluator = createNodeEvaluator();
   const counting: Evaluator = {
@@ -136,7 +137,7 @@ describe('a job done before', () => {
 });
 
 describe('what is stored', () => {
-  async function afterOne(): Promise<{ keeper: Keeper; disk: MemoryDisk; events: EngineEvent[]; run: Awaited<ReturnType<typeof tab>>['run'] }> {
+  async function afterOne(): Promise<{ keeper: ResultRepository; disk: MemoryDisk; events: EngineEvent[]; run: Awaited<ReturnType<typeof tab>>['run'] }> {
     const disk = memoryDisk();
     const { keeper, run } = await tab(disk);
     const { events } = await run();
@@ -316,7 +317,7 @@ describe('when there is neither room nor memory', () => {
 });
 
 test('without a file system nothing is kept, it is said once a job, and everything else works', async () => {
-  const keeper = await browserKeeper();
+  const keeper = await openBrowserRepository();
   const events: EngineEvent[] = [];
   const report = await compare({ files: files().slice(0, 1), levels: [INT8, INT4], maxTokens: null }, {
     ...keeper.job((error) => { events.push({ type: 'warning', error }); }), kernel: async () => createReferenceKernel(), evaluator: createNodeEvaluator(), threads: 1,

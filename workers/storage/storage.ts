@@ -1,24 +1,26 @@
 /** What is kept between jobs, as one thing for the engine to hold. Works without a disk too: then nothing is kept, and it says so. */
-import { engineError, fail } from '../errors.ts';
-import type { Sink } from '../onnx/write.ts';
-import { blobSink } from '../onnx/write.ts';
-import type { EngineError, OpenedReport, Report, Storage, StoredReport } from '../protocol.ts';
+import { engineError, fail } from '../contract/errors.ts';
+import type { Sink } from '../onnx/writing/write.ts';
+import { blobSink } from '../onnx/writing/write.ts';
+import type { EngineError } from '../contract/errors.ts';
+import type { OpenedReport, Storage, StoredReport } from '../contract/storage.ts';
+import type { Report } from '../contract/report.ts';
 import { openCompanionStore } from './companions.ts';
-import { isFull, type Disk } from './disk.ts';
-import { folderSink, foreseeNames, type FolderSurroundings } from './folder-sink.ts';
+import { isFull, type Disk } from './disk/disk.ts';
+import { folderSink, checkFreeNames, type FolderPlatform } from './folder/folder-sink.ts';
 import { isKey, levelKey, splitSpellings } from './job-key.ts';
-import { foreseeRoom, type PlannedFile } from './job-room.ts';
+import { checkFreeSpace, type PlannedFile } from './job-room.ts';
 import { keepWithFiles, removeUnusedCompanions } from './keep-beside.ts';
-import { localLocks, webLocks, type Locks } from './locks.ts';
+import { localLocks, webLocks, type Locks } from './disk/locks.ts';
 import { measureOnce, type OnceTask } from './measure-once.ts';
-import { opfsDisk } from './opfs.ts';
+import { opfsDisk } from './disk/opfs.ts';
 import { openReportStore, line, type ReportStore, type StoredKeptReport } from './report-store.ts';
 import { openResultStore } from './result-store.ts';
 import { storageFull } from './room.ts';
 import { MEMORY_LIMIT, storedSink, type LevelFile } from './stored-sink.ts';
 import { heldNotes, indexedNotes, type WrittenNotes } from './written-notes.ts';
 
-export interface Keeper {
+export interface ResultRepository {
   /** Why nothing can be kept, or null. */
   problem: EngineError | null;
   /**
@@ -43,10 +45,10 @@ export interface Keeper {
   removeAll(): Promise<Storage>;
 }
 
-export interface KeeperOptions { locks: Locks; channel(): BroadcastChannel; notes?: WrittenNotes; recordEvery?: number; memoryLimit?: number }
+export interface RepositoryOptions { locks: Locks; channel(): BroadcastChannel; notes?: WrittenNotes; recordEvery?: number; memoryLimit?: number }
 
 /** Results and reports in the browser's private file system. */
-export async function browserKeeper(): Promise<Keeper> {
+export async function openBrowserRepository(): Promise<ResultRepository> {
   // Typed as always there; outside secure contexts it is not.
   const { locks } = (globalThis as { navigator?: { locks?: LockManager } }).navigator ?? {};
   const turns = { locks: locks ? webLocks(locks) : localLocks(), channel: () => new BroadcastChannel('nibble:progress'), notes: indexedNotes() };
@@ -57,10 +59,10 @@ export async function browserKeeper(): Promise<Keeper> {
     return forgetfulKeeper(turns, engineError('storage-unavailable', 'This browser keeps no files for this page, as is usual in private windows: results last until the tab is closed.',
       'Download what you want to keep, or use a normal window.', String(thrown)));
   }
-  return createKeeper(disk, turns);
+  return createResultRepository(disk, turns);
 }
 
-export async function createKeeper(disk: Disk, { locks, channel, notes = heldNotes(), recordEvery, memoryLimit }: KeeperOptions): Promise<Keeper> {
+export async function createResultRepository(disk: Disk, { locks, channel, notes = heldNotes(), recordEvery, memoryLimit }: RepositoryOptions): Promise<ResultRepository> {
   const store = await openResultStore(disk, recordEvery === undefined ? {} : { recordEvery });
   const reports = openReportStore(disk);
   const companions = openCompanionStore(disk);
@@ -121,7 +123,7 @@ export async function createKeeper(disk: Disk, { locks, channel, notes = heldNot
         async foresee(files) {
           // A storage that fails is dealt with where a file is to be written.
           const looked = { store: { list: () => store.list().catch(() => []) }, free: () => free().catch(() => Infinity) };
-          const problem = await foreseeRoom(files, { ...looked, memoryLimit: memoryLimit ?? MEMORY_LIMIT });
+          const problem = await checkFreeSpace(files, { ...looked, memoryLimit: memoryLimit ?? MEMORY_LIMIT });
           if (!problem) return;
           foreseen = true;
           warn(problem);
@@ -158,14 +160,14 @@ const readAll = async (reports: ReportStore): Promise<StoredKeptReport[]> => (
 );
 
 /** Files of a job that go to a folder of a person's own. */
-function filesIn(surroundings: FolderSurroundings) {
+function filesIn(surroundings: FolderPlatform) {
   return {
-    foresee: (files: readonly PlannedFile[]) => foreseeNames(files, surroundings),
+    foresee: (files: readonly PlannedFile[]) => checkFreeNames(files, surroundings),
     sink: (_name: string, _source: File, file: LevelFile) => folderSink(file, surroundings),
   };
 }
 
-function forgetfulKeeper({ locks, channel, notes = heldNotes() }: KeeperOptions, problem: EngineError): Keeper {
+function forgetfulKeeper({ locks, channel, notes = heldNotes() }: RepositoryOptions, problem: EngineError): ResultRepository {
   const nothing = async (): Promise<Storage> => ({ problem, used: 0, quota: null, free: null, persisted: false, results: [] });
   return {
     problem,

@@ -2,16 +2,16 @@
  * Where the file of a level goes: into the result store, once. Somebody else who makes the same file is waited for, and
  * what is there already is not written again. Where there is no room the rest is held in memory, within limits.
  */
-import { engineError, fail, failure } from '../errors.ts';
-import type { OpenInOrder } from '../in-order.ts';
-import { blobSink, copiedFrom, NO_EXTERNAL_BLOBS, type ExternalBlobs, type Sink } from '../onnx/write.ts';
-import type { EngineError } from '../protocol.ts';
-import { blobSource, inSlabs } from '../source.ts';
-import { isFull } from './disk.ts';
+import { engineError, fail, failure } from '../contract/errors.ts';
+import type { OpenSequentialReader } from '../io/sequential-reader.ts';
+import { blobSink, copiedFrom, NO_EXTERNAL_BLOBS, type ExternalBlobs, type Sink } from '../onnx/writing/write.ts';
+import type { EngineError } from '../contract/errors.ts';
+import { blobSource, inSlabs } from '../io/source.ts';
+import { isFull } from './disk/disk.ts';
 import { ENGINE_VERSION, levelKey } from './job-key.ts';
 import type { ResultStore, Unfinished } from './result-store.ts';
 import { storageFull } from './room.ts';
-import { waitForTurn, type Turn, type TurnSurroundings, type Waiting } from './turn.ts';
+import { waitForTurn, type Turn, type TurnPlatform, type Waiting } from './disk/turn.ts';
 
 /** A level's file, as much as is known before it is written. */
 export interface LevelFile extends Waiting {
@@ -28,12 +28,12 @@ export interface LevelFile extends Waiting {
   /** Of its bytes those that are not ranges of the source. */
   madeBytes: number;
   /** Reads what is copied; on this thread when absent. */
-  inOrder?: OpenInOrder | undefined;
+  inOrder?: OpenSequentialReader | undefined;
   /** Set where another file refers to it by its name. */
   fixedName?: true;
 }
 
-export interface SinkSurroundings extends TurnSurroundings {
+export interface SinkPlatform extends TurnPlatform {
   store: ResultStore;
   /** Bytes the browser would still take. */
   free(): Promise<number>;
@@ -49,7 +49,7 @@ const SLAB = 1 << 22;
  * Errors: `storage-full` when there is neither room nor memory for it, `file-changed` when the source is no longer what
  * was dropped, `write-failed` when the storage fails in another way. What has been written stays, to be gone on with.
  */
-export async function storedSink(file: LevelFile, surroundings: SinkSurroundings): Promise<Sink> {
+export async function storedSink(file: LevelFile, surroundings: SinkPlatform): Promise<Sink> {
   // A level that is the model as it is needs no second copy.
   if (file.madeBytes === 0) return blobSink(file.source, file.external);
   const key = await levelKey(file.fingerprint, file.level);
@@ -89,7 +89,7 @@ function finishedSink(found: File): Sink {
   return { resumeAt: found.size, write: refuse, copy: refuse, finish: () => Promise.resolve(found), discard: () => Promise.resolve() };
 }
 
-async function writingSink(key: string, file: LevelFile, unfinished: Unfinished | null, { store, free, warn, memoryLimit = MEMORY_LIMIT }: SinkSurroundings, turn: Turn): Promise<Sink> {
+async function writingSink(key: string, file: LevelFile, unfinished: Unfinished | null, { store, free, warn, memoryLimit = MEMORY_LIMIT }: SinkPlatform, turn: Turn): Promise<Sink> {
   /** Takes over when the storage is full. */
   let memory: Sink | null = null;
   const spilled = (): Sink | null => memory;

@@ -1,5 +1,5 @@
 /** A disk in memory, and one on which things go wrong as told. */
-import type { Disk, DiskFile, Path } from './disk.ts';
+import type { Disk, DiskFile, Path } from './disk/disk.ts';
 
 export interface MemoryDisk extends Disk {
   /** What each file holds, by its path joined with slashes. */

@@ -3,16 +3,16 @@
  * worker of a browser on OPFS, where no test runner reaches.
  */
 import fc from 'fast-check';
-import { toEngineError } from '../errors.ts';
-import type { Piece } from '../onnx/splice.ts';
-import { pieceLength, piecesLength } from '../onnx/splice.ts';
-import { atOnce, writePieces } from '../onnx/write.ts';
-import type { EngineError } from '../protocol.ts';
-import { writeAll, type Disk } from './disk.ts';
+import { toEngineError } from '../contract/errors.ts';
+import type { Piece } from '../onnx/writing/splice.ts';
+import { pieceLength, piecesLength } from '../onnx/writing/splice.ts';
+import { atOnce, writePieces } from '../onnx/writing/write.ts';
+import type { EngineError } from '../contract/errors.ts';
+import { writeAll, type Disk } from './disk/disk.ts';
 import { isKey, levelKey } from './job-key.ts';
-import { localLocks } from './locks.ts';
+import { localLocks } from './disk/locks.ts';
 import { openResultStore, type About } from './result-store.ts';
-import { storedSink, type LevelFile, type SinkSurroundings } from './stored-sink.ts';
+import { storedSink, type LevelFile, type SinkPlatform } from './stored-sink.ts';
 import { faulty, type Fate } from './test-disk.ts';
 
 export interface TestRecipe { name: string; seed: number; parts: { part: string; length: number }[] }
@@ -94,7 +94,7 @@ interface Attempt {
   warnings: EngineError[];
 }
 
-interface AttemptOptions extends Partial<Pick<SinkSurroundings, 'locks' | 'memoryLimit'>> {
+interface AttemptOptions extends Partial<Pick<SinkPlatform, 'locks' | 'memoryLimit'>> {
   source?: File;
   recordEvery?: number;
   signal?: AbortSignal;

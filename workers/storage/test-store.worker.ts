@@ -1,11 +1,12 @@
 /** For tests: storage as the engine's worker has it, where only a worker can reach it. */
-import { settle } from '../errors.ts';
-import { piecesLength } from '../onnx/splice.ts';
-import { atOnce, writePieces, type WriteProgress } from '../onnx/write.ts';
-import type { EngineError, Result, Storage } from '../protocol.ts';
-import { expose, reporting } from '../remote.ts';
-import { opfsDisk } from './opfs.ts';
-import { browserKeeper } from './storage.ts';
+import { settle } from '../contract/errors.ts';
+import { piecesLength } from '../onnx/writing/splice.ts';
+import { atOnce, writePieces, type WriteProgress } from '../onnx/writing/write.ts';
+import type { EngineError, Result } from '../contract/errors.ts';
+import type { Storage } from '../contract/storage.ts';
+import { expose, reporting } from '../rpc/remote.ts';
+import { opfsDisk } from './disk/opfs.ts';
+import { openBrowserRepository } from './storage.ts';
 import { carryOut, orderedPieces, storeChecks, type WriteOrder } from './test-store-suite.ts';
 
 export interface Written { blob: Blob; made: number; resumeAt: number; warnings: EngineError[] }
@@ -32,7 +33,7 @@ const fixture: StoreFixture = {
     const pieces = orderedPieces(order);
     const warnings: EngineError[] = [];
     let made = 0;
-    const sink = await (await browserKeeper()).job((error) => { warnings.push(error); }).sink('file.onnx', source, {
+    const sink = await (await openBrowserRepository()).job((error) => { warnings.push(error); }).sink('file.onnx', source, {
       name: 'file.onnx', source, fingerprint: model, level: 'int4', bytes: piecesLength(pieces), madeBytes: order.tensors * order.bytesEach, signal, onProgress: report,
     });
     const resumeAt = sink.resumeAt ?? 0;
@@ -46,8 +47,8 @@ const fixture: StoreFixture = {
     });
     return { blob, made, resumeAt, warnings };
   })),
-  storage: () => settle(async () => (await browserKeeper()).storage()),
-  removeAll: () => settle(async () => (await browserKeeper()).removeAll()),
+  storage: () => settle(async () => (await openBrowserRepository()).storage()),
+  removeAll: () => settle(async () => (await openBrowserRepository()).removeAll()),
 };
 
 expose(fixture);

@@ -7,7 +7,7 @@ const changed = async (file) => (await stat(file).catch(() => null))?.mtimeMs ??
 /** The entries' exports are the module's. */
 const modules = [
   { folder: './', entries: ['quantize.ts', 'linear.ts'], target: 'build/quantize.wasm' },
-  { folder: '../../evaluate/wasm/', entries: ['score.ts'], target: 'build/score.wasm' },
+  { folder: '../../evaluate/statistics/wasm/', entries: ['score.ts'], target: 'build/score.wasm' },
 ];
 
 for (const { folder, entries, target: file } of modules) {

@@ -1,10 +1,10 @@
 /** The SIMD backend: feeds tiles of a matrix to the AssemblyScript module and collects what it makes. */
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kernel.ts';
 import { emptyResult, layoutOf } from '../layout.ts';
-import { createPace, createQueue } from '../pace.ts';
+import { createYielder, createQueue } from '../yielder.ts';
 import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type TileLimits } from '../tiles.ts';
 import { quantizeTensor } from './linear.ts';
-import { align, CACHE_LINE, createRoom, instantiate, type Exports } from './module.ts';
+import { align, CACHE_LINE, createBuffers, instantiate, type Exports } from './module.ts';
 
 export interface WasmKernelOptions extends TileLimits {
   /** Milliseconds it may work before the thread is given away. */
@@ -26,14 +26,14 @@ export async function createWasmKernel(options: Partial<WasmKernelOptions> = {})
       return inTurn(() => {
         const module = exports;
         if (!module) throw new Error('The kernel was disposed');
-        return noted(() => quantizeMatrix(module, settings, matrix, scheme, createPace(signal, settings.sliceMs), memory));
+        return noted(() => quantizeMatrix(module, settings, matrix, scheme, createYielder(signal, settings.sliceMs), memory));
       });
     },
-    quantizeLinear(tensor, scheme, signal) {
+    quantizePerChannel(tensor, scheme, signal) {
       return inTurn(() => {
         const module = exports;
         if (!module) throw new Error('The kernel was disposed');
-        return noted(() => quantizeTensor(module, settings, tensor, scheme, createPace(signal, settings.sliceMs)));
+        return noted(() => quantizeTensor(module, settings, tensor, scheme, createYielder(signal, settings.sliceMs)));
       });
     },
     dispose() {
@@ -69,7 +69,7 @@ async function quantizeMatrix(
   const stride = elements * layout.elementBytes;
 
   const { quantizeTile, packZeroPoints, turn } = exports;
-  const room = createRoom(exports);
+  const room = createBuffers(exports);
   // The module reads a line past the end of the last one.
   const source = room.reserve(lines * stride + CACHE_LINE);
   /** Room for every block of a group, those of eight channels together. */

@@ -1,8 +1,8 @@
 /** One scale a channel on the SIMD backend: a pass over the tiles for the channels' ranges, and one for the codes. */
 import type { LinearScheme, LinearTensor, WeightTensor } from '../kernel.ts';
-import { elementBytes, emptyLinear, gridOf, partsOf, positionOf, readPart, storeGrid, weightOfKey, writeCodes, type Part } from '../linear.ts';
+import { elementBytes, emptyLinear, parametersOf, partsOf, positionOf, readPart, storeParameters, weightOfKey, writeCodes, type Part } from '../linear.ts';
 import type { TileLimits } from '../tiles.ts';
-import { createRoom, type Exports } from './module.ts';
+import { createBuffers, type Exports } from './module.ts';
 
 /** Channels of fewer neighbouring elements than this are done position by position of a line. */
 const SHORTEST_RUN = 32;
@@ -39,7 +39,7 @@ type QuantizePart = (
 const quantizeRuns: QuantizePart = async (exports, tile, tensor, part, scheme, result, pace) => {
   const { inner } = tensor;
   const half = tensor.type === 'float16';
-  const room = createRoom(exports);
+  const room = createBuffers(exports);
   const source = room.reserve(tile * elementBytes(tensor.type) + SLACK);
   const tables = reserveTables(room, part.channels);
   const codes = room.reserve(tile + SLACK);
@@ -73,7 +73,7 @@ const quantizeLines: QuantizePart = async (exports, tile, tensor, part, scheme, 
   const size = elementBytes(tensor.type);
   const period = part.width * Math.max(1, Math.ceil(Math.min(SHORTEST_LINE, part.elements) / Math.max(1, part.width)));
   const most = Math.max(1, Math.floor(tile / Math.max(1, period))) * period;
-  const room = createRoom(exports);
+  const room = createBuffers(exports);
   const source = room.reserve(most * size + SLACK);
   const tables = reserveTables(room, period);
   const codes = room.reserve(most + SLACK);
@@ -113,7 +113,7 @@ interface Tables {
   offsets: number;
 }
 
-function reserveTables(room: ReturnType<typeof createRoom>, entries: number): Tables {
+function reserveTables(room: ReturnType<typeof createBuffers>, entries: number): Tables {
   const [lows, highs, scales, offsets] = [0, 0, 0, 0].map(() => room.reserve(entries * 4 + SLACK));
   return { entries, lows: lows!, highs: highs!, scales: scales!, offsets: offsets! };
 }
@@ -139,8 +139,8 @@ function settle(
       low = Math.min(low, lows[entry]!);
       high = Math.max(high, highs[entry]!);
     }
-    const grid = gridOf(weightOfKey(low, type), weightOfKey(high, type), scheme);
-    storeGrid(result, part.channel + channel, grid);
+    const grid = parametersOf(weightOfKey(low, type), weightOfKey(high, type), scheme);
+    storeParameters(result, part.channel + channel, grid);
     for (const entry of entriesOf(channel)) {
       scales[entry] = grid.scale;
       offsets[entry] = Number.isNaN(grid.scale) ? NOT_FINITE : grid.zeroPoint;

@@ -1,5 +1,5 @@
 /** The compiled module: what it exports, and room in its memory. */
-import { instantiateInline } from '../../inline-wasm.ts';
+import { instantiateInline } from '../inline-wasm.ts';
 import moduleUrl from './build/quantize.wasm?url&inline';
 
 /** What the entry files of assembly/ export; addresses and sizes in bytes, counts in elements. */
@@ -36,7 +36,7 @@ export function instantiate(): Promise<Exports> {
 }
 
 /** Room for one call's work: addresses one after the other, each on a cache line. `bytes` is the memory, once all are reserved. */
-export function createRoom({ memory, heapBase }: Exports): { reserve(bytes: number): number; bytes(): Uint8Array<ArrayBuffer> } {
+export function createBuffers({ memory, heapBase }: Exports): { reserve(bytes: number): number; bytes(): Uint8Array<ArrayBuffer> } {
   let end = heapBase();
   return {
     reserve(bytes) {

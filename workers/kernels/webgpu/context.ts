@@ -1,5 +1,5 @@
 /** A GPU device with what is made once and kept for all calls, and the ways to lose it. */
-import { createRooms, type Room, type Rooms } from './rooms.ts';
+import { createBufferSets, type BufferSet, type BufferSets } from './buffers.ts';
 
 /** Calls that have weights on the GPU: while one waits for what it needs to go on, another is in turn. */
 const CALLS_AT_WORK = 2;
@@ -20,13 +20,13 @@ export interface Context {
   /** The same bindings serve every entry point. */
   bind(buffers: Bindings): GPUBindGroup;
   /** Work that submits, one piece after the other in the order asked for; it alone has the buffers all go through. */
-  inTurn<T>(work: (common: Room) => Promise<T>): Promise<T>;
+  inTurn<T>(work: (common: BufferSet) => Promise<T>): Promise<T>;
   /** The name, in the common room, of the upload that was used longest ago. In turn only. */
   nextUpload(): string;
   /** What calls keep on the GPU. */
-  calls: Rooms;
+  calls: BufferSets;
   /** What results are read from. Whoever holds one gives it back without waiting for a turn. */
-  results: Rooms;
+  results: BufferSets;
   /** Rejects with `DeviceLost` when the device is lost, before or during the work. What the work gives is kept as long as the device. */
   orLost<T>(work: Promise<T>): Promise<T>;
   /** After the device refused something: no buffer of now is used again. */
@@ -53,9 +53,9 @@ export function createContext(device: GPUDevice): Context {
   });
   const layout = device.createPipelineLayout({ bindGroupLayouts: [bindings] });
   const pipelines = new Map<string, Promise<GPUComputePipeline>>();
-  const turn = createRooms(device, 1);
-  const calls = createRooms(device, CALLS_AT_WORK);
-  const results = createRooms(device, RESULTS_UNDER_WAY);
+  const turn = createBufferSets(device, 1);
+  const calls = createBufferSets(device, CALLS_AT_WORK);
+  const results = createBufferSets(device, RESULTS_UNDER_WAY);
   const rooms = [turn, calls, results];
   let uploads = 0;
 

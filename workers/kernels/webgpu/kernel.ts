@@ -8,7 +8,7 @@ import floatShader from './float.wgsl?raw';
 import { quantizeTensor } from './linear.ts';
 import linearShader from './linear.wgsl?raw';
 import quantizeShader from './quantize.wgsl?raw';
-import type { Room } from './rooms.ts';
+import type { BufferSet } from './buffers.ts';
 import { computesRightly } from './self-check.ts';
 import { createWork, type Work } from './work.ts';
 
@@ -76,7 +76,7 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
   let disposed = false;
 
   /** Calls begin and settle in the order they were made; while results of one are on their way, the next is at work. */
-  const call = <T>(signal: AbortSignal | undefined, submit: (work: Work, room: Room) => Promise<T>): Promise<T> => {
+  const call = <T>(signal: AbortSignal | undefined, submit: (work: Work, room: BufferSet) => Promise<T>): Promise<T> => {
     const before = last;
     const work = createWork(gpu, signal);
     const perform = async () => {
@@ -110,7 +110,7 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
     quantize(matrix, scheme, signal) {
       return call(signal, (work, room) => quantizeMatrix(gpu, modules.blocks, limits, matrix, scheme, work, room));
     },
-    quantizeLinear(tensor, scheme, signal) {
+    quantizePerChannel(tensor, scheme, signal) {
       return call(signal, (work, room) => quantizeTensor(gpu, modules.channels, limits, tensor, scheme, work, room));
     },
     dispose() {
@@ -122,7 +122,7 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
 
 /** Resolves when all is submitted: the result is whole when the work has finished. */
 async function quantizeMatrix(
-  gpu: Context, module: GPUShaderModule, limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, work: Work, room: Room,
+  gpu: Context, module: GPUShaderModule, limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, work: Work, room: BufferSet,
 ): Promise<QuantizedMatrix> {
   const { device } = gpu;
   const { bits, block, symmetric } = scheme;

@@ -1,9 +1,9 @@
 /** One scale a channel on the GPU: a pass over the tiles for the channels' ranges, and one for the codes. */
 import type { LinearScheme, LinearTensor, WeightTensor } from '../kernel.ts';
-import { elementBytes, emptyLinear, gridOf, partsOf, positionOf, readPart, storeGrid, weightOfKey, writeCodes, type Part } from '../linear.ts';
+import { elementBytes, emptyLinear, parametersOf, partsOf, positionOf, readPart, storeParameters, weightOfKey, writeCodes, type Part } from '../linear.ts';
 import type { TileLimits } from '../tiles.ts';
 import { align, TILE_BYTES, type Context } from './context.ts';
-import type { Room } from './rooms.ts';
+import type { BufferSet } from './buffers.ts';
 import type { Work } from './work.ts';
 
 /** Invocations of a workgroup, and elements of an invocation, as linear.wgsl has them. */
@@ -18,7 +18,7 @@ const LONGEST_RUN = 2 ** 30;
 /** Resolves when all is submitted: the result is whole when the work has finished. */
 export async function quantizeTensor(
   gpu: Context, module: GPUShaderModule, { tileBytes, outputBytes }: TileLimits,
-  tensor: WeightTensor, scheme: LinearScheme, work: Work, room: Room,
+  tensor: WeightTensor, scheme: LinearScheme, work: Work, room: BufferSet,
 ): Promise<LinearTensor> {
   const { device } = gpu;
   const { type, channels, inner } = tensor;
@@ -35,7 +35,7 @@ export async function quantizeTensor(
   ]));
 
   /** In turn only: what is between two turns may take the common buffers away. */
-  const prepare = async (common: Room) => {
+  const prepare = async (common: BufferSet) => {
     const { COPY_SRC, COPY_DST, STORAGE, UNIFORM } = GPUBufferUsage;
     const { tile, weights, codes, ranges, grids } = await work.reserve([common, room], () => ({
       tile: common.buffer('tile', TILE_BYTES, UNIFORM | COPY_DST),
@@ -122,8 +122,8 @@ export async function quantizeTensor(
 function gridsOf(ranges: Int32Array, { type }: WeightTensor, part: Part, scheme: LinearScheme, result: LinearTensor): ArrayBuffer {
   const grids = new DataView(new ArrayBuffer(part.channels * 8));
   for (let channel = 0; channel < part.channels; channel++) {
-    const grid = gridOf(weightOfKey(ranges[channel * 2]!, type), weightOfKey(ranges[channel * 2 + 1]!, type), scheme);
-    storeGrid(result, part.channel + channel, grid);
+    const grid = parametersOf(weightOfKey(ranges[channel * 2]!, type), weightOfKey(ranges[channel * 2 + 1]!, type), scheme);
+    storeParameters(result, part.channel + channel, grid);
     grids.setFloat32(channel * 8, Number.isFinite(grid.scale) ? grid.scale : 0, true);
     grids.setInt32(channel * 8 + 4, grid.zeroPoint, true);
   }

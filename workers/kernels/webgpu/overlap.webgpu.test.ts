@@ -99,11 +99,11 @@ describe('while results are on their way back', () => {
   it('the next call looks at its channels while one waits for its ranges', async () => {
     const { kernel, watched } = shared;
     const letThrough = gate(watched);
-    const made = [kernel.quantizeLinear(tensor(1), linear), kernel.quantizeLinear(tensor(2), linear), kernel.quantizeLinear(tensor(3), linear)];
+    const made = [kernel.quantizePerChannel(tensor(1), linear), kernel.quantizePerChannel(tensor(2), linear), kernel.quantizePerChannel(tensor(3), linear)];
     await eventually(() => { expect(count(watched, 'read')).toBe(2); });
     expect(count(watched, 'write')).toBe(2);
     letThrough();
-    expect(await Promise.all(made)).toEqual(await Promise.all([1, 2, 3].map((seed) => reference.quantizeLinear(tensor(seed), linear))));
+    expect(await Promise.all(made)).toEqual(await Promise.all([1, 2, 3].map((seed) => reference.quantizePerChannel(tensor(seed), linear))));
   });
 });
 
@@ -113,7 +113,7 @@ describe('buffers', () => {
     const all = async () => {
       const blocks = await Promise.all([1, 2, 3, 4].map((seed) => kernel.quantize(matrix(seed), scheme)));
       expect(blocks).toEqual(await Promise.all([1, 2, 3, 4].map((seed) => reference.quantize(matrix(seed), scheme))));
-      await Promise.all([1, 2, 3, 4].map((seed) => kernel.quantizeLinear(tensor(seed), linear)));
+      await Promise.all([1, 2, 3, 4].map((seed) => kernel.quantizePerChannel(tensor(seed), linear)));
     };
     for (let round = 0; round < 3; round++) await all();
     // Of each name and size one for each of the two that may be at work; the larger ones replace the smaller.
@@ -130,7 +130,7 @@ describe('buffers', () => {
     const made = watched.made.length;
     for (const begin of [
       (signal: AbortSignal) => kernel.quantize(matrix(3), scheme, signal),
-      (signal: AbortSignal) => kernel.quantizeLinear(tensor(3), linear, signal),
+      (signal: AbortSignal) => kernel.quantizePerChannel(tensor(3), linear, signal),
     ]) {
       const letThrough = gate(watched);
       const before = count(watched, 'read');
@@ -156,7 +156,7 @@ describe('buffers', () => {
       const { kernel, watched } = opened;
       gate(watched);
       const calls = [
-        kernel.quantize(matrix(1), scheme), kernel.quantizeLinear(tensor(1), linear), kernel.quantize(matrix(2), scheme), kernel.quantizeLinear(tensor(2), linear),
+        kernel.quantize(matrix(1), scheme), kernel.quantizePerChannel(tensor(1), linear), kernel.quantize(matrix(2), scheme), kernel.quantizePerChannel(tensor(2), linear),
       ].map((call) => expect(call).rejects.toMatchObject(error));
       await eventually(() => { expect(count(watched, 'read')).toBe(2); });
       end(opened);

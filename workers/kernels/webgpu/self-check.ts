@@ -1,5 +1,5 @@
 /** Drivers miscompile shaders now and then: what a GPU makes of a few difficult blocks is checked before it is trusted. */
-import { toFloat16Array } from '../../onnx/float16.ts';
+import { toFloat16Array } from '../../onnx/numbers/float16.ts';
 import type { BlockScheme, Kernel, LinearScheme, LinearTensor, QuantizedMatrix, WeightMatrix, WeightTensor } from '../kernel.ts';
 import { createReferenceKernel } from '../reference.ts';
 
@@ -19,7 +19,7 @@ export async function computesRightly(kernel: Kernel): Promise<boolean> {
     [byChannel(sample('float32', 'nk')), { type: 'int8', symmetric: false }],
   ];
   for (const [tensor, scheme] of channels) {
-    if (!same(await kernel.quantizeLinear(tensor, scheme), await reference.quantizeLinear(tensor, scheme))) return false;
+    if (!same(await kernel.quantizePerChannel(tensor, scheme), await reference.quantizePerChannel(tensor, scheme))) return false;
   }
   return true;
 }

@@ -68,12 +68,12 @@ describe('a lost device', () => {
     await kernel.quantize(zeros(64, 64), scheme);
     device.destroy();
     await expect(kernel.quantize(zeros(64, 64), scheme)).rejects.toMatchObject({ name: 'DeviceLost' });
-    await expect(kernel.quantizeLinear(tensor(64), linear)).rejects.toMatchObject({ name: 'DeviceLost' });
+    await expect(kernel.quantizePerChannel(tensor(64), linear)).rejects.toMatchObject({ name: 'DeviceLost' });
   });
 
   it.each<[string, (kernel: Kernel) => Promise<unknown>]>([
     ['blocks', (kernel) => kernel.quantize(zeros(4096, 256), scheme)],
-    ['channels', (kernel) => kernel.quantizeLinear(tensor(4096), linear)],
+    ['channels', (kernel) => kernel.quantizePerChannel(tensor(4096), linear)],
   ])('makes a call for %s in flight reject with DeviceLost', async (_, quantize) => {
     const { gpu, device } = await openGpu();
     const watched = watch(device);

@@ -1,15 +1,15 @@
 /** What one call does with the GPU: its uploads, its results on their way back, and what the device refused of it. */
-import { throwIfAborted } from '../pace.ts';
+import { throwIfAborted } from '../yielder.ts';
 import type { Context } from './context.ts';
-import type { Room } from './rooms.ts';
+import type { BufferSet } from './buffers.ts';
 
 export interface Work {
   /** Runs GPU calls; what the device refuses of them comes out of `reserve`, a reading or `finished`. */
   checked<T>(calls: () => T): T;
   /** `checked` for calls that may make buffers: waits until they are there, if any was made. Rejects with `OutOfMemory`. */
-  reserve<T>(rooms: readonly Room[], calls: () => T): Promise<T>;
+  reserve<T>(rooms: readonly BufferSet[], calls: () => T): Promise<T>;
   /** A buffer for `copyBufferToBuffer` with what `fill` wrote into its bytes. In turn only, and used before the next. */
-  upload(common: Room, bytes: number, fill: (mapped: Uint8Array) => void): Promise<GPUBuffer>;
+  upload(common: BufferSet, bytes: number, fill: (mapped: Uint8Array) => void): Promise<GPUBuffer>;
   /**
    * Has `copy` fill a buffer of at most `bytes`, and `use` see it once it is there; it must be done with it when it
    * returns. Resolves when all is submitted; `read` settles after `use`.

@@ -1,13 +1,13 @@
 /** For operators that take their weight only as it is: int8 or uint8 in the file, dequantized in front of the node. */
 import type { Node } from '../../onnx/model.ts';
-import type { ResolvedLevel } from '../../schemes/scheme.ts';
-import type { Scope } from '../scopes.ts';
+import type { ResolvedLevel } from '../../contract/levels/scheme.ts';
+import type { Scope } from '../graph/scopes.ts';
 import { whyNotLinear } from '../store.ts';
-import type { Seen } from '../view.ts';
-import type { Candidate, Offer } from './family.ts';
+import type { ConstantView } from '../graph/view.ts';
+import type { Candidate, Rewrite } from './family.ts';
 
 /** @param channels Axis of the constant's channels. */
-export function behindDequantize(node: Node, scope: Scope, input: number, seen: Seen, channels: number, instead?: (level: ResolvedLevel) => Offer | string | null): Candidate {
+export function behindDequantize(node: Node, scope: Scope, input: number, seen: ConstantView, channels: number, instead?: (level: ResolvedLevel) => Rewrite | string | null): Candidate {
   return {
     kind: 'candidate', node, scope, seen, role: 'weight', outputs: 0,
     offer(level) {
@@ -17,7 +17,7 @@ export function behindDequantize(node: Node, scope: Scope, input: number, seen: 
       return instead?.(level) ?? whyNotLinear(seen, axis) ?? {
         write({ draft, store }) {
           draft.rename(scope, node, input, store.dequantized(seen, axis, linear));
-          draft.pass(seen.via);
+          draft.markBypassed(seen.via);
         },
       };
     },

@@ -1,9 +1,9 @@
 /** Weights handed to local functions: behind a DequantizeLinear in front of the call, with the channels the function's operators have. */
 import type { Node } from '../../onnx/model.ts';
-import { intAttribute, type Scope } from '../scopes.ts';
-import { isFloat, seeConstant } from '../view.ts';
+import { intAttribute, type Scope } from '../graph/scopes.ts';
+import { isFloat, viewConstant } from '../graph/view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
-import { left, type Candidate, type Left } from './family.ts';
+import { skipped, type Candidate, type Skipped } from './family.ts';
 
 /** Local functions by domain and name. */
 export type Functions = ReadonlyMap<string, { inputs: readonly string[]; scope: Scope }>;
@@ -11,14 +11,14 @@ export type Functions = ReadonlyMap<string, { inputs: readonly string[]; scope: 
 /** Functions that call functions that call functions … end here. */
 const MAX_DEPTH = 8;
 
-export function findInCall(node: Node, scope: Scope, functions: Functions): (Candidate | Left)[] {
+export function findInCall(node: Node, scope: Scope, functions: Functions): (Candidate | Skipped)[] {
   const called = functions.get(functionKey(node.domain, node.type));
   if (!called) return [];
   return node.inputs.flatMap((name, input) => {
-    const seen = name === '' ? null : seeConstant(scope, name);
+    const seen = name === '' ? null : viewConstant(scope, name);
     if (!seen || seen.view.dims.length < 2 || !isFloat(seen.type)) return [];
     const channels = channelsInside(called.scope, called.inputs[input] ?? '', seen.view.dims.length, functions, 0);
-    return [typeof channels === 'number' ? behindDequantize(node, scope, input, seen, channels) : left(seen.constant, channels)];
+    return [typeof channels === 'number' ? behindDequantize(node, scope, input, seen, channels) : skipped(seen.constant, channels)];
   });
 }
 

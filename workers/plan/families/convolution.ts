@@ -1,20 +1,20 @@
 /** Conv and ConvTranspose: weights for each output channel behind a DequantizeLinear, or ConvInteger for dynamic uint8. */
-import { int64Tensor, type NewNode } from '../../onnx/encode.ts';
+import { int64Tensor, type NewNode } from '../../onnx/writing/encode.ts';
 import type { Node } from '../../onnx/model.ts';
-import type { LinearWeights, ResolvedLevel } from '../../schemes/scheme.ts';
-import { hasReferences, opsetOf, type Scope } from '../scopes.ts';
+import type { LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
+import { hasReferences, opsetOf, type Scope } from '../graph/scopes.ts';
 import { whyNotLinear } from '../store.ts';
-import { seeConstant, type Seen } from '../view.ts';
+import { viewConstant, type ConstantView } from '../graph/view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
-import { left, type Family, type Offer, type Writing } from './family.ts';
+import { skipped, type Family, type Rewrite, type Writing } from './family.ts';
 import { integerProduct } from './product.ts';
 
 export const convolution: Family = {
   operators: ['Conv', 'ConvTranspose', 'com.microsoft:FusedConv'],
   find(node, scope) {
-    const seen = seeConstant(scope, node.inputs[1] ?? '');
+    const seen = viewConstant(scope, node.inputs[1] ?? '');
     if (!seen) return [];
-    if (seen.view.dims.length < 3) return [left(seen.constant, `${node.type} takes it in fewer dimensions than a convolution has`)];
+    if (seen.view.dims.length < 3) return [skipped(seen.constant, `${node.type} takes it in fewer dimensions than a convolution has`)];
     // [outputs, inputs/group, …], and the other way round when transposed.
     const channels = node.type === 'ConvTranspose' ? 1 : 0;
     return [behindDequantize(node, scope, 1, seen, channels, (level) => asIntegers(node, scope, seen, level))];
@@ -22,12 +22,12 @@ export const convolution: Family = {
 };
 
 /** onnxruntime's ConvInteger runs with uint8 weights and one scale only; null where the weight goes behind a DequantizeLinear. */
-function asIntegers(node: Node, scope: Scope, seen: Seen, { form, linear }: ResolvedLevel): Offer | string | null {
+function asIntegers(node: Node, scope: Scope, seen: ConstantView, { form, linear }: ResolvedLevel): Rewrite | string | null {
   if (form !== 'dynamic' || linear?.type !== 'uint8' || node.type !== 'Conv' || opsetOf(scope) < 11 || hasReferences(node)) return null;
   return whyNotLinear(seen, null) ?? { write: (to) => { writeIntegers(node, scope, seen, linear, to); } };
 }
 
-function writeIntegers(node: Node, scope: Scope, seen: Seen, weights: LinearWeights, { draft, store, activations }: Writing): void {
+function writeIntegers(node: Node, scope: Scope, seen: ConstantView, weights: LinearWeights, { draft, store, activations }: Writing): void {
   const [x = '', , bias = ''] = node.inputs;
   const [output = ''] = node.outputs;
   const { activation, nodes } = activations.quantized(scope, x, seen.type);
@@ -39,7 +39,7 @@ function writeIntegers(node: Node, scope: Scope, seen: Seen, weights: LinearWeig
     }, draft),
     ...(bias === '' ? [] : biasNodes()),
   ]);
-  draft.pass(seen.via);
+  draft.markBypassed(seen.via);
 
   /** [outputs] along the second dimension, as Conv adds it. */
   function biasNodes(): NewNode[] {

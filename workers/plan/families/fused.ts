@@ -4,14 +4,14 @@
  * weights stand behind a DequantizeLinear, and Attention becomes QAttention where activations are quantized, too.
  */
 import type { Node } from '../../onnx/model.ts';
-import type { ResolvedLevel } from '../../schemes/scheme.ts';
-import { FLOAT32 } from '../../onnx/element-types.ts';
+import type { ResolvedLevel } from '../../contract/levels/scheme.ts';
+import { FLOAT32 } from '../../onnx/numbers/element-types.ts';
 import { CONTRIB } from '../draft.ts';
-import { hasReferences, intAttribute, opsetOf, type Scope } from '../scopes.ts';
+import { hasReferences, intAttribute, opsetOf, type Scope } from '../graph/scopes.ts';
 import { whyNotLinear } from '../store.ts';
-import { seeConstant, type Seen } from '../view.ts';
+import { viewConstant, type ConstantView } from '../graph/view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
-import { left, type Candidate, type Family, type Left, type Offer } from './family.ts';
+import { skipped, type Candidate, type Family, type Skipped, type Rewrite } from './family.ts';
 
 /** A weight of a fused operator: which input it is, how many dimensions it has, and which of them is its channels. */
 interface Held { input: number; rank: number; channels: number; role: Candidate['role'] }
@@ -31,10 +31,10 @@ const HELD: Readonly<Record<string, (node: Node) => readonly Held[]>> = {
 export const fused: Family = {
   operators: Object.keys(HELD),
   find(node, scope) {
-    return (HELD[`${node.domain}:${node.type}`]?.(node) ?? []).flatMap(({ input, rank, channels, role }): (Candidate | Left)[] => {
-      const seen = seeConstant(scope, node.inputs[input] ?? '');
+    return (HELD[`${node.domain}:${node.type}`]?.(node) ?? []).flatMap(({ input, rank, channels, role }): (Candidate | Skipped)[] => {
+      const seen = viewConstant(scope, node.inputs[input] ?? '');
       if (!seen) return [];
-      if (seen.view.dims.length !== rank) return [left(seen.constant, `${node.type} takes it in other than ${rank} dimensions`)];
+      if (seen.view.dims.length !== rank) return [skipped(seen.constant, `${node.type} takes it in other than ${rank} dimensions`)];
       const instead = node.type === 'Attention' ? (level: ResolvedLevel) => asQAttention(node, scope, seen, level) : undefined;
       return [{ ...behindDequantize(node, scope, input, seen, channels, instead), role }];
     });
@@ -48,7 +48,7 @@ const TAKEN_OVER = new Set(['num_heads', 'unidirectional', 'mask_filter_value', 
  * As onnxruntime's quantize_dynamic has it (its operators/attention.py). QAttention knows neither an attention bias nor
  * queries of another width than keys and values, wants a bias, and computes in float32 only; null for nodes it cannot be.
  */
-function asQAttention(node: Node, scope: Scope, seen: Seen, { form, linear }: ResolvedLevel): Offer | string | null {
+function asQAttention(node: Node, scope: Scope, seen: ConstantView, { form, linear }: ResolvedLevel): Rewrite | string | null {
   const [x = '', , bias = '', mask = '', past = ''] = node.inputs;
   const fits = bias !== '' && node.inputs.slice(MOST_INPUTS).every((name) => name === '') && node.attributes.every(({ proto }) => TAKEN_OVER.has(proto.name));
   if (form !== 'dynamic' || !linear || !fits || seen.type !== FLOAT32 || opsetOf(scope) < 11 || hasReferences(node)) return null;
@@ -61,7 +61,7 @@ function asQAttention(node: Node, scope: Scope, seen: Seen, { form, linear }: Re
         type: 'QAttention', domain: CONTRIB, name: node.name, outputs: node.outputs, attributes: {}, taken: node.attributes.map(({ proto }) => proto),
         inputs: [activation.value, codes, bias, activation.scale, scales, mask, activation.zeroPoint, zeroPoints, ...(past === '' ? [] : [past])],
       }]);
-      draft.pass(seen.via);
+      draft.markBypassed(seen.via);
     },
   };
 }

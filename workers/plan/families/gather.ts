@@ -1,11 +1,11 @@
 /** Tables that Gather takes rows of: embeddings, positions, rotary angles. */
 import type { Node } from '../../onnx/model.ts';
-import type { BlockedWeights, LinearWeights, ResolvedLevel } from '../../schemes/scheme.ts';
+import type { BlockedWeights, LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
 import { CONTRIB } from '../draft.ts';
-import { definingScope, hasReferences, intAttribute, type Scope } from '../scopes.ts';
+import { definingScope, hasReferences, intAttribute, type Scope } from '../graph/scopes.ts';
 import { dequantizeNodes, whyNotBlocked, whyNotLinear, type Matrix } from '../store.ts';
-import { isContiguous, seeConstant, type Seen } from '../view.ts';
-import { left, type Family, type Offer, type Writing } from './family.ts';
+import { isContiguous, viewConstant, type ConstantView } from '../graph/view.ts';
+import { skipped, type Family, type Rewrite, type Writing } from './family.ts';
 
 /** onnxruntime's quantizer gives tables the whole range of uint8 and one scale. */
 const TABLE: LinearWeights = { type: 'uint8', symmetric: false, perChannel: false };
@@ -13,9 +13,9 @@ const TABLE: LinearWeights = { type: 'uint8', symmetric: false, perChannel: fals
 export const gather: Family = {
   operators: ['Gather'],
   find(node, scope) {
-    const seen = seeConstant(scope, node.inputs[0] ?? '');
+    const seen = viewConstant(scope, node.inputs[0] ?? '');
     if (!seen) return [];
-    if (seen.view.dims.length < 2) return [left(seen.constant, 'a vector or a number: small, and kept exact')];
+    if (seen.view.dims.length < 2) return [skipped(seen.constant, 'a vector or a number: small, and kept exact')];
     return [{
       kind: 'candidate', node, scope, seen, role: isTokenLookup(scope, node) ? 'tokens' : 'table', outputs: 0,
       offer: (level) => offer(node, scope, seen, level),
@@ -23,7 +23,7 @@ export const gather: Family = {
   },
 };
 
-function offer(node: Node, scope: Scope, seen: Seen, { weights, form }: ResolvedLevel): Offer | string {
+function offer(node: Node, scope: Scope, seen: ConstantView, { weights, form }: ResolvedLevel): Rewrite | string {
   if (hasReferences(node)) return 'an attribute is given by the function around it';
   if (!weights || form === 'dequantize') return whyNotLinear(seen, null) ?? { write: (to) => { writeLinear(node, scope, seen, to); } };
   const [rows = 0, width = 0] = seen.view.dims;
@@ -43,11 +43,11 @@ function writeBlocks(node: Node, scope: Scope, table: Matrix, weights: BlockedWe
     inputs: [codes, node.inputs[1] ?? '', made.scales, ...(made.zeroPoints === null ? [] : [made.zeroPoints])], outputs: node.outputs,
     attributes: { bits: weights.bits, block_size: weights.block, gather_axis: 0, quantize_axis: 1 },
   }]);
-  draft.pass(table.seen.via);
+  draft.markBypassed(table.seen.via);
 }
 
 /** Rows of codes, dequantized after they were taken; who computes with integers takes them as they are. */
-function writeLinear(node: Node, scope: Scope, seen: Seen, { draft, store, activations }: Writing): void {
+function writeLinear(node: Node, scope: Scope, seen: ConstantView, { draft, store, activations }: Writing): void {
   const linear = store.linear(seen, null, TABLE);
   const [output = ''] = node.outputs;
   const rows = draft.unique(`${output}_quantized`);
@@ -58,7 +58,7 @@ function writeLinear(node: Node, scope: Scope, seen: Seen, { draft, store, activ
       { type: 'Gather', domain: '', name: node.name, inputs: [linear.codes, node.inputs[1] ?? ''], outputs: [rows], attributes: {}, taken: node.attributes.map(({ proto }) => proto) },
       ...(needed ? dequantizeNodes(draft, scope, { codes: rows, scales: linear.scales, zeroPoints: linear.zeroPoints, axis: null, type: seen.type, output }) : []),
     ]);
-    draft.pass(seen.via);
+    draft.markBypassed(seen.via);
   });
 }
 

@@ -1,19 +1,19 @@
 /** Gemm with a constant second factor: alpha·A·B + beta·C. */
-import { seeConstant, type Seen } from '../view.ts';
-import { floatAttribute, intAttribute, opsetOf, statedRank, type Scope } from '../scopes.ts';
+import { viewConstant, type ConstantView } from '../graph/view.ts';
+import { floatAttribute, intAttribute, opsetOf, statedRank, type Scope } from '../graph/scopes.ts';
 import type { Node } from '../../onnx/model.ts';
-import { left, type Family } from './family.ts';
+import { skipped, type Family } from './family.ts';
 import { matrixOf, productCandidate, type Product } from './product.ts';
 
 export const gemm: Family = {
   operators: ['Gemm'],
   find(node, scope) {
-    const seen = seeConstant(scope, node.inputs[1] ?? '');
-    const first = seeConstant(scope, node.inputs[0] ?? '');
-    if (!seen) return first ? [left(first.constant, 'first factor of Gemm, which has no quantized form')] : [];
+    const seen = viewConstant(scope, node.inputs[1] ?? '');
+    const first = viewConstant(scope, node.inputs[0] ?? '');
+    if (!seen) return first ? [skipped(first.constant, 'first factor of Gemm, which has no quantized form')] : [];
     const turned = intAttribute(node, 'transB', 0) !== 0;
     const matrix = seen.view.dims.length === 2 ? matrixOf(seen, turned) : null;
-    if (!matrix) return [left(seen.constant, 'Gemm takes it as something else than a matrix')];
+    if (!matrix) return [skipped(seen.constant, 'Gemm takes it as something else than a matrix')];
     const before = intAttribute(node, 'transA', 0) !== 0 ? [1, 0] : null;
     return [productCandidate({
       node, scope, seen, input: 1, matrix, turned, activation: node.inputs[0] ?? '', before, after: null,
@@ -30,9 +30,9 @@ function whyItStays(node: Node, scope: Scope): string | null {
   return (node.inputs[2] ?? '') !== '' && floatAttribute(node, 'beta', 1) !== 1 ? 'Gemm scales its bias (beta), which MatMulNBits does not' : null;
 }
 
-function biasOf(node: Node, scope: Scope, { type }: Seen, n: number): Product['bias'] {
+function biasOf(node: Node, scope: Scope, { type }: ConstantView, n: number): Product['bias'] {
   const name = node.inputs[2] ?? '';
   if (name === '') return null;
-  const constant = seeConstant(scope, name);
+  const constant = viewConstant(scope, name);
   return { name, fits: constant?.type === type && constant.view.dims.length === 1 && constant.view.dims[0] === n };
 }

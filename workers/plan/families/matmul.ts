@@ -1,15 +1,15 @@
 /** MatMul and onnxruntime's FusedMatMul, which was called TransposeMatMul before, with a constant on either side. */
 import type { Node } from '../../onnx/model.ts';
-import { floatAttribute, intAttribute, statedRank, type Scope } from '../scopes.ts';
-import { seeConstant, type Seen } from '../view.ts';
+import { floatAttribute, intAttribute, statedRank, type Scope } from '../graph/scopes.ts';
+import { viewConstant, type ConstantView } from '../graph/view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
-import { left, type Candidate, type Family, type Left } from './family.ts';
+import { skipped, type Candidate, type Family, type Skipped } from './family.ts';
 import { matrixOf, productCandidate } from './product.ts';
 
 export const matMul: Family = {
   operators: ['MatMul', 'com.microsoft:FusedMatMul', 'com.microsoft:TransposeMatMul'],
   find(node, scope) {
-    const [right, leftSide] = [seeConstant(scope, node.inputs[1] ?? ''), seeConstant(scope, node.inputs[0] ?? '')];
+    const [right, leftSide] = [viewConstant(scope, node.inputs[1] ?? ''), viewConstant(scope, node.inputs[0] ?? '')];
     if (right) return [onTheRight(node, scope, right)];
     return leftSide ? [onTheLeft(node, scope, leftSide)] : [];
   },
@@ -22,7 +22,7 @@ function fused(node: Node): string | null {
   return floatAttribute(node, 'alpha', 1) === 1 ? null : 'FusedMatMul scales its result, which has no quantized form';
 }
 
-function onTheRight(node: Node, scope: Scope, seen: Seen): Candidate | Left {
+function onTheRight(node: Node, scope: Scope, seen: ConstantView): Candidate | Skipped {
   const turned = node.domain !== '' && intAttribute(node, 'transB', 0) === 1;
   const matrix = matrixOf(seen, turned);
   if (!matrix) return stack(node, scope, 1, seen, turned);
@@ -33,7 +33,7 @@ function onTheRight(node: Node, scope: Scope, seen: Seen): Candidate | Left {
 }
 
 /** W·x is (xᵀ·Wᵀ)ᵀ, which takes knowing how many dimensions x has. */
-function onTheLeft(node: Node, scope: Scope, seen: Seen): Candidate | Left {
+function onTheLeft(node: Node, scope: Scope, seen: ConstantView): Candidate | Skipped {
   const matrix = seen.view.dims.length === 2 ? matrixOf(seen, true) : null;
   if (!matrix) return stack(node, scope, 0, seen, true);
   const [, activation = ''] = node.inputs;
@@ -49,9 +49,9 @@ function rankOf(scope: Scope, node: Node, activation: string): number {
 }
 
 /** Several matrices, as mixtures of experts have them: no product in blocks takes those, but a scale an output can be shared by all. */
-function stack(node: Node, scope: Scope, input: number, seen: Seen, turned: boolean): Candidate | Left {
+function stack(node: Node, scope: Scope, input: number, seen: ConstantView, turned: boolean): Candidate | Skipped {
   const { dims } = seen.view;
-  if (dims.length < 2) return left(seen.constant, 'a vector or a number: small, and kept exact');
+  if (dims.length < 2) return skipped(seen.constant, 'a vector or a number: small, and kept exact');
   const candidate = behindDequantize(node, scope, input, seen, dims.length - (turned ? 2 : 1));
   return { ...candidate, offer: (level) => (level.linear ? candidate.offer(level) : `a stack of matrices [${dims.join(', ')}], for which there is no product in blocks`) };
 }

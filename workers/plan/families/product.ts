@@ -1,20 +1,20 @@
 /** A product with a constant matrix, as MatMul and Gemm have it, in every form a level may ask for. */
-import { elementCount, FLOAT16, FLOAT32 } from '../../onnx/element-types.ts';
-import { int64Tensor, type NewNode } from '../../onnx/encode.ts';
+import { elementCount, FLOAT16, FLOAT32 } from '../../onnx/numbers/element-types.ts';
+import { int64Tensor, type NewNode } from '../../onnx/writing/encode.ts';
 import type { Node } from '../../onnx/model.ts';
-import type { BlockedWeights, LinearWeights, ResolvedLevel } from '../../schemes/scheme.ts';
+import type { BlockedWeights, LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from '../draft.ts';
-import { blockedShape } from '../recipe.ts';
-import { hasReferences, opsetOf, type Scope } from '../scopes.ts';
+import { blockedShape } from '../quantize-task.ts';
+import { hasReferences, opsetOf, type Scope } from '../graph/scopes.ts';
 import { whyNotBlocked, whyNotLinear, whyNotNibbles, type Matrix, type Store } from '../store.ts';
-import type { Seen } from '../view.ts';
-import type { Candidate, Offer, Writing } from './family.ts';
+import type { ConstantView } from '../graph/view.ts';
+import type { Candidate, Rewrite, Writing } from './family.ts';
 
 export interface Product {
   node: Node;
   scope: Scope;
   /** The constant as the node sees it, and which input it is. */
-  seen: Seen;
+  seen: ConstantView;
   input: number;
   matrix: Matrix;
   /** Whether the node sees [N, K] and turns it round itself. */
@@ -31,7 +31,7 @@ export interface Product {
 }
 
 /** The constant as [K, N] where all other dimensions are 1; null for others. `turn`: it is seen as [N, K]. */
-export function matrixOf(seen: Seen, turn: boolean): Matrix | null {
+export function matrixOf(seen: ConstantView, turn: boolean): Matrix | null {
   const { dims, strides, casts } = seen.view;
   if (dims.length < 2 || elementCount(dims.slice(0, -2)) !== 1) return null;
   const last = (list: readonly number[]): [number, number] => {
@@ -52,7 +52,7 @@ export function productCandidate(product: Product): Candidate {
   return { kind: 'candidate', node, scope, seen, role: 'weight', outputs: matrix.n, offer: (level) => offer(product, level) };
 }
 
-function offer(product: Product, level: ResolvedLevel): Offer | string {
+function offer(product: Product, level: ResolvedLevel): Rewrite | string {
   const { weights, linear, form } = level;
   if (hasReferences(product.node)) return 'an attribute is given by the function around it';
   // Where the node has to stay, its weight can still stand behind a DequantizeLinear, if the level has such weights.
@@ -67,34 +67,34 @@ function whyNotDynamic(scope: Scope): string | null {
   return opsetOf(scope) < 11 ? 'DynamicQuantizeLinear came with operator set 11' : null;
 }
 
-function offerBlocks(product: Product, weights: BlockedWeights): Offer | string {
+function offerBlocks(product: Product, weights: BlockedWeights): Rewrite | string {
   return whyNotBlocked(product.matrix, weights) ?? { write: (to) => { writeBlocks(product, weights, to); } };
 }
 
-function offerNibbles(product: Product, weights: BlockedWeights): Offer | string {
+function offerNibbles(product: Product, weights: BlockedWeights): Rewrite | string {
   const { matrix, scope, seen } = product;
   if (seen.view.dims.length !== 2) return 'has more than two dimensions';
   return whyNotBlocked(matrix, weights) ?? whyNotNibbles(matrix, scope, weights)
     ?? rewired(product, ({ store }) => store.dequantizedBlocks(matrix, product.turned ? 'rows' : 'columns', weights));
 }
 
-function offerDequantized(product: Product, linear: LinearWeights): Offer | string {
+function offerDequantized(product: Product, linear: LinearWeights): Rewrite | string {
   const { seen, turned } = product;
   const axis = linear.perChannel ? seen.view.dims.length - (turned ? 2 : 1) : null;
   return whyNotLinear(seen, axis) ?? rewired(product, ({ store }) => store.dequantized(seen, axis, linear));
 }
 
-function offerDynamic(product: Product, linear: LinearWeights): Offer | string {
+function offerDynamic(product: Product, linear: LinearWeights): Rewrite | string {
   const axis = linear.perChannel ? 1 : null;
   return whyNotLinear(product.matrix.seen, axis) ?? { write: (to) => { writeDynamic(product, axis, linear, to); } };
 }
 
 /** The node stays, with another value for its weight. */
-function rewired({ node, scope, input, seen }: Product, value: (to: Writing) => string): Offer {
+function rewired({ node, scope, input, seen }: Product, value: (to: Writing) => string): Rewrite {
   return {
     write(to) {
       to.draft.rename(scope, node, input, value(to));
-      to.draft.pass(seen.via);
+      to.draft.markBypassed(seen.via);
     },
   };
 }
@@ -109,7 +109,7 @@ function writeBlocks(product: Product, weights: BlockedWeights, { draft, store }
     type: 'MatMulNBits', domain: CONTRIB, name: node.name, inputs: [...inputs(a), ...fits], outputs: [y],
     attributes: { K: matrix.k, N: matrix.n, bits: weights.bits, block_size: weights.block },
   }], bias?.fits === true)]);
-  draft.pass(seen.via);
+  draft.markBypassed(seen.via);
 }
 
 /** Codes as MatMulNBits takes them. A table's are the same bytes: the product sees the table's tensor through a Reshape. */
@@ -138,7 +138,7 @@ function writeDynamic(product: Product, axis: number | null, weights: LinearWeig
     return [...nodes, ...integerProduct('MatMulInteger', { activation, linear, type, output: y, name: node.name }, draft)];
   }, false);
   draft.replace(scope, node, made);
-  draft.pass(product.seen.via);
+  draft.markBypassed(product.seen.via);
 }
 
 /** An integer operator and what brings its int32 result back: Cast, and Mul by the product of both scales. */

@@ -2,8 +2,8 @@
  * Recurrent weights cut into gates and put together in another order, as PyTorch exports LSTM and GRU: behind a
  * DequantizeLinear before they are cut.
  */
-import { definingScope, type Scope } from '../scopes.ts';
-import { seeConstant } from '../view.ts';
+import { definingScope, type Scope } from '../graph/scopes.ts';
+import { viewConstant } from '../graph/view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
 import type { Family } from './family.ts';
 
@@ -15,7 +15,7 @@ const MOST_VALUES = 100;
 export const reordered: Family = {
   operators: ['Slice', 'Split'],
   find(node, scope) {
-    const seen = seeConstant(scope, node.inputs[0] ?? '');
+    const seen = viewConstant(scope, node.inputs[0] ?? '');
     if (seen?.view.dims.length !== 2 || !endInRecurrent(scope, node.outputs)) return [];
     // [gates·hidden, inputs]: the gates are what is cut.
     return [behindDequantize(node, scope, 0, seen, 0)];

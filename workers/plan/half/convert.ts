@@ -3,16 +3,16 @@
  * one type meets the other. What the graph and its bodies take and give keeps its type. Operators that have no fp16
  * form stay in float32 (operators.ts), and so do those whose values fp16 would spoil (precision/exact.ts).
  */
-import { least } from '../../extremes.ts';
+import { least } from '../../lib/extremes.ts';
 import { toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema, type ValueInfoProto } from 'onnx-buf';
-import { asFloat32 } from '../../bytes.ts';
-import { encodeConstant, encodeInitializer, encodeInput, encodeNode, NODE_FIELD } from '../../onnx/encode.ts';
-import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from '../../onnx/element-types.ts';
-import { convert } from '../../onnx/elements.ts';
-import { toFloat16Array } from '../../onnx/float16.ts';
+import { asFloat32 } from '../../lib/bytes.ts';
+import { encodeConstant, encodeInitializer, encodeInput, encodeNode, NODE_FIELD } from '../../onnx/writing/encode.ts';
+import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from '../../onnx/numbers/element-types.ts';
+import { convert } from '../../onnx/numbers/elements.ts';
+import { toFloat16Array } from '../../onnx/numbers/float16.ts';
 import type { Model, Node, Tensor, ValueInfo } from '../../onnx/model.ts';
-import { splice, type Edit, type Piece } from '../../onnx/splice.ts';
+import { splice, type Edit, type Piece } from '../../onnx/writing/splice.ts';
 import { readTensor } from '../../onnx/tensor-data.ts';
 import { encodeHeader } from '../../onnx/wire.ts';
 import { uniqueNames, uniqueNodeNames } from '../draft.ts';
@@ -20,14 +20,14 @@ import { isQuantizedOperator } from '../families/registry.ts';
 import { MOST_READ, type PlanInput } from '../plan.ts';
 import { decidePrecision, FAR, MASK_LIMIT, type Numbers } from '../precision/exact.ts';
 import { describeMisfit, judge, type Misfits } from '../precision/fits.ts';
-import { float16Bytes, type Recipe } from '../recipe.ts';
-import { findStated } from '../scope-lookups.ts';
-import { definingScope, opsetOf, type Constant, type Scope, type Use } from '../scopes.ts';
+import { float16Bytes, type QuantizeTask } from '../quantize-task.ts';
+import { findStated } from '../graph/scope-lookups.ts';
+import { definingScope, opsetOf, type Constant, type Scope, type Use } from '../graph/scopes.ts';
 import { handlingOf, makesFromFloats } from './operators.ts';
 import { valueType } from './value-types.ts';
 
 export interface Converted {
-  pieces: Piece<Recipe>[];
+  pieces: Piece<QuantizeTask>[];
   /** Constants that are fp16 now. */
   rounded: ReadonlySet<Constant>;
   /** Nodes that stay in float32. */
@@ -60,7 +60,7 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
   const { kept, isClamped } = decidePrecision(scopes, flow, numbersOf, fillOf, (constant) => noWeights.has(constant));
   const unique = uniqueNames(scopes);
   const uniqueNode = uniqueNodeNames(scopes);
-  const edits: Edit<Recipe>[] = [];
+  const edits: Edit<QuantizeTask>[] = [];
   const rounded = new Set<Constant>();
   const floats = new Set<string>();
   const unclear = new Set<string>();
@@ -74,16 +74,16 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
     if (type === null) unclear.add(node.inputs[input] ?? '');
     return type === FLOAT32 ? FLOAT32 : 'any';
   };
-  const cast = (from: string, to: string, type: Wish): Piece<Recipe> => ({
+  const cast = (from: string, to: string, type: Wish): Piece<QuantizeTask> => ({
     kind: 'bytes', bytes: encodeNode({ type: 'Cast', domain: '', name: uniqueNode(`${to}_cast`), inputs: [from], outputs: [to], attributes: { to: type === FLOAT16 ? FLOAT16 : FLOAT32 } }, NODE_FIELD.graph),
   });
   /** A float32 mask as fp16, with nothing further from zero than fp16 can add up. */
-  const clampedCast = (from: string, to: string): Piece<Recipe>[] => {
+  const clampedCast = (from: string, to: string): Piece<QuantizeTask>[] => {
     const [limit, clamped] = [unique(`${from}_limit`), unique(`${from}_clamped`)];
     const bytes = new Uint8Array(Float32Array.of(-MASK_LIMIT).buffer);
     added.set(limit, 'what a mask is clamped to, so that sums of masks stay within fp16');
     return [
-      ...encodeConstant<Recipe>({ name: limit, type: FLOAT32, dims: [], data: { kind: 'bytes', bytes } }, NODE_FIELD.graph),
+      ...encodeConstant<QuantizeTask>({ name: limit, type: FLOAT32, dims: [], data: { kind: 'bytes', bytes } }, NODE_FIELD.graph),
       { kind: 'bytes', bytes: encodeNode({ type: 'Max', domain: '', name: uniqueNode(clamped), inputs: [from, limit], outputs: [clamped], attributes: {} }, NODE_FIELD.graph) },
       cast(clamped, to, FLOAT16),
     ];
@@ -93,13 +93,13 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
     const isRoot = scope.parent === null;
     const canClamp = opsetOf(scope) >= BROADCASTING_MAX;
     const beginning = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
-    const insert = (at: number, pieces: Piece<Recipe>[]) => { if (pieces.length > 0) edits.push({ start: at, end: at, within: scope.within, pieces }); };
+    const insert = (at: number, pieces: Piece<QuantizeTask>[]) => { if (pieces.length > 0) edits.push({ start: at, end: at, within: scope.within, pieces }); };
     const given = new Map<string, Wish>();
 
     /** Gives each use the type it wants. @param type Of the value as its name has it. */
     const serve = (name: string, type: Wish, at: number, other: { name: string; type: Wish } | null = null) => {
       const names = new Map<Wish, string>([[type, name], ...(other ? [[other.type, other.name] as const] : [])]);
-      const casts: Piece<Recipe>[] = [];
+      const casts: Piece<QuantizeTask>[] = [];
       const uses = scope.uses.get(name) ?? [];
       const clamps = canClamp && type === FLOAT32 && isClamped(scope, name, uses.filter((use) => wishOf(use) === FLOAT16));
       for (const use of uses) {
@@ -115,7 +115,7 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
       if (isRoot && !names.has(FLOAT16)) floats.add(name);
     };
     /** What is stated of a value, for another of its shape. */
-    const statedAs = (name: string, as: string, type: Wish): Piece<Recipe>[] => {
+    const statedAs = (name: string, as: string, type: Wish): Piece<QuantizeTask>[] => {
       const info = findStated(scope.values, name);
       return info && elementTypeOf(info.proto) === FLOAT32 ? stated({ ...info.proto, name: as }, type === FLOAT16 ? FLOAT16 : FLOAT32, GRAPH_VALUE) : [];
     };
@@ -142,7 +142,7 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
       rounded.add(constant);
       const data = elementCount(tensor.dims) <= MOST_READ ? { kind: 'bytes', bytes: halvesOf(await readTensor(model.source, tensor, model.external), isMask) } as const
         : { kind: 'made', recipe: { kind: 'to-float16', tensor, ...(isMask && { limit: MASK_LIMIT }) }, part: 'values', length: float16Bytes(tensor) } as const;
-      edits.push({ start: place.start, end: place.end, within: scope.within, pieces: encodeInitializer<Recipe>({ name, type: FLOAT16, dims: tensor.dims, data }) });
+      edits.push({ start: place.start, end: place.end, within: scope.within, pieces: encodeInitializer<QuantizeTask>({ name, type: FLOAT16, dims: tensor.dims, data }) });
       serve(name, FLOAT16, node ? place.end : beginning);
     }
     for (const { proto, span } of scope.inputValues) {
@@ -238,12 +238,12 @@ function elementTypeOf({ type }: ValueInfoProto): number | null {
   return type?.value.case === 'tensorType' ? type.value.value.elemType : null;
 }
 
-function restated({ proto, span }: ValueInfo, scope: Scope): Edit<Recipe> {
+function restated({ proto, span }: ValueInfo, scope: Scope): Edit<QuantizeTask> {
   return { start: span.start, end: span.end, within: scope.within, pieces: stated(proto, FLOAT16, span.number) };
 }
 
 /** What is stated of a value, with another element type. */
-function stated(proto: ValueInfoProto, elemType: number, field: number): Piece<Recipe>[] {
+function stated(proto: ValueInfoProto, elemType: number, field: number): Piece<QuantizeTask>[] {
   const type = structuredClone(proto.type);
   if (type?.value.case === 'tensorType') type.value.value.elemType = elemType;
   const message = toBinary(ValueInfoProtoSchema, { ...proto, ...(type && { type }) });

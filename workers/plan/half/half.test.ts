@@ -11,7 +11,7 @@ import { dequantizedSelf } from '../../../models/dequantized-self.ts';
 import { nestedIf, scanBody, withoutWeights } from '../../../models/odd-models.ts';
 import { PRODUCTS, seededWeights } from '../../../models/operators.ts';
 import { tinyTransformer } from '../../evaluate/test-transformer.ts';
-import { elementCount } from '../../onnx/element-types.ts';
+import { elementCount } from '../../onnx/numbers/element-types.ts';
 import { quantize, scanBytes } from '../../test-support.ts';
 
 web.env.wasm.numThreads = 1;

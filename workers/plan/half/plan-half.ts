@@ -2,18 +2,19 @@
  * A level with fp16 activations: the graph in fp16 first, and what a level quantizes of that. A model that is half
  * precision already is planned as it is.
  */
-import { engineError } from '../../errors.ts';
+import { engineError } from '../../contract/errors.ts';
 import { scanModel } from '../../onnx/scan.ts';
-import { FLOAT32 } from '../../onnx/element-types.ts';
-import { createLayer, type Layer } from '../../onnx/layers.ts';
+import { FLOAT32 } from '../../onnx/numbers/element-types.ts';
+import { createLayer, type Layer } from '../../onnx/writing/layers.ts';
 import type { Tensor } from '../../onnx/model.ts';
-import type { Piece } from '../../onnx/splice.ts';
-import type { LedgerLine, LevelSettings } from '../../protocol.ts';
-import type { Scheme } from '../../schemes/scheme.ts';
+import type { Piece } from '../../onnx/writing/splice.ts';
+import type { LedgerLine } from '../../contract/level-plan.ts';
+import type { LevelSettings } from '../../contract/level-settings.ts';
+import type { Scheme } from '../../contract/levels/scheme.ts';
 import { bytesInWords, count, keptLine } from '../ledger.ts';
 import { isHalfPrecision, modelBytes, planLevel, preparePlan, roundedIn, takeOverridden, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
 import type { Misfits } from '../precision/fits.ts';
-import type { Recipe } from '../recipe.ts';
+import type { QuantizeTask } from '../quantize-task.ts';
 import { convertToHalf } from './convert.ts';
 
 /** As `planLevel`, for every level. */
@@ -74,23 +75,23 @@ function refused(input: PlanInput, scheme: Scheme, why: string): Plan {
 }
 
 /** Pieces of the converted file as pieces of the model's. */
-function toSource(layer: Layer<Recipe>): (pieces: readonly Piece<Recipe>[]) => Piece<Recipe>[] {
-  const recipes = new Map<Recipe, Recipe>();
-  const lower = (recipe: Recipe) => {
+function toSource(layer: Layer<QuantizeTask>): (pieces: readonly Piece<QuantizeTask>[]) => Piece<QuantizeTask>[] {
+  const recipes = new Map<QuantizeTask, QuantizeTask>();
+  const lower = (recipe: QuantizeTask) => {
     const known = recipes.get(recipe) ?? lowered(recipe, layer);
     recipes.set(recipe, known);
     return known;
   };
-  return (pieces) => pieces.flatMap((piece): Piece<Recipe>[] => {
+  return (pieces) => pieces.flatMap((piece): Piece<QuantizeTask>[] => {
     if (piece.kind === 'copy' && piece.location === undefined) return layer.range(piece.start, piece.end);
     return [piece.kind === 'made' ? { ...piece, recipe: lower(piece.recipe) } : piece];
   });
 }
 
 /** A recipe of a tensor of the converted file: of the float32 tensor it is rounded from, or of the same at its place in the source. */
-function lowered(recipe: Recipe, layer: Layer<Recipe>): Recipe {
+function lowered(recipe: QuantizeTask, layer: Layer<QuantizeTask>): QuantizeTask {
   const { data } = recipe.tensor;
-  const at = (tensor: Partial<Tensor>): Recipe => ({ ...recipe, tensor: { ...recipe.tensor, ...tensor } });
+  const at = (tensor: Partial<Tensor>): QuantizeTask => ({ ...recipe, tensor: { ...recipe.tensor, ...tensor } });
   if (data.kind === 'typed') {
     const [piece] = layer.range(data.body, data.end);
     return piece?.kind === 'copy' ? at({ data: { kind: 'typed', body: piece.start, end: piece.end } }) : recipe;

@@ -1,8 +1,8 @@
 /** Element types of the values of a graph: as it states them, else worked out from the operators that make them. */
-import { FLOAT32, INT64 } from '../../onnx/element-types.ts';
+import { FLOAT32, INT64 } from '../../onnx/numbers/element-types.ts';
 import type { Graph, Node } from '../../onnx/model.ts';
-import { findSparse, findStated } from '../scope-lookups.ts';
-import { definingScope, intAttribute, type Scope } from '../scopes.ts';
+import { findSparse, findStated } from '../graph/scope-lookups.ts';
+import { definingScope, intAttribute, type Scope } from '../graph/scopes.ts';
 import { handlingOf, typeAttributeOf } from './operators.ts';
 
 const BOOL = 9;

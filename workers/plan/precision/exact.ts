@@ -9,13 +9,13 @@
  * Going to: what does nothing but prepare a value for a node that stays float32 stays float32, too, and so does what
  * becomes an integer, a size or a place.
  */
-import { greatest } from '../../extremes.ts';
-import { elementCount, elementType, FLOAT32 } from '../../onnx/element-types.ts';
+import { greatest } from '../../lib/extremes.ts';
+import { elementCount, elementType, FLOAT32 } from '../../onnx/numbers/element-types.ts';
 import type { Node } from '../../onnx/model.ts';
 import { handlingOf } from '../half/operators.ts';
 import { valueType } from '../half/value-types.ts';
-import { definingScope, intAttribute, type Constant, type Scope, type Use } from '../scopes.ts';
-import { seeConstant } from '../view.ts';
+import { definingScope, intAttribute, type Constant, type Scope, type Use } from '../graph/scopes.ts';
+import { viewConstant } from '../graph/view.ts';
 import type { Misfit } from './fits.ts';
 import type { Flow } from './flow.ts';
 import { ANGLES, carriesMask, COMPARES, endsMask, isLight, JOINS, MOVES, operatorOf, PRODUCTS, REDUCES, SCALES, SUMS, takesPlace, UNARY } from './operators.ts';
@@ -187,7 +187,7 @@ export function decidePrecision(scopes: readonly Scope[], flow: Flow, numbersOf:
       const seen = definingScope(scope, name)?.constants.get(name);
       return of('exact', { isConstant: seen !== undefined });
     }
-    const seen = seeConstant(scope, output);
+    const seen = viewConstant(scope, output);
     const [use] = definingScope(scope, output)?.uses.get(output) ?? [];
     return seen && use ? constantState(seen.constant, use) : DATA;
   };
@@ -275,7 +275,7 @@ function reduced(state: State, operator: string): State {
 
 /** Whether a factor is so small that it is part of a formula: frequencies, or a vector of them. */
 function isSmallFactor(node: Node, input: number, scope: Scope): boolean {
-  const dims = seeConstant(scope, node.inputs[input] ?? '')?.view.dims;
+  const dims = viewConstant(scope, node.inputs[input] ?? '')?.view.dims;
   if (!dims) return true;
   const count = elementCount(dims);
   return count <= MOST_OF_AN_ANGLE || dims.some((size) => size === count);
@@ -283,7 +283,7 @@ function isSmallFactor(node: Node, input: number, scope: Scope): boolean {
 
 /** Whether all a node takes is constant. */
 function isWorkedOut(node: Node, scope: Scope): boolean {
-  return node.inputs.every((name) => name === '' || seeConstant(scope, name) !== null);
+  return node.inputs.every((name) => name === '' || viewConstant(scope, name) !== null);
 }
 
 /** Adds what prepares values for nodes that stay in float32. */

@@ -9,11 +9,11 @@
  * alone, such as an epsilon or a divisor, each count. Numbers with a fixed step, such as counts and coordinates, are
  * compared and subtracted from each other: those must be exact.
  */
-import { asFloat32 } from '../../bytes.ts';
+import { asFloat32 } from '../../lib/bytes.ts';
 import type { Tensor } from '../../onnx/model.ts';
-import { elementCount } from '../../onnx/element-types.ts';
+import { elementCount } from '../../onnx/numbers/element-types.ts';
 import { readTensor } from '../../onnx/tensor-data.ts';
-import { inSlabs, NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../../source.ts';
+import { inSlabs, NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../../io/source.ts';
 
 /** Why fp16 does not hold a tensor; `low` when only numbers far below zero are beyond it, as masks have them. */
 export type Misfit = 'large' | 'low' | 'small' | 'stepped';

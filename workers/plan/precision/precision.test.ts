@@ -9,8 +9,8 @@ import { describe, expect, test } from 'vitest';
 import { encode, graph, localFunction, model, node, randomValues, tensor, value } from '../../../models/build.ts';
 import { checkModel } from '../../../models/check-model.ts';
 import { decibels, interpret, valueOf, type Value, type Values } from '../../../models/interpret.ts';
-import { FLOAT32, INT64 } from '../../onnx/element-types.ts';
-import { fromFloat16Array, toFloat16Array } from '../../onnx/float16.ts';
+import { FLOAT32, INT64 } from '../../onnx/numbers/element-types.ts';
+import { fromFloat16Array, toFloat16Array } from '../../onnx/numbers/float16.ts';
 import { quantize } from '../../test-support.ts';
 
 const LOWEST = -3.4028234663852886e38;

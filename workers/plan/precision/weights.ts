@@ -3,11 +3,11 @@
  * looked up, contributes to sums in which an error of 2^-11 stays what it is. Other constants are part of a formula
  * (an epsilon, a divisor, a frequency, a position, a bound), where a small error can become a large one.
  */
-import { elementCount, FLOAT16, FLOAT32, FLOAT64, elementType } from '../../onnx/element-types.ts';
+import { elementCount, FLOAT16, FLOAT32, FLOAT64, elementType } from '../../onnx/numbers/element-types.ts';
 import type { Node } from '../../onnx/model.ts';
 import { isTokenLookup } from '../families/gather.ts';
-import { definingScope, intAttribute, type Constant, type Scope } from '../scopes.ts';
-import { seeConstant } from '../view.ts';
+import { definingScope, intAttribute, type Constant, type Scope } from '../graph/scopes.ts';
+import { viewConstant } from '../graph/view.ts';
 import { valueType } from '../half/value-types.ts';
 import type { Flow, Value } from './flow.ts';
 import { ANGLES, COMPARES, isLight, JOINS, MOVES, operatorOf, PRODUCTS, SCALES, SUMS, takesPlace, takesWeight } from './operators.ts';
@@ -90,7 +90,7 @@ function whyNoWeightFor({ tensor }: Constant, scope: Scope, node: Node, input: n
   if (isExact(node, input)) return { why: FORMULA, exact: false };
   if (looked === 'tokens') return null;
   if (!isLight(node) && operator !== 'com.microsoft:RotaryEmbedding' && operator !== 'RotaryEmbedding') return null;
-  const isByConstant = SCALES.has(operator) && node.inputs.every((name, at) => at === input || seeConstant(scope, name) !== null);
+  const isByConstant = SCALES.has(operator) && node.inputs.every((name, at) => at === input || viewConstant(scope, name) !== null);
   if (isByConstant || JOINS.has(operator)) return 'follow';
   return { why: `a table whose numbers ${node.type} computes with, such as sines and cosines of positions: kept exact`, exact: false };
 }

@@ -1,0 +1,72 @@
+/** Finished comparisons that are still on this device: to be opened again, or deleted. */
+import { Button } from '@mantine/core';
+import { useId, useRef, useState } from 'react';
+import type { StoredReport } from '../../../workers/contract/storage.ts';
+import { formatWhen, plural } from '../../lib/format/numbers.ts';
+import layout from '../../ui/layout.module.css';
+import { isActive } from '../../store/run.ts';
+import { spellingInWords } from './level-words.ts';
+import { storageSentence, storedLine } from '../../store/stored-run.ts';
+import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import classes from './history.module.css';
+
+export function HistoryList() {
+  const stored = useWorkbench((state) => state.stored);
+  const storage = useWorkbench((state) => state.storage);
+  const fold = useRef<HTMLElement>(null);
+  // What had the focus goes with its line.
+  const stay = () => { fold.current?.focus(); };
+  return (
+    <details className={layout.fold}>
+      <summary ref={fold}>Earlier results: {stored.length === 0 ? 'none finished' : stored.length}</summary>
+      <div className={classes.content}>
+        {stored.length > 0 && (
+          <ul className={`${layout.panel} ${classes.list}`}>
+            {stored.map((entry) => <Entry key={entry.key} entry={entry} onDelete={stay} />)}
+          </ul>
+        )}
+        {storage && <div className={classes.storage}><p>{storageSentence(storage)}</p><DeleteAll onDelete={stay} /></div>}
+      </div>
+    </details>
+  );
+}
+
+const useBlocked = () => useWorkbench((state) => state.storageBusy || isActive(state.run));
+
+function Entry({ entry, onDelete }: { entry: StoredReport; onDelete: () => void }) {
+  const blocked = useBlocked();
+  const id = useId();
+  return (
+    <li className={classes.entry}>
+      <div className={classes.what}>
+        <p id={id} className={classes.name}>{entry.model.name}: {entry.levels.map(spellingInWords).join('; ')}</p>
+        <p className={classes.aside}>{formatWhen(entry.createdAt)} · {storedLine(entry)}</p>
+      </div>
+      <div className={classes.buttons}>
+        <Button size="compact-sm" variant="default" aria-describedby={id} disabled={blocked} onClick={() => { void open(entry.key); }}>Open</Button>
+        <Button size="compact-sm" variant="subtle" aria-describedby={id} disabled={blocked} onClick={() => { onDelete(); void actions.removeStored(entry.key); }}>Delete</Button>
+      </div>
+    </li>
+  );
+}
+
+/** Brings what was opened into view, above the list it was chosen from. */
+async function open(key: string): Promise<void> {
+  await actions.openStored(key);
+  requestAnimationFrame(() => { document.getElementById('run-heading')?.focus(); });
+}
+
+/** Asks in its own place before it does it. */
+function DeleteAll({ onDelete }: { onDelete: () => void }) {
+  const [asking, setAsking] = useState(false);
+  const blocked = useBlocked();
+  const results = useWorkbench((state) => state.storage?.results.length ?? 0);
+  if (!asking) return <Button size="compact-sm" variant="subtle" disabled={blocked} onClick={() => { setAsking(true); }}>Delete all</Button>;
+  return (
+    <div className={classes.asking} role="group" aria-label="Delete all" onKeyDown={({ key }) => { if (key === 'Escape') setAsking(false); }}>
+      <span>Delete every result and {plural(results, 'stored file')}? This cannot be undone.</span>
+      <Button size="compact-sm" color="red" variant="light" disabled={blocked} onClick={() => { setAsking(false); onDelete(); void actions.removeAllStored(); }}>Yes, delete all</Button>
+      <Button size="compact-sm" variant="default" autoFocus onClick={() => { setAsking(false); }}>Keep them</Button>
+    </div>
+  );
+}

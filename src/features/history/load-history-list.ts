@@ -1,0 +1,2 @@
+/** Fetched only where something is stored. */
+export const loadHistoryList = () => import('./history-list.tsx');

@@ -1,0 +1,103 @@
+/** The levels to compare, as cards. */
+import { Button, NativeSelect, Tooltip } from '@mantine/core';
+import { IconPlus } from '@tabler/icons-react';
+import { useEffect, useRef } from 'react';
+import layout from '../../ui/layout.module.css';
+import { ErrorText } from '../../ui/problems/error-text.tsx';
+import type { LevelId } from '../../../workers/contract/level-settings.ts';
+import { ADDABLE, levelName } from '../../store/levels.ts';
+import { isActive } from '../../store/run.ts';
+import { refusal, refused, TARGET_LABELS, TARGET_NAMES, targetNamed } from '../../store/targets.ts';
+import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { Term } from '../../ui/terms/term.tsx';
+import { CompareOn, LevelCard } from './level-card.tsx';
+import classes from './levels.module.css';
+
+export function LevelsSection() {
+  const levels = useWorkbench((state) => state.levels);
+  const planProblem = useWorkbench((state) => state.planProblem);
+  const running = useWorkbench((state) => isActive(state.run));
+  return (
+    <section aria-labelledby="levels-heading">
+      <div className={layout.sectionHead}>
+        <h2 id="levels-heading" className={layout.heading}>Levels</h2>
+        <div className={classes.add}>
+          <TargetChoice disabled={running} />
+          {ADDABLE.map((id) => <Add key={id} id={id} disabled={running} />)}
+        </div>
+      </div>
+      <NotAddable />
+      <Removed disabled={running} />
+      {planProblem && <div className={classes.problem}><ErrorText error={planProblem} /></div>}
+      <ul className={classes.cards}>
+        {levels.map((level) => <li key={level.uid}><LevelCard level={level} /></li>)}
+      </ul>
+    </section>
+  );
+}
+
+function TargetChoice({ disabled }: { disabled: boolean }) {
+  const target = useWorkbench((state) => state.target);
+  return (
+    <div className={classes.target}>
+      <span id="target-label"><Term id="target">To run on</Term></span>
+      <NativeSelect
+        size="xs" aria-labelledby="target-label" value={target} disabled={disabled}
+        data={Object.entries(TARGET_NAMES).map(([value, label]) => ({ value, label }))}
+        onChange={(event) => { actions.setTarget(targetNamed(event.currentTarget.value)); }}
+      />
+    </div>
+  );
+}
+
+/** What was removed last can come back. Takes the focus, which was on the card that is gone. */
+function Removed({ disabled }: { disabled: boolean }) {
+  const removed = useWorkbench((state) => state.removed);
+  const undo = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (removed && document.activeElement === document.body) undo.current?.focus({ preventScroll: true });
+  }, [removed]);
+  return (
+    <div className={removed ? classes.notAddable : undefined} role="status">
+      {removed && (
+        <>
+          <p>Removed {levelName(removed.level)}.</p>
+          <Button ref={undo} variant="default" size="compact-xs" disabled={disabled} onClick={() => { actions.undoRemove(); }}>Undo</Button>
+        </>
+      )}
+    </div>
+  );
+}
+
+/** Levels that the target does not run, and one that does. */
+function NotAddable() {
+  const offers = useWorkbench((state) => state.offers);
+  const target = useWorkbench((state) => state.target);
+  // A level that is set up says so on its card.
+  const there = useWorkbench((state) => state.levels.map(({ id }) => id).join(' '));
+  const groups = refused(ADDABLE.filter((id) => !there.split(' ').includes(id)).map((id) => ({ words: id, level: { id, settings: {} } })), offers, target);
+  if (groups.length === 0) return null;
+  return (
+    <div className={classes.notAddable}>
+      <p>{TARGET_LABELS[target]} cannot run {groups.flatMap(({ words }) => words).join(', ')}.</p>
+      <CompareOn target={groups.find((group) => group.target !== null)?.target ?? null} />
+    </div>
+  );
+}
+
+/** Stays in the tab order where the target does not run the level: the reason is read on focus. */
+function Add({ id, disabled }: { id: LevelId; disabled: boolean }) {
+  const reason = useWorkbench((state) => refusal(state.offers, state.target, { id, settings: {} }));
+  const button = (
+    <Button
+      variant="subtle" size="compact-sm" leftSection={<IconPlus size={15} aria-hidden="true" />} disabled={disabled}
+      {...(reason === null ? {} : { 'data-disabled': true, 'aria-disabled': true, 'aria-description': `Not offered: ${reason}` })}
+      onClick={() => { if (reason === null) actions.addLevel(id); }}
+    >
+      Add {id}
+    </Button>
+  );
+  return reason === null ? button : (
+    <Tooltip label={`Not offered: ${reason}`} events={{ hover: true, focus: true, touch: true }} multiline w={300} withArrow>{button}</Tooltip>
+  );
+}

@@ -1,0 +1,42 @@
+/** A text of one's own without a file: a button for it, and the clipboard wherever one pastes on the page. */
+import { Button } from '@mantine/core';
+import { IconClipboardText } from '@tabler/icons-react';
+import { lazy, Suspense, useEffect, useState } from 'react';
+import { actions } from '../../store/use-workbench.ts';
+import { asFile, textOfPaste } from './pasted-text.ts';
+import classes from './paste.module.css';
+
+const PasteDialog = lazy(async () => ({ default: (await import('./paste-dialog.tsx')).PasteDialog }));
+
+const take = (text: string) => { void actions.addFiles([asFile(text)]); };
+
+/** Pasting anywhere but into a field is dropping a text. */
+export function usePaste(): void {
+  useEffect(() => {
+    const onPaste = (event: ClipboardEvent) => {
+      const text = textOfPaste(event);
+      if (text === null) return;
+      event.preventDefault();
+      take(text);
+    };
+    document.addEventListener('paste', onPaste);
+    return () => { document.removeEventListener('paste', onPaste); };
+  }, []);
+}
+
+export function PasteButton() {
+  const [open, setOpen] = useState(false);
+  const [used, setUsed] = useState(false);
+  return (
+    <>
+      <Button variant="default" className={classes.button} leftSection={<IconClipboardText size={16} stroke={1.75} aria-hidden="true" />} onClick={() => { setUsed(true); setOpen(true); }}>
+        Paste text
+      </Button>
+      {used && (
+        <Suspense>
+          <PasteDialog opened={open} onClose={() => { setOpen(false); }} onTake={(text) => { setOpen(false); take(text); }} />
+        </Suspense>
+      )}
+    </>
+  );
+}

@@ -1,2 +1,0 @@
-/** Fetched only where something is stored. */
-export const loadShelf = () => import('./shelf.tsx');

@@ -1,0 +1,21 @@
+/** What this machine offers: backends, providers, threads. */
+
+
+/** Execution providers of onnxruntime-web that models are run on. */
+export type Provider = 'wasm' | 'webgpu';
+
+export type Backend = 'webgpu' | 'wasm' | 'reference';
+
+/** What this machine offers, as a result rather than a silence. */
+export interface Capabilities {
+  /** The backend quantization kernels run on. */
+  backend: Backend;
+  /** `software`: emulated on the CPU, right but slow. */
+  webgpu: { available: true; adapter: string; f16: boolean; software?: boolean } | { available: false; reason: string };
+  /** Cross-origin isolated: shared memory and therefore WASM threads. */
+  isolated: boolean;
+  /** Threads the WASM evaluator uses. */
+  threads: number;
+  /** Parameters a second that one thread of the WASM kernel quantizes: how fast this machine is just now. Absent where it was not tried. */
+  pace?: number;
+}

@@ -1,0 +1,28 @@
+/** Which written models can be run here at all: onnxruntime-web loads a model into a WebAssembly memory of 32-bit addresses. */
+import { engineError } from '../contract/errors.ts';
+import { bundle } from '../onnx/bundle.ts';
+import { bytesInWords } from '../plan/ledger.ts';
+import type { EngineError } from '../contract/errors.ts';
+
+/** A level's files, as far as they are written. */
+export interface WrittenFiles { file: string; blob: Blob | null; data?: { file: string; bytes: number; blob: Blob } }
+
+const HEAP = 2 ** 32;
+/** While it loads, a model and the weights read from it are in memory at once; weights of a second file are read from outside. */
+const COPIES = 2;
+
+/** The model to run, with its second file where it has one; null when it was not written or does not fit. */
+export function runnableModel(level: WrittenFiles): Blob | null {
+  const { blob, data } = level;
+  if (!blob || whyTooLarge(level)) return null;
+  return data ? bundle(blob, data) : blob;
+}
+
+/** Why it cannot be run; null when that is worth trying. */
+export function whyTooLarge({ file, blob, data }: WrittenFiles): EngineError | null {
+  const model = blob?.size ?? 0;
+  const needed = model * COPIES + (data?.bytes ?? 0);
+  if (needed <= HEAP) return null;
+  return engineError('out-of-memory', `${file} is too large to be run here: loading its ${bytesInWords(model + (data?.bytes ?? 0))} takes ${bytesInWords(needed)} and more, and a WebAssembly memory holds ${bytesInWords(HEAP)}.`,
+    'The file itself is whole; measure it with onnxruntime on a computer with the memory for it.');
+}

@@ -1,0 +1,44 @@
+/** Constants that a planned file holds in more than one form, and the bytes that this costs. */
+import { elementType } from '../../onnx/numbers/element-types.ts';
+import { pieceLength } from '../../onnx/writing/splice.ts';
+import type { StoredTwice } from '../../contract/level-plan.ts';
+import type { Draft } from '../draft.ts';
+import type { QuantizeTask } from '../quantize-task.ts';
+import type { Constant } from '../graph/scopes.ts';
+
+/** Parts that hold a weight's codes; the other parts are scales and zero points, which two layouts of the same codes share. */
+const CODES: ReadonlySet<string> = new Set(['codes', 'rows', 'nibbles']);
+
+/** Call after `draft.finish()`. */
+export function findStoredTwice(constants: readonly Constant[], draft: Draft): StoredTwice[] {
+  return constants.flatMap((constant) => {
+    if (!draft.isReplaced(constant) || draft.isDropped(constant)) return [];
+    const { name, tensor, scope } = constant;
+    const quantized = formsOf(draft, constant);
+    const forms = draft.isDead(scope, name) ? quantized : [{ type: elementType(tensor.type).name, bytes: tensor.bytes }, ...quantized];
+    if (forms.length < 2) return [];
+    const least = forms.reduce((low, { bytes }) => Math.min(low, bytes), Infinity);
+    const bytes = draft.replacementOf(constant).tensors.reduce((sum, { data }) => sum + pieceLength(data), 0) + (draft.isDead(scope, name) ? 0 : tensor.bytes);
+    return [{ tensor: name, ...(scope.title !== '' && { where: scope.title }), forms, bytes, extra: bytes - least }];
+  });
+}
+
+/** What each quantized form would take if it were the only one. */
+function formsOf(draft: Draft, constant: Constant): StoredTwice['forms'] {
+  const beside = new Map<QuantizeTask, number>();
+  const codes: { recipe: QuantizeTask; bytes: number }[] = [];
+  for (const { data } of draft.replacementOf(constant).tensors) {
+    if (data.kind !== 'made') continue;
+    if (CODES.has(data.part)) codes.push({ recipe: data.recipe, bytes: data.length });
+    else beside.set(data.recipe, (beside.get(data.recipe) ?? 0) + data.length);
+  }
+  return codes.map(({ recipe, bytes }) => ({ type: typeOf(recipe), bytes: bytes + (beside.get(recipe) ?? 0) }));
+}
+
+function typeOf(recipe: QuantizeTask): string {
+  switch (recipe.kind) {
+    case 'quantize': return `int${recipe.scheme.bits}`;
+    case 'linear': return recipe.scheme.type;
+    case 'to-float16': return 'float16';
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Kernel workers: each makes one slab at a time on the WASM kernel, of bytes that are read for them one slab after the
+ * other; what does not lie in one piece they read themselves. A worker that dies is replaced and its slab made again, once.
+ */
+import { releaseMemory } from '../lib/bytes.ts';
+import { failure as thrownError, fail } from '../contract/errors.ts';
+import { readSequentially, type OpenSequentialReader } from '../io/sequential-reader.ts';
+import type { QuantizedChunk, QuantizeWorker } from '../entry/quantize.worker.ts';
+import { NO_EXTERNAL_BLOBS, type ExternalBlobs } from '../onnx/writing/write.ts';
+import type { Result } from '../contract/errors.ts';
+import { blockedBytes } from '../plan/quantize-task.ts';
+import { connect, isCrash, transfer, type RemoteWorker } from '../rpc/remote.ts';
+import { createChunkFeed } from './chunk-feed.ts';
+import type { WeightChunk } from './chunks.ts';
+
+export interface WorkerPool {
+  readonly threads: number;
+  /** Starts the workers, so that they are there when the first slab comes. */
+  warm(): void;
+  /**
+   * All parts of the slab by name, see `make`. More calls than threads wait for their turn. When the signal fires the
+   * worker is ended and another started when it is needed.
+   * Errors: those of `make`; `worker-crashed` when a slab brings down two workers.
+   */
+  make(slab: WeightChunk, source: File, signal: AbortSignal, external?: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>>;
+  /** Takes back the memory of parts that nobody looks at any more, for codes that come. */
+  recycle(bytes: Uint8Array): void;
+  /** Ends the workers, and with them what is under way. */
+  dispose(): void;
+}
+
+/** The one file of external data a slab reads, or none: there may be hundreds, and each costs something to pass on. */
+function ofSlab({ tensor: { data } }: WeightChunk, external: ExternalBlobs): ExternalBlobs {
+  const file = data.kind === 'external' ? external.get(data.location) : undefined;
+  return data.kind === 'external' && file ? new Map([[data.location, file]]) : NO_EXTERNAL_BLOBS;
+}
+
+type Lane = { worker: RemoteWorker<QuantizeWorker> | null };
+
+const startWorker = (): Worker => new Worker(new URL('../entry/quantize.worker.ts', import.meta.url), { type: 'module', name: 'quantize' });
+
+/** What is smaller, as scales are, costs nothing to make anew, and would take the place of codes. */
+const SMALLEST_SPARE = 1 << 18;
+/** Memory that is so many times what is needed is kept for others. */
+const MOST_TOO_LARGE = 2;
+/** Slabs read while every worker has one. */
+const READ_AHEAD = 1;
+
+/**
+ * @param inOrder Opens a file to read slabs from.
+ * @param start Makes a worker; another one in tests.
+ */
+export function createWorkerPool(threads: number, inOrder: OpenSequentialReader = readSequentially, start: () => Worker = startWorker): WorkerPool {
+  const lanes: readonly Lane[] = Array.from({ length: threads }, () => ({ worker: null }));
+  const idle = [...lanes];
+  const ended = new AbortController();
+  const waiting: ((lane: Lane) => void)[] = [];
+  /** Memory of codes that have been written. */
+  const spare: ArrayBuffer[] = [];
+  const feed = createChunkFeed(threads + READ_AHEAD, inOrder);
+
+  const take = (): Promise<Lane> => {
+    const lane = idle.pop();
+    return lane ? Promise.resolve(lane) : new Promise((resolve) => { waiting.push(resolve); });
+  };
+  const giveBack = (lane: Lane) => {
+    const next = waiting.shift();
+    if (next) next(lane);
+    else idle.push(lane);
+  };
+
+  /** In the lane's worker, which is ended when the signal fires. */
+  const call = async (lane: Lane, signal: AbortSignal, invoke: Parameters<RemoteWorker<QuantizeWorker>['call']>[0]): Promise<QuantizedChunk> => {
+    const end = () => {
+      lane.worker?.terminate();
+      lane.worker = null;
+    };
+    signal.throwIfAborted();
+    ended.signal.throwIfAborted();
+    signal.addEventListener('abort', end);
+    try {
+      lane.worker ??= connect<QuantizeWorker>(start());
+      const made = await lane.worker.call(invoke) as Result<QuantizedChunk>;
+      if (made.ok) return made.value;
+      throw thrownError(made.error);
+    } catch (thrown) {
+      signal.throwIfAborted();
+      if (isCrash(thrown)) end();
+      throw thrown;
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
+  };
+
+  const memoryFor = (slab: WeightChunk): ArrayBuffer | undefined => {
+    if (slab.kind !== 'quantize' || slab.nibbles) return undefined;
+    const { codes } = blockedBytes(slab.k, slab.n, slab.scheme, slab.type);
+    const at = spare.findIndex(({ byteLength }) => byteLength >= codes && byteLength <= codes * MOST_TOO_LARGE);
+    return at < 0 ? undefined : spare.splice(at, 1)[0];
+  };
+
+  const makeOnce = async (slab: WeightChunk, source: File, signal: AbortSignal, external: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>> => {
+    const { bytes, giveBack: giveBackBuffer } = await feed.read(slab, source, external);
+    let buffer: ArrayBuffer | null = null;
+    const lane = await take();
+    const memory = bytes ? memoryFor(slab) : undefined;
+    try {
+      const made = await call(lane, signal, (api) => (bytes
+        ? api.makeOf(slab, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory])) : api.make(slab, source.name, source, ofSlab(slab, external))));
+      buffer = made.stored ?? null;
+      return made.parts;
+    } finally {
+      giveBack(lane);
+      giveBackBuffer(buffer);
+    }
+  };
+
+  return {
+    threads,
+    warm() {
+      for (const lane of lanes) lane.worker ??= connect<QuantizeWorker>(start());
+    },
+    async make(slab, source, signal, external = NO_EXTERNAL_BLOBS) {
+      for (let attempt = 1; ; attempt++) {
+        signal.throwIfAborted();
+        ended.signal.throwIfAborted();
+        try {
+          return await makeOnce(slab, source, signal, external);
+        } catch (thrown) {
+          if (!isCrash(thrown)) throw thrown;
+          if (attempt === 2) {
+            fail('worker-crashed', `The part of the engine that quantizes stopped twice at ${slab.tensor.name}; most often the tab is out of memory.`,
+              'Close other tabs and try again; levels written so far are still here.', thrown.message);
+          }
+        }
+      }
+    },
+    recycle(bytes) {
+      if (bytes.buffer.byteLength < SMALLEST_SPARE || spare.length > threads) releaseMemory(bytes);
+      else spare.push(bytes.buffer as ArrayBuffer);
+    },
+    dispose() {
+      spare.length = 0;
+      ended.abort();
+      feed.close();
+      for (const lane of lanes) {
+        lane.worker?.terminate();
+        lane.worker = null;
+      }
+    },
+  };
+}
