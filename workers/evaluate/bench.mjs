@@ -15,7 +15,7 @@ import { build } from 'vite';
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const outDir = here('../../build/bench/');
 // Bundled as it ships: unbundled, every call between modules looks its function up, and the statistics' inner loops pay for it.
-const input = { evaluate: here('evaluate.ts'), inputs: here('inputs.ts'), session: here('graph-session.ts'), model: here('language-model.ts'), tokenizer: here('tokenizer.ts'), support: here('../test-support.ts') };
+const input = { evaluate: here('text/evaluate.ts'), inputs: here('inputs.ts'), session: here('sessions/graph-session.ts'), model: here('text/language-model.ts'), tokenizer: here('text/tokenizer/tokenizer.ts'), support: here('../test-support.ts') };
 await build({ configFile: false, logLevel: 'error', build: { ssr: true, outDir, emptyOutDir: true, copyPublicDir: false, target: 'node20', rolldownOptions: { input, output: { entryFileNames: '[name].mjs' } } } });
 const load = (name) => import(pathToFileURL(join(outDir, `${name}.mjs`)).href);
 const { evaluate } = await load('evaluate');

@@ -9,23 +9,23 @@ const file = (level: string, bytes: number, madeBytes = bytes): PlannedFile => (
 const stored = async (level: string, bytes: number): Promise<StoredResult> => ({
   key: await levelKey(fingerprint, level), file: `m_${level}.onnx`, level, model: { name: 'm.onnx', fingerprint }, finished: false, bytes, total: 1e9, createdAt: '', lastUsed: '2000-01-01',
 });
-const foresee = (files: PlannedFile[], room: number, results: StoredResult[] = [], memoryLimit = 1e9) =>
+const check = (files: PlannedFile[], room: number, results: StoredResult[] = [], memoryLimit = 1e9) =>
   settle(() => checkFreeSpace(files, { store: { list: async () => results }, free: async () => room, memoryLimit }));
 
 const TWO = [file('int8', 600e6), file('int4', 300e6)];
 
 test('what fits to the last byte is no matter', async () => {
-  expect(await foresee(TWO, 900e6)).toEqual({ ok: true, value: null });
-  expect(await foresee([...TWO, file('fp16', 5e9, 0)], 900e6)).toEqual({ ok: true, value: null });
+  expect(await check(TWO, 900e6)).toEqual({ ok: true, value: null });
+  expect(await check([...TWO, file('fp16', 5e9, 0)], 900e6)).toEqual({ ok: true, value: null });
 });
 
 test('what is there already counts, and the same file twice does not', async () => {
-  expect(await foresee([...TWO, ...TWO], 500e6, [await stored('int8', 400e6)])).toEqual({ ok: true, value: null });
-  expect(await foresee(TWO, 0, [await stored('int8', 600e6), await stored('int4', 300e6)])).toEqual({ ok: true, value: null });
+  expect(await check([...TWO, ...TWO], 500e6, [await stored('int8', 400e6)])).toEqual({ ok: true, value: null });
+  expect(await check(TWO, 0, [await stored('int8', 600e6), await stored('int4', 300e6)])).toEqual({ ok: true, value: null });
 });
 
 test('what does not fit is held in memory, which is said once, with figures and what could be deleted', async () => {
-  expect(await foresee(TWO, 700e6, [await stored('other', 250e6), await stored('int8', 0)])).toMatchObject({
+  expect(await check(TWO, 700e6, [await stored('other', 250e6), await stored('int8', 0)])).toMatchObject({
     ok: true,
     value: {
       code: 'storage-full',
@@ -36,9 +36,9 @@ test('what does not fit is held in memory, which is said once, with figures and 
 });
 
 test('more than memory is to hold is refused before anything is written', async () => {
-  expect(await foresee([file('int8', 2e9)], 700e6)).toMatchObject({
+  expect(await check([file('int8', 2e9)], 700e6)).toMatchObject({
     ok: false, error: { code: 'storage-full', message: 'This browser\'s storage has no room for m_int8.onnx (2.0 GB): 1.3 GB are missing. Nothing has been written.', action: 'Free space on this disk and try again.' },
   });
   // The first fits; of the others each alone would do in memory, together they do not.
-  expect(await foresee([file('int8', 600e6), file('a', 600e6), file('b', 600e6)], 600e6)).toMatchObject({ ok: false });
+  expect(await check([file('int8', 600e6), file('a', 600e6), file('b', 600e6)], 600e6)).toMatchObject({ ok: false });
 });

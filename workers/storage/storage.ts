@@ -32,7 +32,7 @@ export interface ResultRepository {
      * Before the first file: warns when not all of them fit, and fails with `storage-full` when not even memory would do;
      * in a folder with `write-failed` when a name is taken that cannot be another.
      */
-    foresee(files: readonly PlannedFile[]): Promise<void>;
+    checkFreeSpace(files: readonly PlannedFile[]): Promise<void>;
     sink(name: string, source: File, file: LevelFile): Promise<Sink>;
     once(task: OnceTask): Promise<{ report: Report; known: boolean }>;
   };
@@ -107,8 +107,8 @@ export async function createResultRepository(disk: Disk, { locks, channel, notes
     job(warn, folder) {
       const surroundings = { store, reports, locks, channel, free, warn, ...(memoryLimit === undefined ? {} : { memoryLimit }) };
       /** Said once for the job, it need not be said of each file. */
-      let foreseen = false;
-      const unlessForeseen = (error: EngineError) => { if (!foreseen || error.code !== 'storage-full') warn(error); };
+      let announced = false;
+      const unlessAnnounced = (error: EngineError) => { if (!announced || error.code !== 'storage-full') warn(error); };
       const once = (task: OnceTask) => measureOnce(task, {
         ...surroundings,
         // A job that writes to a folder has its files there.
@@ -120,15 +120,15 @@ export async function createResultRepository(disk: Disk, { locks, channel, notes
       });
       if (folder) return { ...filesIn({ folder, locks, channel, notes, stored: (key) => partOf(key).catch(() => null) }), once };
       return {
-        async foresee(files) {
+        async checkFreeSpace(files) {
           // A storage that fails is dealt with where a file is to be written.
           const looked = { store: { list: () => store.list().catch(() => []) }, free: () => free().catch(() => Infinity) };
           const problem = await checkFreeSpace(files, { ...looked, memoryLimit: memoryLimit ?? MEMORY_LIMIT });
           if (!problem) return;
-          foreseen = true;
+          announced = true;
           warn(problem);
         },
-        sink: (_name, _source, file) => storedSink(file, { ...surroundings, warn: unlessForeseen }),
+        sink: (_name, _source, file) => storedSink(file, { ...surroundings, warn: unlessAnnounced }),
         once,
       };
     },
@@ -162,7 +162,7 @@ const readAll = async (reports: ReportStore): Promise<StoredKeptReport[]> => (
 /** Files of a job that go to a folder of a person's own. */
 function filesIn(surroundings: FolderPlatform) {
   return {
-    foresee: (files: readonly PlannedFile[]) => checkFreeNames(files, surroundings),
+    checkFreeSpace: (files: readonly PlannedFile[]) => checkFreeNames(files, surroundings),
     sink: (_name: string, _source: File, file: LevelFile) => folderSink(file, surroundings),
   };
 }
@@ -176,7 +176,7 @@ function forgetfulKeeper({ locks, channel, notes = heldNotes() }: RepositoryOpti
       if (folder) return { ...filesIn({ folder, locks, channel, notes, stored: () => Promise.resolve(null) }), once };
       let said = false;
       return {
-        foresee: () => Promise.resolve(),
+        checkFreeSpace: () => Promise.resolve(),
         async sink(_, source, file) {
           if (!said) warn(problem);
           said = true;

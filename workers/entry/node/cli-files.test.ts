@@ -10,7 +10,7 @@ import type { Report } from '../../contract/report.ts';
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
-const program = join(import.meta.dirname, '..', '..', '.ci', 'nibble.mjs');
+const program = join(import.meta.dirname, '..', '..', '..', '.ci', 'nibble.mjs');
 let folder: string;
 const at = (...names: string[]) => join(folder, ...names);
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { byteTokenizer, randomValues, splitModel, tinyLanguageModel, twoOutputModel } from '../../../models/build.ts';
 import type { Report } from '../../contract/report.ts';
 
-const root = join(import.meta.dirname, '..', '..');
+const root = join(import.meta.dirname, '..', '..', '..');
 let folder: string;
 
 beforeAll(() => {

@@ -10,7 +10,7 @@ import { languageModels } from '../text/language-model.ts';
 import { tinyDecoder, tinyModel } from '../test-models.ts';
 
 const runtime = wasmRuntime(ort, 1);
-const SAMPLE = join(import.meta.dirname, '..', '..', 'models', 'sample', 'model_fp16.onnx');
+const SAMPLE = join(import.meta.dirname, '..', '..', '..', 'models', 'sample', 'model_fp16.onnx');
 
 function value<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(`${result.error.message} ${result.error.details}`);

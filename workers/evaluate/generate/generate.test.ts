@@ -9,7 +9,7 @@ import { tinyDecoder, tinyModel, tinyText, tinyTokenizer } from '../test-models.
 
 const VOCABULARY = 29;
 const runtime = wasmRuntime(ort, 1);
-const sample = async (name: string) => new File([await openAsBlob(join(import.meta.dirname, '..', '..', 'models', 'sample', name))], name);
+const sample = async (name: string) => new File([await openAsBlob(join(import.meta.dirname, '..', '..', '..', 'models', 'sample', name))], name);
 
 function tokenizerFiles(config: object = {}): File[] {
   const { json, config: base } = tinyTokenizer(VOCABULARY);

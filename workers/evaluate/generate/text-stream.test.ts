@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { continueText } from './text-stream.ts';
 import { openTokenizer, type Tokenizer } from '../text/tokenizer/tokenizer.ts';
 
-const sample = (name: string) => readFile(new URL(`../../models/sample/${name}`, import.meta.url), 'utf8');
+const sample = (name: string) => readFile(new URL(`../../../models/sample/${name}`, import.meta.url), 'utf8');
 
 async function open(json: string, config: string | null): Promise<Tokenizer> {
   const tokenizer = await openTokenizer(json, config);

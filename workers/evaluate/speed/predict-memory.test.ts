@@ -35,7 +35,7 @@ describe('memory', () => {
   });
 
   it('of the sample model is about what is observed', async () => {
-    const sample = await openAsBlob(join(import.meta.dirname, '..', '..', 'models', 'sample', 'model_fp16.onnx'));
+    const sample = await openAsBlob(join(import.meta.dirname, '..', '..', '..', 'models', 'sample', 'model_fp16.onnx'));
     // Observed with onnxruntime-web 1.30 in Node, 256 tokens at once: 75.9 MB.
     const predicted = await predictMemory(sample, use({ tokens: 256, vocabulary: 4096 }));
     expect(Math.abs((predicted ?? NaN) / 75.9e6 - 1)).toBeLessThan(0.15);

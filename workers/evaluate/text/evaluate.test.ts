@@ -46,7 +46,7 @@ describe('the sample model and a level', () => {
     { level: 'int4', runtime: native, name: 'onnxruntime-node', perplexity: 1e-4, kld: 0.01 },
     { level: 'int8:mode=dynamic', runtime: ort, name: 'onnxruntime-web', perplexity: 1e-4, kld: 0.01 },
   ])('$level measures as all logits of $name do, by statistics written out', async ({ level: spelling, runtime, ...tolerance }) => {
-    const sample = (name: string) => readFile(new URL(`../../models/sample/${name}`, import.meta.url));
+    const sample = (name: string) => readFile(new URL(`../../../models/sample/${name}`, import.meta.url));
     const baseline = await sample('model_fp16.onnx');
     const { bytes: level } = await quantize(baseline, spelling);
     const text = TEXT.repeat(6);

@@ -98,7 +98,7 @@ describe('the sliced graph', () => {
 
 describe('statistics', () => {
   it('of the sample model and its int4 level are those of an evaluation that computes all logits', async () => {
-    const sample = (name: string) => readFile(new URL(`../../models/sample/${name}`, import.meta.url));
+    const sample = (name: string) => readFile(new URL(`../../../models/sample/${name}`, import.meta.url));
     const baseline = await sample('model_fp16.onnx');
     const job: EvaluationJob = {
       baseline: { key: 'fp16', model: blobOf(baseline) }, levels: [{ key: 'int4', model: blobOf((await quantize(baseline, 'int4')).bytes) }],

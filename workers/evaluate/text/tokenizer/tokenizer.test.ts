@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 
-const sample = (name: string) => readFile(new URL(`../../models/sample/${name}`, import.meta.url), 'utf8');
+const sample = (name: string) => readFile(new URL(`../../../../models/sample/${name}`, import.meta.url), 'utf8');
 
 const opened = async (json: string, config: string | null): Promise<Tokenizer> => {
   const tokenizer = await openTokenizer(json, config);
