@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { zip } from './zip.ts';
 
 // Range by range: what is pretended gives as little as it likes.
-vi.mock('./sequential-reader.ts', () => ({ readInOrder: () => null }));
+vi.mock('./sequential-reader.ts', () => ({ readSequentially: () => null }));
 
 const { signal } = new AbortController();
 
