@@ -31,7 +31,7 @@ export function undisturbed(): Record<string, string> {
 }
 
 /** Scripts of workers, as the build names them. */
-export type Script = 'engine' | 'make' | 'evaluate';
+export type Script = 'engine' | 'quantize' | 'evaluate';
 
 /** Between the browser and the server of the page; it sees what workers within workers ask for, too. */
 export interface Between {

@@ -47,18 +47,18 @@ for (const [stage, shown] of [['quantize', 'Quantize'], ['measure', 'Measure']] 
 }
 
 test('a kernel worker killed: another does its work', async ({ page, between }) => {
-  between.plant('make', DIE, 1);
+  between.plant('quantize', DIE, 1);
   await open(page);
   await compares(page);
   await expect(page.getByRole('alert')).toHaveCount(0);
 });
 
 test('every kernel worker killed: it is said, and the job can be gone on with', async ({ page, between }) => {
-  between.plant('make', DIE);
+  between.plant('quantize', DIE);
   await open(page);
   await compareButton(page).click();
   await expect(page.getByText(/^The part of the engine that quantizes stopped twice at \S+; most often the tab is out of memory\.$/)).toBeVisible();
-  between.plant('make', '');
+  between.plant('quantize', '');
   await compares(page);
   await expect(page.getByRole('alert')).toHaveCount(0);
 });
