@@ -27,6 +27,8 @@ export function CompareBar() {
   const measuring = useWorkbench((state) => canMeasure(state.opened));
   const language = useWorkbench((state) => state.opened?.model?.languageModel != null);
   const opening = useWorkbench((state) => state.openingSince !== null);
+  // A plan may give new levels the settings that suit the model; what is compared is what the cards show.
+  const planning = useWorkbench((state) => state.planProblem === null && state.levels.some(({ uid }) => !state.plans.has(uid)));
   const running = useWorkbench((state) => isActive(state.run));
   const stoppable = useWorkbench((state) => state.run?.subject === 'text');
   const measured = useWorkbench((state) => state.run?.status === 'running' && (state.run.live.stage === 'measure' || state.run.live.stage === 'check'));
@@ -64,7 +66,7 @@ export function CompareBar() {
             Cancel
           </Button>
         ) : (
-          <Button ref={main} size="md" className={`${classes.action} ${classes.primary}`} disabled={opening} leftSection={<IconPlayerPlayFilled size={15} aria-hidden="true" />}
+          <Button ref={main} size="md" className={`${classes.action} ${classes.primary}`} disabled={opening || planning} leftSection={<IconPlayerPlayFilled size={15} aria-hidden="true" />}
             onClick={() => { void actions.compare(); }}>
             Compare
           </Button>
