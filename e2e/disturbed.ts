@@ -129,6 +129,8 @@ type Files = Parameters<ReturnType<Page['getByLabel']>['setInputFiles']>[0];
 export async function choose(page: Page, { files = FILES }: { files?: Files } = {}): Promise<void> {
   await page.getByLabel('Choose files').setInputFiles(files);
   await expect(compareButton(page)).toBeEnabled();
+  // New levels get the settings that suit the model once it is planned.
+  if (files === FILES) await expect(page.getByRole('switch', { name: 'Quantize embedding' }).first()).toBeChecked();
   await leaveOutExtras(page);
 }
 
