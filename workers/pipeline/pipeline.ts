@@ -56,7 +56,7 @@ import { estimateSecondsLeft } from './time-left.ts';
 import { laps, timing } from '../lib/timing.ts';
 import { windowedSource, windowedSources } from '../io/windowed-source.ts';
 
-/** As long as any: before a model is read its own is not known, and what is planned is exact all the same. */
+/** Placeholder with the length of a real fingerprint, which is known only after the model has been read; planned sizes stay exact. */
 const SOME_FINGERPRINT = '0'.repeat(64);
 
 /** What the surroundings provide: a tab or Node. */
