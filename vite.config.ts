@@ -32,7 +32,13 @@ const contentSecurityPolicy = [
 const policyInPage: Plugin = {
   name: 'nibble:policy-in-page',
   apply: 'build',
-  transformIndexHtml: () => [{ tag: 'meta', attrs: { 'http-equiv': 'Content-Security-Policy', content: contentSecurityPolicy }, injectTo: 'head-prepend' }],
+  transformIndexHtml: () => [
+    {
+      tag: 'meta',
+      attrs: { 'http-equiv': 'Content-Security-Policy', content: contentSecurityPolicy },
+      injectTo: 'head-prepend',
+    },
+  ],
 };
 
 /** The one module that is given onnxruntime with WebGPU. */
@@ -49,7 +55,10 @@ const oneOnnxruntime: Plugin = {
   applyToEnvironment: (environment) => environment.config.consumer === 'client',
   resolveId(source, importer) {
     if (!/^onnxruntime-web(\/(wasm|webgpu|all))?$/.test(source)) return null;
-    const entry = importer && importer.replace(/\?.*/, '') === webgpuRuntime.replaceAll('\\', '/') ? 'ort.webgpu.min.mjs' : 'ort.wasm.min.mjs';
+    const entry =
+      importer && importer.replace(/\?.*/, '') === webgpuRuntime.replaceAll('\\', '/')
+        ? 'ort.webgpu.min.mjs'
+        : 'ort.wasm.min.mjs';
     return fileURLToPath(new URL(`node_modules/onnxruntime-web/dist/${entry}`, import.meta.url));
   },
 };
@@ -61,7 +70,12 @@ const themeStyles: Plugin = {
   async load(id) {
     if (id !== '\0virtual:theme.css') return null;
     this.addWatchFile(fileURLToPath(new URL('src/app/theme.ts', import.meta.url)));
-    const { module: { themeCss } } = await runnerImport<{ themeCss: () => string }>(fileURLToPath(new URL('src/app/theme-css.ts', import.meta.url)), { configFile: false, logLevel: 'error' });
+    const {
+      module: { themeCss },
+    } = await runnerImport<{ themeCss: () => string }>(
+      fileURLToPath(new URL('src/app/theme-css.ts', import.meta.url)),
+      { configFile: false, logLevel: 'error' },
+    );
     return themeCss();
   },
 };
@@ -76,12 +90,18 @@ const offline: Plugin = {
   async writeBundle({ dir }) {
     if (!dir) return;
     const files = readdirSync(dir, { recursive: true, encoding: 'utf8' }).map((file) => file.replaceAll('\\', '/'));
-    const kept = files.filter((file) => /\.(html|m?js|css|svg)$/.test(file) && !/^(sample\/|\.vite\/|service-worker)/.test(file)).sort();
+    const kept = files
+      .filter((file) => /\.(html|m?js|css|svg)$/.test(file) && !/^(sample\/|\.vite\/|service-worker)/.test(file))
+      .sort();
     const hash = createHash('sha256');
     for (const file of kept) hash.update(file).update(readFileSync(join(dir, file)));
     const source = fileURLToPath(new URL('src/app/offline/service-worker.ts', import.meta.url));
     const { code } = await transformWithOxc(readFileSync(source, 'utf8'), source);
-    const script = code.replace(/export \{\s*\};?/, '').replace('__KEPT_FILES__', JSON.stringify(kept)).replace('__BUILD__', JSON.stringify(hash.digest('hex').slice(0, 16))).replace('__POLICY__', JSON.stringify(contentSecurityPolicy));
+    const script = code
+      .replace(/export \{\s*\};?/, '')
+      .replace('__KEPT_FILES__', JSON.stringify(kept))
+      .replace('__BUILD__', JSON.stringify(hash.digest('hex').slice(0, 16)))
+      .replace('__POLICY__', JSON.stringify(contentSecurityPolicy));
     writeFileSync(join(dir, 'service-worker.js'), script);
   },
 };
@@ -97,14 +117,25 @@ const inChromium = (flags: string[]) => ({
   headless: true,
   screenshotFailures: false,
   connectTimeout: TIMEOUT_MS,
-  provider: playwright({ launchOptions: { ...executable, timeout: TIMEOUT_MS, args: [...flags, '--js-flags=--expose-gc'], ignoreDefaultArgs: ['--disable-gpu'] } }),
+  provider: playwright({
+    launchOptions: {
+      ...executable,
+      timeout: TIMEOUT_MS,
+      args: [...flags, '--js-flags=--expose-gc'],
+      ignoreDefaultArgs: ['--disable-gpu'],
+    },
+  }),
   instances: [{ browser: 'chromium' as const }],
 });
 
 /** Computes for a minute on one core: a project of its own, which `npm test` runs beside the others. */
 const FIGURES = 'models/sample/figures.test.ts';
 /** These replace a module, or watch onnxruntime being loaded. All others share two processes and what is loaded and compiled there, which is half of their time. */
-const OWN_PROCESS = ['workers/evaluate/sessions/heap.test.ts', 'workers/io/zip-sizes.test.ts', 'workers/pipeline/self-check.test.ts'];
+const OWN_PROCESS = [
+  'workers/evaluate/sessions/heap.test.ts',
+  'workers/io/zip-sizes.test.ts',
+  'workers/pipeline/self-check.test.ts',
+];
 
 /** What takes a minute begins first, so that no core waits for it at the end: a fresh clone knows no durations to order by. */
 class LongestFirst extends BaseSequencer {
@@ -133,7 +164,7 @@ export default defineConfig(({ isSsrBuild }) => ({
         copyPublicDir: false,
         // The command, and the thread it measures speed in.
         rolldownOptions: {
-          input: { 'nibble': 'workers/entry/node/cli.ts', 'speed-worker': 'workers/entry/node/speed-worker.ts' },
+          input: { nibble: 'workers/entry/node/cli.ts', 'speed-worker': 'workers/entry/node/speed-worker.ts' },
           output: { entryFileNames: '[name].mjs' },
         },
       }
@@ -163,15 +194,29 @@ export default defineConfig(({ isSsrBuild }) => ({
           exclude: ['**/*.browser.test.*', '**/*.webgpu.test.*', FIGURES, ...OWN_PROCESS],
         },
       },
-      { extends: true, test: { name: 'node-apart', environment: 'node', maxWorkers: availableParallelism(), include: OWN_PROCESS } },
-      { extends: true, test: { name: 'figures', environment: 'node', maxWorkers: availableParallelism(), include: [FIGURES] } },
       {
         extends: true,
-        test: { name: 'browser', include: ['{src,workers}/**/*.browser.test.{ts,tsx}'], browser: inChromium(chromiumFlags({ webgpu: false })) },
+        test: { name: 'node-apart', environment: 'node', maxWorkers: availableParallelism(), include: OWN_PROCESS },
       },
       {
         extends: true,
-        test: { name: 'webgpu', include: ['{workers,models}/**/*.webgpu.test.ts'], browser: inChromium(chromiumFlags({ webgpu: true })) },
+        test: { name: 'figures', environment: 'node', maxWorkers: availableParallelism(), include: [FIGURES] },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'browser',
+          include: ['{src,workers}/**/*.browser.test.{ts,tsx}'],
+          browser: inChromium(chromiumFlags({ webgpu: false })),
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'webgpu',
+          include: ['{workers,models}/**/*.webgpu.test.ts'],
+          browser: inChromium(chromiumFlags({ webgpu: true })),
+        },
       },
     ],
   },

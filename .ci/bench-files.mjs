@@ -25,8 +25,20 @@ const KERNEL_MEASURE = 'nibble:quantize';
  * @returns rows `{ file, bytes, seconds, peakBytes, stages, … }`, times in seconds. `seconds` and `peakBytes` are of opening
  *   and quantizing, which is what other quantizers do; `stages` and `stagePeaks` have measuring as well.
  */
-export async function benchFiles({ layers = 12, levels = [{ id: 'int4', settings: {} }, { id: 'int8', settings: {} }], runs = 3 }, print) {
-  const { module: { GPT2_SHAPE, largeModel } } = await runnerImport(join(root, 'models/large.ts'), { configFile: false, logLevel: 'error' });
+export async function benchFiles(
+  {
+    layers = 12,
+    levels = [
+      { id: 'int4', settings: {} },
+      { id: 'int8', settings: {} },
+    ],
+    runs = 3,
+  },
+  print,
+) {
+  const {
+    module: { GPT2_SHAPE, largeModel },
+  } = await runnerImport(join(root, 'models/large.ts'), { configFile: false, logLevel: 'error' });
   const folder = mkdtempSync(join(tmpdir(), 'nibble-bench-'));
   const path = join(folder, 'model.onnx');
   await pipeline(Readable.from(largeModel({ ...GPT2_SHAPE, layers })), createWriteStream(path));
@@ -41,10 +53,16 @@ export async function benchFiles({ layers = 12, levels = [{ id: 'int4', settings
       const best = timed.sort((a, b) => a.seconds - b.seconds)[0];
       const { stagePeaks } = whole;
       const row = {
-        file: `gpt2-shaped-${layers}`, level: level.id, bytes: statSync(path).size, backend: best.backend,
-        seconds: best.seconds, peakBytes: stagePeaks && Math.max(stagePeaks.open, stagePeaks.quantize),
-        stages: { ...best.stages, measure: whole.stages.measure }, stagePeaks,
-        threads: best.threads, kernelSeconds: best.kernelSeconds,
+        file: `gpt2-shaped-${layers}`,
+        level: level.id,
+        bytes: statSync(path).size,
+        backend: best.backend,
+        seconds: best.seconds,
+        peakBytes: stagePeaks && Math.max(stagePeaks.open, stagePeaks.quantize),
+        stages: { ...best.stages, measure: whole.stages.measure },
+        stagePeaks,
+        threads: best.threads,
+        kernelSeconds: best.kernelSeconds,
       };
       rows.push(row);
       print(row);
@@ -61,10 +79,13 @@ async function once(address, folder, level, { toTheEnd }) {
   const profile = mkdtempSync(join(tmpdir(), 'nibble-bench-profile-'));
   // The content policy is put aside for the calls of this file.
   const context = await chromium.launchPersistentContext(profile, {
-    executablePath: requireChromium(), args: chromiumFlags({ webgpu: false }), ignoreDefaultArgs: ['--disable-gpu'], bypassCSP: true,
+    executablePath: requireChromium(),
+    args: chromiumFlags({ webgpu: false }),
+    ignoreDefaultArgs: ['--disable-gpu'],
+    bypassCSP: true,
   });
   try {
-    const page = context.pages()[0] ?? await context.newPage();
+    const page = context.pages()[0] ?? (await context.newPage());
     await page.goto(address);
     // What the page does when it is opened is done.
     await page.evaluate(() => navigator.serviceWorker.ready);
@@ -84,12 +105,21 @@ async function once(address, folder, level, { toTheEnd }) {
       return { backend, cores: navigator.hardwareConcurrency };
     }, `/assets/${worker}`);
     const memory = toTheEnd ? watchMemory() : null;
-    await page.exposeFunction('benchStage', (stage) => { memory?.stage(stage); });
+    await page.exposeFunction('benchStage', (stage) => {
+      memory?.stage(stage);
+    });
     const timeline = toTheEnd ? null : await record(context, page);
     const stages = await page.evaluate(runJob, { level: { key: level.id, ...level }, toTheEnd });
     const stagePeaks = memory?.stop();
     const kernelSeconds = await timeline?.();
-    return { backend, threads: backend === 'wasm' ? Math.min(8, cores) : 1, seconds: stages.open + stages.quantize, stages, stagePeaks, kernelSeconds };
+    return {
+      backend,
+      threads: backend === 'wasm' ? Math.min(8, cores) : 1,
+      seconds: stages.open + stages.quantize,
+      stages,
+      stagePeaks,
+      kernelSeconds,
+    };
   } finally {
     await context.close();
     rmSync(profile, { recursive: true, force: true });
@@ -111,7 +141,9 @@ async function runJob({ level, toTheEnd }) {
     void window.benchStage(next);
   };
   let sawWritten;
-  const written = new Promise((resolve) => { sawWritten = resolve; });
+  const written = new Promise((resolve) => {
+    sawWritten = resolve;
+  });
   port1.onmessage = ({ data }) => {
     const { event } = data;
     if (event?.type === 'progress' && event.stage === 'quantize') enter('quantize');
@@ -120,8 +152,16 @@ async function runJob({ level, toTheEnd }) {
       sawWritten();
     }
   };
-  const job = window.engine.compare({ files: [file], levels: [level], maxTokens: null }, window.Comlink.transfer(port2, [port2]));
-  await Promise.race([written, job.then((result) => { if (!result.ok) throw new Error(result.error.message); })]);
+  const job = window.engine.compare(
+    { files: [file], levels: [level], maxTokens: null },
+    window.Comlink.transfer(port2, [port2]),
+  );
+  await Promise.race([
+    written,
+    job.then((result) => {
+      if (!result.ok) throw new Error(result.error.message);
+    }),
+  ]);
   if (!toTheEnd) await window.engine.cancel();
   const result = await job;
   if (toTheEnd && !result.ok) throw new Error(result.error.message);
@@ -133,10 +173,17 @@ async function runJob({ level, toTheEnd }) {
 async function record(context, page) {
   const session = await context.newCDPSession(page);
   const events = [];
-  session.on('Tracing.dataCollected', ({ value }) => { events.push(...value); });
-  await session.send('Tracing.start', { traceConfig: { includedCategories: ['blink.user_timing'] }, transferMode: 'ReportEvents' });
+  session.on('Tracing.dataCollected', ({ value }) => {
+    events.push(...value);
+  });
+  await session.send('Tracing.start', {
+    traceConfig: { includedCategories: ['blink.user_timing'] },
+    transferMode: 'ReportEvents',
+  });
   return async () => {
-    const complete = new Promise((resolve) => { session.once('Tracing.tracingComplete', resolve); });
+    const complete = new Promise((resolve) => {
+      session.once('Tracing.tracingComplete', resolve);
+    });
     await session.send('Tracing.end');
     await complete;
     return kernelSeconds(events);
@@ -157,7 +204,9 @@ function watchMemory() {
   const before = held();
   const peaks = {};
   let stage = 'open';
-  const sample = () => { peaks[stage] = Math.max(peaks[stage] ?? 0, held() - before); };
+  const sample = () => {
+    peaks[stage] = Math.max(peaks[stage] ?? 0, held() - before);
+  };
   const timer = setInterval(sample, SAMPLE_EVERY_MS);
   return {
     stage(next) {
@@ -174,14 +223,25 @@ function watchMemory() {
 
 /** Bytes of their own (not of files they map) of all descendants of this process. */
 function held() {
-  const parents = new Map(readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
-    const stat = read(`/proc/${pid}/stat`);
-    return stat === '' ? [] : [[Number(pid), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])]];
-  }));
-  const isOurs = (pid) => pid !== undefined && (parents.get(pid) === process.pid || (pid > 1 && isOurs(parents.get(pid))));
+  const parents = new Map(
+    readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .flatMap((pid) => {
+        const stat = read(`/proc/${pid}/stat`);
+        return stat === '' ? [] : [[Number(pid), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])]];
+      }),
+  );
+  const isOurs = (pid) =>
+    pid !== undefined && (parents.get(pid) === process.pid || (pid > 1 && isOurs(parents.get(pid))));
   return [...parents.keys()].filter(isOurs).reduce((sum, pid) => {
     const rollup = read(`/proc/${pid}/smaps_rollup`);
-    return sum + ['Pss_Anon', 'Pss_Shmem'].reduce((bytes, key) => bytes + 1024 * Number(new RegExp(`${key}:\\s+(\\d+)`).exec(rollup)?.[1] ?? 0), 0);
+    return (
+      sum +
+      ['Pss_Anon', 'Pss_Shmem'].reduce(
+        (bytes, key) => bytes + 1024 * Number(new RegExp(`${key}:\\s+(\\d+)`).exec(rollup)?.[1] ?? 0),
+        0,
+      )
+    );
   }, 0);
 }
 
@@ -194,10 +254,27 @@ function read(path) {
   }
 }
 
-export function describeFile({ file, level, backend, bytes, seconds, peakBytes, stages, stagePeaks, threads, kernelSeconds }) {
+export function describeFile({
+  file,
+  level,
+  backend,
+  bytes,
+  seconds,
+  peakBytes,
+  stages,
+  stagePeaks,
+  threads,
+  kernelSeconds,
+}) {
   const mebibytes = (amount) => `${(amount / 2 ** 20).toFixed(0)} MiB`;
-  const parts = Object.entries(stages).map(([stage, took]) => `${stage} ${took.toFixed(2)} s${stagePeaks ? `, ${mebibytes(stagePeaks[stage] ?? 0)}` : ''}`).join('; ');
+  const parts = Object.entries(stages)
+    .map(
+      ([stage, took]) => `${stage} ${took.toFixed(2)} s${stagePeaks ? `, ${mebibytes(stagePeaks[stage] ?? 0)}` : ''}`,
+    )
+    .join('; ');
   const own = kernelSeconds / threads;
-  return `${file}, ${(bytes / 1e6).toFixed(0)} MB to ${level} on ${backend}: written after ${seconds.toFixed(2)} s, ${peakBytes === null ? 'memory unknown' : `${mebibytes(peakBytes)} at most`} (${parts}); `
-    + `kernels ${own.toFixed(2)} s on each of ${threads} thread${threads > 1 ? 's' : ''}, quantizing takes ${(stages.quantize / own).toFixed(2)} of that`;
+  return (
+    `${file}, ${(bytes / 1e6).toFixed(0)} MB to ${level} on ${backend}: written after ${seconds.toFixed(2)} s, ${peakBytes === null ? 'memory unknown' : `${mebibytes(peakBytes)} at most`} (${parts}); ` +
+    `kernels ${own.toFixed(2)} s on each of ${threads} thread${threads > 1 ? 's' : ''}, quantizing takes ${(stages.quantize / own).toFixed(2)} of that`
+  );
 }

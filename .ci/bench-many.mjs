@@ -11,8 +11,24 @@ import { root } from './install.mjs';
 const outDir = join(root, 'build', 'bench');
 mkdirSync(outDir, { recursive: true });
 await build({
-  root, configFile: false, logLevel: 'warn',
-  build: { ssr: true, target: 'node20', outDir, emptyOutDir: true, copyPublicDir: false, rolldownOptions: { input: { many: join(root, 'models', 'bench-many.mjs') }, output: { entryFileNames: '[name].mjs' } } },
+  root,
+  configFile: false,
+  logLevel: 'warn',
+  build: {
+    ssr: true,
+    target: 'node20',
+    outDir,
+    emptyOutDir: true,
+    copyPublicDir: false,
+    rolldownOptions: {
+      input: { many: join(root, 'models', 'bench-many.mjs') },
+      output: { entryFileNames: '[name].mjs' },
+    },
+  },
 });
-const { status } = spawnSync(process.execPath, [...process.execArgv, join(outDir, 'many.mjs'), ...process.argv.slice(2)], { stdio: 'inherit' });
+const { status } = spawnSync(
+  process.execPath,
+  [...process.execArgv, join(outDir, 'many.mjs'), ...process.argv.slice(2)],
+  { stdio: 'inherit' },
+);
 process.exit(status ?? 1);

@@ -16,7 +16,10 @@ const server = await createServer({ logLevel: 'error', server: { port: 0 } });
 await server.listen();
 // A profile on the disk: without one Chromium keeps OPFS in memory.
 const profile = mkdtempSync(join(tmpdir(), 'nibble-bench-'));
-const browser = await chromium.launchPersistentContext(profile, { executablePath: requireChromium(), args: chromiumFlags({ webgpu: false }) });
+const browser = await chromium.launchPersistentContext(profile, {
+  executablePath: requireChromium(),
+  args: chromiumFlags({ webgpu: false }),
+});
 try {
   const page = await browser.newPage();
   const origin = server.resolvedUrls?.local[0];
@@ -25,14 +28,24 @@ try {
   // Other programs disturb the fastest run least.
   const fastest = (times) => Math.min(...times);
   for (const chunk of [1 << 22, 1 << 16]) {
-    const times = await page.evaluate((order) => new Promise((resolve, reject) => {
-      const worker = new Worker('/workers/storage/bench.worker.ts', { type: 'module' });
-      worker.onmessage = ({ data }) => { resolve(data); };
-      worker.onerror = ({ message }) => { reject(new Error(message)); };
-      worker.postMessage(order);
-    }), { bytes: megabytes << 20, chunk, runs });
+    const times = await page.evaluate(
+      (order) =>
+        new Promise((resolve, reject) => {
+          const worker = new Worker('/workers/storage/bench.worker.ts', { type: 'module' });
+          worker.onmessage = ({ data }) => {
+            resolve(data);
+          };
+          worker.onerror = ({ message }) => {
+            reject(new Error(message));
+          };
+          worker.postMessage(order);
+        }),
+      { bytes: megabytes << 20, chunk, runs },
+    );
     const [plain, journal, resume] = [times.plain, times.journal, times.resume].map(fastest);
-    console.log(`${megabytes} MB in writes of ${chunk >> 10} kB: ${(megabytes / plain).toFixed(2)} GB/s plainly, with the journal ${(journal / plain).toFixed(2)} × that time; going on again ${resume.toFixed(0)} ms`);
+    console.log(
+      `${megabytes} MB in writes of ${chunk >> 10} kB: ${(megabytes / plain).toFixed(2)} GB/s plainly, with the journal ${(journal / plain).toFixed(2)} × that time; going on again ${resume.toFixed(0)} ms`,
+    );
   }
 } finally {
   await browser.close();

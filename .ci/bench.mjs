@@ -10,11 +10,16 @@ import { benchFiles, describeFile } from './bench-files.mjs';
 
 const { values } = parseArgs({
   options: {
-    json: { type: 'string' }, only: { type: 'string' },
-    side: { type: 'string', default: '4096' }, layers: { type: 'string', default: '12' }, runs: { type: 'string', default: '3' },
+    json: { type: 'string' },
+    only: { type: 'string' },
+    side: { type: 'string', default: '4096' },
+    layers: { type: 'string', default: '12' },
+    runs: { type: 'string', default: '3' },
   },
 });
-const print = (describe) => (row) => { console.log(describe(row)); };
+const print = (describe) => (row) => {
+  console.log(describe(row));
+};
 const rows = [];
 const problems = [];
 if (values.only !== 'files') {
@@ -24,7 +29,7 @@ if (values.only !== 'files') {
 }
 if (values.only !== 'kernels') {
   try {
-    rows.push(...await benchFiles({ layers: Number(values.layers), runs: Number(values.runs) }, print(describeFile)));
+    rows.push(...(await benchFiles({ layers: Number(values.layers), runs: Number(values.runs) }, print(describeFile))));
   } catch (thrown) {
     problems.push(`Files were not measured: ${thrown?.message ?? thrown}`);
   }

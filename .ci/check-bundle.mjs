@@ -35,27 +35,49 @@ const firstBytes = [...first, ...styles].reduce((sum, file) => sum + gzipSync(te
 const runtimes = files.filter((file) => /ort-.*\.wasm$/.test(file));
 const scripts = files.filter((file) => /\.m?js$/.test(file));
 const problems = [];
-const expect = (holds, sentence) => { if (!holds) problems.push(sentence); };
+const expect = (holds, sentence) => {
+  if (!holds) problems.push(sentence);
+};
 
 expect(firstBytes <= FIRST_LOAD_LIMIT, `The first load is ${firstBytes} bytes gzipped, more than ${FIRST_LOAD_LIMIT}.`);
 /** As a file of the build is called: the name, then a hash. */
 const variants = ['ort-wasm-simd-threaded', 'ort-wasm-simd-threaded.asyncify'];
 const hashed = (variant, extension) => new RegExp(`/${variant.replaceAll('.', '\\.')}-[\\w-]+\\.${extension}$`);
-expect(runtimes.length === variants.length && variants.every((variant) => runtimes.filter((file) => hashed(variant, 'wasm').test(file)).length === 1),
-  `Expected onnxruntime plain and with WebGPU (${variants.join(', ')}), found ${runtimes.join(', ') || 'none'}.`);
+expect(
+  runtimes.length === variants.length &&
+    variants.every((variant) => runtimes.filter((file) => hashed(variant, 'wasm').test(file)).length === 1),
+  `Expected onnxruntime plain and with WebGPU (${variants.join(', ')}), found ${runtimes.join(', ') || 'none'}.`,
+);
 const loaders = files.filter((file) => /\/ort-wasm-[^/]*\.m?js$/.test(file));
-expect(loaders.length === variants.length && variants.every((variant) => loaders.some((file) => hashed(variant, 'mjs').test(file))),
-  `Expected a loader for each onnxruntime, found ${loaders.join(', ') || 'none'}.`);
+expect(
+  loaders.length === variants.length &&
+    variants.every((variant) => loaders.some((file) => hashed(variant, 'mjs').test(file))),
+  `Expected a loader for each onnxruntime, found ${loaders.join(', ') || 'none'}.`,
+);
 // A chunk of its own in each worker fetches a runtime; whoever else names one would load it too early.
 for (const variant of variants) {
-  const file = runtimes.find((name) => hashed(variant, 'wasm').test(name))?.split('/').pop();
+  const file = runtimes
+    .find((name) => hashed(variant, 'wasm').test(name))
+    ?.split('/')
+    .pop();
   const holders = scripts.filter((script) => file && text(script).includes(file));
-  expect(holders.length > 0 && holders.every((holder) => /\/runtime(-webgpu)?-[\w-]+\.js$/.test(holder)),
-    `${variant} should be named only by the chunks that load it, and is by ${holders.join(', ') || 'none'}.`);
+  expect(
+    holders.length > 0 && holders.every((holder) => /\/runtime(-webgpu)?-[\w-]+\.js$/.test(holder)),
+    `${variant} should be named only by the chunks that load it, and is by ${holders.join(', ') || 'none'}.`,
+  );
 }
-expect(!scripts.some((file) => text(file).includes('(planted fault)')), 'The planted fault, which is for tests of runtime drift, is in the build.');
-expect(!scripts.some((file) => text(file).includes('PreTrainedTokenizer')), 'transformers.js, which is for tests, is in the build.');
-for (const [name, mark] of [['recharts', 'recharts-'], ['onnxruntime', 'InferenceSession']]) {
+expect(
+  !scripts.some((file) => text(file).includes('(planted fault)')),
+  'The planted fault, which is for tests of runtime drift, is in the build.',
+);
+expect(
+  !scripts.some((file) => text(file).includes('PreTrainedTokenizer')),
+  'transformers.js, which is for tests, is in the build.',
+);
+for (const [name, mark] of [
+  ['recharts', 'recharts-'],
+  ['onnxruntime', 'InferenceSession'],
+]) {
   const holders = scripts.filter((file) => text(file).includes(mark));
   expect(holders.length > 0, `${name} is nowhere in the build.`);
   expect(!holders.some((file) => first.has(file)), `${name} is part of the first load: import it lazily.`);
@@ -63,8 +85,12 @@ for (const [name, mark] of [['recharts', 'recharts-'], ['onnxruntime', 'Inferenc
 
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(2)} MB`;
 console.log(`First load ${(firstBytes / 1000).toFixed(0)} kB gzipped; the largest files of the build:`);
-files.map((file) => ({ file, bytes: statSync(join(dist, file)).size }))
-  .sort((a, b) => b.bytes - a.bytes).slice(0, 8)
-  .forEach(({ file, bytes }) => { console.log(`  ${megabytes(bytes).padStart(9)}  ${file}`); });
+files
+  .map((file) => ({ file, bytes: statSync(join(dist, file)).size }))
+  .sort((a, b) => b.bytes - a.bytes)
+  .slice(0, 8)
+  .forEach(({ file, bytes }) => {
+    console.log(`  ${megabytes(bytes).padStart(9)}  ${file}`);
+  });
 for (const problem of problems) console.error(problem);
 process.exit(problems.length ? 1 : 0);

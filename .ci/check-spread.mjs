@@ -13,10 +13,15 @@ import { root } from './install.mjs';
 const BOUNDED = {
   'workers/kernels/wasm/linear.ts': { run: 'a tuple of four numbers' },
   'workers/kernels/suite.ts': { BITS: 'a constant', BLOCKS: 'a constant' },
-  'workers/kernels/wasm/build.mjs': { 'await Promise.all([...sources, fileURLToPath(import.meta.url)].map(changed))': 'source files of one module' },
+  'workers/kernels/wasm/build.mjs': {
+    'await Promise.all([...sources, fileURLToPath(import.meta.url)].map(changed))': 'source files of one module',
+  },
   'workers/evaluate/sessions/placement.ts': { all: 'what a rest parameter holds, or its text' },
   'workers/evaluate/runtimes/runtime-drift.ts': { 'logits.value': 'a pair' },
-  'workers/plan/half/convert.ts': { 'statedAs(name, known, wish)': 'a header and a message', 'clamps && wish === FLOAT16 ? clampedCast(name, known) : [cast(name, known, wish)]': 'a few nodes' },
+  'workers/plan/half/convert.ts': {
+    'statedAs(name, known, wish)': 'a header and a message',
+    'clamps && wish === FLOAT16 ? clampedCast(name, known) : [cast(name, known, wish)]': 'a few nodes',
+  },
   'workers/io/zip.ts': { 'long.map((value) => fields([value, 8]))': 'at most three numbers' },
 };
 
@@ -40,12 +45,25 @@ export function findSpreads(file, code) {
     }
     if (node.type === 'CallExpression' || node.type === 'NewExpression') {
       for (const { type, argument, start } of node.arguments) {
-        if (type !== 'SpreadElement' || argument.type === 'ArrayExpression' || (argument.type === 'Identifier' && inside.has(argument.name))) continue;
+        if (
+          type !== 'SpreadElement' ||
+          argument.type === 'ArrayExpression' ||
+          (argument.type === 'Identifier' && inside.has(argument.name))
+        )
+          continue;
         found.push({ line: lineOf(code, start), text: code.slice(argument.start, argument.end) });
       }
       const { callee } = node;
-      const isApplied = callee.type === 'MemberExpression' && callee.property.name === 'apply' && node.arguments.length === 2 && node.arguments[1].type !== 'ArrayExpression';
-      if (isApplied) found.push({ line: lineOf(code, node.start), text: code.slice(node.arguments[1].start, node.arguments[1].end) });
+      const isApplied =
+        callee.type === 'MemberExpression' &&
+        callee.property.name === 'apply' &&
+        node.arguments.length === 2 &&
+        node.arguments[1].type !== 'ArrayExpression';
+      if (isApplied)
+        found.push({
+          line: lineOf(code, node.start),
+          text: code.slice(node.arguments[1].start, node.arguments[1].end),
+        });
     }
     for (const key in node) if (key !== 'type' && key !== 'parent') walk(node[key], inside);
   };
@@ -59,22 +77,56 @@ function lineOf(code, at) {
 
 /** What has to be found, and what not: the check fails when it does not tell them apart. */
 const PLANTED = {
-  bad: ['all.push(...xs);', 'Math.max(0, ...xs.map((x) => x));', 'String.fromCharCode(...bytes);', 'new Date(...xs);', 'const f = (...a: number[]) => g(...a.map(h));', 'g.apply(null, xs);', 'a?.b(...xs);', 'super_.f(...(xs as number[]));'],
-  good: ['const f = (...a: number[]) => g(...a);', 'new Set([...xs]);', 'f([...xs], { ...y });', 'f(...[1, 2]);', 'const g = ({ ...a }, [...b]: number[]) => [a, b];', 'g.apply(null, [1]);'],
+  bad: [
+    'all.push(...xs);',
+    'Math.max(0, ...xs.map((x) => x));',
+    'String.fromCharCode(...bytes);',
+    'new Date(...xs);',
+    'const f = (...a: number[]) => g(...a.map(h));',
+    'g.apply(null, xs);',
+    'a?.b(...xs);',
+    'super_.f(...(xs as number[]));',
+  ],
+  good: [
+    'const f = (...a: number[]) => g(...a);',
+    'new Set([...xs]);',
+    'f([...xs], { ...y });',
+    'f(...[1, 2]);',
+    'const g = ({ ...a }, [...b]: number[]) => [a, b];',
+    'g.apply(null, [1]);',
+  ],
 };
 const planted = [
   ...PLANTED.bad.filter((code) => findSpreads('planted.ts', code).length !== 1).map((code) => `not found: ${code}`),
-  ...PLANTED.good.filter((code) => findSpreads('planted.ts', code).length !== 0).map((code) => `found, but harmless: ${code}`),
+  ...PLANTED.good
+    .filter((code) => findSpreads('planted.ts', code).length !== 0)
+    .map((code) => `found, but harmless: ${code}`),
 ];
 
-const files = ['src', 'workers'].flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file.replaceAll('\\', '/')}`))
-  .filter((file) => /\.(tsx?|mjs)$/.test(file) && !/\/(assembly|build|node_modules)\//.test(file) && !OF_TESTS.test(file));
-const unused = new Set(Object.entries(BOUNDED).flatMap(([file, texts]) => Object.keys(texts).map((text) => `${file}: ${text}`)));
-const problems = files.flatMap((file) => findSpreads(file, readFileSync(join(root, file), 'utf8')).flatMap(({ line, text }) => {
-  if (BOUNDED[file]?.[text] === undefined) return [`${file}:${line}: "...${text}" is spread into a call`];
-  unused.delete(`${file}: ${text}`);
-  return [];
-}));
-for (const problem of [...planted, ...problems, ...[...unused].map((entry) => `${entry} is listed as bounded, and is spread nowhere`)]) console.error(problem);
+const files = ['src', 'workers']
+  .flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map(
+      (file) => `${folder}/${file.replaceAll('\\', '/')}`,
+    ),
+  )
+  .filter(
+    (file) => /\.(tsx?|mjs)$/.test(file) && !/\/(assembly|build|node_modules)\//.test(file) && !OF_TESTS.test(file),
+  );
+const unused = new Set(
+  Object.entries(BOUNDED).flatMap(([file, texts]) => Object.keys(texts).map((text) => `${file}: ${text}`)),
+);
+const problems = files.flatMap((file) =>
+  findSpreads(file, readFileSync(join(root, file), 'utf8')).flatMap(({ line, text }) => {
+    if (BOUNDED[file]?.[text] === undefined) return [`${file}:${line}: "...${text}" is spread into a call`];
+    unused.delete(`${file}: ${text}`);
+    return [];
+  }),
+);
+for (const problem of [
+  ...planted,
+  ...problems,
+  ...[...unused].map((entry) => `${entry} is listed as bounded, and is spread nowhere`),
+])
+  console.error(problem);
 console.log(`${files.length} files: ${planted.length + problems.length + unused.size} problems`);
 process.exit(planted.length + problems.length + unused.size > 0 ? 1 : 0);

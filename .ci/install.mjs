@@ -16,7 +16,9 @@ export function requireNode() {
   const [wantedMajor, wantedMinor] = wanted.split('.').map(Number);
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < wantedMajor || (major === wantedMajor && minor < wantedMinor)) {
-    console.error(`Nibble needs Node ${wanted} or newer, and this is Node ${process.versions.node}. Get a newer one from https://nodejs.org and try again.`);
+    console.error(
+      `Nibble needs Node ${wanted} or newer, and this is Node ${process.versions.node}. Get a newer one from https://nodejs.org and try again.`,
+    );
     process.exit(1);
   }
 }
@@ -29,7 +31,9 @@ export function ensureInstalled() {
   // npm tells the scripts it runs where it lies itself; outside one, the shell finds it (on Windows it is a .cmd file).
   const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm'];
   const { status } = spawnSync(npm[0], [...npm.slice(1), 'ci', '--loglevel=error'], {
-    cwd: root, stdio: ['ignore', 2, 2], shell: npm.length === 1,
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    shell: npm.length === 1,
     // `npm -s` and the like are about the script, not about its installing; NODE_ENV=production would leave the tools out.
     env: { ...process.env, NODE_ENV: 'development', npm_config_omit: '' },
   });
@@ -51,8 +55,12 @@ function isInstalled() {
     if (path === '') return true;
     const found = installed[path];
     if (!found) return Boolean(wanted.optional);
-    return found.version === wanted.version && found.integrity === wanted.integrity
-      && (!found.os || found.os.includes(process.platform)) && (!found.cpu || found.cpu.includes(process.arch));
+    return (
+      found.version === wanted.version &&
+      found.integrity === wanted.integrity &&
+      (!found.os || found.os.includes(process.platform)) &&
+      (!found.cpu || found.cpu.includes(process.arch))
+    );
   });
 }
 

@@ -27,9 +27,21 @@ const MOST_MINUTES = 180;
 
 /** What only reads the sources. It yields to everything else, and takes the time in which a page waits. */
 const checks = [
-  ...['src', 'workers', 'e2e'].map((project) => reading(`types: ${project}`, tool('typescript-native', 'bin/tsc'), '-p', project)),
+  ...['src', 'workers', 'e2e'].map((project) =>
+    reading(`types: ${project}`, tool('typescript-native', 'bin/tsc'), '-p', project),
+  ),
   reading('lint', tool('oxlint', 'bin/oxlint')),
-  reading('import rules', tool('dependency-cruiser', 'bin/dependency-cruise.mjs'), 'src', 'workers', 'models', 'e2e', '.ci', 'vite.config.ts'),
+  reading('format', tool('prettier', 'bin/prettier.cjs'), '--check', '.'),
+  reading(
+    'import rules',
+    tool('dependency-cruiser', 'bin/dependency-cruise.mjs'),
+    'src',
+    'workers',
+    'models',
+    'e2e',
+    '.ci',
+    'vite.config.ts',
+  ),
   reading('dependencies', '.ci/check-dependencies.mjs'),
   reading('spread arguments', '.ci/check-spread.mjs'),
 ];
@@ -48,7 +60,7 @@ const alone = [playwright('smooth', 'smooth')];
 
 const first = await inTurn([...builds, ...busy]);
 const beside = await Promise.all([[...checks, ...figures], pages].map(inTurn));
-const rows = [...first, ...beside.flat(), ...await inTurn(alone)];
+const rows = [...first, ...beside.flat(), ...(await inTurn(alone))];
 
 async function inTurn(steps) {
   const done = [];
@@ -65,7 +77,9 @@ async function timed(step) {
 
 console.log('\n── summary');
 for (const { name, passed, failed, seconds, why } of rows) {
-  console.log(`${failed ? '✗' : '✓'} ${name.padEnd(20)} ${seconds.toFixed(1).padStart(7)} s ${String(passed).padStart(6)} passed ${String(failed).padStart(4)} failed${why ? `  (${why})` : ''}`);
+  console.log(
+    `${failed ? '✗' : '✓'} ${name.padEnd(20)} ${seconds.toFixed(1).padStart(7)} s ${String(passed).padStart(6)} passed ${String(failed).padStart(4)} failed${why ? `  (${why})` : ''}`,
+  );
 }
 console.log(`in ${((performance.now() - started) / 1000).toFixed(0)} s`);
 const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
@@ -76,13 +90,23 @@ process.exit(sum('failed') ? 1 : 0);
 function node(args, { aside, env = {} } = {}) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, {
-      cwd: root, stdio: ['ignore', aside ? 'pipe' : 'inherit', aside ? 'pipe' : 'inherit'], timeout: MOST_MINUTES * 60_000,
-      env: { ...process.env, CHROMIUM_PATH: chromium, E2E_PORT: String(port), ...env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }) },
+      cwd: root,
+      stdio: ['ignore', aside ? 'pipe' : 'inherit', aside ? 'pipe' : 'inherit'],
+      timeout: MOST_MINUTES * 60_000,
+      env: {
+        ...process.env,
+        CHROMIUM_PATH: chromium,
+        E2E_PORT: String(port),
+        ...env,
+        ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
+      },
     });
     if (aside && child.pid) setPriority(child.pid, constants.priority.PRIORITY_LOW);
     const printed = [];
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => printed.push(chunk));
-    child.once('error', () => { resolve(false); });
+    child.once('error', () => {
+      resolve(false);
+    });
     child.once('close', (status) => {
       if (aside) console.log(`\n── ${aside}\n${Buffer.concat(printed).toString()}`);
       resolve(status === 0);
@@ -91,19 +115,24 @@ function node(args, { aside, env = {} } = {}) {
 }
 
 function check(name, ...args) {
-  return { name, run: async () => (await node(args) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }) };
+  return { name, run: async () => ((await node(args)) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }) };
 }
 
 /** A check that writes nothing. */
 function reading(name, ...args) {
-  return { name, aside: true, run: async () => (await node(args, { aside: name }) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }) };
+  return {
+    name,
+    aside: true,
+    run: async () => ((await node(args, { aside: name })) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }),
+  };
 }
 
 /** A lane: counts come from the report the run writes to `test-results/FILE`. */
 function lane(name, count, file, { aside = false, env = {} }, ...args) {
   const report = join(results, file);
   return {
-    name, aside,
+    name,
+    aside,
     async run() {
       rmSync(report, { force: true });
       const succeeded = await node(args, { env, ...(aside && { aside: name }) });
@@ -119,13 +148,28 @@ function lane(name, count, file, { aside = false, env = {} }, ...args) {
 
 function vitest(name, projects, options = {}) {
   const file = `vitest-${projects[0]}.json`;
-  return lane(name, countVitest, file, options, tool('vitest', 'vitest.mjs'),
-    'run', ...projects.flatMap((project) => ['--project', project]), '--reporter', 'default', '--reporter', 'json', '--outputFile.json', `test-results/${file}`);
+  return lane(
+    name,
+    countVitest,
+    file,
+    options,
+    tool('vitest', 'vitest.mjs'),
+    'run',
+    ...projects.flatMap((project) => ['--project', project]),
+    '--reporter',
+    'default',
+    '--reporter',
+    'json',
+    '--outputFile.json',
+    `test-results/${file}`,
+  );
 }
 
 /** A test file that could not even be read holds no test and counts as one failure. */
 function countVitest({ numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults }) {
-  const unread = testResults.filter(({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0).length;
+  const unread = testResults.filter(
+    ({ status, assertionResults }) => status === 'failed' && assertionResults.length === 0,
+  ).length;
   return { passed: numPassedTests, failed: numFailedTests + unread, skipped: numPendingTests + numTodoTests };
 }
 
@@ -140,17 +184,32 @@ function playwright(name, ...projects) {
     };
     suites.forEach(walk);
     const empty = projects.filter((project) => !ran.has(project)).length;
-    return { passed: stats.expected, failed: stats.unexpected + stats.flaky + errors.length + empty, skipped: stats.skipped };
+    return {
+      passed: stats.expected,
+      failed: stats.unexpected + stats.flaky + errors.length + empty,
+      skipped: stats.skipped,
+    };
   };
-  return lane(name, count, `${results}.json`, { env: { E2E_RESULTS: results } },
-    tool('@playwright/test', 'cli.js'), 'test', '-c', 'e2e/playwright.config.ts', ...projects.flatMap((project) => ['--project', project]));
+  return lane(
+    name,
+    count,
+    `${results}.json`,
+    { env: { E2E_RESULTS: results } },
+    tool('@playwright/test', 'cli.js'),
+    'test',
+    '-c',
+    'e2e/playwright.config.ts',
+    ...projects.flatMap((project) => ['--project', project]),
+  );
 }
 
 function freePort() {
   return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject).listen(0, () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    const server = createServer()
+      .once('error', reject)
+      .listen(0, () => {
+        const { port } = server.address();
+        server.close(() => resolve(port));
+      });
   });
 }

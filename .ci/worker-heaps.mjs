@@ -37,12 +37,17 @@ export async function watchHeaps(context, page) {
     const listeners = new Map();
     const session = {
       name,
-      send: (method, params = {}) => new Promise((resolve, reject) => {
-        const id = next++;
-        waiting.set(id, { resolve, reject });
-        parent.send('Target.sendMessageToTarget', { sessionId, message: JSON.stringify({ id, method, params }) }).catch(reject);
-      }),
-      on: (event, listener) => { listeners.set(event, listener); },
+      send: (method, params = {}) =>
+        new Promise((resolve, reject) => {
+          const id = next++;
+          waiting.set(id, { resolve, reject });
+          parent
+            .send('Target.sendMessageToTarget', { sessionId, message: JSON.stringify({ id, method, params }) })
+            .catch(reject);
+        }),
+      on: (event, listener) => {
+        listeners.set(event, listener);
+      },
       receive(text) {
         const message = JSON.parse(text);
         if (message.id === undefined) return listeners.get(message.method)?.(message.params);
@@ -69,7 +74,9 @@ export async function watchHeaps(context, page) {
         .finally(() => own.send('Runtime.runIfWaitingForDebugger'))
         .catch(() => undefined);
     });
-    session.on('Target.receivedMessageFromTarget', ({ sessionId, message }) => children.get(sessionId)?.receive(message));
+    session.on('Target.receivedMessageFromTarget', ({ sessionId, message }) =>
+      children.get(sessionId)?.receive(message),
+    );
     session.on('Target.detachedFromTarget', ({ sessionId }) => {
       children.get(sessionId)?.end();
       targets.delete(sessionId);
@@ -84,7 +91,8 @@ export async function watchHeaps(context, page) {
   const usage = async ({ name, send }) => {
     try {
       const [{ usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 }, { result }] = await Promise.all([
-        send('Runtime.getHeapUsage'), send('Runtime.evaluate', { expression: 'globalThis.wasmBytes?.() ?? 0', returnByValue: true }),
+        send('Runtime.getHeapUsage'),
+        send('Runtime.evaluate', { expression: 'globalThis.wasmBytes?.() ?? 0', returnByValue: true }),
       ]);
       return { name, bytes: usedSize + embedderHeapUsedSize + backingStorageSize + result.value };
     } catch {
@@ -96,7 +104,9 @@ export async function watchHeaps(context, page) {
       const atPeak = await Promise.all([...targets.values()].map(usage));
       const peakBytes = atPeak.reduce((sum, { bytes }) => sum + bytes, 0);
       best = { ...(peakBytes > best.peakBytes ? { peakBytes, atPeak } : best), samples: best.samples + 1 };
-      await new Promise((resolve) => { setTimeout(resolve, SAMPLE_EVERY_MS); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, SAMPLE_EVERY_MS);
+      });
     }
   })();
   return {

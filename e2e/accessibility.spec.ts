@@ -5,13 +5,33 @@ import { expect, test } from './lane.ts';
 import { compareWithStandIn } from './stand-in.ts';
 import { violations } from './violations.ts';
 
-const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
-const MODEL = upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
-const IN_FILES = upload('in-files.onnx', splitModel(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false }), (name) => `weights/${name}`).model);
-const LANGUAGE_MODEL = [MODEL, upload('tokenizer.json', byteTokenizer()), upload('text.txt', 'Call me Ishmael. '.repeat(200))];
+const upload = (name: string, content: Uint8Array | string) => ({
+  name,
+  mimeType: 'application/octet-stream',
+  buffer: Buffer.from(content),
+});
+const MODEL = upload(
+  'tiny.onnx',
+  tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }),
+);
+const IN_FILES = upload(
+  'in-files.onnx',
+  splitModel(
+    tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false }),
+    (name) => `weights/${name}`,
+  ).model,
+);
+const LANGUAGE_MODEL = [
+  MODEL,
+  upload('tokenizer.json', byteTokenizer()),
+  upload('text.txt', 'Call me Ishmael. '.repeat(200)),
+];
 
 /** Every width and every scheme once: what axe finds of a width does not depend on colours, nor the other way round. */
-const LOOKS = [{ colorScheme: 'light', width: 1280, height: 900 }, { colorScheme: 'dark', width: 390, height: 844 }] as const;
+const LOOKS = [
+  { colorScheme: 'light', width: 1280, height: 900 },
+  { colorScheme: 'dark', width: 390, height: 844 },
+] as const;
 
 for (const { colorScheme, ...viewport } of LOOKS) {
   test(`${colorScheme}, ${viewport.width} wide: empty, refused, data missing, loaded, done`, async ({ page }) => {
@@ -28,7 +48,10 @@ for (const { colorScheme, ...viewport } of LOOKS) {
     await page.getByLabel('Choose files').setInputFiles([IN_FILES]);
     await expect(page.getByRole('group', { name: 'Missing external data' })).toBeVisible();
     expect(await violations(page, '[aria-label="Missing external data"]'), 'data missing').toEqual([]);
-    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 'data missing').toBeLessThanOrEqual(0);
+    expect(
+      await page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
+      'data missing',
+    ).toBeLessThanOrEqual(0);
 
     await page.getByLabel('Choose files').setInputFiles(LANGUAGE_MODEL);
     const compare = page.getByRole('button', { name: 'Compare', exact: true });
@@ -40,7 +63,10 @@ for (const { colorScheme, ...viewport } of LOOKS) {
     await leaveOutExtras(page);
     await compare.click();
     await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
-    await page.getByText(/^Not offered for /).first().click();
+    await page
+      .getByText(/^Not offered for /)
+      .first()
+      .click();
     await page.getByText(/^Tensor by tensor/).click();
     await expect(page.getByRole('region', { name: 'Ledger' }).getByRole('row').nth(1)).toBeVisible();
     expect(await violations(page), 'done').toEqual([]);
@@ -54,7 +80,9 @@ test.describe('results of every kind', () => {
   test.use({ serviceWorkers: 'block' });
 
   for (const { colorScheme, ...viewport } of LOOKS) {
-    test(`${colorScheme}, ${viewport.width} wide: a fault, words, prompts, speed, runtimes, outputs, a dialog`, async ({ page }) => {
+    test(`${colorScheme}, ${viewport.width} wide: a fault, words, prompts, speed, runtimes, outputs, a dialog`, async ({
+      page,
+    }) => {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
       await page.setViewportSize(viewport);
       await compareWithStandIn(page, 'faulty.onnx');
@@ -66,7 +94,9 @@ test.describe('results of every kind', () => {
           await expect(page.getByText(/^Differs from fp16/)).toBeVisible();
         }
         expect(await violations(page, 'section[aria-labelledby=views-heading]'), tab).toEqual([]);
-        expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), tab).toBeLessThanOrEqual(0);
+        expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), tab).toBeLessThanOrEqual(
+          0,
+        );
       }
       await page.getByRole('button', { name: 'Paste text' }).click();
       await expect(page.getByRole('dialog')).toBeVisible();
@@ -74,7 +104,10 @@ test.describe('results of every kind', () => {
 
       await compareWithStandIn(page, 'image.onnx');
       expect(await violations(page), 'outputs').toEqual([]);
-      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 'outputs').toBeLessThanOrEqual(0);
+      expect(
+        await page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
+        'outputs',
+      ).toBeLessThanOrEqual(0);
     });
   }
 });
@@ -82,12 +115,14 @@ test.describe('results of every kind', () => {
 test('by keyboard alone: choose the sample, compare', async ({ page }) => {
   await page.goto('/');
   const sample = page.getByRole('button', { name: 'Try the sample model' });
-  for (let i = 0; i < 15 && !(await sample.evaluate((element) => element === document.activeElement)); i++) await page.keyboard.press('Tab');
+  for (let i = 0; i < 15 && !(await sample.evaluate((element) => element === document.activeElement)); i++)
+    await page.keyboard.press('Tab');
   await expect(sample).toBeFocused();
   await page.keyboard.press('Enter');
   const compare = page.getByRole('button', { name: 'Compare', exact: true });
   await expect(compare).toBeEnabled();
-  for (let i = 0; i < 60 && !(await compare.evaluate((element) => element === document.activeElement)); i++) await page.keyboard.press('Tab');
+  for (let i = 0; i < 60 && !(await compare.evaluate((element) => element === document.activeElement)); i++)
+    await page.keyboard.press('Tab');
   await expect(compare).toBeFocused();
   await page.keyboard.press('Enter');
   const cancel = page.getByRole('button', { name: 'Cancel' });

@@ -11,9 +11,19 @@ import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
 import { leaveOutExtras } from './extras.ts';
 import { expect, test as laneTest } from './lane.ts';
 
-export const MODEL = Buffer.from(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }));
-const upload = (name: string, content: Buffer | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
-export const FILES = [upload('tiny.onnx', MODEL), upload('tokenizer.json', byteTokenizer()), upload('text.txt', 'It was the best of times, it was the worst of times. '.repeat(12))];
+export const MODEL = Buffer.from(
+  tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true }),
+);
+const upload = (name: string, content: Buffer | string) => ({
+  name,
+  mimeType: 'application/octet-stream',
+  buffer: Buffer.from(content),
+});
+export const FILES = [
+  upload('tiny.onnx', MODEL),
+  upload('tokenizer.json', byteTokenizer()),
+  upload('text.txt', 'It was the best of times, it was the worst of times. '.repeat(12)),
+];
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
@@ -22,9 +32,29 @@ export function undisturbed(): Record<string, string> {
   const folder = mkdtempSync(join(tmpdir(), 'nibble-e2e-'));
   try {
     writeFileSync(join(folder, 'tiny.onnx'), MODEL);
-    const { status, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, '..', '.ci', 'nibble.mjs'), 'compare', join(folder, 'tiny.onnx'), '--level', 'int8:embedding=tokens', '--level', 'int4:embedding=tokens', '--out', folder, '--quiet'], { encoding: 'utf8' });
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      [
+        join(import.meta.dirname, '..', '.ci', 'nibble.mjs'),
+        'compare',
+        join(folder, 'tiny.onnx'),
+        '--level',
+        'int8:embedding=tokens',
+        '--level',
+        'int4:embedding=tokens',
+        '--out',
+        folder,
+        '--quiet',
+      ],
+      { encoding: 'utf8' },
+    );
     expect(status, stderr).toBe(0);
-    return Object.fromEntries(['tiny_fp16.onnx', 'tiny_int8_embedding-tokens.onnx', 'tiny_q4_embedding-tokens.onnx'].map((name) => [name, sha256(readFileSync(join(folder, name)))]));
+    return Object.fromEntries(
+      ['tiny_fp16.onnx', 'tiny_int8_embedding-tokens.onnx', 'tiny_q4_embedding-tokens.onnx'].map((name) => [
+        name,
+        sha256(readFileSync(join(folder, name))),
+      ]),
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -53,42 +83,67 @@ export const test = laneTest.extend<{ between: Between }>({
     let isolated = true;
     let heard = 0;
     let counted = 0;
-    let hear = () => { heard++; };
+    let hear = () => {
+      heard++;
+    };
     const server = createServer((request, response) => {
       if (request.url === '/held') {
         hear();
         response.writeHead(204).end();
         return;
       }
-      void fetch(upstream + (request.url ?? '/')).then(async (answer) => {
-        const script = /\/(\w+)\.worker-[^/]*\.js$/.exec(request.url ?? '')?.[1] ?? '';
-        const planted = faults.get(script);
-        const body = Buffer.from(await answer.arrayBuffer());
-        const text = planted && planted.left-- > 0 ? typeof planted.fault === 'string' ? planted.fault : planted.fault() : '';
-        const headers = [...answer.headers].filter(([name]) => (isolated || !name.startsWith('cross-origin-')) && !/^(content-(length|encoding)|transfer-encoding|connection|keep-alive|etag|cache-control)$/.test(name));
-        response.writeHead(answer.status, { ...Object.fromEntries(headers), 'cache-control': 'no-store' });
-        response.end(text ? Buffer.concat([Buffer.from(`${text};\n`), body]) : body);
-      }).catch(() => { response.destroy(); });
+      void fetch(upstream + (request.url ?? '/'))
+        .then(async (answer) => {
+          const script = /\/(\w+)\.worker-[^/]*\.js$/.exec(request.url ?? '')?.[1] ?? '';
+          const planted = faults.get(script);
+          const body = Buffer.from(await answer.arrayBuffer());
+          const text =
+            planted && planted.left-- > 0 ? (typeof planted.fault === 'string' ? planted.fault : planted.fault()) : '';
+          const headers = [...answer.headers].filter(
+            ([name]) =>
+              (isolated || !name.startsWith('cross-origin-')) &&
+              !/^(content-(length|encoding)|transfer-encoding|connection|keep-alive|etag|cache-control)$/.test(name),
+          );
+          response.writeHead(answer.status, { ...Object.fromEntries(headers), 'cache-control': 'no-store' });
+          response.end(text ? Buffer.concat([Buffer.from(`${text};\n`), body]) : body);
+        })
+        .catch(() => {
+          response.destroy();
+        });
     });
-    await new Promise<void>((resolve) => { server.listen(0, 'localhost', resolve); });
+    await new Promise<void>((resolve) => {
+      server.listen(0, 'localhost', resolve);
+    });
     await use({
       url: `http://localhost:${(server.address() as AddressInfo).port}`,
-      plant(script, fault, first = Infinity) { faults.set(script, { fault, left: first }); },
-      held: () => new Promise((resolve) => {
-        const count = () => {
-          if (heard === counted) return;
-          counted = heard;
-          resolve();
-        };
-        hear = () => { heard++; count(); };
-        count();
-      }),
-      unisolate() { isolated = false; },
+      plant(script, fault, first = Infinity) {
+        faults.set(script, { fault, left: first });
+      },
+      held: () =>
+        new Promise((resolve) => {
+          const count = () => {
+            if (heard === counted) return;
+            counted = heard;
+            resolve();
+          };
+          hear = () => {
+            heard++;
+            count();
+          };
+          count();
+        }),
+      unisolate() {
+        isolated = false;
+      },
     });
     server.closeAllConnections();
-    await new Promise((resolve) => { server.close(resolve); });
+    await new Promise((resolve) => {
+      server.close(resolve);
+    });
   },
-  baseURL: async ({ between }, use) => { await use(between.url); },
+  baseURL: async ({ between }, use) => {
+    await use(between.url);
+  },
 });
 
 /** In the engine: does `what` as soon as the page has been sent progress of that stage. */
@@ -119,7 +174,9 @@ export const compareButton = (page: Page) => page.getByRole('button', { name: 'C
 /** Waits until the engine is held in that stage, and the page shows it. */
 export async function reaches(page: Page, between: Between, stage: string): Promise<void> {
   await between.held();
-  await expect(page.getByRole('list', { name: 'Stages' }).getByRole('listitem').filter({ hasText: stage, hasNotText: 'loading' })).toHaveAttribute('data-state', /now|done/);
+  await expect(
+    page.getByRole('list', { name: 'Stages' }).getByRole('listitem').filter({ hasText: stage, hasNotText: 'loading' }),
+  ).toHaveAttribute('data-state', /now|done/);
   await expect(page.getByRole('button', { name: 'Cancel' })).toBeEnabled();
 }
 
@@ -142,7 +199,10 @@ export async function finished(page: Page): Promise<void> {
 export async function downloads(page: Page): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const level of ['fp16', 'int8', 'int4']) {
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: `Download ${level}`, exact: true }).click()]);
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: `Download ${level}`, exact: true }).click(),
+    ]);
     found[download.suggestedFilename()] = sha256(readFileSync(await download.path()));
   }
   return found;

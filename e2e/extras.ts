@@ -10,7 +10,7 @@ export async function leaveOutExtras(page: Page, names: readonly string[] = SLOW
   for (const name of names) {
     // By keyboard: while a text is being counted, what is said of it moves the switches.
     const extra = page.getByRole('switch', { name });
-    if (await extra.count() === 0) continue;
+    if ((await extra.count()) === 0) continue;
     // Settings outlive a reload: what was left out before is left out still.
     if (await extra.isChecked()) await extra.press('Space');
     await expect(extra).not.toBeChecked();

@@ -4,11 +4,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { tinyLanguageModel } from '../models/build.ts';
-import { choose, compareButton, DIE, downloads, FILES, finished, HOLD, MODEL, reaches, test, undisturbed, when } from './disturbed.ts';
+import {
+  choose,
+  compareButton,
+  DIE,
+  downloads,
+  FILES,
+  finished,
+  HOLD,
+  MODEL,
+  reaches,
+  test,
+  undisturbed,
+  when,
+} from './disturbed.ts';
 import { expect } from './lane.ts';
 
 let expected: Record<string, string>;
-test.beforeAll(() => { expected = undisturbed(); });
+test.beforeAll(() => {
+  expected = undisturbed();
+});
 
 async function compares(page: Page): Promise<void> {
   await compareButton(page).click();
@@ -22,7 +37,10 @@ async function open(page: Page): Promise<void> {
 }
 
 // Every stage, with an engine that is ended or heeds a cancel: workers/entry/faults.browser.test.ts.
-for (const [stage, shown] of [['quantize', 'Quantize'], ['measure', 'Measure']] as const) {
+for (const [stage, shown] of [
+  ['quantize', 'Quantize'],
+  ['measure', 'Measure'],
+] as const) {
   test(`reloaded in stage ${stage}: the job goes on`, async ({ page, between }) => {
     between.plant('engine', when(stage, HOLD), 1);
     await open(page);
@@ -34,7 +52,10 @@ for (const [stage, shown] of [['quantize', 'Quantize'], ['measure', 'Measure']] 
     await expect(page.getByRole('alert')).toHaveCount(0);
   });
 
-  test(`cancelled in stage ${stage}, with an engine that does not heed it: the page is there at once, and the job goes on`, async ({ page, between }) => {
+  test(`cancelled in stage ${stage}, with an engine that does not heed it: the page is there at once, and the job goes on`, async ({
+    page,
+    between,
+  }) => {
     between.plant('engine', when(stage, HOLD), 1);
     await open(page);
     await compareButton(page).click();
@@ -57,7 +78,11 @@ test('every kernel worker killed: it is said, and the job can be gone on with', 
   between.plant('quantize', DIE);
   await open(page);
   await compareButton(page).click();
-  await expect(page.getByText(/^The part of the engine that quantizes stopped twice at \S+; most often the tab is out of memory\.$/)).toBeVisible();
+  await expect(
+    page.getByText(
+      /^The part of the engine that quantizes stopped twice at \S+; most often the tab is out of memory\.$/,
+    ),
+  ).toBeVisible();
   between.plant('quantize', '');
   await compares(page);
   await expect(page.getByRole('alert')).toHaveCount(0);
@@ -67,7 +92,9 @@ test('the engine killed while it quantizes: it is said, and the job can be gone 
   between.plant('engine', when('quantize', 'close()'), 1);
   await open(page);
   await compareButton(page).click();
-  await expect(page.getByText('The engine stopped unexpectedly; this is most often a tab out of memory.')).toBeVisible();
+  await expect(
+    page.getByText('The engine stopped unexpectedly; this is most often a tab out of memory.'),
+  ).toBeVisible();
   await compares(page);
   await expect(page.getByRole('alert')).toHaveCount(0);
 });
@@ -76,15 +103,23 @@ test('the evaluator killed: files stay, and it can be measured again', async ({ 
   between.plant('evaluate', DIE, 1);
   await open(page);
   await compares(page);
-  await expect(page.getByText(/^Measuring this model stopped unexpectedly; most often the tab is out of memory\./).first()).toBeVisible();
+  await expect(
+    page.getByText(/^Measuring this model stopped unexpectedly; most often the tab is out of memory\./).first(),
+  ).toBeVisible();
   await compares(page);
   await expect(page.getByText(/Perplexity [\d.,]+ → [\d.,]+/).first()).toBeVisible();
 });
 
 test('the evaluator out of memory: files stay, it is said, and it can be measured again', async ({ page, between }) => {
   // No heap grows beyond the 16 MiB it begins with, and this model needs more.
-  between.plant('evaluate', 'WebAssembly.Memory = new Proxy(WebAssembly.Memory, { construct: (Memory, [options]) => new Memory({ ...options, maximum: options.initial }) })', 1);
-  const model = Buffer.from(tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 20_000, type: 'float16', tied: true }));
+  between.plant(
+    'evaluate',
+    'WebAssembly.Memory = new Proxy(WebAssembly.Memory, { construct: (Memory, [options]) => new Memory({ ...options, maximum: options.initial }) })',
+    1,
+  );
+  const model = Buffer.from(
+    tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 20_000, type: 'float16', tied: true }),
+  );
   await page.goto('/');
   await choose(page, { files: [{ name: 'tiny.onnx', mimeType: '', buffer: model }, ...FILES.slice(1)] });
   await compareButton(page).click();
@@ -96,13 +131,25 @@ test('the evaluator out of memory: files stay, it is said, and it can be measure
   expect(await downloads(page)).toEqual(files);
 });
 
-test('storage full: it is said with figures, files are held in memory, and stored once there is room', async ({ page, context, between }) => {
+test('storage full: it is said with figures, files are held in memory, and stored once there is room', async ({
+  page,
+  context,
+  between,
+}) => {
   const cdp = await context.newCDPSession(page);
-  const quota = (quotaSize?: number) => cdp.send('Storage.overrideQuotaForOrigin', { origin: between.url, ...(quotaSize === undefined ? {} : { quotaSize }) });
+  const quota = (quotaSize?: number) =>
+    cdp.send('Storage.overrideQuotaForOrigin', {
+      origin: between.url,
+      ...(quotaSize === undefined ? {} : { quotaSize }),
+    });
   await open(page);
   await quota(100_000);
   await compareButton(page).click();
-  await expect(page.getByText(/no room for tiny_[\w-]+\.onnx: \d+ kB are missing\. It is held in memory, until this tab is closed\./).first()).toBeVisible();
+  await expect(
+    page
+      .getByText(/no room for tiny_[\w-]+\.onnx: \d+ kB are missing\. It is held in memory, until this tab is closed\./)
+      .first(),
+  ).toBeVisible();
   await finished(page);
   expect(await downloads(page)).toEqual(expected);
   await quota();
@@ -116,15 +163,34 @@ test('storage full: it is said with figures, files are held in memory, and store
 });
 
 test('no storage, as in private windows: it is said, and all is as it is', async ({ page, between }) => {
-  between.plant('engine', 'navigator.storage.getDirectory = () => Promise.reject(new DOMException("not in this window", "SecurityError"))');
+  between.plant(
+    'engine',
+    'navigator.storage.getDirectory = () => Promise.reject(new DOMException("not in this window", "SecurityError"))',
+  );
   await open(page);
   await compares(page);
-  await expect(page.getByText(/^This browser keeps no files for this page, as is usual in private windows: results last until the tab is closed\./).first()).toBeVisible();
+  await expect(
+    page
+      .getByText(
+        /^This browser keeps no files for this page, as is usual in private windows: results last until the tab is closed\./,
+      )
+      .first(),
+  ).toBeVisible();
 });
 
 for (const [what, disturb] of [
-  ['changed', (path: string) => { appendFileSync(path, 'more'); }],
-  ['deleted', (path: string) => { rmSync(path); }],
+  [
+    'changed',
+    (path: string) => {
+      appendFileSync(path, 'more');
+    },
+  ],
+  [
+    'deleted',
+    (path: string) => {
+      rmSync(path);
+    },
+  ],
 ] as const) {
   test(`a file ${what} after it was chosen: it is named, and chosen again it works`, async ({ page }) => {
     const folder = mkdtempSync(join(tmpdir(), 'nibble-e2e-'));
@@ -149,7 +215,9 @@ test('a page that is not isolated: one thread, and it says so', async ({ page, b
   await open(page);
   expect(await page.evaluate(() => [crossOriginIsolated, 'SharedArrayBuffer' in globalThis])).toEqual([false, false]);
   await page.getByText('WASM, 1 thread').hover();
-  await expect(page.getByRole('tooltip')).toContainText('this page is not cross-origin isolated and may not share memory between threads');
+  await expect(page.getByRole('tooltip')).toContainText(
+    'this page is not cross-origin isolated and may not share memory between threads',
+  );
   await compares(page);
 });
 

@@ -8,7 +8,10 @@ import { CPU_ONLY, pageWithEngine, until } from './page-with-engine.ts';
 
 const LANGUAGE = tinyLanguageModel({ vocabulary: 256, width: 32, hidden: 48, type: 'float32', tied: false });
 const model = (content: BlobPart = LANGUAGE) => new File([content], 'language.onnx');
-const companions = () => [new File([byteTokenizer()], 'tokenizer.json'), new File(['Call me Ishmael. '.repeat(40)], 'text.txt')];
+const companions = () => [
+  new File([byteTokenizer()], 'tokenizer.json'),
+  new File(['Call me Ishmael. '.repeat(40)], 'text.txt'),
+];
 type Tab = ReturnType<typeof testTab>;
 
 /** Sets up levels and settings, compares and reloads before the comparison ends. */
@@ -27,13 +30,21 @@ async function interrupted(tab: Tab, files: File[]) {
   void store.getState().compare();
   await expect.poll(() => tab.text.get('nibble:running') !== undefined).toBe(true);
   // What is kept is kept beside the comparison, a little later.
-  await new Promise((resolve) => { setTimeout(resolve, 200); });
+  await new Promise((resolve) => {
+    setTimeout(resolve, 200);
+  });
   return page;
 }
 
 const settings = ({ store }: Awaited<ReturnType<typeof pageWithEngine>>) => {
   const { levels, target, maxTokens, protocol, extras } = store.getState();
-  return { levels: levels.map((level) => [level.uid, levelName(level), level.slot]), target, maxTokens, protocol, extras };
+  return {
+    levels: levels.map((level) => [level.uid, levelName(level), level.slot]),
+    target,
+    maxTokens,
+    protocol,
+    extras,
+  };
 };
 
 describe('a reload during a comparison', { timeout: 120_000 }, () => {
@@ -43,13 +54,24 @@ describe('a reload during a comparison', { timeout: 120_000 }, () => {
     const after = await pageWithEngine(CPU_ONLY, { session: tab.reload() });
     expect(settings(after)).toEqual(settings(before));
     expect(after.store.getState().interrupted).toEqual({ model: 'language.onnx', missing: [], locked: 0 });
-    expect(after.store.getState().opened).toMatchObject({ model: { name: 'language.onnx' }, tokenizer: { name: 'tokenizer.json' }, text: { name: 'text.txt' } });
+    expect(after.store.getState().opened).toMatchObject({
+      model: { name: 'language.onnx' },
+      tokenizer: { name: 'tokenizer.json' },
+      text: { name: 'text.txt' },
+    });
     expect(after.comparisons).toEqual([]);
     void after.store.getState().continueInterrupted();
     await until(after.store, () => after.store.getState().run !== null);
     const [first, second] = [before.comparisons[0]?.job, after.comparisons[0]?.job];
-    expect(second).toMatchObject({ levels: first?.levels, maxTokens: first?.maxTokens, protocol: first?.protocol, extras: first?.extras });
-    expect(second?.files.map(({ name, size }) => [name, size]).sort()).toEqual(first?.files.map(({ name, size }) => [name, size]).sort());
+    expect(second).toMatchObject({
+      levels: first?.levels,
+      maxTokens: first?.maxTokens,
+      protocol: first?.protocol,
+      extras: first?.extras,
+    });
+    expect(second?.files.map(({ name, size }) => [name, size]).sort()).toEqual(
+      first?.files.map(({ name, size }) => [name, size]).sort(),
+    );
     expect(after.store.getState().interrupted).toBeNull();
   });
 
@@ -62,10 +84,16 @@ describe('a reload during a comparison', { timeout: 120_000 }, () => {
     await expect.poll(() => tab.text.get('nibble:running') !== undefined).toBe(true);
     const after = await pageWithEngine(CPU_ONLY, { session: tab.reload(), fetchSample });
     expect(tab.blobs.size).toBe(0);
-    expect(after.store.getState()).toMatchObject({ opened: { model: { name: 'language.onnx' } }, interrupted: { missing: [] } });
+    expect(after.store.getState()).toMatchObject({
+      opened: { model: { name: 'language.onnx' } },
+      interrupted: { missing: [] },
+    });
   });
 
-  it.each([['no room for copies', { free: 4 * 16_000 }], ['nothing is kept', { keeps: false }]])('asks for what the browser did not keep, and takes no other file for it: %s', async (_, options) => {
+  it.each([
+    ['no room for copies', { free: 4 * 16_000 }],
+    ['nothing is kept', { keeps: false }],
+  ])('asks for what the browser did not keep, and takes no other file for it: %s', async (_, options) => {
     const tab = testTab(options);
     const before = await interrupted(tab, [model(), ...companions()]);
     const after = await pageWithEngine(CPU_ONLY, { session: tab.reload() });
@@ -110,8 +138,14 @@ describe('a reload during a comparison', { timeout: 120_000 }, () => {
     const tab = testTab();
     const granted = { state: 'prompt' as PermissionState };
     const handle = {
-      kind: 'file', name: 'language.onnx', getFile: () => Promise.resolve(model()),
-      queryPermission: () => Promise.resolve(granted.state), requestPermission: () => { granted.state = 'granted'; return Promise.resolve(granted.state); },
+      kind: 'file',
+      name: 'language.onnx',
+      getFile: () => Promise.resolve(model()),
+      queryPermission: () => Promise.resolve(granted.state),
+      requestPermission: () => {
+        granted.state = 'granted';
+        return Promise.resolve(granted.state);
+      },
     };
     await interrupted(tab, [Object.assign(model(), { handle }), ...companions()]);
     expect([...tab.blobs.values()]).toContain(handle);
@@ -131,9 +165,12 @@ describe('a reload during a comparison', { timeout: 120_000 }, () => {
       expect(store.getState().levels.map(({ id }) => id)).toEqual(['fp16', 'int8', 'int4']);
       expect(store.getState().interrupted).toBeNull();
     }
-    const refuse = () => { throw new DOMException('no storage here', 'SecurityError'); };
+    const refuse = () => {
+      throw new DOMException('no storage here', 'SecurityError');
+    };
     const session = createSession({
-      text: { getItem: refuse, setItem: refuse, removeItem: refuse }, free: () => Promise.reject(new Error('no storage here')),
+      text: { getItem: refuse, setItem: refuse, removeItem: refuse },
+      free: () => Promise.reject(new Error('no storage here')),
       blobs: { put: () => Promise.resolve(false), get: () => Promise.resolve(null), clear: () => Promise.resolve() },
     });
     const { store, comparisons } = await pageWithEngine(CPU_ONLY, { session });

@@ -12,14 +12,20 @@ export const EITHER = { tag: '@either' };
 /** Every test fails that makes the page do what its content policy forbids, or asks another origin for something. */
 export const test = base.extend<Lane & { closed: undefined }>({
   webgpu: [false, { option: true }],
-  closed: [async ({ context, baseURL }, use) => {
-    const forbidden: string[] = [];
-    context.on('console', (message) => { if (/content security policy/i.test(message.text())) forbidden.push(message.text()); });
-    context.on('request', (request) => {
-      if (/^https?:/.test(request.url()) && !request.url().startsWith(`${baseURL ?? ''}/`)) forbidden.push(request.url());
-    });
-    await use(undefined);
-    expect(forbidden).toEqual([]);
-  }, { auto: true }],
+  closed: [
+    async ({ context, baseURL }, use) => {
+      const forbidden: string[] = [];
+      context.on('console', (message) => {
+        if (/content security policy/i.test(message.text())) forbidden.push(message.text());
+      });
+      context.on('request', (request) => {
+        if (/^https?:/.test(request.url()) && !request.url().startsWith(`${baseURL ?? ''}/`))
+          forbidden.push(request.url());
+      });
+      await use(undefined);
+      expect(forbidden).toEqual([]);
+    },
+    { auto: true },
+  ],
 });
 export { expect };

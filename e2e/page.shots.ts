@@ -14,8 +14,14 @@ const shooter = (page: Page) => async (state: string) => {
     for (const [name, viewport] of Object.entries(widths)) {
       await page.setViewportSize(viewport);
       // Charts take the new width one after the other.
-      await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
-      await page.screenshot({ path: `screenshots/${state}-${colorScheme}-${name}.png`, fullPage: true, animations: 'disabled' });
+      await expect
+        .poll(() => page.evaluate(() => document.documentElement.scrollWidth - innerWidth))
+        .toBeLessThanOrEqual(0);
+      await page.screenshot({
+        path: `screenshots/${state}-${colorScheme}-${name}.png`,
+        fullPage: true,
+        animations: 'disabled',
+      });
     }
   }
 };

@@ -11,7 +11,9 @@ test('the page loads, is cross-origin isolated, and asks no other origin for any
     if (/^https?:/.test(request.url()) && !request.url().startsWith(`${baseURL}/`)) elsewhere.push(request.url());
   });
   page.on('pageerror', (error) => problems.push(String(error)));
-  page.on('console', (message) => { if (message.type() === 'error') problems.push(message.text()); });
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(message.text());
+  });
 
   const response = await page.goto('/');
   expect(response?.status()).toBe(200);
@@ -28,20 +30,27 @@ test('the page loads, is cross-origin isolated, and asks no other origin for any
 test('a comparison asks for nothing but files of the page, and sends nothing', async ({ page, baseURL, webgpu }) => {
   const asked: string[] = [];
   page.context().on('request', (request) => {
-    if (/^https?:/.test(request.url())) asked.push(`${request.method()} ${request.url().slice((baseURL ?? '').length)}${request.postData() ?? ''}`);
+    if (/^https?:/.test(request.url()))
+      asked.push(`${request.method()} ${request.url().slice((baseURL ?? '').length)}${request.postData() ?? ''}`);
   });
   await page.goto('/');
-  await page.getByLabel('Choose files').setInputFiles([{ name: 'tiny.onnx', mimeType: '', buffer: Buffer.from(matMulModel(randomValues(1, 1024), 32, 32)) }]);
+  await page
+    .getByLabel('Choose files')
+    .setInputFiles([
+      { name: 'tiny.onnx', mimeType: '', buffer: Buffer.from(matMulModel(randomValues(1, 1024), 32, 32)) },
+    ]);
   // Speed is measured on WASM in both lanes: the adapter is the processor.
   await expect(page.getByRole('button', { name: 'Compare', exact: true })).toBeEnabled();
   if (webgpu) await leaveOutExtras(page, ['Speed and memory']);
   await page.getByRole('button', { name: 'Compare', exact: true }).click();
   await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled();
   expect(asked.length).toBeGreaterThan(5);
-  expect(asked.filter((request) => {
-    const file = /^GET \/([\w./-]*)$/.exec(request)?.[1];
-    return file === undefined || !existsSync(join(import.meta.dirname, '..', 'dist', file || 'index.html'));
-  })).toEqual([]);
+  expect(
+    asked.filter((request) => {
+      const file = /^GET \/([\w./-]*)$/.exec(request)?.[1];
+      return file === undefined || !existsSync(join(import.meta.dirname, '..', 'dist', file || 'index.html'));
+    }),
+  ).toEqual([]);
 });
 
 test('the lane has the adapter it is named after', async ({ page, webgpu }) => {

@@ -33,7 +33,15 @@ const lane = (name: string, webgpu: boolean) => ({
   name,
   ...(webgpu && { grepInvert: new RegExp(TAGGED.tag) }),
   testIgnore: [/\.shots\.ts$/, FAULT, SMOOTH, webgpu ? EITHER : GPU_ONLY],
-  use: { webgpu, launchOptions: { executablePath, timeout: TIMEOUT_MS, args: chromiumFlags({ webgpu }), ignoreDefaultArgs: ['--disable-gpu'] } },
+  use: {
+    webgpu,
+    launchOptions: {
+      executablePath,
+      timeout: TIMEOUT_MS,
+      args: chromiumFlags({ webgpu }),
+      ignoreDefaultArgs: ['--disable-gpu'],
+    },
+  },
 });
 
 export default defineConfig<Lane>({
@@ -57,7 +65,12 @@ export default defineConfig<Lane>({
     lane('webgpu', true),
     { ...lane('screenshots', true), testIgnore: /\.spec\.ts$/ },
     { ...lane('smooth', false), testIgnore: [], testMatch: SMOOTH },
-    { ...lane('planted-fault', true), testIgnore: [], testMatch: FAULT, use: { ...lane('', true).use, baseURL: `http://localhost:${port + 1}` } },
+    {
+      ...lane('planted-fault', true),
+      testIgnore: [],
+      testMatch: FAULT,
+      use: { ...lane('', true).use, baseURL: `http://localhost:${port + 1}` },
+    },
   ],
   webServer: [serve(port), serve(port + 1, '--outDir', 'build/planted-fault')],
 });

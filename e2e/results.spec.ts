@@ -7,13 +7,16 @@ import { compareWithStandIn } from './stand-in.ts';
 test.use({ serviceWorkers: 'block' });
 
 const openTab = (page: Page, name: string) => page.getByRole('tab', { name, exact: true }).click();
-const row = (page: Page, table: string, name: RegExp) => page.getByRole('region', { name: table }).getByRole('row', { name });
+const row = (page: Page, table: string, name: RegExp) =>
+  page.getByRole('region', { name: table }).getByRole('row', { name });
 
 test('a file that one provider computes wrongly is said first, with the node', async ({ page }) => {
   await compareWithStandIn(page, 'faulty.onnx');
   const banner = page.getByRole('alert');
   await expect(banner).toContainText('On WebGPU this file computes something else: int4. The quantization is fine.');
-  await expect(banner).toContainText('They part at node /model/layers.2/mlp/down_proj/MatMul_Q4 (MatMulNBits), tensor /model/layers.2/mlp/down_proj/MatMul/output_0.');
+  await expect(banner).toContainText(
+    'They part at node /model/layers.2/mlp/down_proj/MatMul_Q4 (MatMulNBits), tensor /model/layers.2/mlp/down_proj/MatMul/output_0.',
+  );
   await banner.getByText('Details', { exact: true }).click();
   await expect(banner.getByText('difference of the output, RMS over RMS: 0.173')).toBeVisible();
   await openTab(page, 'Runtimes');
@@ -36,8 +39,14 @@ test('the text in colours is read by pointer and by keyboard, and what is in it 
   await expect(first).toHaveAccessibleName(/^␣nothing: .* at fp16, .* at int4, .* nats$/);
   await page.keyboard.press('ArrowRight');
   await expect(text.getByRole('option', { selected: true })).toHaveAccessibleName(/^␣particular: /);
-  await expect(text).toHaveAttribute('aria-activedescendant', await text.getByRole('option', { selected: true }).getAttribute('id') ?? 'none');
-  await text.getByRole('option', { name: /Ishmael|shore/ }).first().hover();
+  await expect(text).toHaveAttribute(
+    'aria-activedescendant',
+    (await text.getByRole('option', { selected: true }).getAttribute('id')) ?? 'none',
+  );
+  await text
+    .getByRole('option', { name: /Ishmael|shore/ })
+    .first()
+    .hover();
   await expect(text.getByRole('option', { selected: true })).toHaveAccessibleName(/shore/);
 
   await expect(text.getByText('onerror=alert(1)>')).toBeVisible();
@@ -79,9 +88,15 @@ test('speed and memory have a group a provider', async ({ page }) => {
   await expect(page.getByText(/^fp16: run in float32/)).toBeVisible();
 });
 
-test('a model that is not a language model is judged by its outputs, on inputs called what they are', async ({ page }) => {
+test('a model that is not a language model is judged by its outputs, on inputs called what they are', async ({
+  page,
+}) => {
   await compareWithStandIn(page, 'image.onnx');
-  await expect(page.getByText(/int4 is 3\.4× smaller than fp16\. Its outputs keep a signal-to-noise ratio of at least 19\.8\sdB\./).first()).toBeVisible();
+  await expect(
+    page
+      .getByText(/int4 is 3\.4× smaller than fp16\. Its outputs keep a signal-to-noise ratio of at least 19\.8\sdB\./)
+      .first(),
+  ).toBeVisible();
   await expect(page.getByText('8 random inputs (seed 1)').first()).toBeVisible();
   await expect(row(page, 'Table of outputs', /int4 logits/)).toContainText('1 × 1,000');
   await expect(page.getByRole('img', { name: /^Size vs\. signal-to-noise ratio: int8/ })).toBeVisible();
@@ -91,11 +106,17 @@ test('a model that is not a language model is judged by its outputs, on inputs c
 
 test('a text is pasted anywhere, or into the dialog, and never twice', async ({ page }) => {
   await compareWithStandIn(page, 'model.onnx');
-  const paste = (selector: string, text: string) => page.evaluate(([target, content]) => {
-    const clipboardData = new DataTransfer();
-    clipboardData.setData('text/plain', content ?? '');
-    document.querySelector(target ?? '')?.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
-  }, [selector, text]);
+  const paste = (selector: string, text: string) =>
+    page.evaluate(
+      ([target, content]) => {
+        const clipboardData = new DataTransfer();
+        clipboardData.setData('text/plain', content ?? '');
+        document
+          .querySelector(target ?? '')
+          ?.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+      },
+      [selector, text],
+    );
   await paste('main', 'word '.repeat(1000));
   await expect(page.getByText('pasted.txt, 5.00\u00a0kB')).toBeVisible();
   await page.getByRole('button', { name: 'Paste text' }).click();
@@ -114,7 +135,9 @@ test('window, stride and extras are chosen before the run', async ({ page }) => 
   await compareWithStandIn(page, 'model.onnx');
   await page.getByRole('combobox', { name: 'Window' }).selectOption('2048');
   await expect(page.getByText('comparable with what llama.cpp prints with -c 2048')).toBeVisible();
-  await expect(page.getByText(/The results below were measured by another protocol, llama\.cpp, windows of 512/)).toBeVisible();
+  await expect(
+    page.getByText(/The results below were measured by another protocol, llama\.cpp, windows of 512/),
+  ).toBeVisible();
   await page.getByRole('combobox', { name: 'Protocol' }).selectOption('huggingface');
   await page.getByRole('combobox', { name: 'Stride' }).selectOption('128');
   await expect(page.getByText('A window of 1,024 tokens moves on by 128')).toBeVisible();

@@ -6,10 +6,15 @@ import { leaveOutExtras } from './extras.ts';
 import { expect, test } from './lane.ts';
 import { violations } from './violations.ts';
 
-const upload = (name: string, content: Uint8Array | string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
+const upload = (name: string, content: Uint8Array | string) => ({
+  name,
+  mimeType: 'application/octet-stream',
+  buffer: Buffer.from(content),
+});
 const MODEL = [
   upload('tiny.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true })),
-  upload('tokenizer.json', byteTokenizer()), upload('text.txt', 'It was the best of times, it was the worst of times. '.repeat(30)),
+  upload('tokenizer.json', byteTokenizer()),
+  upload('text.txt', 'It was the best of times, it was the worst of times. '.repeat(30)),
   upload('config.json', '{"model_type":"gpt2"}'),
 ];
 
@@ -22,7 +27,10 @@ async function compare(page: Page): Promise<void> {
 }
 
 async function download(page: Page, button: string): Promise<{ name: string; bytes: Buffer }> {
-  const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: button, exact: true }).click()]);
+  const [file] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: button, exact: true }).click(),
+  ]);
   return { name: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
 }
 
@@ -53,7 +61,8 @@ test('a comparison outlives a reload, with its files, until it is deleted', asyn
   expect(await download(page, 'Download int4')).toEqual(int4);
   expect(await json(page)).toEqual(report);
   const { bytes: folder } = await download(page, 'Hub folder of int4, a zip');
-  for (const path of ['README.md', 'tokenizer.json', 'config.json', 'onnx/']) expect(folder.includes(path), path).toBe(true);
+  for (const path of ['README.md', 'tokenizer.json', 'config.json', 'onnx/'])
+    expect(folder.includes(path), path).toBe(true);
 
   await page.getByRole('button', { name: 'Delete', exact: true }).click();
   await expect(page.getByText(/tiny\.onnx: fp16; int8.*; int4/)).toBeHidden();

@@ -10,7 +10,8 @@ import { recordTasks, type Task } from './tasks.ts';
 /** Longer than this, and a person notices (the Long Tasks API's measure). */
 const LONG_MS = 50;
 
-const said = ({ work, cpu, wall, inside }: Task) => `work of ${work.toFixed(0)} ms, which took ${cpu.toFixed(0)} ms of processor time in ${wall.toFixed(0)} ms: ${inside.join(', ')}`;
+const said = ({ work, cpu, wall, inside }: Task) =>
+  `work of ${work.toFixed(0)} ms, which took ${cpu.toFixed(0)} ms of processor time in ${wall.toFixed(0)} ms: ${inside.join(', ')}`;
 
 /** From the click to the last figure and what is drawn after it; the long tasks in words. */
 async function compareAndRecord(page: Page): Promise<string[]> {
@@ -20,14 +21,20 @@ async function compareAndRecord(page: Page): Promise<string[]> {
   const stop = await recordTasks(page);
   await compare.click();
   await expect(page.getByRole('button', { name: 'Export JSON' })).toBeEnabled({ timeout: 0 });
-  await expect(page.getByRole('img', { name: /^File size: fp16 .*int4/ }).locator('svg').first()).toBeVisible();
+  await expect(
+    page
+      .getByRole('img', { name: /^File size: fp16 .*int4/ })
+      .locator('svg')
+      .first(),
+  ).toBeVisible();
   return (await stop()).filter(({ work }) => work > LONG_MS).map(said);
 }
 
 /** A long task is the page's own when it is there in two of three runs, each by a new visitor; one run without any is enough. */
 async function expectNoLongTask(browser: Browser, run: (page: Page) => Promise<string[]>): Promise<void> {
   const runs: string[][] = [];
-  const isDecided = () => runs.length === 3 || runs.at(0)?.length === 0 || runs.filter(({ length }) => length > 0).length === 2;
+  const isDecided = () =>
+    runs.length === 3 || runs.at(0)?.length === 0 || runs.filter(({ length }) => length > 0).length === 2;
   while (!isDecided()) {
     const context = await browser.newContext();
     runs.push(await run(await context.newPage()));

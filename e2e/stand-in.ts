@@ -7,8 +7,15 @@ let script: Promise<string> | null = null;
 
 async function bundle(): Promise<string> {
   const made = await build({
-    configFile: false, logLevel: 'error', root: join(import.meta.dirname, '..'),
-    build: { write: false, minify: false, target: 'es2023', lib: { entry: join(import.meta.dirname, 'test-engine.worker.ts'), formats: ['es'], fileName: 'engine' } },
+    configFile: false,
+    logLevel: 'error',
+    root: join(import.meta.dirname, '..'),
+    build: {
+      write: false,
+      minify: false,
+      target: 'es2023',
+      lib: { entry: join(import.meta.dirname, 'test-engine.worker.ts'), formats: ['es'], fileName: 'engine' },
+    },
   });
   const output = Array.isArray(made) ? made[0] : made;
   if (!output || !('output' in output)) throw new Error('the stand-in was not built');
@@ -19,12 +26,20 @@ async function bundle(): Promise<string> {
 async function withStandIn(page: Page): Promise<void> {
   script ??= bundle();
   const body = await script;
-  await page.route(/\/engine\.worker-[^/]*\.js$/, (route) => route.fulfill({
-    body, contentType: 'text/javascript', headers: { 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin' },
-  }));
+  await page.route(/\/engine\.worker-[^/]*\.js$/, (route) =>
+    route.fulfill({
+      body,
+      contentType: 'text/javascript',
+      headers: { 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin' },
+    }),
+  );
 }
 
-const upload = (name: string, content: string) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) });
+const upload = (name: string, content: string) => ({
+  name,
+  mimeType: 'application/octet-stream',
+  buffer: Buffer.from(content),
+});
 
 /** Opens the page with a model of that name, a language model with tokenizer and text unless it is called `image`, and compares. */
 export async function compareWithStandIn(page: Page, model: string): Promise<void> {
@@ -37,7 +52,9 @@ export async function compareWithStandIn(page: Page, model: string): Promise<voi
 export async function beginWithStandIn(page: Page, model: string): Promise<void> {
   await withStandIn(page);
   await page.goto('/');
-  const language = model.startsWith('image') ? [] : [upload('tokenizer.json', '{}'), upload('text.txt', 'Call me Ishmael. '.repeat(2000))];
+  const language = model.startsWith('image')
+    ? []
+    : [upload('tokenizer.json', '{}'), upload('text.txt', 'Call me Ishmael. '.repeat(2000))];
   await page.getByLabel('Choose files').setInputFiles([upload(model, ''), ...language]);
   await page.getByRole('button', { name: 'Compare', exact: true }).click();
 }

@@ -8,7 +8,15 @@
  */
 import type { CDPSession, Page } from '@playwright/test';
 
-interface TraceEvent { name: string; pid: number; tid: number; ts: number; dur?: number; tdur?: number; args: Record<string, unknown> }
+interface TraceEvent {
+  name: string;
+  pid: number;
+  tid: number;
+  ts: number;
+  dur?: number;
+  tdur?: number;
+  args: Record<string, unknown>;
+}
 
 export interface Task {
   /** Milliseconds of processor time without the garbage collector, at the speed at which the reference work takes `REFERENCE_MS`. */
@@ -33,7 +41,11 @@ const REFERENCES = 5;
 /** Starts the reference work in the page: objects, strings, sorting and elements, as the page's own tasks make them. */
 function startReference(everyMs: number): void {
   function makeList() {
-    const rows = Array.from({ length: 3000 }, (_, index) => ({ key: `row ${(index * 7919) % 3000}`, value: Math.sin(index), parts: [index, index + 1] }));
+    const rows = Array.from({ length: 3000 }, (_, index) => ({
+      key: `row ${(index * 7919) % 3000}`,
+      value: Math.sin(index),
+      parts: [index, index + 1],
+    }));
     rows.sort((a, b) => (a.key < b.key ? -1 : 1));
     const list = document.createElement('ul');
     for (const { key, value } of (JSON.parse(JSON.stringify(rows)) as typeof rows).slice(0, 300)) {
@@ -54,10 +66,21 @@ export async function recordTasks(page: Page): Promise<() => Promise<Task[]>> {
   await page.evaluate(startReference, REFERENCE_EVERY_MS);
   const devtools: CDPSession = await page.context().newCDPSession(page);
   const events: TraceEvent[] = [];
-  devtools.on('Tracing.dataCollected', ({ value }) => { for (const event of value as unknown as TraceEvent[]) events.push(event); });
-  await devtools.send('Tracing.start', { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['devtools.timeline', 'toplevel', 'disabled-by-default-devtools.timeline', 'blink_gc'] } });
+  devtools.on('Tracing.dataCollected', ({ value }) => {
+    for (const event of value as unknown as TraceEvent[]) events.push(event);
+  });
+  await devtools.send('Tracing.start', {
+    transferMode: 'ReportEvents',
+    traceConfig: {
+      includedCategories: ['devtools.timeline', 'toplevel', 'disabled-by-default-devtools.timeline', 'blink_gc'],
+    },
+  });
   return async () => {
-    const complete = new Promise<void>((resolve) => { devtools.once('Tracing.tracingComplete', () => { resolve(); }); });
+    const complete = new Promise<void>((resolve) => {
+      devtools.once('Tracing.tracingComplete', () => {
+        resolve();
+      });
+    });
     await devtools.send('Tracing.end');
     await complete;
     return tasksOf(events);
@@ -72,35 +95,63 @@ const NOTABLE_MS = 20;
 /** V8's collector and Blink's: whole collections, and the steps of one that are taken in between. */
 const isCollection = ({ name }: TraceEvent) => /^(MinorGC|MajorGC|V8\.GC|BlinkGC|CppGC)/.test(name);
 
-const isReference = ({ name, args }: TraceEvent) => name === 'FunctionCall' && (args.data as { functionName?: string } | undefined)?.functionName === 'nibbleReferenceWork';
+const isReference = ({ name, args }: TraceEvent) =>
+  name === 'FunctionCall' &&
+  (args.data as { functionName?: string } | undefined)?.functionName === 'nibbleReferenceWork';
 
-const isWithin = (inner: TraceEvent, outer: TraceEvent) => inner !== outer && inner.ts >= outer.ts && inner.ts + (inner.dur ?? 0) <= outer.ts + (outer.dur ?? 0);
+const isWithin = (inner: TraceEvent, outer: TraceEvent) =>
+  inner !== outer && inner.ts >= outer.ts && inner.ts + (inner.dur ?? 0) <= outer.ts + (outer.dur ?? 0);
 
 /** Processor time in milliseconds of the garbage collector in events that are part of one task. */
 function collectorMs(within: readonly TraceEvent[]): number {
   const collections = within.filter(isCollection);
-  return collections.filter((one) => !collections.some((other) => isWithin(one, other))).reduce((sum, { tdur }) => sum + milliseconds(tdur), 0);
+  return collections
+    .filter((one) => !collections.some((other) => isWithin(one, other)))
+    .reduce((sum, { tdur }) => sum + milliseconds(tdur), 0);
 }
 
 function tasksOf(events: readonly TraceEvent[]): Task[] {
   // Of several renderers the one that ran the page's scripts; others belong to the browser itself.
   const mains = events.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain');
-  const busy = (main: TraceEvent) => events.filter(({ pid, tid, name }) => pid === main.pid && tid === main.tid && name === 'FunctionCall').length;
-  const main = mains.reduce<TraceEvent | null>((best, candidate) => (best && busy(best) >= busy(candidate) ? best : candidate), null);
+  const busy = (main: TraceEvent) =>
+    events.filter(({ pid, tid, name }) => pid === main.pid && tid === main.tid && name === 'FunctionCall').length;
+  const main = mains.reduce<TraceEvent | null>(
+    (best, candidate) => (best && busy(best) >= busy(candidate) ? best : candidate),
+    null,
+  );
   if (!main) throw new Error('the trace has no main thread');
   const own = events.filter(({ pid, tid, dur }) => pid === main.pid && tid === main.tid && dur !== undefined);
-  const cpuMs = (event: TraceEvent) => milliseconds(event.tdur) - collectorMs(own.filter((other) => isWithin(other, event)));
+  const cpuMs = (event: TraceEvent) =>
+    milliseconds(event.tdur) - collectorMs(own.filter((other) => isWithin(other, event)));
   const references = own.filter(isReference);
   if (references.length === 0) throw new Error('the trace has no reference work');
-  const unitAt = (ts: number) => median([...references].sort((a, b) => Math.abs(a.ts - ts) - Math.abs(b.ts - ts)).slice(0, REFERENCES).map(cpuMs));
-  return own.filter((task) => task.name === 'RunTask' && milliseconds(task.tdur) >= NOTABLE_MS && !references.some((reference) => isWithin(reference, task))).map((task) => {
-    const cpu = cpuMs(task);
-    const within = own.filter((event) => isWithin(event, task) && !event.name.endsWith('RunTask'));
-    return {
-      work: cpu / unitAt(task.ts) * REFERENCE_MS, cpu, wall: milliseconds(task.dur),
-      inside: within.sort((a, b) => (b.tdur ?? 0) - (a.tdur ?? 0)).slice(0, 4).map(({ name, tdur }) => `${name} ${milliseconds(tdur).toFixed(0)} ms`),
-    };
-  });
+  const unitAt = (ts: number) =>
+    median(
+      [...references]
+        .sort((a, b) => Math.abs(a.ts - ts) - Math.abs(b.ts - ts))
+        .slice(0, REFERENCES)
+        .map(cpuMs),
+    );
+  return own
+    .filter(
+      (task) =>
+        task.name === 'RunTask' &&
+        milliseconds(task.tdur) >= NOTABLE_MS &&
+        !references.some((reference) => isWithin(reference, task)),
+    )
+    .map((task) => {
+      const cpu = cpuMs(task);
+      const within = own.filter((event) => isWithin(event, task) && !event.name.endsWith('RunTask'));
+      return {
+        work: (cpu / unitAt(task.ts)) * REFERENCE_MS,
+        cpu,
+        wall: milliseconds(task.dur),
+        inside: within
+          .sort((a, b) => (b.tdur ?? 0) - (a.tdur ?? 0))
+          .slice(0, 4)
+          .map(({ name, tdur }) => `${name} ${milliseconds(tdur).toFixed(0)} ms`),
+      };
+    });
 }
 
 function median(values: readonly number[]): number {

@@ -31,16 +31,16 @@ const SHAPES = {
   'uses of one weight': () => many.manyUses(20_000),
   'views of one weight': () => many.manyViews(20_000),
   'Constant nodes': () => many.manyConstants(20_000),
-  'chain': () => many.longChain(60_000),
+  chain: () => many.longChain(60_000),
   'chain of casts': () => many.longChain(60_000, 'Identity'),
   'chain of products': () => many.deepProducts(20_000),
   'long view': () => many.longView(60_000),
   'nested bodies': () => many.nestedBodies(15, 300),
-  'bodies': () => many.manyBodies(5_000),
-  'functions': () => many.manyFunctions(10_000),
-  'outputs': () => many.manyOutputs(10_000),
+  bodies: () => many.manyBodies(5_000),
+  functions: () => many.manyFunctions(10_000),
+  outputs: () => many.manyOutputs(10_000),
   'wide node': () => many.wideNode(20_000),
-  'sparse': () => many.manySparse(10_000),
+  sparse: () => many.manySparse(10_000),
 };
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, level: { type: 'string' } } });
@@ -75,28 +75,54 @@ try {
     const [model, scan] = await timed(() => scanModel(source));
     const [input, prepare] = await timed(() => preparePlan(model));
     const [, sum] = await timed(() => summarizeModel(input));
-    const [beyond, range] = await timed(() => findMisfits(windowedSource(source), judgedTensors(input), signal, () => undefined));
-    const cells = [`scan ${scan.toFixed(1)}`, `scopes ${prepare.toFixed(1)}`, `summary ${sum.toFixed(1)}`, `range ${range.toFixed(1)}`];
-    for (const spelling of values.level === undefined ? ['fp16', 'int8', 'int4', 'q4f16', 'int8:mode=dynamic', 'int8:mode=dequantize'] : [values.level]) {
+    const [beyond, range] = await timed(() =>
+      findMisfits(windowedSource(source), judgedTensors(input), signal, () => undefined),
+    );
+    const cells = [
+      `scan ${scan.toFixed(1)}`,
+      `scopes ${prepare.toFixed(1)}`,
+      `summary ${sum.toFixed(1)}`,
+      `range ${range.toFixed(1)}`,
+    ];
+    for (const spelling of values.level === undefined
+      ? ['fp16', 'int8', 'int4', 'q4f16', 'int8:mode=dynamic', 'int8:mode=dequantize']
+      : [values.level]) {
       const level = parseLevel(spelling);
       if (!level.ok) throw new Error(level.error.message);
-      const [plan, planning] = await timed(() => planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, beyond));
+      const [plan, planning] = await timed(() =>
+        planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, beyond),
+      );
       if (plan.problem) {
         cells.push(`${spelling}: ${plan.problem.code} after ${planning.toFixed(1)}`);
         continue;
       }
       const [, writing] = await timed(async () => {
         const from = windowedSource(source);
-        const sink = gatheredSink(await fileSink(join(folder, 'written.onnx'), file), (start, end) => from.read(start, end - start));
+        const sink = gatheredSink(await fileSink(join(folder, 'written.onnx'), file), (start, end) =>
+          from.read(start, end - start),
+        );
         const oneByOne = withWorkerSlots(2);
         const carrying = executeTasks((slab, stop) => oneByOne(() => quantizeChunk(slab, from, kernel, stop)));
         const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
-        const ahead = prefetch([...recipes].flatMap(carrying.stretchesOf), outputBytes, carrying.make, { count: 6, bytes: CHUNK_LIMITS.joined });
-        await writePieces({ pieces: plan.pieces, stretchesOf: carrying.stretchesOf, make: ahead.make, nameOf: (recipe) => recipe.tensor.name, sink, onProgress: () => undefined, signal });
+        const ahead = prefetch([...recipes].flatMap(carrying.stretchesOf), outputBytes, carrying.make, {
+          count: 6,
+          bytes: CHUNK_LIMITS.joined,
+        });
+        await writePieces({
+          pieces: plan.pieces,
+          stretchesOf: carrying.stretchesOf,
+          make: ahead.make,
+          nameOf: (recipe) => recipe.tensor.name,
+          sink,
+          onProgress: () => undefined,
+          signal,
+        });
       });
       cells.push(`${spelling}: plan ${planning.toFixed(1)} write ${writing.toFixed(1)}`);
     }
-    console.warn(`${name} (${model.graph.nodes.length} nodes, ${input.constants.length} constants): ${cells.join(', ')}`);
+    console.warn(
+      `${name} (${model.graph.nodes.length} nodes, ${input.constants.length} constants): ${cells.join(', ')}`,
+    );
   }
 } finally {
   await rm(folder, { recursive: true, force: true });

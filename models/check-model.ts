@@ -12,13 +12,26 @@ export function checkModel(bytes: Uint8Array): string[] {
   const problems: string[] = [];
   if (!model.graph) return ['there is no graph'];
   const domains = importedDomains(model.opsetImport, 'the model', problems);
-  checkGraph(model.graph, { where: 'the graph', visible: new Set(), domains, irVersion: Number(model.irVersion), problems });
+  checkGraph(model.graph, {
+    where: 'the graph',
+    visible: new Set(),
+    domains,
+    irVersion: Number(model.irVersion),
+    problems,
+  });
   for (const body of model.functions) {
     const where = `function ${body.domain}.${body.name}`;
     if (!domains.has(defaultDomain(body.domain))) problems.push(`${where}: the model does not import its domain`);
     const visible = new Set(body.input);
-    checkNodes(body.node, visible, { where, visible, domains: importedDomains(body.opsetImport, where, problems), irVersion: Number(model.irVersion), problems });
-    for (const output of body.output) if (!visible.has(output)) problems.push(`${where}: nothing makes its output "${output}"`);
+    checkNodes(body.node, visible, {
+      where,
+      visible,
+      domains: importedDomains(body.opsetImport, where, problems),
+      irVersion: Number(model.irVersion),
+      problems,
+    });
+    for (const output of body.output)
+      if (!visible.has(output)) problems.push(`${where}: nothing makes its output "${output}"`);
   }
   return problems;
 }
@@ -42,14 +55,19 @@ function checkGraph(graph: GraphProto, place: Place): void {
   for (const { name } of graph.input) define(name, 'the input');
   const inputs = new Set(own);
   const used = usedNames(graph);
-  const tensors = [...graph.initializer.map((tensor) => ({ tensor, name: tensor.name })), ...graph.sparseInitializer.map(({ values }) => ({ tensor: null, name: values?.name ?? '' }))];
+  const tensors = [
+    ...graph.initializer.map((tensor) => ({ tensor, name: tensor.name })),
+    ...graph.sparseInitializer.map(({ values }) => ({ tensor: null, name: values?.name ?? '' })),
+  ];
   const seen = new Set<string>();
   for (const { tensor, name } of tensors) {
     if (seen.has(name)) problems.push(`${where}: there are two initializers "${name}"`);
     seen.add(name);
     // Older models list their initializers as inputs, too: before IR version 4 they must.
-    if (place.irVersion < 4 && !inputs.has(name)) problems.push(`${where}: the initializer "${name}" is not an input, in IR version ${place.irVersion}`);
-    if (tensor && place.irVersion < 10 && [21, 22].includes(tensor.dataType)) problems.push(`${where}: the initializer "${name}" has a 4-bit type, in IR version ${place.irVersion}`);
+    if (place.irVersion < 4 && !inputs.has(name))
+      problems.push(`${where}: the initializer "${name}" is not an input, in IR version ${place.irVersion}`);
+    if (tensor && place.irVersion < 10 && [21, 22].includes(tensor.dataType))
+      problems.push(`${where}: the initializer "${name}" has a 4-bit type, in IR version ${place.irVersion}`);
     if (!inputs.has(name)) define(name, 'the initializer');
     if (!used.has(name)) problems.push(`${where}: nobody uses the initializer "${name}"`);
     const wrong = tensor && whyUnreadable(tensor);
@@ -57,7 +75,8 @@ function checkGraph(graph: GraphProto, place: Place): void {
   }
   const visible = new Set([...place.visible, ...own]);
   checkNodes(graph.node, visible, place, define);
-  for (const { name } of graph.output) if (!visible.has(name)) problems.push(`${where}: nothing makes its output "${name}"`);
+  for (const { name } of graph.output)
+    if (!visible.has(name)) problems.push(`${where}: nothing makes its output "${name}"`);
   const described = new Set<string>();
   for (const { name } of graph.valueInfo) {
     if (!own.has(name)) problems.push(`${where}: a type is stated for "${name}", which is not there`);
@@ -67,7 +86,12 @@ function checkGraph(graph: GraphProto, place: Place): void {
 }
 
 /** In order, so that what a node uses was made before it. Adds what they make to `visible`. */
-function checkNodes(nodes: readonly NodeProto[], visible: Set<string>, place: Place, define?: (name: string, what: string) => void): void {
+function checkNodes(
+  nodes: readonly NodeProto[],
+  visible: Set<string>,
+  place: Place,
+  define?: (name: string, what: string) => void,
+): void {
   const { where, problems, domains } = place;
   const names = new Set<string>();
   for (const node of nodes) {
@@ -77,10 +101,14 @@ function checkNodes(nodes: readonly NodeProto[], visible: Set<string>, place: Pl
       if (names.has(node.name)) problems.push(`${where}: two nodes are called "${node.name}"`);
       names.add(node.name);
     }
-    if (!domains.has(defaultDomain(node.domain))) problems.push(`${where}: ${called} is of "${node.domain}", which is not imported`);
-    for (const input of node.input) if (input !== '' && !visible.has(input)) problems.push(`${where}: ${called} uses "${input}", which nothing makes before it`);
+    if (!domains.has(defaultDomain(node.domain)))
+      problems.push(`${where}: ${called} is of "${node.domain}", which is not imported`);
+    for (const input of node.input)
+      if (input !== '' && !visible.has(input))
+        problems.push(`${where}: ${called} uses "${input}", which nothing makes before it`);
     for (const { name, g, graphs, t } of node.attribute) {
-      for (const body of [...(g ? [g] : []), ...graphs]) checkGraph(body, { ...place, where: `${name} of ${called}`, visible });
+      for (const body of [...(g ? [g] : []), ...graphs])
+        checkGraph(body, { ...place, where: `${name} of ${called}`, visible });
       const wrong = t && whyUnreadable(t);
       if (wrong) problems.push(`${where}: ${name} of ${called} ${wrong}`);
     }
@@ -108,7 +136,8 @@ function usedNames(graph: GraphProto): Set<string> {
   const names = new Set(graph.output.map(({ name }) => name));
   for (const node of graph.node) {
     for (const input of node.input) names.add(input);
-    for (const { g, graphs } of node.attribute) for (const body of [...(g ? [g] : []), ...graphs]) for (const name of usedNames(body)) names.add(name);
+    for (const { g, graphs } of node.attribute)
+      for (const body of [...(g ? [g] : []), ...graphs]) for (const name of usedNames(body)) names.add(name);
   }
   return names;
 }
@@ -118,10 +147,20 @@ function whyUnreadable(tensor: TensorProto): string | null {
   if (dims.some((size) => size < 0)) return `has the shape [${dims.join(', ')}]`;
   const type = elementType(tensor.dataType);
   if (type.name.startsWith('type ')) return `has no known type (${tensor.dataType})`;
-  if (tensor.dataLocation === 1) return tensor.externalData.some(({ key, value }) => key === 'location' && value !== '') ? null : 'lies in a file without a name';
+  if (tensor.dataLocation === 1)
+    return tensor.externalData.some(({ key, value }) => key === 'location' && value !== '')
+      ? null
+      : 'lies in a file without a name';
   const expected = packedBytes(tensor.dataType, elementCount(dims));
-  if (tensor.rawData.length > 0) return expected === tensor.rawData.length ? null : `holds ${tensor.rawData.length} bytes of ${expected ?? 'no'}`;
-  const held = tensor.floatData.length + tensor.doubleData.length + tensor.int32Data.length + tensor.int64Data.length + tensor.uint64Data.length + tensor.stringData.length;
+  if (tensor.rawData.length > 0)
+    return expected === tensor.rawData.length ? null : `holds ${tensor.rawData.length} bytes of ${expected ?? 'no'}`;
+  const held =
+    tensor.floatData.length +
+    tensor.doubleData.length +
+    tensor.int32Data.length +
+    tensor.int64Data.length +
+    tensor.uint64Data.length +
+    tensor.stringData.length;
   const each = type.name.startsWith('complex') ? 2 : type.bits > 0 && type.bits < 8 ? type.bits / 8 : 1;
   const wanted = Math.ceil(elementCount(dims) * each);
   return held === wanted ? null : `holds ${held} numbers of ${wanted}`;

@@ -6,7 +6,15 @@
  */
 import { fromBinary } from '@bufbuild/protobuf';
 import { ModelProtoSchema, type AttributeProto, type GraphProto, type NodeProto, type TensorProto } from 'onnx-buf';
-import { elementCount, elementType, FLOAT16, FLOAT32, FLOAT64, INT64, UINT8 } from '../workers/onnx/numbers/element-types.ts';
+import {
+  elementCount,
+  elementType,
+  FLOAT16,
+  FLOAT32,
+  FLOAT64,
+  INT64,
+  UINT8,
+} from '../workers/onnx/numbers/element-types.ts';
 import { fromFloat16Bits, toFloat16Bits } from '../workers/onnx/numbers/float16.ts';
 
 const BOOL = 9;
@@ -52,47 +60,86 @@ function runGraph(graph: GraphProto, outer: ReadonlyMap<string, Value>): Value[]
     try {
       made = operator({ node, inputs, values });
     } catch (thrown) {
-      throw new Error(`${node.name || node.opType} (${node.input.join(', ')}): ${thrown instanceof Error ? thrown.message : String(thrown)}`, { cause: thrown });
+      throw new Error(
+        `${node.name || node.opType} (${node.input.join(', ')}): ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+        { cause: thrown },
+      );
     }
-    node.output.forEach((name, i) => { if (name !== '' && made[i]) values.set(name, rounded(made[i])); });
+    node.output.forEach((name, i) => {
+      if (name !== '' && made[i]) values.set(name, rounded(made[i]));
+    });
   }
   for (const { name, type } of [...graph.valueInfo, ...graph.output]) {
     const stated = type?.value.case === 'tensorType' ? type.value.value.elemType : 0;
     const found = values.get(name);
-    if (found && stated !== 0 && stated !== found.type) throw new Error(`${name} is stated to be ${elementType(stated).name} and is ${elementType(found.type).name}`);
+    if (found && stated !== 0 && stated !== found.type)
+      throw new Error(`${name} is stated to be ${elementType(stated).name} and is ${elementType(found.type).name}`);
   }
   return graph.output.map(({ name }) => values.get(name)!);
 }
 
 function rounded({ type, dims, data }: Value): Value {
   if (data.length !== elementCount(dims)) throw new Error(`${data.length} numbers in the shape [${dims.join(', ')}]`);
-  const round = type === FLOAT16 ? (x: number) => fromFloat16Bits(toFloat16Bits(x)) : type === FLOAT32 ? Math.fround : type === FLOAT64 ? null : type === BOOL ? (x: number) => Number(x !== 0) : Math.trunc;
+  const round =
+    type === FLOAT16
+      ? (x: number) => fromFloat16Bits(toFloat16Bits(x))
+      : type === FLOAT32
+        ? Math.fround
+        : type === FLOAT64
+          ? null
+          : type === BOOL
+            ? (x: number) => Number(x !== 0)
+            : Math.trunc;
   return { type, dims, data: round ? data.map(round) : data };
 }
 
-function tensorValue({ dataType: type, dims: sizes, rawData, floatData, int64Data, int32Data, doubleData }: TensorProto): Value {
+function tensorValue({
+  dataType: type,
+  dims: sizes,
+  rawData,
+  floatData,
+  int64Data,
+  int32Data,
+  doubleData,
+}: TensorProto): Value {
   const dims = sizes.map(Number);
   const raw = rawData.slice();
   const read = (): ArrayLike<number> => {
     switch (elementType(type).name) {
-      case 'float32': return raw.length > 0 ? new Float32Array(raw.buffer) : floatData;
-      case 'float64': return raw.length > 0 ? new Float64Array(raw.buffer) : doubleData;
-      case 'float16': return Array.from(raw.length > 0 ? new Uint16Array(raw.buffer) : int32Data, fromFloat16Bits);
-      case 'bfloat16': return new Float32Array(Uint32Array.from(new Uint16Array(raw.buffer), (bits) => bits << 16).buffer);
-      case 'int64': return Array.from(raw.length > 0 ? new BigInt64Array(raw.buffer) : int64Data, Number);
-      case 'int32': return raw.length > 0 ? new Int32Array(raw.buffer) : int32Data;
-      case 'int8': return raw.length > 0 ? new Int8Array(raw.buffer) : int32Data;
-      default: return raw.length > 0 ? raw : int32Data;
+      case 'float32':
+        return raw.length > 0 ? new Float32Array(raw.buffer) : floatData;
+      case 'float64':
+        return raw.length > 0 ? new Float64Array(raw.buffer) : doubleData;
+      case 'float16':
+        return Array.from(raw.length > 0 ? new Uint16Array(raw.buffer) : int32Data, fromFloat16Bits);
+      case 'bfloat16':
+        return new Float32Array(Uint32Array.from(new Uint16Array(raw.buffer), (bits) => bits << 16).buffer);
+      case 'int64':
+        return Array.from(raw.length > 0 ? new BigInt64Array(raw.buffer) : int64Data, Number);
+      case 'int32':
+        return raw.length > 0 ? new Int32Array(raw.buffer) : int32Data;
+      case 'int8':
+        return raw.length > 0 ? new Int8Array(raw.buffer) : int32Data;
+      default:
+        return raw.length > 0 ? raw : int32Data;
     }
   };
   return { type, dims, data: Float64Array.from(read()) };
 }
 
-interface Call { node: NodeProto; inputs: (Value | undefined)[]; values: ReadonlyMap<string, Value> }
+interface Call {
+  node: NodeProto;
+  inputs: (Value | undefined)[];
+  values: ReadonlyMap<string, Value>;
+}
 type Operator = (call: Call) => Value[];
 
-const attributeOf = ({ attribute }: NodeProto, name: string): AttributeProto | undefined => attribute.find((one) => one.name === name);
-const int = (node: NodeProto, name: string, fallback: number): number => { const found = attributeOf(node, name); return found ? Number(found.i) : fallback; };
+const attributeOf = ({ attribute }: NodeProto, name: string): AttributeProto | undefined =>
+  attribute.find((one) => one.name === name);
+const int = (node: NodeProto, name: string, fallback: number): number => {
+  const found = attributeOf(node, name);
+  return found ? Number(found.i) : fallback;
+};
 const float = (node: NodeProto, name: string, fallback: number): number => attributeOf(node, name)?.f ?? fallback;
 const ints = (node: NodeProto, name: string): number[] | null => attributeOf(node, name)?.ints.map(Number) ?? null;
 const text = (node: NodeProto, name: string): string => new TextDecoder().decode(attributeOf(node, name)?.s);
@@ -122,11 +169,14 @@ function* walk(dims: readonly number[], by: readonly number[]): Generator<number
 
 function broadcastShape(shapes: readonly (readonly number[])[]): number[] {
   const rank = Math.max(...shapes.map((dims) => dims.length));
-  return Array.from({ length: rank }, (_, axis) => shapes.reduce((size, dims) => {
-    const own = dims[axis - rank + dims.length] ?? 1;
-    if (own !== 1 && size !== 1 && own !== size) throw new Error(`shapes ${shapes.map((one) => `[${one.join(', ')}]`).join(' and ')} do not go together`);
-    return own === 1 ? size : own;
-  }, 1));
+  return Array.from({ length: rank }, (_, axis) =>
+    shapes.reduce((size, dims) => {
+      const own = dims[axis - rank + dims.length] ?? 1;
+      if (own !== 1 && size !== 1 && own !== size)
+        throw new Error(`shapes ${shapes.map((one) => `[${one.join(', ')}]`).join(' and ')} do not go together`);
+      return own === 1 ? size : own;
+    }, 1),
+  );
 }
 
 function broadcast(value: Value, dims: readonly number[]): Float64Array {
@@ -135,7 +185,8 @@ function broadcast(value: Value, dims: readonly number[]): Float64Array {
 
 function sameType(values: readonly Value[]): number {
   const [first] = values;
-  for (const { type } of values) if (type !== first!.type) throw new Error(`takes ${elementType(first!.type).name} and ${elementType(type).name}`);
+  for (const { type } of values)
+    if (type !== first!.type) throw new Error(`takes ${elementType(first!.type).name} and ${elementType(type).name}`);
   return first!.type;
 }
 
@@ -166,7 +217,13 @@ function reduce(compute: (numbers: number[]) => number): Operator {
     const outer = dims.map((size, axis) => (over.has(axis) ? 1 : size));
     const inner = dims.map((size, axis) => (over.has(axis) ? size : 1));
     const steps = [...walk(inner, by)];
-    return [{ type, dims: int(node, 'keepdims', 1) === 1 ? outer : outer.filter((_, axis) => !over.has(axis)), data: Float64Array.from(walk(outer, by), (at) => compute(steps.map((step) => data[at + step]!))) }];
+    return [
+      {
+        type,
+        dims: int(node, 'keepdims', 1) === 1 ? outer : outer.filter((_, axis) => !over.has(axis)),
+        data: Float64Array.from(walk(outer, by), (at) => compute(steps.map((step) => data[at + step]!))),
+      },
+    ];
   };
 }
 
@@ -175,7 +232,17 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) =>
 function transpose({ type, dims, data }: Value, perm: readonly number[]): Value {
   const to = perm.map((axis) => dims[axis]!);
   const by = strides(dims);
-  return { type, dims: to, data: Float64Array.from(walk(to, perm.map((axis) => by[axis]!)), (at) => data[at]!) };
+  return {
+    type,
+    dims: to,
+    data: Float64Array.from(
+      walk(
+        to,
+        perm.map((axis) => by[axis]!),
+      ),
+      (at) => data[at]!,
+    ),
+  };
 }
 
 function matMul(a: Value, b: Value): Value {
@@ -184,13 +251,17 @@ function matMul(a: Value, b: Value): Value {
   const [m, k, n] = [left.at(-2)!, left.at(-1)!, right.at(-1)!];
   if (right.at(-2) !== k) throw new Error(`[${a.dims.join(', ')}] × [${b.dims.join(', ')}]`);
   const batch = broadcastShape([left.slice(0, -2), right.slice(0, -2)]);
-  const [fromA, fromB] = [[...walk(batch, strides(left.slice(0, -2), batch))], [...walk(batch, strides(right.slice(0, -2), batch))]];
+  const [fromA, fromB] = [
+    [...walk(batch, strides(left.slice(0, -2), batch))],
+    [...walk(batch, strides(right.slice(0, -2), batch))],
+  ];
   const data = new Float64Array(elementCount(batch) * m * n);
   for (let at = 0; at < fromA.length; at++) {
     for (let row = 0; row < m; row++) {
       for (let column = 0; column < n; column++) {
         let total = 0;
-        for (let i = 0; i < k; i++) total += a.data[(fromA[at]! * m + row) * k + i]! * b.data[(fromB[at]! * k + i) * n + column]!;
+        for (let i = 0; i < k; i++)
+          total += a.data[(fromA[at]! * m + row) * k + i]! * b.data[(fromB[at]! * k + i) * n + column]!;
         data[(at * m + row) * n + column] = total;
       }
     }
@@ -203,9 +274,14 @@ function alongAxis({ type, dims, data }: Value, axis: number, compute: (line: nu
   const at = axisOf(axis, dims.length);
   const by = strides(dims);
   const result = new Float64Array(data.length);
-  for (const start of walk(dims.map((size, i) => (i === at ? 1 : size)), by)) {
+  for (const start of walk(
+    dims.map((size, i) => (i === at ? 1 : size)),
+    by,
+  )) {
     const places = Array.from({ length: dims[at]! }, (_, i) => start + i * by[at]!);
-    compute(places.map((place) => data[place]!)).forEach((number, i) => { result[places[i]!] = number; });
+    compute(places.map((place) => data[place]!)).forEach((number, i) => {
+      result[places[i]!] = number;
+    });
   }
   return { type, dims, data: result };
 }
@@ -227,7 +303,11 @@ function gather({ type, dims, data }: Value, indices: Value, axis: number): Valu
       for (let i = 0; i < inner; i++) result.push(data[(o * size + at) * inner + i]!);
     }
   }
-  return { type, dims: [...dims.slice(0, axis), ...indices.dims, ...dims.slice(axis + 1)], data: Float64Array.from(result) };
+  return {
+    type,
+    dims: [...dims.slice(0, axis), ...indices.dims, ...dims.slice(axis + 1)],
+    data: Float64Array.from(result),
+  };
 }
 
 function concat(values: readonly Value[], axis: number): Value {
@@ -245,7 +325,13 @@ function concat(values: readonly Value[], axis: number): Value {
   return { type, dims, data: Float64Array.from(parts) };
 }
 
-function slice(value: Value, starts: readonly number[], ends: readonly number[], axes: readonly number[], steps: readonly number[]): Value {
+function slice(
+  value: Value,
+  starts: readonly number[],
+  ends: readonly number[],
+  axes: readonly number[],
+  steps: readonly number[],
+): Value {
   const by = strides(value.dims);
   const dims = [...value.dims];
   let offset = 0;
@@ -254,7 +340,10 @@ function slice(value: Value, starts: readonly number[], ends: readonly number[],
     const size = value.dims[axis]!;
     const step = steps[i] ?? 1;
     const clamp = (at: number, least: number, most: number) => Math.max(least, Math.min(most, at < 0 ? at + size : at));
-    const [from, to] = step > 0 ? [clamp(starts[i]!, 0, size), clamp(ends[i]!, 0, size)] : [clamp(starts[i]!, 0, size - 1), clamp(ends[i]!, -1, size - 1)];
+    const [from, to] =
+      step > 0
+        ? [clamp(starts[i]!, 0, size), clamp(ends[i]!, 0, size)]
+        : [clamp(starts[i]!, 0, size - 1), clamp(ends[i]!, -1, size - 1)];
     dims[axis] = Math.max(0, Math.ceil((to - from) / step));
     offset += from * by[axis]!;
     by[axis]! *= step;
@@ -277,7 +366,24 @@ function normalized({ node, inputs: [x, scale, bias] }: Call, isCentred: boolean
 
 function erf(x: number): number {
   const t = 1 / (1 + 0.5 * Math.abs(x));
-  const value = 1 - t * Math.exp(-x * x - 1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277)))))))));
+  const value =
+    1 -
+    t *
+      Math.exp(
+        -x * x -
+          1.26551223 +
+          t *
+            (1.00002368 +
+              t *
+                (0.37409196 +
+                  t *
+                    (0.09678418 +
+                      t *
+                        (-0.18628806 +
+                          t *
+                            (0.27886807 +
+                              t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277)))))))),
+      );
   return x >= 0 ? value : -value;
 }
 
@@ -287,42 +393,96 @@ function roundHalfToEven(x: number): number {
 }
 
 /** Rows of codes of 4 or 8 bits in blocks, low bits first. */
-function blocks(codes: Value, scales: Value, zeroPoints: Value | undefined, rows: number, width: number, bits: number, block: number): Float64Array {
-  const pick = (packed: Value, row: number, i: number) => (packed.data[row * (packed.data.length / rows) + Math.floor((i * bits) / 8)]! >> ((i * bits) % 8)) & (2 ** bits - 1);
+function blocks(
+  codes: Value,
+  scales: Value,
+  zeroPoints: Value | undefined,
+  rows: number,
+  width: number,
+  bits: number,
+  block: number,
+): Float64Array {
+  const pick = (packed: Value, row: number, i: number) =>
+    (packed.data[row * (packed.data.length / rows) + Math.floor((i * bits) / 8)]! >> ((i * bits) % 8)) &
+    (2 ** bits - 1);
   const perRow = scales.data.length / rows;
   return Float64Array.from({ length: rows * width }, (_, at) => {
     const [row, i] = [Math.floor(at / width), at % width];
     const group = Math.floor(i / block);
-    return (pick(codes, row, i) - (zeroPoints ? pick(zeroPoints, row, group) : 2 ** (bits - 1))) * scales.data[row * perRow + group]!;
+    return (
+      (pick(codes, row, i) - (zeroPoints ? pick(zeroPoints, row, group) : 2 ** (bits - 1))) *
+      scales.data[row * perRow + group]!
+    );
   });
 }
 
-const axesOf = ({ node, inputs }: Call): number[] | null => ints(node, 'axes') ?? (inputs[1] ? [...inputs[1].data] : null);
+const axesOf = ({ node, inputs }: Call): number[] | null =>
+  ints(node, 'axes') ?? (inputs[1] ? [...inputs[1].data] : null);
 
 const OPERATORS: Readonly<Record<string, Operator>> = {
-  Add: elementwise((a, b) => a + b), Sub: elementwise((a, b) => a - b), Mul: elementwise((a, b) => a * b), Div: divide,
-  Sum: elementwise((...all) => sum(all)), Min: elementwise(Math.min), Max: elementwise(Math.max), Pow: (call) => elementwise((a, b) => a ** b)({ ...call, inputs: [call.inputs[0], { ...call.inputs[1]!, type: call.inputs[0]!.type }] }),
+  Add: elementwise((a, b) => a + b),
+  Sub: elementwise((a, b) => a - b),
+  Mul: elementwise((a, b) => a * b),
+  Div: divide,
+  Sum: elementwise((...all) => sum(all)),
+  Min: elementwise(Math.min),
+  Max: elementwise(Math.max),
+  Pow: (call) =>
+    elementwise((a, b) => a ** b)({
+      ...call,
+      inputs: [call.inputs[0], { ...call.inputs[1]!, type: call.inputs[0]!.type }],
+    }),
   Mod: elementwise((a, b) => a - Math.floor(a / b) * b),
-  Neg: elementwise((a) => -a), Abs: elementwise(Math.abs), Exp: elementwise(Math.exp), Log: elementwise(Math.log), Sqrt: elementwise(Math.sqrt), Reciprocal: elementwise((a) => 1 / a), Floor: elementwise(Math.floor), Ceil: elementwise(Math.ceil),
-  Round: elementwise(roundHalfToEven), Sin: elementwise(Math.sin), Cos: elementwise(Math.cos), Tanh: elementwise(Math.tanh), Relu: elementwise((a) => Math.max(0, a)), Sigmoid: elementwise((a) => 1 / (1 + Math.exp(-a))), Erf: elementwise(erf),
-  Sign: elementwise(Math.sign), 'Softplus': elementwise((a) => Math.log1p(Math.exp(a))), 'com.microsoft:Gelu': elementwise((a) => a * 0.5 * (1 + erf(a / Math.SQRT2))),
-  Less: elementwise((a, b) => Number(a < b), BOOL), LessOrEqual: elementwise((a, b) => Number(a <= b), BOOL), Greater: elementwise((a, b) => Number(a > b), BOOL), GreaterOrEqual: elementwise((a, b) => Number(a >= b), BOOL), Equal: elementwise((a, b) => Number(a === b), BOOL),
-  Not: elementwise((a) => Number(!a)), And: elementwise((a, b) => a && b), Or: elementwise((a, b) => a || b), IsNaN: elementwise((a) => Number(Number.isNaN(a)), BOOL), IsInf: elementwise((a) => Number(Math.abs(a) === Infinity), BOOL),
+  Neg: elementwise((a) => -a),
+  Abs: elementwise(Math.abs),
+  Exp: elementwise(Math.exp),
+  Log: elementwise(Math.log),
+  Sqrt: elementwise(Math.sqrt),
+  Reciprocal: elementwise((a) => 1 / a),
+  Floor: elementwise(Math.floor),
+  Ceil: elementwise(Math.ceil),
+  Round: elementwise(roundHalfToEven),
+  Sin: elementwise(Math.sin),
+  Cos: elementwise(Math.cos),
+  Tanh: elementwise(Math.tanh),
+  Relu: elementwise((a) => Math.max(0, a)),
+  Sigmoid: elementwise((a) => 1 / (1 + Math.exp(-a))),
+  Erf: elementwise(erf),
+  Sign: elementwise(Math.sign),
+  Softplus: elementwise((a) => Math.log1p(Math.exp(a))),
+  'com.microsoft:Gelu': elementwise((a) => a * 0.5 * (1 + erf(a / Math.SQRT2))),
+  Less: elementwise((a, b) => Number(a < b), BOOL),
+  LessOrEqual: elementwise((a, b) => Number(a <= b), BOOL),
+  Greater: elementwise((a, b) => Number(a > b), BOOL),
+  GreaterOrEqual: elementwise((a, b) => Number(a >= b), BOOL),
+  Equal: elementwise((a, b) => Number(a === b), BOOL),
+  Not: elementwise((a) => Number(!a)),
+  And: elementwise((a, b) => a && b),
+  Or: elementwise((a, b) => a || b),
+  IsNaN: elementwise((a) => Number(Number.isNaN(a)), BOOL),
+  IsInf: elementwise((a) => Number(Math.abs(a) === Infinity), BOOL),
   Identity: ({ inputs: [x] }) => [x!],
   Dropout: ({ inputs: [x] }) => [x!],
   Constant: ({ node }) => {
     const [one] = node.attribute;
     if (one!.t) return [tensorValue(one!.t)];
     switch (one!.name) {
-      case 'value_float': return [valueOf(FLOAT32, [], [one!.f])];
-      case 'value_floats': return [valueOf(FLOAT32, [one!.floats.length], one!.floats)];
-      case 'value_int': return [valueOf(INT64, [], [Number(one!.i)])];
-      default: return [valueOf(INT64, [one!.ints.length], one!.ints.map(Number))];
+      case 'value_float':
+        return [valueOf(FLOAT32, [], [one!.f])];
+      case 'value_floats':
+        return [valueOf(FLOAT32, [one!.floats.length], one!.floats)];
+      case 'value_int':
+        return [valueOf(INT64, [], [Number(one!.i)])];
+      default:
+        return [valueOf(INT64, [one!.ints.length], one!.ints.map(Number))];
     }
   },
   ConstantOfShape: ({ node, inputs: [shape] }) => {
     const fill = attributeOf(node, 'value')?.t;
-    const { type, data: [number = 0] } = fill ? tensorValue(fill) : valueOf(FLOAT32, [1], [0]);
+    const {
+      type,
+      data: [number = 0],
+    } = fill ? tensorValue(fill) : valueOf(FLOAT32, [1], [0]);
     const dims = [...shape!.data];
     return [{ type, dims, data: new Float64Array(elementCount(dims)).fill(number) }];
   },
@@ -334,14 +494,25 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
     const [from, to, step] = given(inputs);
     const type = sameType(given(inputs));
     const count = Math.max(0, Math.ceil((to!.data[0]! - from!.data[0]!) / step!.data[0]!));
-    return [{ type, dims: [count], data: Float64Array.from({ length: count }, (_, i) => from!.data[0]! + i * step!.data[0]!) }];
+    return [
+      {
+        type,
+        dims: [count],
+        data: Float64Array.from({ length: count }, (_, i) => from!.data[0]! + i * step!.data[0]!),
+      },
+    ];
   },
   Reshape: ({ node, inputs: [x, shape] }) => {
-    const target = [...shape!.data].map((size, axis) => (size === 0 && int(node, 'allowzero', 0) === 0 ? x!.dims[axis]! : size));
+    const target = [...shape!.data].map((size, axis) =>
+      size === 0 && int(node, 'allowzero', 0) === 0 ? x!.dims[axis]! : size,
+    );
     const known = elementCount(target.filter((size) => size !== -1));
     return [{ ...x!, dims: target.map((size) => (size === -1 ? x!.data.length / known : size)) }];
   },
-  Flatten: ({ node, inputs: [x] }) => { const axis = axisOf(int(node, 'axis', 1), x!.dims.length); return [{ ...x!, dims: [elementCount(x!.dims.slice(0, axis)), elementCount(x!.dims.slice(axis))] }]; },
+  Flatten: ({ node, inputs: [x] }) => {
+    const axis = axisOf(int(node, 'axis', 1), x!.dims.length);
+    return [{ ...x!, dims: [elementCount(x!.dims.slice(0, axis)), elementCount(x!.dims.slice(axis))] }];
+  },
   Unsqueeze: (call) => {
     const x = call.inputs[0]!;
     const axes = axesOf(call)!;
@@ -352,19 +523,47 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   },
   Squeeze: (call) => {
     const x = call.inputs[0]!;
-    const at = new Set((axesOf(call) ?? x.dims.flatMap((size, axis) => (size === 1 ? [axis] : []))).map((axis) => axisOf(axis, x.dims.length)));
+    const at = new Set(
+      (axesOf(call) ?? x.dims.flatMap((size, axis) => (size === 1 ? [axis] : []))).map((axis) =>
+        axisOf(axis, x.dims.length),
+      ),
+    );
     return [{ ...x, dims: x.dims.filter((_, axis) => !at.has(axis)) }];
   },
-  Transpose: ({ node, inputs: [x] }) => [transpose(x!, ints(node, 'perm') ?? x!.dims.map((_, axis) => x!.dims.length - 1 - axis))],
-  Expand: ({ inputs: [x, shape] }) => { const dims = broadcastShape([x!.dims, [...shape!.data]]); return [{ type: x!.type, dims, data: broadcast(x!, dims) }]; },
-  Tile: ({ inputs: [x, repeats] }) => [[...repeats!.data].reduce((value, times, axis) => concat(Array.from({ length: times }, () => value), axis), x!)],
+  Transpose: ({ node, inputs: [x] }) => [
+    transpose(x!, ints(node, 'perm') ?? x!.dims.map((_, axis) => x!.dims.length - 1 - axis)),
+  ],
+  Expand: ({ inputs: [x, shape] }) => {
+    const dims = broadcastShape([x!.dims, [...shape!.data]]);
+    return [{ type: x!.type, dims, data: broadcast(x!, dims) }];
+  },
+  Tile: ({ inputs: [x, repeats] }) => [
+    [...repeats!.data].reduce(
+      (value, times, axis) =>
+        concat(
+          Array.from({ length: times }, () => value),
+          axis,
+        ),
+      x!,
+    ),
+  ],
   Concat: ({ node, inputs }) => [concat(given(inputs), int(node, 'axis', 0))],
   Split: ({ node, inputs: [x, sizes] }) => {
     const axis = axisOf(int(node, 'axis', 0), x!.dims.length);
-    const each = sizes ? [...sizes.data] : ints(node, 'split') ?? node.output.map(() => x!.dims[axis]! / node.output.length);
+    const each = sizes
+      ? [...sizes.data]
+      : (ints(node, 'split') ?? node.output.map(() => x!.dims[axis]! / node.output.length));
     return each.map((size, i) => slice(x!, [sum(each.slice(0, i))], [sum(each.slice(0, i)) + size], [axis], [1]));
   },
-  Slice: ({ inputs: [x, starts, ends, axes, steps] }) => [slice(x!, [...starts!.data], [...ends!.data], axes ? [...axes.data] : [...starts!.data].map((_, axis) => axis), steps ? [...steps.data] : [])],
+  Slice: ({ inputs: [x, starts, ends, axes, steps] }) => [
+    slice(
+      x!,
+      [...starts!.data],
+      [...ends!.data],
+      axes ? [...axes.data] : [...starts!.data].map((_, axis) => axis),
+      steps ? [...steps.data] : [],
+    ),
+  ],
   Gather: ({ node, inputs: [x, indices] }) => [gather(x!, indices!, axisOf(int(node, 'axis', 0), x!.dims.length))],
   Where: ({ inputs: [condition, a, b] }) => {
     const type = sameType([a!, b!]);
@@ -374,28 +573,65 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   },
   Clip: ({ node, inputs: [x, least, most] }) => {
     sameType(given([x, least, most]));
-    const [low, high] = [least?.data[0] ?? float(node, 'min', -Infinity), most?.data[0] ?? float(node, 'max', Infinity)];
+    const [low, high] = [
+      least?.data[0] ?? float(node, 'min', -Infinity),
+      most?.data[0] ?? float(node, 'max', Infinity),
+    ];
     return [{ ...x!, data: x!.data.map((number) => Math.min(high, Math.max(low, number))) }];
   },
   Trilu: ({ node, inputs: [x, shift] }) => {
     const [rows, columns] = x!.dims.slice(-2);
     const upper = int(node, 'upper', 1) === 1;
     const k = shift?.data[0] ?? 0;
-    return [{ ...x!, data: x!.data.map((number, i) => { const at = i % (rows! * columns!); const off = (at % columns!) - Math.floor(at / columns!) - k; return (upper ? off >= 0 : off <= 0) ? number : 0; }) }];
+    return [
+      {
+        ...x!,
+        data: x!.data.map((number, i) => {
+          const at = i % (rows! * columns!);
+          const off = (at % columns!) - Math.floor(at / columns!) - k;
+          return (upper ? off >= 0 : off <= 0) ? number : 0;
+        }),
+      },
+    ];
   },
-  CumSum: ({ inputs: [x, axis] }) => [alongAxis(x!, axis!.data[0]!, (line) => { let total = 0; return line.map((number) => (total += number)); })],
-  EyeLike: ({ node, inputs: [x] }) => [{ type: int(node, 'dtype', x!.type), dims: x!.dims, data: x!.data.map((_, i) => Number(Math.floor(i / x!.dims[1]!) + int(node, 'k', 0) === i % x!.dims[1]!)) }],
-  ReduceSum: reduce(sum), ReduceMean: reduce((numbers) => sum(numbers) / numbers.length), ReduceMax: reduce((numbers) => Math.max(...numbers)), ReduceMin: reduce((numbers) => Math.min(...numbers)),
-  ReduceL2: reduce((numbers) => Math.sqrt(sum(numbers.map((number) => number ** 2)))), ReduceSumSquare: reduce((numbers) => sum(numbers.map((number) => number ** 2))),
+  CumSum: ({ inputs: [x, axis] }) => [
+    alongAxis(x!, axis!.data[0]!, (line) => {
+      let total = 0;
+      return line.map((number) => (total += number));
+    }),
+  ],
+  EyeLike: ({ node, inputs: [x] }) => [
+    {
+      type: int(node, 'dtype', x!.type),
+      dims: x!.dims,
+      data: x!.data.map((_, i) => Number(Math.floor(i / x!.dims[1]!) + int(node, 'k', 0) === i % x!.dims[1]!)),
+    },
+  ],
+  ReduceSum: reduce(sum),
+  ReduceMean: reduce((numbers) => sum(numbers) / numbers.length),
+  ReduceMax: reduce((numbers) => Math.max(...numbers)),
+  ReduceMin: reduce((numbers) => Math.min(...numbers)),
+  ReduceL2: reduce((numbers) => Math.sqrt(sum(numbers.map((number) => number ** 2)))),
+  ReduceSumSquare: reduce((numbers) => sum(numbers.map((number) => number ** 2))),
   Softmax: ({ node, inputs: [x] }) => [alongAxis(x!, int(node, 'axis', -1), softmax)],
   LayerNormalization: (call) => normalized(call, true),
   SimplifiedLayerNormalization: (call) => normalized(call, false),
   MatMul: ({ inputs: [a, b] }) => [matMul(a!, b!)],
   Gemm: ({ node, inputs: [a, b, c] }) => {
-    const product = matMul(int(node, 'transA', 0) === 1 ? transpose(a!, [1, 0]) : a!, int(node, 'transB', 0) === 1 ? transpose(b!, [1, 0]) : b!);
+    const product = matMul(
+      int(node, 'transA', 0) === 1 ? transpose(a!, [1, 0]) : a!,
+      int(node, 'transB', 0) === 1 ? transpose(b!, [1, 0]) : b!,
+    );
     const added = c ? broadcast(c, product.dims) : null;
     sameType(given([a, b, c]));
-    return [{ ...product, data: product.data.map((number, i) => number * float(node, 'alpha', 1) + (added?.[i] ?? 0) * float(node, 'beta', 1)) }];
+    return [
+      {
+        ...product,
+        data: product.data.map(
+          (number, i) => number * float(node, 'alpha', 1) + (added?.[i] ?? 0) * float(node, 'beta', 1),
+        ),
+      },
+    ];
   },
   Resize: ({ node, inputs: [x, , scales, sizes] }) => {
     if (text(node, 'mode') !== 'nearest') throw new Error('resizes to the nearest only');
@@ -417,7 +653,16 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   DequantizeLinear: ({ node, inputs: [x, scales, zeroPoints] }) => {
     const axis = axisOf(int(node, 'axis', 1), x!.dims.length);
     const inner = elementCount(x!.dims.slice(axis + 1));
-    return [{ type: scales!.type, dims: x!.dims, data: x!.data.map((code, i) => { const at = scales!.data.length === 1 ? 0 : Math.floor(i / inner) % x!.dims[axis]!; return (code - (zeroPoints?.data[at] ?? 0)) * scales!.data[at]!; }) }];
+    return [
+      {
+        type: scales!.type,
+        dims: x!.dims,
+        data: x!.data.map((code, i) => {
+          const at = scales!.data.length === 1 ? 0 : Math.floor(i / inner) % x!.dims[axis]!;
+          return (code - (zeroPoints?.data[at] ?? 0)) * scales!.data[at]!;
+        }),
+      },
+    ];
   },
   'com.microsoft:MatMulNBits': ({ node, inputs: [a, codes, scales, zeroPoints, , bias] }) => {
     const [k, n] = [int(node, 'K', 0), int(node, 'N', 0)];
@@ -430,9 +675,20 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   'com.microsoft:GatherBlockQuantized': ({ node, inputs: [codes, indices, scales, zeroPoints] }) => {
     const [rows, bits] = [scales!.dims[0]!, int(node, 'bits', 4)];
     const width = (codes!.data.length * 8) / bits / rows;
-    return [gather({ type: scales!.type, dims: [rows, width], data: blocks(codes!, scales!, zeroPoints, rows, width, bits, int(node, 'block_size', 32)) }, indices!, 0)];
+    return [
+      gather(
+        {
+          type: scales!.type,
+          dims: [rows, width],
+          data: blocks(codes!, scales!, zeroPoints, rows, width, bits, int(node, 'block_size', 32)),
+        },
+        indices!,
+        0,
+      ),
+    ];
   },
-  If: ({ node, inputs: [condition], values }) => runGraph(attributeOf(node, condition!.data[0] ? 'then_branch' : 'else_branch')!.g!, values),
+  If: ({ node, inputs: [condition], values }) =>
+    runGraph(attributeOf(node, condition!.data[0] ? 'then_branch' : 'else_branch')!.g!, values),
   Loop: ({ node, inputs: [most, first, ...carried], values }) => {
     const body = attributeOf(node, 'body')!.g!;
     let state = carried.map((value) => value!);
@@ -440,20 +696,34 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
     let goOn = first?.data[0] ?? 1;
     for (let i = 0; goOn && i < (most?.data[0] ?? Infinity); i++) {
       const [iteration = '', condition = '', ...names] = body.input.map(({ name }) => name);
-      const made = runGraph(body, new Map([...values, [iteration, valueOf(INT64, [], [i])], [condition, valueOf(BOOL, [], [goOn])], ...names.map((name, at) => [name, state[at]!] as const)]));
+      const made = runGraph(
+        body,
+        new Map([
+          ...values,
+          [iteration, valueOf(INT64, [], [i])],
+          [condition, valueOf(BOOL, [], [goOn])],
+          ...names.map((name, at) => [name, state[at]!] as const),
+        ]),
+      );
       goOn = made[0]!.data[0]!;
       state.forEach((value, at) => sameType([value, made[at + 1]!]));
       state = made.slice(1, 1 + carried.length);
       scans.push(made.slice(1 + carried.length));
     }
-    const collected = (scans[0] ?? []).map((_, at) => concat(scans.map((one) => ({ ...one[at]!, dims: [1, ...one[at]!.dims] })), 0));
+    const collected = (scans[0] ?? []).map((_, at) =>
+      concat(
+        scans.map((one) => ({ ...one[at]!, dims: [1, ...one[at]!.dims] })),
+        0,
+      ),
+    );
     return [...state, ...collected];
   },
 };
 
 /** Signal to noise in decibels; Infinity where nothing differs. Rejects values that are no finite numbers. */
 export function decibels(original: Value, other: Value): number {
-  if (original.data.length !== other.data.length) throw new Error(`[${original.dims.join(', ')}] and [${other.dims.join(', ')}]`);
+  if (original.data.length !== other.data.length)
+    throw new Error(`[${original.dims.join(', ')}] and [${other.dims.join(', ')}]`);
   let [signal, noise] = [0, 0];
   original.data.forEach((value, i) => {
     if (!Number.isFinite(other.data[i]!)) throw new Error(`${other.data[i]} instead of ${value}`);

@@ -22,7 +22,11 @@ describe('large models made in code', () => {
   it('can have their weights in another file', async () => {
     const { model, dataBytes } = largeModelExternal(SMALL, 'large.onnx.data');
     const { graph } = await scanModel(blobSource('large.onnx', new Blob([model])));
-    expect(graph.initializers.every(({ data }) => data.kind === 'external' && data.offset % 4096 === 0 && data.location === 'large.onnx.data')).toBe(true);
+    expect(
+      graph.initializers.every(
+        ({ data }) => data.kind === 'external' && data.offset % 4096 === 0 && data.location === 'large.onnx.data',
+      ),
+    ).toBe(true);
     expect(dataBytes).toBeGreaterThanOrEqual(largeModelBytes(SMALL));
   });
 });

@@ -20,9 +20,18 @@ export interface LargeModelShape {
 }
 
 /** 353 MB in float16. */
-export const GPT2_SHAPE: LargeModelShape = { vocabulary: 50257, width: 768, inner: [2304, 3072], layers: 12, type: 'float16' };
+export const GPT2_SHAPE: LargeModelShape = {
+  vocabulary: 50257,
+  width: 768,
+  inner: [2304, 3072],
+  layers: 12,
+  type: 'float16',
+};
 
-interface Weight { name: string; dims: [number, number] }
+interface Weight {
+  name: string;
+  dims: [number, number];
+}
 
 const CHUNK = 4 * 2 ** 20;
 const MODEL_GRAPH = 7;
@@ -32,15 +41,18 @@ const TENSOR_RAW_DATA = 9;
 function weightsOf({ vocabulary, width, inner, layers }: LargeModelShape): Weight[] {
   return [
     { name: 'embed.weight', dims: [vocabulary, width] },
-    ...Array.from({ length: layers }, (_, layer) => inner.flatMap((wide, half): Weight[] => [
-      { name: `layers.${layer}.${half}.up.weight`, dims: [width, wide] },
-      { name: `layers.${layer}.${half}.down.weight`, dims: [wide, width] },
-    ])).flat(),
+    ...Array.from({ length: layers }, (_, layer) =>
+      inner.flatMap((wide, half): Weight[] => [
+        { name: `layers.${layer}.${half}.up.weight`, dims: [width, wide] },
+        { name: `layers.${layer}.${half}.down.weight`, dims: [wide, width] },
+      ]),
+    ).flat(),
     { name: 'head.weight', dims: [width, vocabulary] },
   ];
 }
 
-const bytesOf = ({ dims: [rows, columns] }: Weight, type: FloatType): number => rows * columns * (type === 'float16' ? 2 : 4);
+const bytesOf = ({ dims: [rows, columns] }: Weight, type: FloatType): number =>
+  rows * columns * (type === 'float16' ? 2 : 4);
 
 /** Bytes of all weights. */
 export function largeModelBytes(shape: LargeModelShape): number {
@@ -54,17 +66,23 @@ function skeleton(shape: LargeModelShape): { before: Uint8Array; graphBody: Uint
   for (let pair = 0; pair < shape.layers * 2; pair++) {
     const name = `layers.${pair >> 1}.${pair % 2}`;
     nodes.push(
-      node('MatMul', [x, `${name}.up.weight`], [`${name}.u`]), node('Tanh', [`${name}.u`], [`${name}.t`]),
-      node('MatMul', [`${name}.t`, `${name}.down.weight`], [`${name}.d`]), node('Add', [x, `${name}.d`], [`${name}.out`]),
+      node('MatMul', [x, `${name}.up.weight`], [`${name}.u`]),
+      node('Tanh', [`${name}.u`], [`${name}.t`]),
+      node('MatMul', [`${name}.t`, `${name}.down.weight`], [`${name}.d`]),
+      node('Add', [x, `${name}.d`], [`${name}.out`]),
     );
     x = `${name}.out`;
   }
   nodes.push(node('MatMul', [x, 'head.weight'], ['logits']));
-  const whole = encode(model(graph({
-    node: nodes,
-    input: [value('input_ids', 'int64', ['batch', 'sequence'])],
-    output: [value('logits', shape.type, ['batch', 'sequence', shape.vocabulary])],
-  })));
+  const whole = encode(
+    model(
+      graph({
+        node: nodes,
+        input: [value('input_ids', 'int64', ['batch', 'sequence'])],
+        output: [value('logits', shape.type, ['batch', 'sequence', shape.vocabulary])],
+      }),
+    ),
+  );
   const empty = encode(model(graph({})));
   // The graph is the only part that grows: its message is what is longer than in a model with an empty one.
   const graphBody = graphOf(whole);
@@ -109,12 +127,20 @@ function withoutGraph(bytes: Uint8Array): Uint8Array {
 export function* largeModel(shape: LargeModelShape): Generator<Uint8Array<ArrayBuffer>> {
   const { before, graphBody } = skeleton(shape);
   const heads = weightsOf(shape).map((weight) => {
-    const head = toBinary(TensorProtoSchema, create(TensorProtoSchema, { name: weight.name, dataType: shape.type === 'float16' ? FLOAT16 : FLOAT32, dims: weight.dims.map(BigInt) }));
+    const head = toBinary(
+      TensorProtoSchema,
+      create(TensorProtoSchema, {
+        name: weight.name,
+        dataType: shape.type === 'float16' ? FLOAT16 : FLOAT32,
+        dims: weight.dims.map(BigInt),
+      }),
+    );
     const dataHeader = encodeHeader(TENSOR_RAW_DATA, bytesOf(weight, shape.type));
     const length = head.length + dataHeader.length + bytesOf(weight, shape.type);
     return { weight, bytes: concatBytes([encodeHeader(GRAPH_INITIALIZER, length), head, dataHeader]) };
   });
-  const graphLength = graphBody.length + heads.reduce((sum, { weight, bytes }) => sum + bytes.length + bytesOf(weight, shape.type), 0);
+  const graphLength =
+    graphBody.length + heads.reduce((sum, { weight, bytes }) => sum + bytes.length + bytesOf(weight, shape.type), 0);
   yield owned(concatBytes([before, encodeHeader(MODEL_GRAPH, graphLength), graphBody]));
   const block = blockOf(shape.type);
   for (const [index, { weight, bytes }] of heads.entries()) {
@@ -124,16 +150,27 @@ export function* largeModel(shape: LargeModelShape): Generator<Uint8Array<ArrayB
 }
 
 /** The model file alone, its weights in one external file `location` at multiples of 4,096, and how long that file is. */
-export function largeModelExternal(shape: LargeModelShape, location: string): { model: Uint8Array<ArrayBuffer>; dataBytes: number } {
+export function largeModelExternal(
+  shape: LargeModelShape,
+  location: string,
+): { model: Uint8Array<ArrayBuffer>; dataBytes: number } {
   const { before, graphBody } = skeleton(shape);
   let offset = 0;
   const initializers = weightsOf(shape).map((weight) => {
     const length = bytesOf(weight, shape.type);
     const entries = { location, offset: String(offset), length: String(length) };
-    const tensor = toBinary(TensorProtoSchema, create(TensorProtoSchema, {
-      name: weight.name, dataType: shape.type === 'float16' ? FLOAT16 : FLOAT32, dims: weight.dims.map(BigInt), dataLocation: TensorProto_DataLocation.EXTERNAL,
-      externalData: Object.entries(entries).map(([key, entry]) => create(StringStringEntryProtoSchema, { key, value: entry })),
-    }));
+    const tensor = toBinary(
+      TensorProtoSchema,
+      create(TensorProtoSchema, {
+        name: weight.name,
+        dataType: shape.type === 'float16' ? FLOAT16 : FLOAT32,
+        dims: weight.dims.map(BigInt),
+        dataLocation: TensorProto_DataLocation.EXTERNAL,
+        externalData: Object.entries(entries).map(([key, entry]) =>
+          create(StringStringEntryProtoSchema, { key, value: entry }),
+        ),
+      }),
+    );
     offset = Math.ceil((offset + length) / 4096) * 4096;
     return concatBytes([encodeHeader(GRAPH_INITIALIZER, tensor.length), tensor]);
   });
@@ -153,7 +190,7 @@ export function* largeModelData(shape: LargeModelShape): Generator<Uint8Array<Ar
 
 function blockOf(type: FloatType): Uint8Array<ArrayBuffer> {
   const values = randomValues(7, CHUNK / (type === 'float16' ? 2 : 4), 0.03);
-  return new Uint8Array(type === 'float16' ? toFloat16Array(values).buffer : values.buffer as ArrayBuffer);
+  return new Uint8Array(type === 'float16' ? toFloat16Array(values).buffer : (values.buffer as ArrayBuffer));
 }
 
 /** `length` bytes of the block over and over, from a place of its own for each tensor. */

@@ -8,7 +8,15 @@ import { encode, graph, localFunction, model, node, randomValues, tensor, value 
 const WIDTH = 64;
 const ROWS = 3;
 /** IR versions with an operator set of their time. */
-const VERSIONS = [[3, 7], [3, 9], [4, 9], [6, 11], [7, 13], [8, 17], [10, 21]] as const;
+const VERSIONS = [
+  [3, 7],
+  [3, 9],
+  [4, 9],
+  [6, 11],
+  [7, 13],
+  [8, 17],
+  [10, 21],
+] as const;
 
 export interface RandomModel {
   bytes: Uint8Array<ArrayBuffer>;
@@ -37,11 +45,17 @@ export function randomModel(seed: number): RandomModel {
   const addInitializer = (one: TensorProto) => {
     initializer.push(one);
     const isListed = irVersion < 4 || chance(0.15);
-    if (isListed) input.push(value(one.name, one.dataType === 7 ? 'int64' : one.dataType === 9 ? 'bool' : 'float32', one.dims.map(Number)));
+    if (isListed)
+      input.push(
+        value(one.name, one.dataType === 7 ? 'int64' : one.dataType === 9 ? 'bool' : 'float32', one.dims.map(Number)),
+      );
     if (isListed && irVersion >= 4) overridable.push(one.name);
   };
   /** Constants have names of their own, one for many, or none. */
-  const constant = (one: TensorProto): NodeProto => ({ ...node('Constant', [], [one.name], { value: { ...one, name: '' } }), name: pick(['', 'const', `${one.name}/Constant`]) });
+  const constant = (one: TensorProto): NodeProto => ({
+    ...node('Constant', [], [one.name], { value: { ...one, name: '' } }),
+    name: pick(['', 'const', `${one.name}/Constant`]),
+  });
 
   const weights: string[] = [];
   /** A weight [64, 64] of the main graph, an earlier one at times. */
@@ -76,14 +90,21 @@ export function randomModel(seed: number): RandomModel {
     nodes.push(node('Tanh', [at], [out]));
     return graph({ node: nodes, initializer: inner, output: [value(out, 'float32', [ROWS, WIDTH])] });
   };
-  const branching = (from: string, to: string, depth = 0) => node('If', ['flag'], [to], { then_branch: branch(from, depth), else_branch: branch(from, depth) });
+  const branching = (from: string, to: string, depth = 0) =>
+    node('If', ['flag'], [to], { then_branch: branch(from, depth), else_branch: branch(from, depth) });
 
   const nodes: NodeProto[] = [];
   let at = 'x';
   const steps: (() => void)[] = [
-    () => { nodes.push(node('MatMul', [at, weight(nodes)], [next()])); },
-    () => { nodes.push(node('Tanh', [at], [next()])); },
-    () => { nodes.push(branching(at, next())); },
+    () => {
+      nodes.push(node('MatMul', [at, weight(nodes)], [next()]));
+    },
+    () => {
+      nodes.push(node('Tanh', [at], [next()]));
+    },
+    () => {
+      nodes.push(branching(at, next()));
+    },
     () => {
       const bias = fresh('bias');
       if (chance(0.5)) nodes.push(constant(tensor(bias, 'float32', [WIDTH], values(WIDTH))));
@@ -96,18 +117,42 @@ export function randomModel(seed: number): RandomModel {
       const [again, state, made] = [fresh('again'), fresh('state'), fresh('made')];
       const used = weight(nodes);
       const condition = fresh('condition');
-      nodes.push(node('Loop', [trips, go, at], [next()], {
-        body: graph({
-          node: [node('Identity', [condition], [again]), node('MatMul', [state, used], [`${made}_product`]), node('Tanh', [`${made}_product`], [made])],
-          input: [value(fresh('i'), 'int64', []), value(condition, 'bool', []), value(state, 'float32', [ROWS, WIDTH])],
-          output: [value(again, 'bool', []), value(made, 'float32', [ROWS, WIDTH])],
+      nodes.push(
+        node('Loop', [trips, go, at], [next()], {
+          body: graph({
+            node: [
+              node('Identity', [condition], [again]),
+              node('MatMul', [state, used], [`${made}_product`]),
+              node('Tanh', [`${made}_product`], [made]),
+            ],
+            input: [
+              value(fresh('i'), 'int64', []),
+              value(condition, 'bool', []),
+              value(state, 'float32', [ROWS, WIDTH]),
+            ],
+            output: [value(again, 'bool', []), value(made, 'float32', [ROWS, WIDTH])],
+          }),
         }),
-      }));
+      );
     },
     () => {
       if (irVersion < 8) return;
       const name = fresh('Dense');
-      functions.push(localFunction('local', name, ['v', 'p'], ['out'], [constant(square('f')), node('MatMul', ['v', 'f'], ['m']), node('MatMul', ['m', 'p'], ['n']), node('Tanh', ['n'], ['out'])], opset));
+      functions.push(
+        localFunction(
+          'local',
+          name,
+          ['v', 'p'],
+          ['out'],
+          [
+            constant(square('f')),
+            node('MatMul', ['v', 'f'], ['m']),
+            node('MatMul', ['m', 'p'], ['n']),
+            node('Tanh', ['n'], ['out']),
+          ],
+          opset,
+        ),
+      );
       nodes.push(node(name, [at, weight(nodes)], [next()], {}, 'local'));
     },
   ];
@@ -118,9 +163,20 @@ export function randomModel(seed: number): RandomModel {
   };
   for (let i = 3 + Math.floor(random() * 5); i > 0; i--) pick(steps)();
   nodes.push(node('MatMul', [at, weight(nodes)], ['last']), node('Tanh', ['last'], ['y']));
-  const bytes = encode(model(graph({
-    node: nodes, initializer, valueInfo, input: [value('x', 'float32', [ROWS, WIDTH]), value('flag', 'bool', [1]), ...input], output: [value('y', 'float32', [ROWS, WIDTH])],
-  }), opset, irVersion, functions));
+  const bytes = encode(
+    model(
+      graph({
+        node: nodes,
+        initializer,
+        valueInfo,
+        input: [value('x', 'float32', [ROWS, WIDTH]), value('flag', 'bool', [1]), ...input],
+        output: [value('y', 'float32', [ROWS, WIDTH])],
+      }),
+      opset,
+      irVersion,
+      functions,
+    ),
+  );
   return { bytes, irVersion, overridable };
 }
 

@@ -25,24 +25,40 @@ function product(activationZero: number): number[] {
   });
 }
 
-const bytes = encode(model(graph({
-  node: [node('MatMulInteger', ['a', 'w', 'zero', 'w_zero'], ['y'])],
-  initializer: [
-    create(TensorProtoSchema, { name: 'w', dataType: INT8, dims: [BigInt(K), BigInt(N)], rawData: new Uint8Array(WEIGHTS.buffer) }),
-    create(TensorProtoSchema, { name: 'w_zero', dataType: INT8, dims: [BigInt(N)], rawData: new Uint8Array(N) }),
-    tensor('zero', 'uint8', [], [3]),
-  ],
-  input: [value('a', 'uint8', ['rows', K])],
-  output: [value('y', 'int32', ['rows', N])],
-})));
+const bytes = encode(
+  model(
+    graph({
+      node: [node('MatMulInteger', ['a', 'w', 'zero', 'w_zero'], ['y'])],
+      initializer: [
+        create(TensorProtoSchema, {
+          name: 'w',
+          dataType: INT8,
+          dims: [BigInt(K), BigInt(N)],
+          rawData: new Uint8Array(WEIGHTS.buffer),
+        }),
+        create(TensorProtoSchema, { name: 'w_zero', dataType: INT8, dims: [BigInt(N)], rawData: new Uint8Array(N) }),
+        tensor('zero', 'uint8', [], [3]),
+      ],
+      input: [value('a', 'uint8', ['rows', K])],
+      output: [value('y', 'int32', ['rows', N])],
+    }),
+  ),
+);
 
 describe('MatMulInteger of uint8 by int8 is exact', () => {
-  test('where it would saturate 16 bits', () => { expect(Math.max(...product(3))).toBeGreaterThan(2 ** 15 * K / 2); });
+  test('where it would saturate 16 bits', () => {
+    expect(Math.max(...product(3))).toBeGreaterThan((2 ** 15 * K) / 2);
+  });
 
   test.each([
     ['onnxruntime-node with uint8 codes', native, unsignedCodes(bytes), { executionProviders: ['cpu'] }],
     ['onnxruntime-web', web, bytes, { executionProviders: ['wasm'] }],
-    ['onnxruntime-web without graph optimizations', web, bytes, { executionProviders: ['wasm'], graphOptimizationLevel: 'disabled' }],
+    [
+      'onnxruntime-web without graph optimizations',
+      web,
+      bytes,
+      { executionProviders: ['wasm'], graphOptimizationLevel: 'disabled' },
+    ],
   ] as const)('in %s', async (_, runtime, file, options) => {
     const session = await runtime.InferenceSession.create(file, options);
     const { y } = await session.run({ a: new runtime.Tensor('uint8', ACTIVATIONS, [M, K]) });

@@ -14,7 +14,9 @@ import { ModelProtoSchema, TensorProto_DataType, type GraphProto, type NodeProto
 export function unsignedCodes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const model = fromBinary(ModelProtoSchema, bytes);
   if (model.graph) convertGraph(model.graph);
-  model.functions.forEach(({ node }) => { node.forEach(convertNode); });
+  model.functions.forEach(({ node }) => {
+    node.forEach(convertNode);
+  });
   return toBinary(ModelProtoSchema, model);
 }
 
@@ -23,7 +25,12 @@ export function multipliesIntegers(types: Iterable<string>): boolean {
   return [...types].some((type) => INTEGER_PRODUCTS.has(type));
 }
 
-const INTEGER_PRODUCTS: ReadonlySet<string> = new Set(['MatMulInteger', 'ConvInteger', 'QAttention', 'DynamicQuantizeLSTM']);
+const INTEGER_PRODUCTS: ReadonlySet<string> = new Set([
+  'MatMulInteger',
+  'ConvInteger',
+  'QAttention',
+  'DynamicQuantizeLSTM',
+]);
 
 function convertGraph({ initializer, node }: GraphProto): void {
   initializer.forEach(convertTensor);
@@ -33,7 +40,9 @@ function convertGraph({ initializer, node }: GraphProto): void {
 function convertNode({ attribute }: NodeProto): void {
   for (const { t, g, graphs } of attribute) {
     if (t) convertTensor(t);
-    [g, ...graphs].forEach((graph) => { if (graph) convertGraph(graph); });
+    [g, ...graphs].forEach((graph) => {
+      if (graph) convertGraph(graph);
+    });
   }
 }
 

@@ -28,20 +28,24 @@ const outcome = z.strictObject({
   minSqnr: z.number(),
 });
 
-export const zooSchema = z.array(z.strictObject({
-  name: z.string(),
-  source,
-  level: z.string(),
-  /** Of image models that give nothing on noise: dark bars on white, as lines of text look from afar. */
-  inputs: z.literal('bars').optional(),
-  expect: z.union([outcome, z.strictObject({ error: z.string() })]),
-  note: z.string(),
-}));
+export const zooSchema = z.array(
+  z.strictObject({
+    name: z.string(),
+    source,
+    level: z.string(),
+    /** Of image models that give nothing on noise: dark bars on white, as lines of text look from afar. */
+    inputs: z.literal('bars').optional(),
+    expect: z.union([outcome, z.strictObject({ error: z.string() })]),
+    note: z.string(),
+  }),
+);
 
 export type ZooCase = z.infer<typeof zooSchema>[number];
 export type Source = z.infer<typeof source>;
 
-const operators = [...PRODUCTS, ...TABLES, ...LAYERS, ...EMBEDDINGS].map((operator) => [operator.name, () => operator.build(seededWeights(operator))] as const);
+const operators = [...PRODUCTS, ...TABLES, ...LAYERS, ...EMBEDDINGS].map(
+  (operator) => [operator.name, () => operator.build(seededWeights(operator))] as const,
+);
 
 /** Models built in code, by name. */
 export const BUILT: ReadonlyMap<string, () => Uint8Array<ArrayBuffer>> = new Map([
@@ -50,7 +54,16 @@ export const BUILT: ReadonlyMap<string, () => Uint8Array<ArrayBuffer>> = new Map
   ['imageModel', () => imageModel({ size: 32 })],
   ['encoderModel', encoderModel],
   ['twoOutputModel', twoOutputModel],
-  ['tied language model', () => tinyLanguageModel({ vocabulary: 96, width: 64, hidden: 172, type: 'float32', tied: true })],
-  ['tied language model in float16', () => tinyLanguageModel({ vocabulary: 96, width: 64, hidden: 172, type: 'float16', tied: true })],
-  ['ragged language model', () => tinyLanguageModel({ vocabulary: 50, width: 24, hidden: 100, type: 'float32', tied: false })],
+  [
+    'tied language model',
+    () => tinyLanguageModel({ vocabulary: 96, width: 64, hidden: 172, type: 'float32', tied: true }),
+  ],
+  [
+    'tied language model in float16',
+    () => tinyLanguageModel({ vocabulary: 96, width: 64, hidden: 172, type: 'float16', tied: true }),
+  ],
+  [
+    'ragged language model',
+    () => tinyLanguageModel({ vocabulary: 50, width: 24, hidden: 100, type: 'float32', tied: false }),
+  ],
 ]);

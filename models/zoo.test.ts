@@ -14,7 +14,9 @@ const cases = all.filter(({ source }) => isThere(source));
 const seen: string[] = [];
 
 let kernel: Kernel;
-beforeAll(async () => { kernel = await createWasmKernel(); });
+beforeAll(async () => {
+  kernel = await createWasmKernel();
+});
 afterAll(() => {
   kernel.dispose();
   const absent = all.filter((one) => !cases.includes(one)).map(({ name }) => `not there: ${name}`);
@@ -25,7 +27,7 @@ afterAll(() => {
 const groups = new Map<string, ZooCase[]>();
 for (const one of cases) {
   const key = `${Object.values(one.source).join('')}${one.inputs ? `, ${one.inputs}` : ''}`;
-  groups.set(key, [...groups.get(key) ?? [], one]);
+  groups.set(key, [...(groups.get(key) ?? []), one]);
 }
 
 describe.each([...groups])('%s', (_, group) => {
@@ -45,7 +47,10 @@ describe.each([...groups])('%s', (_, group) => {
     const found = await visit(shown, level, kernel);
     seen.push(line(one, found));
     expect(found.problems).toEqual([]);
-    expect({ nodes: found.nodes, quantizedTensors: found.quantizedTensors }).toEqual({ nodes: expected.nodes, quantizedTensors: expected.quantizedTensors });
+    expect({ nodes: found.nodes, quantizedTensors: found.quantizedTensors }).toEqual({
+      nodes: expected.nodes,
+      quantizedTensors: expected.quantizedTensors,
+    });
     const [least, most] = typeof expected.bytes === 'number' ? [expected.bytes, expected.bytes] : expected.bytes;
     expect(found.bytes).toBeGreaterThanOrEqual(least);
     expect(found.bytes).toBeLessThanOrEqual(most);
@@ -55,7 +60,9 @@ describe.each([...groups])('%s', (_, group) => {
   });
 });
 
-test('names are names of one case', () => { expect(new Set(all.map(({ name }) => name)).size).toBe(all.length); });
+test('names are names of one case', () => {
+  expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
+});
 
 function line({ name }: ZooCase, { bytes, bytesBefore, quantizedTensors, error, sqnr }: Visit): string {
   const worst = Math.max(error.native, error.web);

@@ -22,7 +22,14 @@ const cases = zooSchema.parse(table).flatMap(({ name, source, level, expect: exp
 });
 
 /** One of each kind of new nodes. */
-const OPENED = ['Attention with a mask, int8:mode=dynamic', 'MoE, int8', 'Conv with a bias, uint8', 'tied language model, q4f16:embedding', 'EmbedLayerNormalization, int8:embedding', 'LSTM, int8'];
+const OPENED = [
+  'Attention with a mask, int8:mode=dynamic',
+  'MoE, int8',
+  'Conv with a bias, uint8',
+  'tied language model, q4f16:embedding',
+  'EmbedLayerNormalization, int8:embedding',
+  'LSTM, int8',
+];
 
 let kernels: { wasm: Kernel; webgpu: Kernel };
 beforeAll(async () => {
@@ -36,7 +43,9 @@ afterAll(() => {
 });
 
 async function sha256(bytes: Uint8Array): Promise<string> {
-  return Array.from(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return Array.from(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>)), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  ).join('');
 }
 
 describe('what the WebGPU kernel writes is what the WASM kernel writes', () => {
@@ -46,18 +55,26 @@ describe('what the WebGPU kernel writes is what the WASM kernel writes', () => {
     expect(await sha256(webgpu.bytes)).toBe(await sha256(wasm.bytes));
   });
 
-  test('there are cases of every kind', () => { expect(cases.length).toBeGreaterThan(80); });
+  test('there are cases of every kind', () => {
+    expect(cases.length).toBeGreaterThan(80);
+  });
 });
 
 describe('opens on the WebGPU provider', () => {
-  const worker = connect<ProvidersFixture>(new Worker(new URL('../workers/evaluate/sessions/test-providers.worker.ts', import.meta.url), { type: 'module' }));
-  afterAll(() => { worker.terminate(); });
+  const worker = connect<ProvidersFixture>(
+    new Worker(new URL('../workers/evaluate/sessions/test-providers.worker.ts', import.meta.url), { type: 'module' }),
+  );
+  afterAll(() => {
+    worker.terminate();
+  });
 
   test.each(OPENED)('%s', async (name) => {
     const found = cases.find((one) => one.name === name);
     if (!found) throw new Error(`no case is called ${name}`);
     const { bytes } = await quantize(found.model, found.level, kernels.webgpu);
-    const opened = await worker.call<Result<unknown>>((api) => api.open('webgpu', new Blob([bytes as Uint8Array<ArrayBuffer>])));
+    const opened = await worker.call<Result<unknown>>((api) =>
+      api.open('webgpu', new Blob([bytes as Uint8Array<ArrayBuffer>])),
+    );
     expect(opened.ok ? null : opened.error).toBeNull();
   });
 });

@@ -14,7 +14,13 @@ if (!root) throw new Error('index.html has no #root');
 keepForOffline();
 createRoot(root).render(
   <StrictMode>
-    <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withStaticClasses={false} withGlobalClasses={false}>
+    <MantineProvider
+      theme={theme}
+      defaultColorScheme="auto"
+      withCssVariables={false}
+      withStaticClasses={false}
+      withGlobalClasses={false}
+    >
       <App />
     </MantineProvider>
   </StrictMode>,

@@ -17,7 +17,12 @@ import { SCHEMES } from './contract/levels/registry.ts';
 import { bytesSource } from './io/source.ts';
 
 /** Plans and writes one level of a model. A file larger than `limit` gets a second one. */
-export async function quantize(model: Uint8Array, spelling: string, kernel: Kernel = createReferenceKernel(), options: PlanOptions = {}): Promise<{ bytes: Uint8Array; data: Uint8Array | null; plan: Plan }> {
+export async function quantize(
+  model: Uint8Array,
+  spelling: string,
+  kernel: Kernel = createReferenceKernel(),
+  options: PlanOptions = {},
+): Promise<{ bytes: Uint8Array; data: Uint8Array | null; plan: Plan }> {
   const source = bytesSource('model.onnx', model);
   const level = parseLevel(spelling);
   if (!level.ok) throw new Error(level.error.message);
@@ -26,11 +31,20 @@ export async function quantize(model: Uint8Array, spelling: string, kernel: Kern
   const misfits = await findMisfits(source, judgedTensors(input), signal, () => undefined);
   const plan = await planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, misfits, options);
   if (!plan.problem) await checkPlannedFile(input.model, plan);
-  const write = async (pieces: Plan['pieces']) => new Uint8Array(await (await writePieces({
-    pieces, ...executeTasks((slab) => quantizeChunk(slab, source, kernel, signal)), nameOf: (recipe) => recipe.tensor.name,
-    sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])), onProgress: () => undefined, signal,
-  })).arrayBuffer());
-  return { bytes: await write(plan.pieces), data: plan.data && await write(plan.data.pieces), plan };
+  const write = async (pieces: Plan['pieces']) =>
+    new Uint8Array(
+      await (
+        await writePieces({
+          pieces,
+          ...executeTasks((slab) => quantizeChunk(slab, source, kernel, signal)),
+          nameOf: (recipe) => recipe.tensor.name,
+          sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])),
+          onProgress: () => undefined,
+          signal,
+        })
+      ).arrayBuffer(),
+    );
+  return { bytes: await write(plan.pieces), data: plan.data && (await write(plan.data.pieces)), plan };
 }
 
 export function scanBytes(bytes: Uint8Array): Promise<Model> {
@@ -46,21 +60,34 @@ export async function initializer(bytes: Uint8Array, name: string): Promise<{ te
 }
 
 /** Weights [N, K] from blocked codes [N, kb, block·bits/8], in float64 but for the stored scales. */
-export function dequantize(codes: Uint8Array, scales: Uint8Array, zeroPoints: Uint8Array | null, scaleType: 'float32' | 'float16', shape: { k: number; n: number; bits: number; block: number }): Float32Array {
+export function dequantize(
+  codes: Uint8Array,
+  scales: Uint8Array,
+  zeroPoints: Uint8Array | null,
+  scaleType: 'float32' | 'float16',
+  shape: { k: number; n: number; bits: number; block: number },
+): Float32Array {
   const { k, n, bits, block } = shape;
   const blocks = Math.ceil(k / block);
-  const scale = scaleType === 'float32' ? new Float32Array(scales.slice().buffer) : fromFloat16Array(new Uint16Array(scales.slice().buffer));
+  const scale =
+    scaleType === 'float32'
+      ? new Float32Array(scales.slice().buffer)
+      : fromFloat16Array(new Uint16Array(scales.slice().buffer));
   const perByte = 8 / bits;
   const mask = 2 ** bits - 1;
-  const pick = (packed: Uint8Array, index: number) => ((packed[Math.floor(index / perByte)] ?? 0) >> (bits * (index % perByte))) & mask;
+  const pick = (packed: Uint8Array, index: number) =>
+    ((packed[Math.floor(index / perByte)] ?? 0) >> (bits * (index % perByte))) & mask;
   const zeroStride = Math.ceil((blocks * bits) / 8);
   const stride = codes.length / n;
   const values = new Float32Array(n * k);
   for (let row = 0; row < n; row++) {
     for (let i = 0; i < k; i++) {
       const at = Math.floor(i / block);
-      const zero = zeroPoints ? pick(zeroPoints.subarray(row * zeroStride, (row + 1) * zeroStride), at) : 2 ** (bits - 1);
-      values[row * k + i] = (pick(codes.subarray(row * stride, (row + 1) * stride), i) - zero) * (scale[row * blocks + at] ?? 0);
+      const zero = zeroPoints
+        ? pick(zeroPoints.subarray(row * zeroStride, (row + 1) * zeroStride), at)
+        : 2 ** (bits - 1);
+      values[row * k + i] =
+        (pick(codes.subarray(row * stride, (row + 1) * stride), i) - zero) * (scale[row * blocks + at] ?? 0);
     }
   }
   return values;
@@ -68,5 +95,8 @@ export function dequantize(codes: Uint8Array, scales: Uint8Array, zeroPoints: Ui
 
 /** [rows, columns] turned round. */
 export function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
-  return Float32Array.from({ length: values.length }, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)] ?? 0);
+  return Float32Array.from(
+    { length: values.length },
+    (_, i) => values[(i % rows) * columns + Math.floor(i / rows)] ?? 0,
+  );
 }

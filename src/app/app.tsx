@@ -21,13 +21,17 @@ export function App() {
   const hasFiles = useWorkbench((state) => state.files.length > 0);
   const hasModel = useWorkbench((state) => state.opened?.model != null);
   usePaste();
-  useEffect(() => { void actions.start(); }, []);
+  useEffect(() => {
+    void actions.start();
+  }, []);
 
   return (
     <DropTarget>
       <div className={classes.page}>
         <header className={classes.header}>
-          <p className={classes.brand}><BitMark /> Nibble</p>
+          <p className={classes.brand}>
+            <BitMark /> Nibble
+          </p>
           <CapabilityBadge />
         </header>
         <main className={classes.main}>
@@ -39,7 +43,9 @@ export function App() {
           <RunPlace />
           <HistorySection />
         </main>
-        <footer className={classes.footer}>Everything happens in this tab: files are read here, and nothing is sent anywhere.</footer>
+        <footer className={classes.footer}>
+          Everything happens in this tab: files are read here, and nothing is sent anywhere.
+        </footer>
       </div>
       <Announcer />
     </DropTarget>
@@ -55,7 +61,11 @@ function RunPlace() {
 function Announcer() {
   useDocumentTitle(useWorkbench((state) => title(state.run)));
   const text = useWorkbench((state) => announcement(state.run));
-  return <VisuallyHidden role="status" aria-live="polite">{text}</VisuallyHidden>;
+  return (
+    <VisuallyHidden role="status" aria-live="polite">
+      {text}
+    </VisuallyHidden>
+  );
 }
 
 /** Four bits: a nibble. */
@@ -63,7 +73,16 @@ function BitMark() {
   return (
     <svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true">
       {[0, 1, 2, 3].map((bit) => (
-        <rect key={bit} x={bit * 5 + 0.5} y={bit === 2 ? 3 : 9} width="4" height={bit === 2 ? 14 : 8} rx="1" fill="currentcolor" opacity={bit === 2 ? 1 : 0.55} />
+        <rect
+          key={bit}
+          x={bit * 5 + 0.5}
+          y={bit === 2 ? 3 : 9}
+          width="4"
+          height={bit === 2 ? 14 : 8}
+          rx="1"
+          fill="currentcolor"
+          opacity={bit === 2 ? 1 : 0.55}
+        />
       ))}
     </svg>
   );

@@ -2,7 +2,16 @@
 import { Button, createTheme, Tooltip, type MantineColorsTuple } from '@mantine/core';
 
 const ink: MantineColorsTuple = [
-  '#f6f7f8', '#eceef0', '#dadde1', '#b9bec6', '#8f96a1', '#6b7280', '#4b5260', '#343a46', '#20242d', '#12151b',
+  '#f6f7f8',
+  '#eceef0',
+  '#dadde1',
+  '#b9bec6',
+  '#8f96a1',
+  '#6b7280',
+  '#4b5260',
+  '#343a46',
+  '#20242d',
+  '#12151b',
 ];
 
 export const theme = createTheme({

@@ -54,29 +54,46 @@ export const CANCEL_PATIENCE_MS = 400;
 const CRASHED: Omit<EngineError, 'details'> = {
   code: 'worker-crashed',
   message: 'The engine stopped unexpectedly, most often because the tab ran out of memory.',
-  action: 'Try again, with fewer levels at once or a smaller model if it happens twice. The files and levels on this page are still here.',
+  action:
+    'Try again, with fewer levels at once or a smaller model if it happens twice. The files and levels on this page are still here.',
 };
 
-const CANCELLED: EngineError = { code: 'cancelled', message: 'The comparison was cancelled.', action: 'Start it again whenever you like; files that are finished are not made again.', details: '' };
+const CANCELLED: EngineError = {
+  code: 'cancelled',
+  message: 'The comparison was cancelled.',
+  action: 'Start it again whenever you like; files that are finished are not made again.',
+  details: '',
+};
 
 function asError(thrown: unknown): EngineError {
   const details = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
   return thrown instanceof Error && thrown.name === WORKER_CRASHED
     ? { ...CRASHED, details }
-    : { code: 'internal', message: 'The engine failed in a way it should not.', action: 'Try again, and report the details if it happens twice.', details };
+    : {
+        code: 'internal',
+        message: 'The engine failed in a way it should not.',
+        action: 'Try again, and report the details if it happens twice.',
+        details,
+      };
 }
 
 /** As the engine wants them: where a file lay goes with it as its name. The bytes stay where they are. */
-const named = (files: readonly File[]): File[] => files.map((file) => {
-  const path = pathOf(file);
-  return path === file.name ? file : new File([file], path, { type: file.type, lastModified: file.lastModified });
-});
+const named = (files: readonly File[]): File[] =>
+  files.map((file) => {
+    const path = pathOf(file);
+    return path === file.name ? file : new File([file], path, { type: file.type, lastModified: file.lastModified });
+  });
 
 const startWorker = (): RemoteWorker<Engine> =>
-  connect<Engine>(new Worker(new URL('../../workers/entry/engine.worker.ts', import.meta.url), { type: 'module', name: 'engine' }));
+  connect<Engine>(
+    new Worker(new URL('../../workers/entry/engine.worker.ts', import.meta.url), { type: 'module', name: 'engine' }),
+  );
 
 /** @param onKept Called when a job has written a file, which should not be cleared away. */
-export function createEngineClient(start: () => RemoteWorker<Engine> = startWorker, onKept: () => void = requestPersistenceOnce): EngineClient & StorageClient {
+export function createEngineClient(
+  start: () => RemoteWorker<Engine> = startWorker,
+  onKept: () => void = requestPersistenceOnce,
+): EngineClient & StorageClient {
   let worker: RemoteWorker<Engine> | null = null;
   let comparing: { done: Promise<unknown>; cancelled: boolean } | null = null;
   let generating: { done: Promise<unknown>; cancelled: boolean } | null = null;
@@ -87,7 +104,9 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
     if (worker) return worker;
     const fresh = start();
     worker = fresh;
-    void fresh.gone.then(() => { if (worker === fresh) worker = null; });
+    void fresh.gone.then(() => {
+      if (worker === fresh) worker = null;
+    });
     return fresh;
   };
   const restart = () => {
@@ -104,19 +123,23 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
   };
 
   return {
-    capabilities: () => settle<Capabilities>(async () => ({ ok: true, value: await alive().call((api) => api.capabilities()) })),
+    capabilities: () =>
+      settle<Capabilities>(async () => ({ ok: true, value: await alive().call((api) => api.capabilities()) })),
     open: (files) => settle(() => alive().call<Result<Opened>>((api) => api.open(named(files)))),
     calibrate: (files) => settle(() => alive().call<Result<Timing[]>>((api) => api.calibrate(named(files)))),
-    plan: (files, levels, variants) => settle(() => alive().call<Result<LevelPlan[]>>((api) => api.plan(named(files), levels, variants))),
+    plan: (files, levels, variants) =>
+      settle(() => alive().call<Result<LevelPlan[]>>((api) => api.plan(named(files), levels, variants))),
     async compare(job, onEvent) {
       const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };
-      const reply = settle(() => alive().callWithEvents<EngineEvent, Result<Report>>(
-        (event) => {
-          if (event.type === 'written' && event.folder === undefined) onKept();
-          if (!task.cancelled) onEvent(event);
-        },
-        (api, port) => api.compare({ ...job, files: named(job.files) }, port),
-      ));
+      const reply = settle(() =>
+        alive().callWithEvents<EngineEvent, Result<Report>>(
+          (event) => {
+            if (event.type === 'written' && event.folder === undefined) onKept();
+            if (!task.cancelled) onEvent(event);
+          },
+          (api, port) => api.compare({ ...job, files: named(job.files) }, port),
+        ),
+      );
       task.done = reply;
       comparing = task;
       const result = await reply;
@@ -128,9 +151,16 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       if (!task) return;
       task.cancelled = true;
       // Asked for, not waited for: a busy or dead worker never answers, and `gone` or the clock settles it.
-      void settle(async () => { await alive().call((api) => api.cancel()); return { ok: true, value: null }; });
+      void settle(async () => {
+        await alive().call((api) => api.cancel());
+        return { ok: true, value: null };
+      });
       let timer: ReturnType<typeof setTimeout> | undefined;
-      const patience = new Promise<'late'>((resolve) => { timer = setTimeout(() => { resolve('late'); }, CANCEL_PATIENCE_MS); });
+      const patience = new Promise<'late'>((resolve) => {
+        timer = setTimeout(() => {
+          resolve('late');
+        }, CANCEL_PATIENCE_MS);
+      });
       const first = await Promise.race([task.done, patience]);
       clearTimeout(timer);
       if (first !== 'late') return;
@@ -140,14 +170,21 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
     async finish() {
       if (!comparing || comparing.cancelled) return;
       // A worker that dies of it is told of by `compare`.
-      await settle(async () => { await alive().call((api) => api.finish()); return { ok: true, value: null }; });
+      await settle(async () => {
+        await alive().call((api) => api.finish());
+        return { ok: true, value: null };
+      });
     },
     async generate(job, onEvent) {
       const task = { done: Promise.resolve() as Promise<unknown>, cancelled: false };
-      const reply = settle(() => alive().callWithEvents<Generated, Result<null>>(
-        (event) => { if (!task.cancelled) onEvent(event); },
-        (api, port) => api.generate({ ...job, files: named(job.files) }, port),
-      ));
+      const reply = settle(() =>
+        alive().callWithEvents<Generated, Result<null>>(
+          (event) => {
+            if (!task.cancelled) onEvent(event);
+          },
+          (api, port) => api.generate({ ...job, files: named(job.files) }, port),
+        ),
+      );
       task.done = reply;
       generating ??= task;
       const result = await reply;
@@ -159,14 +196,26 @@ export function createEngineClient(start: () => RemoteWorker<Engine> = startWork
       if (!task || task.cancelled) return;
       task.cancelled = true;
       // The engine only waits while another worker runs the model, so it heeds this at once; if it is gone, so is the task.
-      await settle(async () => { await alive().call((api) => api.cancelGeneration()); return { ok: true, value: null }; });
+      await settle(async () => {
+        await alive().call((api) => api.cancelGeneration());
+        return { ok: true, value: null };
+      });
       await task.done;
     },
     async hubFolder(job, onProgress, signal) {
       const key = `folder ${++folders}`;
-      const cancel = () => { void settle(async () => { await alive().call((api) => api.cancelHubFolder(key)); return { ok: true, value: null }; }); };
+      const cancel = () => {
+        void settle(async () => {
+          await alive().call((api) => api.cancelHubFolder(key));
+          return { ok: true, value: null };
+        });
+      };
       signal.addEventListener('abort', cancel);
-      const result = await settle(() => alive().callWithEvents<Zipping, Result<Blob>>(onProgress, (api, port) => api.hubFolder({ ...job, files: named(job.files) }, port, key)));
+      const result = await settle(() =>
+        alive().callWithEvents<Zipping, Result<Blob>>(onProgress, (api, port) =>
+          api.hubFolder({ ...job, files: named(job.files) }, port, key),
+        ),
+      );
       signal.removeEventListener('abort', cancel);
       return result;
     },

@@ -6,8 +6,19 @@ function browser(persisted: boolean) {
   let asked = 0;
   return {
     asked: () => asked,
-    storage: { persisted: () => Promise.resolve(persisted), persist: () => { asked++; return Promise.resolve(false); } },
-    memory: { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => { kept.set(key, value); } },
+    storage: {
+      persisted: () => Promise.resolve(persisted),
+      persist: () => {
+        asked++;
+        return Promise.resolve(false);
+      },
+    },
+    memory: {
+      getItem: (key: string) => kept.get(key) ?? null,
+      setItem: (key: string, value: string) => {
+        kept.set(key, value);
+      },
+    },
   };
 }
 
@@ -28,7 +39,15 @@ describe('asking the browser to keep what is stored', () => {
   test('is left out where there is nothing to ask or to remember it by', async () => {
     const { storage, asked } = browser(false);
     await requestPersistence({ storage: undefined, memory: browser(false).memory });
-    await requestPersistence({ storage, memory: { getItem: () => { throw new Error('switched off'); }, setItem: () => undefined } });
+    await requestPersistence({
+      storage,
+      memory: {
+        getItem: () => {
+          throw new Error('switched off');
+        },
+        setItem: () => undefined,
+      },
+    });
     expect(asked()).toBe(0);
   });
 });

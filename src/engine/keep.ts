@@ -12,7 +12,7 @@ export async function requestPersistence({ storage, memory }: PersistencePlatfor
   try {
     if (!storage || memory.getItem(ASKED) !== null) return;
     memory.setItem(ASKED, 'yes');
-    if (!await storage.persisted()) await storage.persist();
+    if (!(await storage.persisted())) await storage.persist();
   } catch {
     // Storage may be switched off altogether.
   }

@@ -6,7 +6,10 @@ export function pathOf(file: File): string {
   const noted: unknown = Reflect.get(file, 'path');
   // Outside browsers there is no such path.
   const path = file.webkitRelativePath || (typeof noted === 'string' ? noted : '') || file.name;
-  return path.split('/').filter((step) => step !== '' && step !== '.').join('/');
+  return path
+    .split('/')
+    .filter((step) => step !== '' && step !== '.')
+    .join('/');
 }
 
 /** The last step of a path. */

@@ -10,5 +10,7 @@ export function save(blob: Blob, name: string): void {
   document.body.append(link);
   link.click();
   link.remove();
-  setTimeout(() => { URL.revokeObjectURL(url); }, RELEASE_AFTER_MS);
+  setTimeout(() => {
+    URL.revokeObjectURL(url);
+  }, RELEASE_AFTER_MS);
 }

@@ -8,8 +8,15 @@ export function useLate(since: number | null): boolean {
   const [lateFor, setLateFor] = useState<number | null>(null);
   useEffect(() => {
     if (since === null) return;
-    const timer = setTimeout(() => { setLateFor(since); }, Math.max(0, since + LATE_MS - Date.now()));
-    return () => { clearTimeout(timer); };
+    const timer = setTimeout(
+      () => {
+        setLateFor(since);
+      },
+      Math.max(0, since + LATE_MS - Date.now()),
+    );
+    return () => {
+      clearTimeout(timer);
+    };
   }, [since]);
   return since !== null && lateFor === since;
 }

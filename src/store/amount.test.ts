@@ -2,12 +2,34 @@ import { describe, expect, it } from 'vitest';
 import type { Protocol } from '../../workers/contract/report.ts';
 import type { ProtocolRequest } from '../../workers/contract/job.ts';
 import { PROTOCOL_NAMES } from '../features/protocols/protocols.ts';
-import { DEFAULT_TOKENS, precisionOf, shortSentence, spreadOf, stops, tokensInWindows, tokensRun, WINDOW } from './amount.ts';
+import {
+  DEFAULT_TOKENS,
+  precisionOf,
+  shortSentence,
+  spreadOf,
+  stops,
+  tokensInWindows,
+  tokensRun,
+  WINDOW,
+} from './amount.ts';
 
-const REQUESTS: ProtocolRequest[] = PROTOCOL_NAMES.flatMap((name) => [{ name }, { name, context: 128 }, { name, context: 4096 }, ...(name === 'huggingface' ? [{ name, context: 512, stride: 64 }] : [])]);
+const REQUESTS: ProtocolRequest[] = PROTOCOL_NAMES.flatMap((name) => [
+  { name },
+  { name, context: 128 },
+  { name, context: 4096 },
+  ...(name === 'huggingface' ? [{ name, context: 512, stride: 64 }] : []),
+]);
 const protocol: Protocol = {
-  name: 'llama.cpp', context: 512, tokens: 61_200, chunks: 240, plannedChunks: 240, textTokens: 122_991, textBytes: 500_000,
-  provider: 'wasm', threads: 2, text: 'held-out.txt',
+  name: 'llama.cpp',
+  context: 512,
+  tokens: 61_200,
+  chunks: 240,
+  plannedChunks: 240,
+  textTokens: 122_991,
+  textBytes: 500_000,
+  provider: 'wasm',
+  threads: 2,
+  text: 'held-out.txt',
 };
 
 describe('text amount', () => {
@@ -30,7 +52,10 @@ describe('text amount', () => {
     const spread = spreadOf(protocol, { value: 56.668, error: 0.6465 });
     expect(precisionOf(240 * WINDOW, { spread })).toMatchObject({ basis: 'measured' });
     expect(precisionOf(240 * WINDOW, { spread }).relativeError).toBeCloseTo(0.6465 / 56.668, 9);
-    expect(spreadOf({ ...protocol, tokens: 15_300 }, { value: 50, error: 1 })).toBeCloseTo(spreadOf(protocol, { value: 50, error: 0.5 }) ?? 0, 12);
+    expect(spreadOf({ ...protocol, tokens: 15_300 }, { value: 50, error: 1 })).toBeCloseTo(
+      spreadOf(protocol, { value: 50, error: 0.5 }) ?? 0,
+      12,
+    );
     expect(spreadOf(protocol, { value: 50, error: 0 })).toBeNull();
   });
 
@@ -43,10 +68,16 @@ describe('text amount', () => {
     expect(tokensRun(null, 122_991, { name: 'lm-eval' })).toBe(122_991);
     expect(tokensRun(5000, 122_991, { name: 'llama.cpp', context: 2048 })).toBe(4096);
     expect(precisionOf(4096, { spread: null }, { name: 'llama.cpp', context: 2048 }).scored).toBe(2 * 1023);
-    expect(tokensInWindows(2048, { name: 'huggingface', context: 512, stride: 128 }) / tokensInWindows(2048, { name: 'lm-eval' })).toBeCloseTo(13 / 4, 12);
+    expect(
+      tokensInWindows(2048, { name: 'huggingface', context: 512, stride: 128 }) /
+        tokensInWindows(2048, { name: 'lm-eval' }),
+    ).toBeCloseTo(13 / 4, 12);
     expect(precisionOf(4096, { spread: null }, { name: 'gptq' }).scored).toBe(2 * 2047);
     expect(precisionOf(2048, { spread: null }, { name: 'huggingface' }).scored).toBe(2047);
-    expect(tokensInWindows(2048, { name: 'huggingface' }) / tokensInWindows(2048, { name: 'lm-eval' })).toBeCloseTo(1.5, 12);
+    expect(tokensInWindows(2048, { name: 'huggingface' }) / tokensInWindows(2048, { name: 'lm-eval' })).toBeCloseTo(
+      1.5,
+      12,
+    );
   });
 
   it('expects the larger error of perplexity by word, and takes it out again when learning', () => {
@@ -57,7 +88,9 @@ describe('text amount', () => {
   });
 
   it('says what a short text is short of', () => {
-    expect(shortSentence(63, 512)).toBe('This text has 63 tokens, and 64 are the least that perplexity can be measured on: add some 1 words, better some thousands.');
+    expect(shortSentence(63, 512)).toBe(
+      'This text has 63 tokens, and 64 are the least that perplexity can be measured on: add some 1 words, better some thousands.',
+    );
     expect(shortSentence(20, 512)).toContain('add some 33 words');
     expect(shortSentence(300, 512)).toContain('fewer than one window of 512');
     expect(shortSentence(512, 512)).toBeNull();

@@ -33,7 +33,11 @@ export interface Precision {
 }
 
 /** Tokens that would be run when `requested` (null for all) of `available` are asked for: as many as whole windows hold. */
-export function tokensRun(requested: number | null, available: number, protocol: ProtocolRequest = DEFAULT_PROTOCOL): number {
+export function tokensRun(
+  requested: number | null,
+  available: number,
+  protocol: ProtocolRequest = DEFAULT_PROTOCOL,
+): number {
   const { window, step, takesRest } = lengthsOf(protocol);
   const wanted = Math.min(requested ?? available, available);
   if (wanted < window) return Math.min(window, available);
@@ -41,18 +45,31 @@ export function tokensRun(requested: number | null, available: number, protocol:
 }
 
 /** Tokens that each model runs for so much of the text: where windows overlap, more than it has. */
-export const tokensInWindows = (tokens: number, protocol: ProtocolRequest = DEFAULT_PROTOCOL): number => lengthsOf(protocol).run(tokens);
+export const tokensInWindows = (tokens: number, protocol: ProtocolRequest = DEFAULT_PROTOCOL): number =>
+  lengthsOf(protocol).run(tokens);
 
 /** How well perplexity will be known from so many tokens of the text. */
-export function precisionOf(tokens: number, { bytesPerToken, spread }: Subject, protocol: ProtocolRequest = DEFAULT_PROTOCOL): Precision {
+export function precisionOf(
+  tokens: number,
+  { bytesPerToken, spread }: Subject,
+  protocol: ProtocolRequest = DEFAULT_PROTOCOL,
+): Precision {
   const scored = lengthsOf(protocol).scored(tokens);
   // A word's log loss is the sum of its tokens', and so is the error.
-  const tokensPerUnit = PROTOCOLS[protocol.name].unit === 'word' && bytesPerToken ? Math.max(1, ASSUMED_BYTES_PER_WORD / bytesPerToken) : 1;
-  return { relativeError: ((spread ?? ASSUMED_SPREAD) * tokensPerUnit) / Math.sqrt(scored), scored, basis: spread === null ? 'assumed' : 'measured' };
+  const tokensPerUnit =
+    PROTOCOLS[protocol.name].unit === 'word' && bytesPerToken ? Math.max(1, ASSUMED_BYTES_PER_WORD / bytesPerToken) : 1;
+  return {
+    relativeError: ((spread ?? ASSUMED_SPREAD) * tokensPerUnit) / Math.sqrt(scored),
+    scored,
+    basis: spread === null ? 'assumed' : 'measured',
+  };
 }
 
 /** Standard deviation of a token's log loss, from a run's baseline; null where it shows none. */
-export function spreadOf({ tokens, words }: Pick<Protocol, 'tokens' | 'words'>, { value, error }: { value: number; error: number }): number | null {
+export function spreadOf(
+  { tokens, words }: Pick<Protocol, 'tokens' | 'words'>,
+  { value, error }: { value: number; error: number },
+): number | null {
   if (!(tokens > 0) || !(error > 0) || !(value > 0)) return null;
   return (error / value) * Math.sqrt(tokens) * (words ? words / tokens : 1);
 }

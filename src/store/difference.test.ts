@@ -8,7 +8,9 @@ describe('the error of a difference', () => {
   });
 
   it('is that of the last report, on as much text', () => {
-    const worst = Math.max(...languageReport.levels.flatMap(({ baseline, drift }) => (baseline || !drift ? [] : [drift.lnRatio.error])));
+    const worst = Math.max(
+      ...languageReport.levels.flatMap(({ baseline, drift }) => (baseline || !drift ? [] : [drift.lnRatio.error])),
+    );
     const tokens = languageReport.protocol?.tokens ?? 0;
     expect(differenceError(tokens, languageReport)).toBeCloseTo(worst, 12);
     expect(differenceError(tokens * 4, languageReport)).toBeCloseTo(worst / 2, 12);

@@ -13,6 +13,8 @@ export function differenceError(scored: number, report: Report | null): number {
 /** Of the level whose difference was known worst; assumed without a report on a text. */
 function spreadOfChange(report: Report | null): number {
   const scored = report?.protocol?.words ?? report?.protocol?.tokens ?? 0;
-  const errors = (report?.levels ?? []).flatMap(({ baseline, drift }) => (baseline || !drift || !(drift.lnRatio.error > 0) ? [] : [drift.lnRatio.error]));
+  const errors = (report?.levels ?? []).flatMap(({ baseline, drift }) =>
+    baseline || !drift || !(drift.lnRatio.error > 0) ? [] : [drift.lnRatio.error],
+  );
   return scored > 0 && errors.length > 0 ? greatest(errors) * Math.sqrt(scored) : ASSUMED_CHANGE_SPREAD;
 }

@@ -6,9 +6,20 @@ import { pathOf } from '../lib/path.ts';
 /** Kinds of which there is one; a new one takes the place of the old. */
 const SINGLE: ReadonlySet<FileKind> = new Set(['onnx', 'tokenizer', 'tokenizer-config', 'model-config', 'text']);
 /** Parts of a model: another model does not inherit them, or its figures would be wrong without a word. */
-const OF_THE_MODEL: ReadonlySet<FileKind> = new Set(['onnx', 'tokenizer', 'tokenizer-config', 'model-config', 'input', 'external-data', 'unknown']);
+const OF_THE_MODEL: ReadonlySet<FileKind> = new Set([
+  'onnx',
+  'tokenizer',
+  'tokenizer-config',
+  'model-config',
+  'input',
+  'external-data',
+  'unknown',
+]);
 
-export interface Kept { file: File; kind: FileKind }
+export interface Kept {
+  file: File;
+  kind: FileKind;
+}
 
 /** Files paired with what the engine says they are. The engine answers in the order it was asked. */
 export function pair(files: readonly File[], opened: Opened): Kept[] {
@@ -16,7 +27,11 @@ export function pair(files: readonly File[], opened: Opened): Kept[] {
 }
 
 /** Problems of a file that is kept all the same: another file or a choice between models may solve them. */
-const MAY_JOIN: ReadonlySet<EngineErrorCode> = new Set<EngineErrorCode>(['onnx-external-data', 'file-unknown', 'several-models']);
+const MAY_JOIN: ReadonlySet<EngineErrorCode> = new Set<EngineErrorCode>([
+  'onnx-external-data',
+  'file-unknown',
+  'several-models',
+]);
 
 /**
  * Whether a file may join what is open: one that cannot be read must not push out one that can. A model that only
@@ -35,20 +50,27 @@ export function merge(present: readonly Kept[], added: readonly Kept[]): Kept[] 
   const kinds = new Set(added.map(({ kind }) => kind).filter((kind) => SINGLE.has(kind)));
   const paths = new Set(added.map(({ file }) => pathOf(file)));
   // Two folders may each have a file of that name; without a folder it is clear only where one has.
-  const comesAgain = (file: File) => paths.has(pathOf(file))
-    || (paths.has(file.name) && present.filter((other) => other.file.name === file.name).length === 1);
+  const comesAgain = (file: File) =>
+    paths.has(pathOf(file)) ||
+    (paths.has(file.name) && present.filter((other) => other.file.name === file.name).length === 1);
   const stays = ({ file, kind }: Kept) =>
     !(replacesModel && OF_THE_MODEL.has(kind)) && !kinds.has(kind) && !(comesAgain(file) && !SINGLE.has(kind));
   return [...present.filter(stays), ...added];
 }
 
 /** `name` has the folder in front where there is one; `index` is the position among the opened files. */
-export interface Choice { name: string; bytes: number; index: number }
+export interface Choice {
+  name: string;
+  bytes: number;
+  index: number;
+}
 
 /** Models to choose among when several came at once. */
 export function modelChoices(files: readonly File[], opened: Opened): Choice[] {
   if (!opened.problems.some(({ code }) => code === 'several-models')) return [];
-  return files.flatMap((file, index) => opened.files[index]?.kind === 'onnx' ? [{ name: pathOf(file), bytes: file.size, index }] : []);
+  return files.flatMap((file, index) =>
+    opened.files[index]?.kind === 'onnx' ? [{ name: pathOf(file), bytes: file.size, index }] : [],
+  );
 }
 
 /** One problem for a folder full of files that have nothing to do with a model. */
@@ -67,5 +89,9 @@ export function gatherUnknown(files: readonly OpenedFile[]): EngineError | null 
 
 /** What is open while a model is still to be chosen: no model, and nothing that is said of the one opened by default. */
 export const undecided = (opened: Opened): Opened => ({
-  files: opened.files, model: null, tokenizer: opened.tokenizer, text: opened.text, problems: opened.problems.filter(({ code }) => code === 'several-models'),
+  files: opened.files,
+  model: null,
+  tokenizer: opened.tokenizer,
+  text: opened.text,
+  problems: opened.problems.filter(({ code }) => code === 'several-models'),
 });

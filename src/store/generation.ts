@@ -7,7 +7,10 @@ import type { EngineError, Result } from '../../workers/contract/errors.ts';
 import type { Generated, GenerationJob } from '../../workers/contract/generation.ts';
 import { createBatch } from './batch.ts';
 
-export type Generate = (job: GenerationJob, onEvent: (event: Generated) => void) => { done: Promise<Result<null>>; cancel(): void };
+export type Generate = (
+  job: GenerationJob,
+  onEvent: (event: Generated) => void,
+) => { done: Promise<Result<null>>; cancel(): void };
 
 /** What one model has written so far. */
 export interface Continuation {
@@ -41,7 +44,10 @@ export function createGeneration(generate: Generate): StoreApi<GenerationState> 
   return createStore<GenerationState>()((set, get) => {
     let underWay: { cancel(): void } | null = null;
     return {
-      status: 'idle', job: null, continuations: new Map(), problem: null,
+      status: 'idle',
+      job: null,
+      continuations: new Map(),
+      problem: null,
 
       async generate(job) {
         if (get().status !== 'idle' || underWay) return;
@@ -50,12 +56,15 @@ export function createGeneration(generate: Generate): StoreApi<GenerationState> 
         const events = createBatch<Generated>(SHOW_EVERY_MS, (items) => {
           if (mine()) set(({ continuations }) => ({ continuations: items.reduce(applyGenerated, continuations) }));
         });
-        const task = generate(job, (event) => { events.add(event); });
+        const task = generate(job, (event) => {
+          events.add(event);
+        });
         underWay = task;
         const result = await task.done;
         events.flush();
         underWay = null;
-        if (mine()) set({ status: 'idle', problem: result.ok || result.error.code === 'cancelled' ? null : result.error });
+        if (mine())
+          set({ status: 'idle', problem: result.ok || result.error.code === 'cancelled' ? null : result.error });
       },
 
       cancel() {
@@ -72,12 +81,23 @@ export function createGeneration(generate: Generate): StoreApi<GenerationState> 
   });
 }
 
-export function applyGenerated(continuations: ReadonlyMap<string, Continuation>, event: Generated): ReadonlyMap<string, Continuation> {
+export function applyGenerated(
+  continuations: ReadonlyMap<string, Continuation>,
+  event: Generated,
+): ReadonlyMap<string, Continuation> {
   const { text, tokens, tokensPerSecond, cached, final, problem } = event;
   const before = continuations.get(event.key)?.ends ?? [];
   // Half a character may be taken back when its other half comes.
   const ends = before.filter(({ at }) => at < text.length);
-  return new Map(continuations).set(event.key, { text, ends: text.length > 0 ? [...ends, { at: text.length, tokens }] : ends, tokens, tokensPerSecond, cached, final, problem });
+  return new Map(continuations).set(event.key, {
+    text,
+    ends: text.length > 0 ? [...ends, { at: text.length, tokens }] : ends,
+    tokens,
+    tokensPerSecond,
+    cached,
+    final,
+    problem,
+  });
 }
 
 /** Where a continuation parts from the baseline's. */
@@ -95,19 +115,29 @@ export interface Parting {
  * The first token of `text` that differs from the baseline's text. Null while nothing differs: one that is only shorter
  * differs when it has ended. Of several tokens that came together the word that differs stands for the token.
  */
-export function partingOf(continuation: Pick<Continuation, 'text' | 'ends' | 'final'>, baseline: Pick<Continuation, 'text' | 'ends' | 'final'>): Parting | null {
+export function partingOf(
+  continuation: Pick<Continuation, 'text' | 'ends' | 'final'>,
+  baseline: Pick<Continuation, 'text' | 'ends' | 'final'>,
+): Parting | null {
   const shorter = Math.min(continuation.text.length, baseline.text.length);
   let at = 0;
   while (at < shorter && continuation.text[at] === baseline.text[at]) at++;
   const ended = (one: typeof baseline) => one.final && one.text.length === at;
-  if (at === shorter && !(continuation.text.length !== baseline.text.length && (ended(continuation) || ended(baseline)))) return null;
+  if (
+    at === shorter &&
+    !(continuation.text.length !== baseline.text.length && (ended(continuation) || ended(baseline)))
+  )
+    return null;
   const before = continuation.ends.findLast((end) => end.at <= at) ?? { at: 0, tokens: 0 };
   const after = continuation.ends.find((end) => end.at > at) ?? before;
-  if (after.tokens - before.tokens <= 1) return { same: before.at, until: after.at, tokens: before.tokens, exact: true };
+  if (after.tokens - before.tokens <= 1)
+    return { same: before.at, until: after.at, tokens: before.tokens, exact: true };
   const { text } = continuation;
   const spaces = Array.from(text.slice(before.at, after.at).matchAll(/\s+/gu), ({ index }) => before.at + index);
   return {
-    same: spaces.findLast((space) => space <= at) ?? before.at, until: spaces.find((space) => space > at) ?? after.at,
-    tokens: before.tokens, exact: false,
+    same: spaces.findLast((space) => space <= at) ?? before.at,
+    until: spaces.find((space) => space > at) ?? after.at,
+    tokens: before.tokens,
+    exact: false,
   };
 }

@@ -1,6 +1,17 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
-  addLevel, defaultLevels, describeSettings, duplicateLevel, editLevel, excludeFrom, levelName, normalize, removeLevel, sameLevel, type Level, type Origin,
+  addLevel,
+  defaultLevels,
+  describeSettings,
+  duplicateLevel,
+  editLevel,
+  excludeFrom,
+  levelName,
+  normalize,
+  removeLevel,
+  sameLevel,
+  type Level,
+  type Origin,
 } from './levels.ts';
 
 let origin: Origin;
@@ -19,7 +30,11 @@ beforeEach(() => {
 
 describe('levels', () => {
   it('start as fp16, int8, int4, each in its own colour', () => {
-    expect(levels.map(({ id, slot }) => [id, slot])).toEqual([['fp16', 0], ['int8', 1], ['int4', 2]]);
+    expect(levels.map(({ id, slot }) => [id, slot])).toEqual([
+      ['fp16', 0],
+      ['int8', 1],
+      ['int4', 2],
+    ]);
     expect(new Set(levels.map((level) => level.uid)).size).toBe(3);
   });
 
@@ -69,7 +84,9 @@ describe('levels', () => {
     levels = editLevel(levels, at(1).uid, { mode: 'dequantize', exclude: ['lm_head*', 'a.b'], source: 'original' });
     expect(at(1).settings).toEqual({ mode: 'dequantize', exclude: ['lm_head*', 'a.b'], source: 'original' });
     expect(levelName(at(1))).toBe('int8 per channel from float32 without lm_head* a.b');
-    expect(describeSettings(at(1))).toBe('one scale a channel, symmetric, behind DequantizeLinear, head quantized, embedding kept, from the float32 weights, without lm_head* a.b');
+    expect(describeSettings(at(1))).toBe(
+      'one scale a channel, symmetric, behind DequantizeLinear, head quantized, embedding kept, from the float32 weights, without lm_head* a.b',
+    );
     expect(sameLevel(at(1), { id: 'int8', settings: { mode: 'dequantize' } })).toBe(false);
     expect(normalize('int4', { mode: 'dynamic', exclude: [] })).toEqual({});
     expect(normalize('uint8', { block: 64, asymmetric: true, head: 'keep' })).toEqual({ head: 'keep' });

@@ -15,12 +15,21 @@ export interface Level {
 }
 
 /** Where new identities and times come from. */
-export interface Origin { uid(): string; now(): number }
+export interface Origin {
+  uid(): string;
+  now(): number;
+}
 
 export type Mode = NonNullable<LevelSettings['mode']>;
 
 /** Other ways of computing that a level has. */
-export const MODES: Readonly<Record<LevelId, readonly Mode[]>> = { fp16: [], int8: ['dequantize', 'dynamic'], int4: ['dequantize'], q4f16: [], uint8: [] };
+export const MODES: Readonly<Record<LevelId, readonly Mode[]>> = {
+  fp16: [],
+  int8: ['dequantize', 'dynamic'],
+  int4: ['dequantize'],
+  q4f16: [],
+  uint8: [],
+};
 
 /** Levels whose block and symmetry are chosen. */
 export const BLOCKED: ReadonlySet<LevelId> = new Set<LevelId>(['int4', 'q4f16']);
@@ -41,21 +50,34 @@ function freeSlot(id: LevelId, taken: readonly number[]): number {
 }
 
 export function defaultLevels(origin: Origin): Level[] {
-  return (['fp16', 'int8', 'int4'] as const).map((id) =>
-    ({ uid: origin.uid(), id, settings: {}, created: origin.now(), slot: HOME_SLOT[id] }));
+  return (['fp16', 'int8', 'int4'] as const).map((id) => ({
+    uid: origin.uid(),
+    id,
+    settings: {},
+    created: origin.now(),
+    slot: HOME_SLOT[id],
+  }));
 }
 
 export function addLevel(levels: readonly Level[], id: LevelId, origin: Origin): Level[] {
-  const slot = freeSlot(id, levels.map((level) => level.slot));
+  const slot = freeSlot(
+    id,
+    levels.map((level) => level.slot),
+  );
   return [...levels, { uid: origin.uid(), id, settings: {}, created: origin.now(), slot }];
 }
 
 /** The duplicate stands right behind its original. */
 export function duplicateLevel(levels: readonly Level[], uid: string, origin: Origin): Level[] {
-  const slot = freeSlot(levels.find((level) => level.uid === uid)?.id ?? 'int4', levels.map((level) => level.slot));
-  return levels.flatMap((level) => level.uid === uid && level.id !== 'fp16'
-    ? [level, { ...level, settings: structuredClone(level.settings), uid: origin.uid(), created: origin.now(), slot }]
-    : [level]);
+  const slot = freeSlot(
+    levels.find((level) => level.uid === uid)?.id ?? 'int4',
+    levels.map((level) => level.slot),
+  );
+  return levels.flatMap((level) =>
+    level.uid === uid && level.id !== 'fp16'
+      ? [level, { ...level, settings: structuredClone(level.settings), uid: origin.uid(), created: origin.now(), slot }]
+      : [level],
+  );
 }
 
 /** The baseline stays. */
@@ -64,19 +86,29 @@ export function removeLevel(levels: readonly Level[], uid: string): Level[] {
 }
 
 /** Another level where one stood, with the identity and the colour of that one. */
-export function replaceLevel(levels: readonly Level[], uid: string, { id, settings }: Pick<Level, 'id' | 'settings'>): Level[] {
-  return levels.map((level) => level.uid === uid && level.id !== 'fp16' ? { ...level, id, settings: normalize(id, settings) } : level);
+export function replaceLevel(
+  levels: readonly Level[],
+  uid: string,
+  { id, settings }: Pick<Level, 'id' | 'settings'>,
+): Level[] {
+  return levels.map((level) =>
+    level.uid === uid && level.id !== 'fp16' ? { ...level, id, settings: normalize(id, settings) } : level,
+  );
 }
 
 /** Replaces settings, leaving out what equals the default so that equal levels compare equal. */
 export function editLevel(levels: readonly Level[], uid: string, settings: LevelSettings): Level[] {
-  return levels.map((level) => level.uid === uid && level.id !== 'fp16' ? { ...level, settings: normalize(level.id, settings) } : level);
+  return levels.map((level) =>
+    level.uid === uid && level.id !== 'fp16' ? { ...level, settings: normalize(level.id, settings) } : level,
+  );
 }
 
 export function normalize(id: LevelId, settings: LevelSettings | LevelReport['settings']): LevelSettings {
   if (id === 'fp16') return {};
   return {
-    ...(BLOCKED.has(id) && settings.block !== undefined && settings.block !== DEFAULT_BLOCK ? { block: settings.block } : {}),
+    ...(BLOCKED.has(id) && settings.block !== undefined && settings.block !== DEFAULT_BLOCK
+      ? { block: settings.block }
+      : {}),
     ...(BLOCKED.has(id) && settings.asymmetric ? { asymmetric: true } : {}),
     ...(settings.head === 'keep' ? { head: 'keep' as const } : {}),
     ...(settings.embedding ? { embedding: settings.embedding } : {}),
@@ -112,20 +144,32 @@ const modeWords = (id: LevelId, mode: Mode): string =>
   mode === 'dynamic' ? 'dynamic' : id === 'int8' ? 'per channel' : 'DequantizeLinear';
 
 /** Names and patterns as typed, parted by commas or spaces, to what a level leaves as it is. */
-export const excludeFrom = (text: string): string[] => [...new Set(text.split(/[\s,|]+/).filter((pattern) => pattern !== ''))];
+export const excludeFrom = (text: string): string[] => [
+  ...new Set(text.split(/[\s,|]+/).filter((pattern) => pattern !== '')),
+];
 
 /** Every setting in words, for a result that must say what made it. */
 export function describeSettings({ id, settings }: Pick<Level, 'id' | 'settings'>): string {
   if (id === 'fp16') return 'weights in fp16';
   const { block, asymmetric, head, embedding, source, mode, exclude, override } = normalize(id, settings);
-  const scales = id === 'uint8' ? 'one scale a tensor' : id === 'int8' && mode ? 'one scale a channel' : `block ${block ?? DEFAULT_BLOCK}`;
+  const scales =
+    id === 'uint8'
+      ? 'one scale a tensor'
+      : id === 'int8' && mode
+        ? 'one scale a channel'
+        : `block ${block ?? DEFAULT_BLOCK}`;
   const symmetric = id === 'uint8' || asymmetric ? 'asymmetric' : 'symmetric';
   return [
-    scales, symmetric,
+    scales,
+    symmetric,
     ...(mode === 'dequantize' ? ['behind DequantizeLinear'] : []),
     ...(mode === 'dynamic' || id === 'uint8' ? ['activations quantized while running'] : []),
     head === 'keep' ? 'head kept' : 'head quantized',
-    embedding ? (embedding === 'tokens' ? 'embedding quantized' : 'embedding and position tables quantized') : 'embedding kept',
+    embedding
+      ? embedding === 'tokens'
+        ? 'embedding quantized'
+        : 'embedding and position tables quantized'
+      : 'embedding kept',
     ...(source ? ['from the float32 weights'] : []),
     ...(exclude ? [`without ${exclude.join(' ')}`] : []),
     ...(override ? override.map(({ name, to }) => `${name} as ${to}`) : []),

@@ -14,7 +14,11 @@ export interface Row {
   skipped: EngineError | null;
 }
 
-interface Pace { stage: Stage; since: number; from: number }
+interface Pace {
+  stage: Stage;
+  since: number;
+  from: number;
+}
 
 export interface Live {
   rows: ReadonlyMap<string, Row>;
@@ -50,13 +54,19 @@ export function startLive(keys: readonly string[]): Live {
 
 export function applyEvent(live: Live, event: EngineEvent, now: number): Live {
   switch (event.type) {
-    case 'progress': return applyProgress(live, event, now);
-    case 'written': return withRow(live, event.level, { written: event, progress: null, perSecond: null }, live.done);
-    case 'measured': return withRow(live, event.level, { measured: event }, live.done);
-    case 'timing': return { ...live, observed: observe(live.observed, event, now) };
+    case 'progress':
+      return applyProgress(live, event, now);
+    case 'written':
+      return withRow(live, event.level, { written: event, progress: null, perSecond: null }, live.done);
+    case 'measured':
+      return withRow(live, event.level, { measured: event }, live.done);
+    case 'timing':
+      return { ...live, observed: observe(live.observed, event, now) };
     case 'warning': {
       const noted = { ...live, warnings: [...live.warnings, event.error] };
-      return event.level === undefined ? noted : withRow(noted, event.level, { skipped: event.error, progress: null, perSecond: null }, live.done);
+      return event.level === undefined
+        ? noted
+        : withRow(noted, event.level, { skipped: event.error, progress: null, perSecond: null }, live.done);
     }
   }
 }
@@ -64,9 +74,13 @@ export function applyEvent(live: Live, event: EngineEvent, now: number): Live {
 function applyProgress(live: Live, event: Progress, now: number): Live {
   const paceKey = event.level ?? '';
   const previous = live.paces.get(paceKey);
-  const pace = previous?.stage === event.stage && previous.from <= event.done ? previous : { stage: event.stage, since: now, from: event.done };
+  const pace =
+    previous?.stage === event.stage && previous.from <= event.done
+      ? previous
+      : { stage: event.stage, since: now, from: event.done };
   const elapsed = now - pace.since;
-  const perSecond = elapsed >= PACE_AFTER_MS && event.done > pace.from ? ((event.done - pace.from) / elapsed) * 1000 : null;
+  const perSecond =
+    elapsed >= PACE_AFTER_MS && event.done > pace.from ? ((event.done - pace.from) / elapsed) * 1000 : null;
   const next: Live = {
     ...live,
     stage: laterStage(live.stage, event.stage),
@@ -78,11 +92,17 @@ function applyProgress(live: Live, event: Progress, now: number): Live {
     return { ...next, done: reached(live.done, event.stage, fraction) };
   }
   const updated = withRow(next, event.level, { progress: event, perSecond }, next.done);
-  const share = event.stage === 'quantize'
-    ? average(updated.rows, (row) => row.written || row.skipped ? 1 : row.progress?.stage === 'quantize' ? fractionOf(row.progress) : 0)
-    // Checks are counted over all levels, whichever is in hand.
-    : event.stage === 'check' ? Math.min(1, fraction)
-      : average(updated.rows, (row) => row.measured?.final || row.skipped ? 1 : row.progress?.stage === event.stage ? fractionOf(row.progress) : 0);
+  const share =
+    event.stage === 'quantize'
+      ? average(updated.rows, (row) =>
+          row.written || row.skipped ? 1 : row.progress?.stage === 'quantize' ? fractionOf(row.progress) : 0,
+        )
+      : // Checks are counted over all levels, whichever is in hand.
+        event.stage === 'check'
+        ? Math.min(1, fraction)
+        : average(updated.rows, (row) =>
+            row.measured?.final || row.skipped ? 1 : row.progress?.stage === event.stage ? fractionOf(row.progress) : 0,
+          );
   return { ...updated, done: reached(live.done, event.stage, share) };
 }
 
@@ -91,7 +111,7 @@ function reached(done: Live['done'], stage: Stage, share: number): Live['done'] 
   return { ...stagesBefore(done, stage), [stage]: Math.max(done[stage], Math.min(1, share)) };
 }
 
-const fractionOf = (progress: Progress) => progress.total > 0 ? Math.min(1, progress.done / progress.total) : 0;
+const fractionOf = (progress: Progress) => (progress.total > 0 ? Math.min(1, progress.done / progress.total) : 0);
 
 function average(rows: ReadonlyMap<string, Row>, of: (row: Row) => number): number {
   let sum = 0;
@@ -107,7 +127,7 @@ function stagesBefore(done: Live['done'], stage: Stage): Record<Stage, number> {
   return next;
 }
 
-const laterStage = (a: Stage | null, b: Stage): Stage => a !== null && ORDER.indexOf(a) > ORDER.indexOf(b) ? a : b;
+const laterStage = (a: Stage | null, b: Stage): Stage => (a !== null && ORDER.indexOf(a) > ORDER.indexOf(b) ? a : b);
 
 /** Events about levels nobody asked for are dropped, save that the baseline may have been added by the engine. */
 function withRow(live: Live, level: string, change: Partial<Row>, done: Live['done']): Live {
@@ -123,11 +143,16 @@ function withRow(live: Live, level: string, change: Partial<Row>, done: Live['do
 export function loadingToMeasure({ rows, stage, warnings }: Live): boolean {
   if (stage !== 'quantize') return false;
   const missing = [...rows.values()].filter(({ written }) => written === null);
-  return missing.length < rows.size && missing.length <= warnings.length && missing.every(({ progress }) => progress === null);
+  return (
+    missing.length < rows.size &&
+    missing.length <= warnings.length &&
+    missing.every(({ progress }) => progress === null)
+  );
 }
 
 /** Models the runtime has loaded to measure. */
-export const modelsLoaded = ({ observed }: Live): number => [...observed.work.values()].filter(({ step }) => step === 'load').length;
+export const modelsLoaded = ({ observed }: Live): number =>
+  [...observed.work.values()].filter(({ step }) => step === 'load').length;
 
 /** Share of a run of these stages that is done, 0…1, by the stages' usual times: for runs that have no forecast. */
 export function overall(live: Live, stages: readonly Stage[]): number {

@@ -5,23 +5,55 @@ import { startLive } from './live.ts';
 import { figuresOf, reportFileName, stagesOf, type Run } from './run.ts';
 
 const level = (uid: string, settings: Level['settings']): Level => ({ uid, id: 'int4', settings, created: 0, slot: 2 });
-const line = (bytes: number, settings: LevelReport['settings']): LevelReport =>
-  ({ id: 'int4', level: 'int4', baseline: false, settings, file: 'f', bytes, weightBytes: bytes, perplexity: null, drift: null, ledger: [] });
+const line = (bytes: number, settings: LevelReport['settings']): LevelReport => ({
+  id: 'int4',
+  level: 'int4',
+  baseline: false,
+  settings,
+  file: 'f',
+  bytes,
+  weightBytes: bytes,
+  perplexity: null,
+  drift: null,
+  ledger: [],
+});
 const run = (levels: Level[], lines: LevelReport[]): Run => ({
-  id: 'r', startedAt: 0, endedAt: 1, status: 'done', levels, model: { name: 'm', cacheBytesPerToken: null, baseline: 'as-is' }, subject: 'text', protocol: { name: 'llama.cpp' },
-  extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true }, tokenizer: [], companions: [],
-  live: startLive(levels.map(({ uid }) => uid)), error: null,
-  report: { schema: 'nibble.report/1', model: { name: 'm', sha256: '', bytes: 1, parameters: 1, cacheBytesPerToken: null }, protocol: null, backend: 'wasm', levels: lines, notes: [] } satisfies Report,
+  id: 'r',
+  startedAt: 0,
+  endedAt: 1,
+  status: 'done',
+  levels,
+  model: { name: 'm', cacheBytesPerToken: null, baseline: 'as-is' },
+  subject: 'text',
+  protocol: { name: 'llama.cpp' },
+  extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true },
+  tokenizer: [],
+  companions: [],
+  live: startLive(levels.map(({ uid }) => uid)),
+  error: null,
+  report: {
+    schema: 'nibble.report/1',
+    model: { name: 'm', sha256: '', bytes: 1, parameters: 1, cacheBytesPerToken: null },
+    protocol: null,
+    backend: 'wasm',
+    levels: lines,
+    notes: [],
+  } satisfies Report,
 });
 
 describe('figures', () => {
   it('find their report line by settings, whatever the order', () => {
-    const made = run([level('a', { block: 128 }), level('b', {})], [line(1, { block: 32, asymmetric: false, head: 'quantize', embedding: false }), line(2, { block: 128 })]);
+    const made = run(
+      [level('a', { block: 128 }), level('b', {})],
+      [line(1, { block: 32, asymmetric: false, head: 'quantize', embedding: false }), line(2, { block: 128 })],
+    );
     expect(figuresOf(made).map(({ bytes }) => bytes)).toEqual([2, 1]);
   });
   it('of equal levels share a line that was made once, and take their own where there are two', () => {
     expect(figuresOf(run([level('a', {}), level('b', {})], [line(5, {})])).map(({ bytes }) => bytes)).toEqual([5, 5]);
-    expect(figuresOf(run([level('a', {}), level('b', {})], [line(5, {}), line(6, {})])).map(({ bytes }) => bytes)).toEqual([5, 6]);
+    expect(
+      figuresOf(run([level('a', {}), level('b', {})], [line(5, {}), line(6, {})])).map(({ bytes }) => bytes),
+    ).toEqual([5, 6]);
   });
   it('without a line stay unknown', () => {
     expect(figuresOf(run([level('a', { block: 16 })], [line(5, {})]))[0]).toMatchObject({ bytes: null, final: false });
@@ -29,8 +61,13 @@ describe('figures', () => {
 });
 
 describe('report file names', () => {
-  it.each([['model_fp16.onnx', 'nibble-model_fp16.json'], ['../../é x.onnx', 'nibble-x.json'], ['.onnx', 'nibble-report.json']])(
-    '%s becomes %s', (name, file) => { expect(reportFileName(name)).toBe(file); });
+  it.each([
+    ['model_fp16.onnx', 'nibble-model_fp16.json'],
+    ['../../é x.onnx', 'nibble-x.json'],
+    ['.onnx', 'nibble-report.json'],
+  ])('%s becomes %s', (name, file) => {
+    expect(reportFileName(name)).toBe(file);
+  });
 });
 
 describe('stages', () => {

@@ -1,5 +1,14 @@
 /** A comparison: the levels as they were when it started, and what came of it. */
-import type { Drift, LevelReport, MemoryPrediction, OutputDrift, Perplexity, Report, RuntimeDrift, Speed } from '../../workers/contract/report.ts';
+import type {
+  Drift,
+  LevelReport,
+  MemoryPrediction,
+  OutputDrift,
+  Perplexity,
+  Report,
+  RuntimeDrift,
+  Speed,
+} from '../../workers/contract/report.ts';
 import type { EngineError } from '../../workers/contract/errors.ts';
 import type { Extras, ProtocolRequest, Stage } from '../../workers/contract/job.ts';
 import type { LedgerLine } from '../../workers/contract/level-plan.ts';
@@ -85,7 +94,9 @@ function reportLines(run: Pick<Run, 'levels' | 'report'>): ReadonlyMap<string, L
   const used = new Set<LevelReport>();
   const lines = new Map<string, LevelReport>();
   for (const level of run.levels) {
-    const matching = (run.report?.levels ?? []).filter((line) => sameLevel(level, { id: line.id, settings: normalize(line.id, line.settings) }));
+    const matching = (run.report?.levels ?? []).filter((line) =>
+      sameLevel(level, { id: line.id, settings: normalize(line.id, line.settings) }),
+    );
     const line = matching.find((candidate) => !used.has(candidate)) ?? matching.at(-1);
     if (!line) continue;
     used.add(line);
@@ -125,7 +136,8 @@ export function figuresOf(run: Run): Figure[] {
 }
 
 /** The level, as the report calls it, that the figures were measured of: that of the same file where there are several. */
-export const measuredAs = ({ reported, sameFileAs }: Pick<Figure, 'reported' | 'sameFileAs'>): string | null => sameFileAs ?? reported;
+export const measuredAs = ({ reported, sameFileAs }: Pick<Figure, 'reported' | 'sameFileAs'>): string | null =>
+  sameFileAs ?? reported;
 
 /** How the level that made a result stands to the levels selected now. */
 export function staleness(level: Level, now: readonly Level[]): 'current' | 'changed' | 'removed' {
@@ -134,7 +146,8 @@ export function staleness(level: Level, now: readonly Level[]): 'current' | 'cha
   return sameLevel(present, level) ? 'current' : 'changed';
 }
 
-export const isActive = (run: Run | null): boolean => run?.status === 'running' || run?.status === 'finishing' || run?.status === 'cancelling';
+export const isActive = (run: Run | null): boolean =>
+  run?.status === 'running' || run?.status === 'finishing' || run?.status === 'cancelling';
 
 /** The stages a run goes through, in order. */
 export function stagesOf({ extras, live }: Pick<Run, 'extras' | 'live'>): Stage[] {
@@ -143,7 +156,8 @@ export function stagesOf({ extras, live }: Pick<Run, 'extras' | 'live'>): Stage[
 }
 
 /** Levels that could not be made after all. */
-export const skippedIn = ({ live }: Pick<Run, 'live'>): number => [...live.rows.values()].filter(({ skipped }) => skipped !== null).length;
+export const skippedIn = ({ live }: Pick<Run, 'live'>): number =>
+  [...live.rows.values()].filter(({ skipped }) => skipped !== null).length;
 
 /** How a run's figures are or were measured; null when there are none. */
 export function provenance(run: Run): Provenance | null {
@@ -159,6 +173,9 @@ export const hasFindings = (run: Run): boolean =>
 
 /** `nibble-model_fp16.json` */
 export function reportFileName(modelName: string): string {
-  const stem = modelName.replace(/\.onnx$/i, '').replace(/[^\w.-]+/g, '-').replace(/^[.-]+|-+$/g, '');
+  const stem = modelName
+    .replace(/\.onnx$/i, '')
+    .replace(/[^\w.-]+/g, '-')
+    .replace(/^[.-]+|-+$/g, '');
   return stem ? `nibble-${stem}.json` : 'nibble-report.json';
 }

@@ -14,15 +14,25 @@ const failed = (name: string, details: string): Result<never> => ({
   },
 });
 
-async function fetchOne(url: string, name: string, onBytes: (bytes: number) => void, onTotal: (bytes: number | null) => void): Promise<Result<File>> {
+async function fetchOne(
+  url: string,
+  name: string,
+  onBytes: (bytes: number) => void,
+  onTotal: (bytes: number | null) => void,
+): Promise<Result<File>> {
   try {
     const response = await fetch(url);
     // A server that answers unknown addresses with the page itself has no sample.
     if (!response.ok || !response.body || response.headers.get('content-type')?.startsWith('text/html')) {
-      return failed(name, `${url}: ${response.status} ${response.statusText} ${response.headers.get('content-type') ?? ''}`);
+      return failed(
+        name,
+        `${url}: ${response.status} ${response.statusText} ${response.headers.get('content-type') ?? ''}`,
+      );
     }
     // The length header counts compressed bytes where the response is compressed, which would be a false total.
-    const length = response.headers.has('content-encoding') ? NaN : Number(response.headers.get('content-length') ?? NaN);
+    const length = response.headers.has('content-encoding')
+      ? NaN
+      : Number(response.headers.get('content-length') ?? NaN);
     onTotal(Number.isFinite(length) ? length : null);
     const parts: Uint8Array<ArrayBuffer>[] = [];
     const reader = response.body.getReader();
@@ -37,14 +47,29 @@ async function fetchOne(url: string, name: string, onBytes: (bytes: number) => v
 }
 
 /** `base` ends with a slash. Progress counts the model, by far the largest of the files. */
-export async function fetchSample(base: string, onProgress: (done: number, total: number | null) => void): Promise<Result<File[]>> {
+export async function fetchSample(
+  base: string,
+  onProgress: (done: number, total: number | null) => void,
+): Promise<Result<File[]>> {
   let done = 0;
   let total: number | null = null;
-  const fetched = await Promise.all(NAMES.map((name) => fetchOne(
-    `${base}sample/${name}`, name,
-    (bytes) => { if (name === MODEL) { done += bytes; onProgress(done, total); } },
-    (bytes) => { if (name === MODEL) total = bytes; },
-  )));
+  const fetched = await Promise.all(
+    NAMES.map((name) =>
+      fetchOne(
+        `${base}sample/${name}`,
+        name,
+        (bytes) => {
+          if (name === MODEL) {
+            done += bytes;
+            onProgress(done, total);
+          }
+        },
+        (bytes) => {
+          if (name === MODEL) total = bytes;
+        },
+      ),
+    ),
+  );
   const files: File[] = [];
   for (const result of fetched) {
     if (!result.ok) return result;

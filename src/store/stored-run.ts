@@ -21,30 +21,50 @@ export function storedRun({ stored, report, files, companions }: OpenedReport, o
   const seconds = Object.values(report.seconds ?? {}).reduce((sum, stage) => sum + stage, 0);
   const { protocol } = report;
   return {
-    id: origin.uid(), status: 'done', storedAt: stored.createdAt, levels,
-    startedAt: createdAt - seconds * 1000, endedAt: seconds > 0 ? createdAt : null,
-    model: { name: report.model.name, bytes: report.model.bytes, cacheBytesPerToken: report.model.cacheBytesPerToken, baseline: 'as-is' },
+    id: origin.uid(),
+    status: 'done',
+    storedAt: stored.createdAt,
+    levels,
+    startedAt: createdAt - seconds * 1000,
+    endedAt: seconds > 0 ? createdAt : null,
+    model: {
+      name: report.model.name,
+      bytes: report.model.bytes,
+      cacheBytesPerToken: report.model.cacheBytesPerToken,
+      baseline: 'as-is',
+    },
     subject: protocol ? 'text' : 'inputs',
     protocol: protocol ? askedFor(protocol) : DEFAULT_PROTOCOL,
     extras: {
-      noiseFloor: report.noiseFloor != null, words: report.words != null,
-      runtimeDrift: report.levels.some(({ runtimeDrift }) => runtimeDrift != null), speed: report.levels.some(({ speed }) => (speed ?? []).length > 0),
+      noiseFloor: report.noiseFloor != null,
+      words: report.words != null,
+      runtimeDrift: report.levels.some(({ runtimeDrift }) => runtimeDrift != null),
+      speed: report.levels.some(({ speed }) => (speed ?? []).length > 0),
     },
     tokenizer: (companions ?? []).filter(({ name }) => TOKENIZER.has(name)),
     companions: companions ?? [],
     companionsStored: companions !== undefined,
     live: withFiles(startLive(levels.map(({ uid }) => uid)), levels, { report, files }),
-    report, error: null,
+    report,
+    error: null,
   };
 }
 
 /** What to ask for to measure like this again: a text shorter than the protocol's window got a smaller one by itself. */
 function askedFor({ name, context, stride, textTokens }: Protocol): ProtocolRequest {
   const { window } = PROTOCOLS[name];
-  return { name, ...(context === window || textTokens < window ? {} : { context }), ...(stride === undefined ? {} : { stride }) };
+  return {
+    name,
+    ...(context === window || textTokens < window ? {} : { context }),
+    ...(stride === undefined ? {} : { stride }),
+  };
 }
 
-function withFiles(live: Live, levels: readonly Level[], { report, files }: Pick<OpenedReport, 'report' | 'files'>): Live {
+function withFiles(
+  live: Live,
+  levels: readonly Level[],
+  { report, files }: Pick<OpenedReport, 'report' | 'files'>,
+): Live {
   const rows = new Map(live.rows);
   report.levels.forEach(({ file: name, bytes, weightBytes, data }, index) => {
     const uid = levels[index]?.uid;
@@ -53,7 +73,18 @@ function withFiles(live: Live, levels: readonly Level[], { report, files }: Pick
     const dataBlob = files[index]?.data;
     // One of two files is none.
     if (uid === undefined || !row || !blob || (data && !dataBlob)) return;
-    rows.set(uid, { ...row, written: { type: 'written', level: uid, file: name, blob, bytes, weightBytes, ...(data && dataBlob ? { data: { ...data, blob: dataBlob } } : {}) } });
+    rows.set(uid, {
+      ...row,
+      written: {
+        type: 'written',
+        level: uid,
+        file: name,
+        blob,
+        bytes,
+        weightBytes,
+        ...(data && dataBlob ? { data: { ...data, blob: dataBlob } } : {}),
+      },
+    });
   });
   return { ...live, rows, done: { open: 1, quantize: 1, measure: 1, check: 1 } };
 }
@@ -62,17 +93,28 @@ function withFiles(live: Live, levels: readonly Level[], { report, files }: Pick
 export async function withoutLostFiles(run: Run): Promise<Run> {
   const rows = new Map(run.live.rows);
   for (const [uid, row] of rows) {
-    if (row.written && !(await isReadable(row.written.blob) && await isReadable(row.written.data?.blob))) rows.set(uid, { ...row, written: null });
+    if (row.written && !((await isReadable(row.written.blob)) && (await isReadable(row.written.data?.blob))))
+      rows.set(uid, { ...row, written: null });
   }
   return { ...run, live: { ...run.live, rows } };
 }
 
 /** What is not there need not be read. */
-const isReadable = async (blob: Blob | undefined): Promise<boolean> => !blob || blob.slice(0, 1).arrayBuffer().then(() => true, () => false);
+const isReadable = async (blob: Blob | undefined): Promise<boolean> =>
+  !blob ||
+  blob
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => true,
+      () => false,
+    );
 
 /** `llama.cpp, 16,384 tokens of held-out.txt scored · 12 MB model`. */
 export function storedLine({ protocol, model }: StoredReport): string {
-  const measured = protocol ? `${protocol.name}, ${formatCount(protocol.tokens)} tokens of ${protocol.text} scored` : 'no text measured';
+  const measured = protocol
+    ? `${protocol.name}, ${formatCount(protocol.tokens)} tokens of ${protocol.text} scored`
+    : 'no text measured';
   return `${measured} · model of ${formatBytes(model.bytes)}`;
 }
 
@@ -84,5 +126,7 @@ export function storageSentence({ used, quota, persisted }: Storage): string {
 /** Result files that only `opened` uses, of all that are kept with reports. */
 export function ownResults(opened: OpenedReport, others: readonly OpenedReport[]): string[] {
   const shared = new Set(others.flatMap(({ files }) => files.map(({ result }) => result)));
-  return [...new Set(opened.files.flatMap(({ result, file }) => file !== null && !shared.has(result) ? [result] : []))];
+  return [
+    ...new Set(opened.files.flatMap(({ result, file }) => (file !== null && !shared.has(result) ? [result] : []))),
+  ];
 }

@@ -18,7 +18,14 @@ const workbench = createWorkbench({
   fetchSample: (onProgress) => fetchSample(import.meta.env.BASE_URL, onProgress),
   folders: browserFolders(window as PickerWindow),
   session: browserSession(),
-  paceStore: storedPaces(() => localStorage, (changed) => { window.addEventListener('storage', ({ key, newValue }) => { changed(key, newValue); }); }),
+  paceStore: storedPaces(
+    () => localStorage,
+    (changed) => {
+      window.addEventListener('storage', ({ key, newValue }) => {
+        changed(key, newValue);
+      });
+    },
+  ),
 });
 
 export function useWorkbench<T>(select: (state: WorkbenchState) => T): T {
@@ -28,7 +35,12 @@ export function useWorkbench<T>(select: (state: WorkbenchState) => T): T {
 /** Actions do not change; components that only act need not render again. */
 export const actions = workbench.getState();
 
-const generation = createGeneration((job, onEvent) => ({ done: engine.generate(job, onEvent), cancel: () => { void engine.cancelGeneration(); } }));
+const generation = createGeneration((job, onEvent) => ({
+  done: engine.generate(job, onEvent),
+  cancel: () => {
+    void engine.cancelGeneration();
+  },
+}));
 
 export function useGeneration<T>(select: (state: GenerationState) => T): T {
   return useStore(generation, select);

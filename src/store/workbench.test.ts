@@ -13,10 +13,21 @@ import type { Paces } from './forecast/paces.ts';
 import { figuresOf, provenance, staleness } from './run.ts';
 import { createWorkbench } from './workbench.ts';
 
-const error = (code: EngineError['code'], message: string = code): EngineError => ({ code, message, action: 'Do something.', details: '' });
+const error = (code: EngineError['code'], message: string = code): EngineError => ({
+  code,
+  message,
+  action: 'Do something.',
+  details: '',
+});
 
 const kindOf = (name: string): FileKind =>
-  name.endsWith('.onnx') ? 'onnx' : name === 'tokenizer.json' ? 'tokenizer' : name.endsWith('.txt') ? 'text' : 'unknown';
+  name.endsWith('.onnx')
+    ? 'onnx'
+    : name === 'tokenizer.json'
+      ? 'tokenizer'
+      : name.endsWith('.txt')
+        ? 'text'
+        : 'unknown';
 
 /** Answers as an engine would, from the names of the files. `broken.onnx` cannot be read. */
 function describeFiles(files: readonly File[]): Opened {
@@ -34,19 +45,51 @@ function describeFiles(files: readonly File[]): Opened {
   const [model] = models;
   return {
     files: listed,
-    problems: [...(broken ? [error('onnx-truncated')] : []), ...listed.flatMap(({ problem }) => problem ?? []), ...(models.length > 1 ? [error('several-models')] : [])],
+    problems: [
+      ...(broken ? [error('onnx-truncated')] : []),
+      ...listed.flatMap(({ problem }) => problem ?? []),
+      ...(models.length > 1 ? [error('several-models')] : []),
+    ],
     tokenizer: tokenizer ? { name: tokenizer.name, vocabulary: 10, addsBos: false } : null,
     text: text ? { name: text.name, bytes: text.bytes, tokens: tokenizer ? 50_000 : null } : null,
-    model: models.length === 1 && model ? {
-      name: model.name, bytes: model.bytes, producer: '', irVersion: 8, opsets: [], parameters: 1000, weightBytes: 2000, elementTypes: [],
-      operators: [], layers: [], languageModel: { vocabulary: 10 }, cacheBytesPerToken: 8, baseline: 'as-is',
-    } : null,
+    model:
+      models.length === 1 && model
+        ? {
+            name: model.name,
+            bytes: model.bytes,
+            producer: '',
+            irVersion: 8,
+            opsets: [],
+            parameters: 1000,
+            weightBytes: 2000,
+            elementTypes: [],
+            operators: [],
+            layers: [],
+            languageModel: { vocabulary: 10 },
+            cacheBytesPerToken: 8,
+            baseline: 'as-is',
+          }
+        : null,
   };
 }
 
-interface Comparison { job: Job; send: (event: EngineEvent) => void; settle: (result: Result<Report>) => void }
+interface Comparison {
+  job: Job;
+  send: (event: EngineEvent) => void;
+  settle: (result: Result<Report>) => void;
+}
 
-function setUp({ folders, paceStore, calibration, planOf }: { folders?: Folders; paceStore?: PaceStore; calibration?: readonly Timing[]; planOf?: (level: LevelRequest) => Partial<LevelPlan> } = {}) {
+function setUp({
+  folders,
+  paceStore,
+  calibration,
+  planOf,
+}: {
+  folders?: Folders;
+  paceStore?: PaceStore;
+  calibration?: readonly Timing[];
+  planOf?: (level: LevelRequest) => Partial<LevelPlan>;
+} = {}) {
   let calibrated = 0;
   const comparisons: Comparison[] = [];
   const plans: string[][] = [];
@@ -54,9 +97,19 @@ function setUp({ folders, paceStore, calibration, planOf }: { folders?: Folders;
   let finished = 0;
   /** Reports by key, and the keys of every result file there is. */
   const shelf = { reports: new Map<string, OpenedReport>(), results: new Set<string>(), unreadable: new Set<string>() };
-  const space = (): Storage => ({ problem: null, used: shelf.reports.size + shelf.results.size, quota: null, free: null, persisted: false, results: [] });
+  const space = (): Storage => ({
+    problem: null,
+    used: shelf.reports.size + shelf.results.size,
+    quota: null,
+    free: null,
+    persisted: false,
+    results: [],
+  });
   const remove = (keys: string[]): Promise<Result<Storage>> => {
-    keys.forEach((key) => { shelf.reports.delete(key); shelf.results.delete(key); });
+    keys.forEach((key) => {
+      shelf.reports.delete(key);
+      shelf.results.delete(key);
+    });
     return Promise.resolve({ ok: true, value: space() });
   };
   const engine: EngineClient & StorageClient = {
@@ -70,15 +123,44 @@ function setUp({ folders, paceStore, calibration, planOf }: { folders?: Folders;
     remove,
     removeAll: () => remove([...shelf.reports.keys(), ...shelf.results]),
     capabilities: () => Promise.resolve({ ok: false, error: error('internal') }),
-    open: (files) => { opened.push(files.map(({ name }) => name)); return Promise.resolve({ ok: true, value: describeFiles(files) }); },
+    open: (files) => {
+      opened.push(files.map(({ name }) => name));
+      return Promise.resolve({ ok: true, value: describeFiles(files) });
+    },
     plan: (_, levels) => {
       plans.push(levels.map(({ id, settings }) => `${id}${settings.block ?? ''}`));
-      return Promise.resolve({ ok: true, value: levels.map((level): LevelPlan => ({ key: level.key, bytes: 1, weightBytes: 1, quantizedTensors: 1, summary: '', ledger: [], problem: null, ...planOf?.(level) })) });
+      return Promise.resolve({
+        ok: true,
+        value: levels.map((level): LevelPlan => ({
+          key: level.key,
+          bytes: 1,
+          weightBytes: 1,
+          quantizedTensors: 1,
+          summary: '',
+          ledger: [],
+          problem: null,
+          ...planOf?.(level),
+        })),
+      });
     },
-    ...(calibration && { calibrate: () => { calibrated++; return Promise.resolve({ ok: true as const, value: [...calibration] }); } }),
-    compare: (job, send) => new Promise((resolve) => { comparisons.push({ job, send, settle: resolve }); }),
-    cancel: () => { comparisons.at(-1)?.settle({ ok: false, error: error('cancelled') }); return Promise.resolve(); },
-    finish: () => { finished++; return Promise.resolve(); },
+    ...(calibration && {
+      calibrate: () => {
+        calibrated++;
+        return Promise.resolve({ ok: true as const, value: [...calibration] });
+      },
+    }),
+    compare: (job, send) =>
+      new Promise((resolve) => {
+        comparisons.push({ job, send, settle: resolve });
+      }),
+    cancel: () => {
+      comparisons.at(-1)?.settle({ ok: false, error: error('cancelled') });
+      return Promise.resolve();
+    },
+    finish: () => {
+      finished++;
+      return Promise.resolve();
+    },
     generate: () => Promise.resolve({ ok: false, error: error('internal') }),
     hubFolder: () => Promise.resolve({ ok: false, error: error('internal') }),
     cancelGeneration: () => Promise.resolve(),
@@ -88,7 +170,8 @@ function setUp({ folders, paceStore, calibration, planOf }: { folders?: Folders;
   const store = createWorkbench({
     engine,
     origin: { uid: () => `id${++count}`, now: () => Date.now() },
-    fetchSample: () => Promise.resolve({ ok: true, value: [file('sample.onnx'), file('tokenizer.json'), file('held-out.txt')] }),
+    fetchSample: () =>
+      Promise.resolve({ ok: true, value: [file('sample.onnx'), file('tokenizer.json'), file('held-out.txt')] }),
     ...(folders && { folders }),
     ...(paceStore && { paceStore }),
   });
@@ -106,19 +189,44 @@ const names = (store: ReturnType<typeof setUp>['store']) => store.getState().fil
 /** The report an engine would make of a job. */
 function reportOf(job: Job): Report {
   return {
-    schema: 'nibble.report/1', model: { name: 'm', sha256: '', bytes: 8, parameters: 1000, cacheBytesPerToken: 8 }, backend: 'wasm', notes: [],
-    protocol: { name: 'llama.cpp', context: 512, tokens: 2550, chunks: 10, textTokens: 50_000, textBytes: 1, provider: 'wasm', threads: 2, text: 't.txt' },
+    schema: 'nibble.report/1',
+    model: { name: 'm', sha256: '', bytes: 8, parameters: 1000, cacheBytesPerToken: 8 },
+    backend: 'wasm',
+    notes: [],
+    protocol: {
+      name: 'llama.cpp',
+      context: 512,
+      tokens: 2550,
+      chunks: 10,
+      textTokens: 50_000,
+      textBytes: 1,
+      provider: 'wasm',
+      threads: 2,
+      text: 't.txt',
+    },
     levels: job.levels.map(({ id, settings }, index) => ({
-      id, level: id, baseline: id === 'fp16', settings: { block: 32, head: 'quantize', ...settings }, file: `${id}.onnx`, bytes: 100 - index, weightBytes: 90 - index,
-      perplexity: { value: 10 + index, error: 0.5 }, drift: null, ledger: [],
+      id,
+      level: id,
+      baseline: id === 'fp16',
+      settings: { block: 32, head: 'quantize', ...settings },
+      file: `${id}.onnx`,
+      bytes: 100 - index,
+      weightBytes: 90 - index,
+      perplexity: { value: 10 + index, error: 0.5 },
+      drift: null,
+      ledger: [],
     })),
   };
 }
 
 const flush = () => vi.advanceTimersByTimeAsync(0);
 
-beforeEach(() => { vi.useFakeTimers(); });
-afterEach(() => { vi.useRealTimers(); });
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe('files', () => {
   it('come one by one and add up', async () => {
@@ -128,7 +236,11 @@ describe('files', () => {
     await store.getState().addFiles([file('a.onnx')]);
     await store.getState().addFiles([file('t.txt')]);
     expect(names(store)).toEqual(['tokenizer.json', 'a.onnx', 't.txt']);
-    expect(store.getState().opened).toMatchObject({ model: { name: 'a.onnx' }, tokenizer: { name: 'tokenizer.json' }, text: { name: 't.txt' } });
+    expect(store.getState().opened).toMatchObject({
+      model: { name: 'a.onnx' },
+      tokenizer: { name: 'tokenizer.json' },
+      text: { name: 't.txt' },
+    });
   });
 
   it('of another model replace the model and its tokenizer but not the text', async () => {
@@ -143,13 +255,18 @@ describe('files', () => {
   it('that cannot be read leave what was open as it was', async () => {
     const { store } = setUp();
     await store.getState().addFiles([file('a.onnx'), file('t.txt')]);
-    for (const [name, code] of [['empty.onnx', 'file-empty'], ['broken.onnx', 'onnx-truncated']] as const) {
+    for (const [name, code] of [
+      ['empty.onnx', 'file-empty'],
+      ['broken.onnx', 'onnx-truncated'],
+    ] as const) {
       await store.getState().addFiles([file(name)]);
       expect(names(store)).toEqual(['a.onnx', 't.txt']);
       expect(store.getState().opened?.model?.name).toBe('a.onnx');
       expect(store.getState().notices.map((notice) => notice.error.code)).toEqual([code]);
     }
-    store.getState().notices.forEach(({ id }) => { store.getState().dismiss(id); });
+    store.getState().notices.forEach(({ id }) => {
+      store.getState().dismiss(id);
+    });
     expect(store.getState().notices).toEqual([]);
   });
 
@@ -182,7 +299,10 @@ describe('files', () => {
   it('of the sample take the same path', async () => {
     const { store } = setUp();
     await store.getState().loadSample();
-    expect(store.getState()).toMatchObject({ download: null, opened: { model: { name: 'sample.onnx' }, text: { tokens: 50_000 } } });
+    expect(store.getState()).toMatchObject({
+      download: null,
+      opened: { model: { name: 'sample.onnx' }, text: { tokens: 50_000 } },
+    });
   });
 
   it('dropped during a comparison wait for its end', async () => {
@@ -206,7 +326,10 @@ describe('plans', () => {
     const int4 = store.getState().levels[2]?.uid ?? '';
     for (const block of [64, 128, 256] as const) store.getState().editLevel(int4, { block });
     await vi.advanceTimersByTimeAsync(500);
-    expect(plans).toEqual([['fp16', 'int8', 'int4'], ['fp16', 'int8', 'int4256']]);
+    expect(plans).toEqual([
+      ['fp16', 'int8', 'int4'],
+      ['fp16', 'int8', 'int4256'],
+    ]);
     expect(store.getState().plans.get(int4)?.forLevel).toBe('int4 block 256');
   });
 });
@@ -218,8 +341,20 @@ describe('a comparison', () => {
     const int4 = store.getState().levels[2]?.uid ?? '';
     const comparing = store.getState().compare();
     let shown = 0;
-    const stop = store.subscribe(() => { shown++; });
-    for (let done = 0; done < 50; done++) last().send({ type: 'progress', stage: 'measure', level: null, done, total: 100, unit: 'tokens', tensor: null, secondsLeft: null });
+    const stop = store.subscribe(() => {
+      shown++;
+    });
+    for (let done = 0; done < 50; done++)
+      last().send({
+        type: 'progress',
+        stage: 'measure',
+        level: null,
+        done,
+        total: 100,
+        unit: 'tokens',
+        tensor: null,
+        secondsLeft: null,
+      });
     expect(shown).toBe(0);
     await vi.advanceTimersByTimeAsync(100);
     expect(shown).toBe(1);
@@ -233,7 +368,11 @@ describe('a comparison', () => {
     const { run } = store.getState();
     expect(run).toMatchObject({ status: 'done', subject: 'text' });
     if (!run) throw new Error('no run');
-    expect(figuresOf(run).map(({ name, bytes }) => [name, bytes])).toEqual([['fp16', 100], ['int8', 99], ['int4', 98]]);
+    expect(figuresOf(run).map(({ name, bytes }) => [name, bytes])).toEqual([
+      ['fp16', 100],
+      ['int8', 99],
+      ['int4', 98],
+    ]);
     expect(figuresOf(run)[2]).toMatchObject({ blob, file: 'int4.onnx', final: true });
 
     store.getState().editLevel(int4, { block: 128 });
@@ -246,11 +385,25 @@ describe('a comparison', () => {
   });
 
   describe('learns how fast this machine is', () => {
-    const timing = (change: Partial<Timing>): Timing => ({ type: 'timing', step: 'run', level: null, provider: 'wasm', amount: 512, seconds: 1, ...change });
+    const timing = (change: Partial<Timing>): Timing => ({
+      type: 'timing',
+      step: 'run',
+      level: null,
+      provider: 'wasm',
+      amount: 512,
+      seconds: 1,
+      ...change,
+    });
 
     it('from what each step took, in a run that was cancelled too, and remembers it', async () => {
       let kept: Paces = [];
-      const paceStore: PaceStore = { read: () => kept, write: (paces) => { kept = paces; }, onChange: () => undefined };
+      const paceStore: PaceStore = {
+        read: () => kept,
+        write: (paces) => {
+          kept = paces;
+        },
+        onChange: () => undefined,
+      };
       const { store, last } = setUp({ paceStore });
       await store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
       const comparing = store.getState().compare();
@@ -262,7 +415,11 @@ describe('a comparison', () => {
       last().send(timing({ level: int4?.key ?? null, seconds: 9 }));
       await store.getState().cancel();
       await comparing;
-      expect(kept.map(({ step, kind, amount, seconds }) => [step, kind, amount, seconds])).toEqual([['start', '', 1, 2], ['run', 'fp16', 512, 3], ['run', 'int4', 512, 9]]);
+      expect(kept.map(({ step, kind, amount, seconds }) => [step, kind, amount, seconds])).toEqual([
+        ['start', '', 1, 2],
+        ['run', 'fp16', 512, 3],
+        ['run', 'int4', 512, 9],
+      ]);
 
       const another = setUp({ paceStore });
       await another.store.getState().addFiles([file('a.onnx'), file('tokenizer.json'), file('t.txt')]);
@@ -283,7 +440,10 @@ describe('a comparison', () => {
       await store.getState().addFiles([file('tokenizer.json'), file('t.txt')]);
       await flush();
       expect(calibrated()).toBe(1);
-      expect(store.getState().paces.map(({ step, kind, size, seconds }) => [step, kind, size, seconds])).toEqual([['start', '', 1000, 4], ['run', 'fp16', 1000, 7]]);
+      expect(store.getState().paces.map(({ step, kind, size, seconds }) => [step, kind, size, seconds])).toEqual([
+        ['start', '', 1000, 4],
+        ['run', 'fp16', 1000, 7],
+      ]);
       await store.getState().addFiles([file('b.onnx')]);
       expect(calibrated()).toBe(1);
     });
@@ -303,15 +463,27 @@ describe('a comparison', () => {
   describe('gives new levels the settings that suit the model', () => {
     const TWICE = { tensors: [{ tensor: 'e', forms: [], bytes: 60, extra: 50 }], bytes: 50 };
     const tied = ({ settings }: LevelRequest): Partial<LevelPlan> => ({
-      bytes: settings.embedding ? 40 : 100, baselineBytes: 90, ...(settings.embedding ? {} : { storedTwice: TWICE, alternatives: [{ settings: { ...settings, embedding: 'tokens' }, bytes: 40, storedTwiceBytes: 0 }] }),
+      bytes: settings.embedding ? 40 : 100,
+      baselineBytes: 90,
+      ...(settings.embedding
+        ? {}
+        : {
+            storedTwice: TWICE,
+            alternatives: [{ settings: { ...settings, embedding: 'tokens' }, bytes: 40, storedTwiceBytes: 0 }],
+          }),
     });
-    const settingsOf = (store: ReturnType<typeof setUp>['store']) => store.getState().levels.map(({ id, settings }) => [id, settings]);
+    const settingsOf = (store: ReturnType<typeof setUp>['store']) =>
+      store.getState().levels.map(({ id, settings }) => [id, settings]);
 
     it('where a table would be stored twice, for levels added later too', async () => {
-      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : tied(level) });
+      const { store } = setUp({ planOf: (level) => (level.id === 'fp16' ? {} : tied(level)) });
       await store.getState().addFiles([file('a.onnx')]);
       await vi.advanceTimersByTimeAsync(200);
-      expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', { embedding: 'tokens' }], ['int4', { embedding: 'tokens' }]]);
+      expect(settingsOf(store)).toEqual([
+        ['fp16', {}],
+        ['int8', { embedding: 'tokens' }],
+        ['int4', { embedding: 'tokens' }],
+      ]);
       store.getState().addLevel('uint8');
       await vi.advanceTimersByTimeAsync(200);
       expect(settingsOf(store).at(-1)).toEqual(['uint8', { embedding: 'tokens' }]);
@@ -319,7 +491,7 @@ describe('a comparison', () => {
 
     it('but never against what a person has chosen, and not on a model that has no need of it', async () => {
       let model = 'tied';
-      const { store } = setUp({ planOf: (level) => level.id === 'fp16' || model !== 'tied' ? {} : tied(level) });
+      const { store } = setUp({ planOf: (level) => (level.id === 'fp16' || model !== 'tied' ? {} : tied(level)) });
       await store.getState().addFiles([file('a.onnx')]);
       await vi.advanceTimersByTimeAsync(200);
       const int4 = store.getState().levels[2]?.uid ?? '';
@@ -329,14 +501,32 @@ describe('a comparison', () => {
       model = 'other';
       await store.getState().addFiles([file('b.onnx')]);
       await vi.advanceTimersByTimeAsync(200);
-      expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', {}], ['int4', {}]]);
+      expect(settingsOf(store)).toEqual([
+        ['fp16', {}],
+        ['int8', {}],
+        ['int4', {}],
+      ]);
     });
 
     it('nor where the target would not have them', async () => {
-      const { store } = setUp({ planOf: (level) => level.id === 'fp16' ? {} : { ...tied(level), notOn: level.settings.embedding ? (['wasm', 'both'] as const).map((target) => ({ target, reason: 'No.' })) : [] } });
+      const { store } = setUp({
+        planOf: (level) =>
+          level.id === 'fp16'
+            ? {}
+            : {
+                ...tied(level),
+                notOn: level.settings.embedding
+                  ? (['wasm', 'both'] as const).map((target) => ({ target, reason: 'No.' }))
+                  : [],
+              },
+      });
       await store.getState().addFiles([file('a.onnx')]);
       await vi.advanceTimersByTimeAsync(200);
-      expect(settingsOf(store)).toEqual([['fp16', {}], ['int8', {}], ['int4', {}]]);
+      expect(settingsOf(store)).toEqual([
+        ['fp16', {}],
+        ['int8', {}],
+        ['int4', {}],
+      ]);
     });
   });
 
@@ -376,7 +566,16 @@ describe('a comparison', () => {
     const comparing = store.getState().compare();
     await store.getState().finish();
     expect(store.getState().run?.status).toBe('running');
-    last().send({ type: 'progress', stage: 'measure', level: null, done: 1, total: 10, unit: 'tokens', tensor: null, secondsLeft: null });
+    last().send({
+      type: 'progress',
+      stage: 'measure',
+      level: null,
+      done: 1,
+      total: 10,
+      unit: 'tokens',
+      tensor: null,
+      secondsLeft: null,
+    });
     await vi.advanceTimersByTimeAsync(100);
     await store.getState().finish();
     await store.getState().finish();
@@ -387,7 +586,16 @@ describe('a comparison', () => {
     expect(store.getState().run?.status).toBe('done');
 
     void store.getState().compare();
-    last().send({ type: 'progress', stage: 'measure', level: null, done: 1, total: 10, unit: 'tokens', tensor: null, secondsLeft: null });
+    last().send({
+      type: 'progress',
+      stage: 'measure',
+      level: null,
+      done: 1,
+      total: 10,
+      unit: 'tokens',
+      tensor: null,
+      secondsLeft: null,
+    });
     await vi.advanceTimersByTimeAsync(100);
     await store.getState().finish();
     await store.getState().cancel();
@@ -408,7 +616,10 @@ describe('a comparison', () => {
     expect(run && provenance(run)?.tag).toBe('gptq, windows of 2,048');
     expect(run && figuresOf(run)[0]?.unit).toBe('token');
     const report = reportOf(last().job);
-    last().settle({ ok: true, value: { ...report, protocol: report.protocol && { ...report.protocol, name: 'gptq', context: 2048 } } });
+    last().settle({
+      ok: true,
+      value: { ...report, protocol: report.protocol && { ...report.protocol, name: 'gptq', context: 2048 } },
+    });
     await comparing;
     const ended = store.getState().run;
     expect(ended && provenance(ended)?.tag).toBe('gptq, windows of 2,048');
@@ -431,7 +642,11 @@ describe('a comparison', () => {
     store.getState().setMaxTokens(1000);
     store.getState().setProvider('faster');
     void store.getState().compare();
-    expect(last().job).toMatchObject({ protocol: { name: 'huggingface', context: 256, stride: 64 }, maxTokens: 960, provider: 'faster' });
+    expect(last().job).toMatchObject({
+      protocol: { name: 'huggingface', context: 256, stride: 64 },
+      maxTokens: 960,
+      provider: 'faster',
+    });
   });
 
   it('cancelled before anything was found leaves the page as it was', async () => {
@@ -451,7 +666,14 @@ describe('a comparison', () => {
     await comparing;
     const first = store.getState().run;
     comparing = store.getState().compare();
-    last().send({ type: 'written', level: store.getState().levels[0]?.uid ?? '', file: 'f', blob: new Blob(), bytes: 1, weightBytes: 1 });
+    last().send({
+      type: 'written',
+      level: store.getState().levels[0]?.uid ?? '',
+      file: 'f',
+      blob: new Blob(),
+      bytes: 1,
+      weightBytes: 1,
+    });
     last().settle({ ok: false, error: error('out-of-memory') });
     await comparing;
     expect(store.getState().run).toBe(first);
@@ -462,7 +684,14 @@ describe('a comparison', () => {
     const { store, last } = setUp();
     await store.getState().addFiles([file('a.onnx')]);
     const comparing = store.getState().compare();
-    last().send({ type: 'written', level: store.getState().levels[1]?.uid ?? '', file: 'f.onnx', blob: new Blob(), bytes: 1, weightBytes: 1 });
+    last().send({
+      type: 'written',
+      level: store.getState().levels[1]?.uid ?? '',
+      file: 'f.onnx',
+      blob: new Blob(),
+      bytes: 1,
+      weightBytes: 1,
+    });
     last().settle({ ok: false, error: error('session-failed') });
     await comparing;
     const { run } = store.getState();
@@ -480,10 +709,30 @@ describe('a comparison', () => {
 });
 
 /** A report with a file for each level, kept as `key`; `lost` levels have no file any more. */
-function keep({ shelf }: ReturnType<typeof setUp>, key: string, levels: Job['levels'], lost: readonly number[] = []): void {
+function keep(
+  { shelf }: ReturnType<typeof setUp>,
+  key: string,
+  levels: Job['levels'],
+  lost: readonly number[] = [],
+): void {
   const report = reportOf({ files: [], levels, maxTokens: null });
-  const files = report.levels.map(({ level }, index) => ({ level, result: `result of ${level}`, file: lost.includes(index) ? null : file(`${level}.onnx`) }));
-  shelf.reports.set(key, { stored: { key, createdAt: '2026-03-04T05:06:07.000Z', bytes: 1, model: { name: 'm', bytes: 8 }, levels: levels.map(({ id }) => id), protocol: null }, report: { ...report, seconds: { measure: 2 } }, files });
+  const files = report.levels.map(({ level }, index) => ({
+    level,
+    result: `result of ${level}`,
+    file: lost.includes(index) ? null : file(`${level}.onnx`),
+  }));
+  shelf.reports.set(key, {
+    stored: {
+      key,
+      createdAt: '2026-03-04T05:06:07.000Z',
+      bytes: 1,
+      model: { name: 'm', bytes: 8 },
+      levels: levels.map(({ id }) => id),
+      protocol: null,
+    },
+    report: { ...report, seconds: { measure: 2 } },
+    files,
+  });
   files.forEach(({ result }) => shelf.results.add(result));
 }
 
@@ -499,12 +748,16 @@ describe('a folder for files', () => {
     const context = setUp({
       folders: {
         pick: () => Promise.resolve(answers.shift() ?? { ok: true, value: null }),
-        mayWrite: () => { permissions.asked++; return Promise.resolve(permissions.may); },
+        mayWrite: () => {
+          permissions.asked++;
+          return Promise.resolve(permissions.may);
+        },
       },
     });
     return { ...context, permissions };
   };
-  const codes = ({ store }: Pick<ReturnType<typeof setUp>, 'store'>) => store.getState().notices.map((notice) => notice.error.code);
+  const codes = ({ store }: Pick<ReturnType<typeof setUp>, 'store'>) =>
+    store.getState().notices.map((notice) => notice.error.code);
 
   it('is not offered where there are none, and nothing is asked', async () => {
     const { store, last } = setUp();
@@ -517,7 +770,10 @@ describe('a folder for files', () => {
 
   it('goes with the job once it is chosen, until it is left', async () => {
     const models = folder('models');
-    const { store, last, comparisons, permissions } = withFolders({ ok: true, value: models }, { ok: true, value: null });
+    const { store, last, comparisons, permissions } = withFolders(
+      { ok: true, value: models },
+      { ok: true, value: null },
+    );
     await store.getState().addFiles([file('a.onnx')]);
     expect(await store.getState().chooseFolder()).toBe(true);
     expect(await store.getState().chooseFolder()).toBe(false);
@@ -527,7 +783,15 @@ describe('a folder for files', () => {
     await flush();
     expect(comparisons).toHaveLength(1);
     expect(last().job.folder).toBe(models);
-    last().send({ type: 'written', level: last().job.levels[1]?.key ?? '', file: 'a_q4 (2).onnx', folder: 'models', blob: new Blob(['12']), bytes: 2, weightBytes: 1 });
+    last().send({
+      type: 'written',
+      level: last().job.levels[1]?.key ?? '',
+      file: 'a_q4 (2).onnx',
+      folder: 'models',
+      blob: new Blob(['12']),
+      bytes: 2,
+      weightBytes: 1,
+    });
     last().settle({ ok: true, value: reportOf(last().job) });
     await flush();
     const { run } = store.getState();
@@ -555,7 +819,11 @@ describe('a folder for files', () => {
   });
 
   it('is the way out of a full storage', async () => {
-    const context = withFolders({ ok: true, value: null }, { ok: false, error: error('write-failed') }, { ok: true, value: folder('big disk') });
+    const context = withFolders(
+      { ok: true, value: null },
+      { ok: false, error: error('write-failed') },
+      { ok: true, value: folder('big disk') },
+    );
     const { store, comparisons, last } = context;
     await store.getState().addFiles([file('a.onnx')]);
     void store.getState().compare();
@@ -616,11 +884,19 @@ describe('earlier results', () => {
     const { run, stored, storageBusy } = page.store.getState();
     expect(storageBusy).toBe(false);
     expect(stored.map(({ key }) => key)).toEqual(['r']);
-    expect(run).toMatchObject({ status: 'done', storedAt: '2026-03-04T05:06:07.000Z', model: { name: 'm' }, subject: 'text', protocol: { name: 'llama.cpp' } });
+    expect(run).toMatchObject({
+      status: 'done',
+      storedAt: '2026-03-04T05:06:07.000Z',
+      model: { name: 'm' },
+      subject: 'text',
+      protocol: { name: 'llama.cpp' },
+    });
     expect((run?.endedAt ?? 0) - (run?.startedAt ?? 0)).toBe(2000);
     const figures = run ? figuresOf(run) : [];
     expect(figures.map(({ name, bytes, blob, final }) => [name, bytes, blob?.size ?? null, final])).toEqual([
-      ['fp16', 100, null, true], ['int8 dynamic', 99, 8, true], ['int4 block 64', 98, 8, true],
+      ['fp16', 100, null, true],
+      ['int8 dynamic', 99, 8, true],
+      ['int4 block 64', 98, 8, true],
     ]);
   });
 
@@ -630,7 +906,11 @@ describe('earlier results', () => {
     await page.store.getState().openStored('r');
     expect(page.store.getState().run).toMatchObject({ companions: [], tokenizer: [], companionsStored: false });
     const kept = page.shelf.reports.get('r');
-    if (kept) page.shelf.reports.set('r', { ...kept, companions: [file('tokenizer.json'), file('config.json'), file('tokenizer_config.json')] });
+    if (kept)
+      page.shelf.reports.set('r', {
+        ...kept,
+        companions: [file('tokenizer.json'), file('config.json'), file('tokenizer_config.json')],
+      });
     await page.store.getState().openStored('r');
     const { run } = page.store.getState();
     expect(run?.companions.map(({ name }) => name)).toEqual(['tokenizer.json', 'config.json', 'tokenizer_config.json']);

@@ -24,7 +24,18 @@ import { DEFAULT_TOKENS, spreadOf, tokensRun } from './amount.ts';
 import { betterDefault } from '../features/levels/advice.ts';
 import { createBatch } from './batch.ts';
 import { gatherUnknown, merge, modelChoices, pair, undecided, usable, type Choice, type Kept } from './files.ts';
-import { addLevel, defaultLevels, duplicateLevel, editLevel, levelName, removeLevel, replaceLevel, toRequests, type Level, type Origin } from './levels.ts';
+import {
+  addLevel,
+  defaultLevels,
+  duplicateLevel,
+  editLevel,
+  levelName,
+  removeLevel,
+  replaceLevel,
+  toRequests,
+  type Level,
+  type Origin,
+} from './levels.ts';
 import { applyEvent, startLive } from './live.ts';
 import { advance } from './progress.ts';
 import { hasFindings, isActive, type Run } from './run.ts';
@@ -32,12 +43,22 @@ import { isSameFile, type SavedFile, type Session, type Setup } from './session/
 import { ownResults, storedRun, withoutLostFiles } from './stored-run.ts';
 import { defaultTarget, FIRST_TARGET, offered, refusal, unasked, type Offers } from './targets.ts';
 
-export interface Notice { id: string; error: EngineError }
+export interface Notice {
+  id: string;
+  error: EngineError;
+}
 
 /** A plan and the name of the level it was made for, so that an old plan is not shown as a new one. */
-export interface PlanEntry { forLevel: string; plan: LevelPlan }
+export interface PlanEntry {
+  forLevel: string;
+  plan: LevelPlan;
+}
 
-export interface Download { done: number; total: number | null; since: number }
+export interface Download {
+  done: number;
+  total: number | null;
+  since: number;
+}
 
 export interface WorkbenchState {
   capabilities: Capabilities | null;
@@ -164,10 +185,20 @@ export function tokensInText(opened: Opened | null): { tokens: number; counted: 
 }
 
 const notAllowed = (folder: string): EngineError => ({
-  code: 'write-failed', message: `This page may not write to the folder ${folder}.`, action: 'Press Compare again and allow it, choose another folder, or have files kept in this browser.', details: '',
+  code: 'write-failed',
+  message: `This page may not write to the folder ${folder}.`,
+  action: 'Press Compare again and allow it, choose another folder, or have files kept in this browser.',
+  details: '',
 });
 
-export function createWorkbench({ engine, origin, fetchSample, folders = null, session = null, paceStore = null }: Dependencies): StoreApi<WorkbenchState> {
+export function createWorkbench({
+  engine,
+  origin,
+  fetchSample,
+  folders = null,
+  session = null,
+  paceStore = null,
+}: Dependencies): StoreApi<WorkbenchState> {
   const store = createStore<WorkbenchState>()((set, get) => {
     let planTimer: ReturnType<typeof setTimeout> | null = null;
     let planTurn = 0;
@@ -217,16 +248,28 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
         const file = added.find(({ name }) => name === baseName(wanted.path));
         if (!file) continue;
         if (await isSameFile(file, wanted)) {
-          set(({ interrupted }) => ({ interrupted: interrupted && { ...interrupted, missing: interrupted.missing.filter((entry) => entry !== wanted) } }));
+          set(({ interrupted }) => ({
+            interrupted: interrupted && {
+              ...interrupted,
+              missing: interrupted.missing.filter((entry) => entry !== wanted),
+            },
+          }));
         } else {
-          notify({ code: 'file-changed', message: `${file.name} is not the file that was being compared before the reload.`, action: 'Choose that file to continue, or press Compare to compare this one.', details: '' });
+          notify({
+            code: 'file-changed',
+            message: `${file.name} is not the file that was being compared before the reload.`,
+            action: 'Choose that file to continue, or press Compare to compare this one.',
+            details: '',
+          });
         }
       }
     };
 
     const notify = (error: EngineError) => {
       if (error.code === 'cancelled') return;
-      set(({ notices }) => ({ notices: [...notices.filter((notice) => notice.error.message !== error.message), { id: origin.uid(), error }] }));
+      set(({ notices }) => ({
+        notices: [...notices.filter((notice) => notice.error.message !== error.message), { id: origin.uid(), error }],
+      }));
     };
 
     const plan = async () => {
@@ -237,20 +280,31 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
         return;
       }
       const variants = unasked(levels, offers);
-      const result = await engine.plan(files.map(({ file }) => file), toRequests(levels), variants.map((level) => ({ ...level, key: `variant ${levelName(level)}` })));
+      const result = await engine.plan(
+        files.map(({ file }) => file),
+        toRequests(levels),
+        variants.map((level) => ({ ...level, key: `variant ${levelName(level)}` })),
+      );
       if (turn !== planTurn) return;
       if (!result.ok) {
         set({ planProblem: result.error });
         return;
       }
       const names = new Map(levels.map((level) => [level.uid, levelName(level)]));
-      const known: Offers = new Map([...offers, ...[...levels, ...variants].flatMap((level, at) => {
-        const entry = result.value[at];
-        return entry ? [[levelName(level), { notOn: entry.notOn ?? [], problem: entry.problem }] as const] : [];
-      })]);
+      const known: Offers = new Map([
+        ...offers,
+        ...[...levels, ...variants].flatMap((level, at) => {
+          const entry = result.value[at];
+          return entry ? [[levelName(level), { notOn: entry.notOn ?? [], problem: entry.problem }] as const] : [];
+        }),
+      ]);
       set(({ capabilities, target }) => ({
         planProblem: null,
-        plans: new Map(result.value.slice(0, levels.length).map((entry) => [entry.key, { forLevel: names.get(entry.key) ?? '', plan: entry }])),
+        plans: new Map(
+          result.value
+            .slice(0, levels.length)
+            .map((entry) => [entry.key, { forLevel: names.get(entry.key) ?? '', plan: entry }]),
+        ),
         offers: known,
         target: targetIsOpen ? defaultTarget(capabilities, levels, known) : target,
       }));
@@ -279,7 +333,10 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
     };
     const planSoon = () => {
       if (planTimer !== null) clearTimeout(planTimer);
-      planTimer = setTimeout(() => { planTimer = null; void plan(); }, PLAN_AFTER_MS);
+      planTimer = setTimeout(() => {
+        planTimer = null;
+        void plan();
+      }, PLAN_AFTER_MS);
     };
     const changeLevels = (change: (levels: readonly Level[]) => Level[]) => {
       set(({ levels }) => ({ levels: change(levels), removed: null }));
@@ -294,26 +351,55 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
         return;
       }
       const opened = result.value;
-      const choices = modelChoices(files.map(({ file }) => file), opened);
+      const choices = modelChoices(
+        files.map(({ file }) => file),
+        opened,
+      );
       if (choices.length > 0) {
         // Everything stays until then: which file belongs to which model is known only once one is chosen.
-        set({ files: pair(files.map(({ file }) => file), opened), opened: undecided(opened), choices, offers: new Map(), measurement: null, plans: new Map() });
+        set({
+          files: pair(
+            files.map(({ file }) => file),
+            opened,
+          ),
+          opened: undecided(opened),
+          choices,
+          offers: new Map(),
+          measurement: null,
+          plans: new Map(),
+        });
         planSoon();
         return;
       }
-      const kept = pair(files.map(({ file }) => file), opened)
-        .filter((_, index) => { const file = opened.files[index]; return file !== undefined && usable(file, opened) && !(opened.model && file.kind === 'unknown' && file.problem); });
+      const kept = pair(
+        files.map(({ file }) => file),
+        opened,
+      ).filter((_, index) => {
+        const file = opened.files[index];
+        return file !== undefined && usable(file, opened) && !(opened.model && file.kind === 'unknown' && file.problem);
+      });
       // A drop that only failed leaves what was open open.
       const waits = (opened.missing ?? []).length > 0;
       const keepsOld = opened.model === null && !waits && (get().opened?.model != null || get().choices.length > 0);
-      const sameModel = get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
+      const sameModel =
+        get().opened?.model?.name === opened.model?.name && get().opened?.model?.bytes === opened.model?.bytes;
       if (!keepsOld) {
         if (!sameModel) {
           targetIsOpen = !targetIsChosen;
           declined.clear();
-          set(({ levels }) => ({ levels: levels.map((level) => untouched.has(level.uid) && levelName(level) !== level.id ? { ...level, settings: {} } : level) }));
+          set(({ levels }) => ({
+            levels: levels.map((level) =>
+              untouched.has(level.uid) && levelName(level) !== level.id ? { ...level, settings: {} } : level,
+            ),
+          }));
         }
-        set({ files: kept, opened: kept.length > 0 ? opened : null, choices: [], offers: new Map(), ...(sameModel ? {} : { measurement: null, plans: new Map() }) });
+        set({
+          files: kept,
+          opened: kept.length > 0 ? opened : null,
+          choices: [],
+          offers: new Map(),
+          ...(sameModel ? {} : { measurement: null, plans: new Map() }),
+        });
       }
       report(opened, keepsOld);
       planSoon();
@@ -329,7 +415,16 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
       const result = await engine.calibrate(files.map(({ file }) => file));
       if (!result.ok) return;
       const kind = baseline === 'as-is' ? 'fp16' : FLOAT32;
-      remember(result.value.map(({ step, provider, amount, seconds }) => ({ step, provider, kind: step === 'start' ? '' : kind, size, amount, seconds })));
+      remember(
+        result.value.map(({ step, provider, amount, seconds }) => ({
+          step,
+          provider,
+          kind: step === 'start' ? '' : kind,
+          size,
+          amount,
+          seconds,
+        })),
+      );
     };
 
     /** Another tab may have learned something meanwhile. */
@@ -342,10 +437,17 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
     /** Missing parts have their own place on the page; everything else that is wrong is said. */
     const report = (opened: Opened, refused: boolean) => {
       const shownElsewhere = new Set<EngineError['code']>([
-        'several-models', 'no-model', 'no-tokenizer', 'no-text', 'not-a-language-model', 'file-unknown', ...(refused ? [] : ['onnx-external-data'] as const),
+        'several-models',
+        'no-model',
+        'no-tokenizer',
+        'no-text',
+        'not-a-language-model',
+        'file-unknown',
+        ...(refused ? [] : (['onnx-external-data'] as const)),
       ]);
-      const errors = [...opened.problems, ...opened.files.flatMap(({ problem }) => problem ? [problem] : [])]
-        .filter(({ code }) => !shownElsewhere.has(code));
+      const errors = [...opened.problems, ...opened.files.flatMap(({ problem }) => (problem ? [problem] : []))].filter(
+        ({ code }) => !shownElsewhere.has(code),
+      );
       errors.forEach(notify);
       const unknown = gatherUnknown(opened.files);
       if (unknown) notify(unknown);
@@ -368,12 +470,23 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
         const { value } = alone;
         const choices = modelChoices(added, value);
         if (choices.length > 0) {
-          await openAll(merge(present.filter(({ kind }) => kind === 'text'), pair(added, value)));
+          await openAll(
+            merge(
+              present.filter(({ kind }) => kind === 'text'),
+              pair(added, value),
+            ),
+          );
           return;
         }
-        const fit = pair(added, value).filter((_, index) => { const file = value.files[index]; return file !== undefined && usable(file, value); });
+        const fit = pair(added, value).filter((_, index) => {
+          const file = value.files[index];
+          return file !== undefined && usable(file, value);
+        });
         const refused = value.files.filter((file) => !usable(file, value));
-        report({ ...value, problems: refused.some(({ kind }) => kind === 'onnx') ? value.problems : [], files: refused }, true);
+        report(
+          { ...value, problems: refused.some(({ kind }) => kind === 'onnx') ? value.problems : [], files: refused },
+          true,
+        );
         if (fit.length > 0) await openAll(merge(present, fit));
       } finally {
         set({ openingSince: null });
@@ -381,7 +494,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
     };
 
     const finish = (id: string, change: Partial<Run>) => {
-      set(({ run }) => run?.id === id ? { run: { ...run, endedAt: origin.now(), ...change } } : {});
+      set(({ run }) => (run?.id === id ? { run: { ...run, endedAt: origin.now(), ...change } } : {}));
     };
 
     const lookIntoStorage = async () => {
@@ -462,9 +575,15 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
       setupNow,
 
       async start() {
-        paceStore?.onChange((paces) => { set({ paces }); });
+        paceStore?.onChange((paces) => {
+          set({ paces });
+        });
         const result = await engine.capabilities();
-        if (result.ok) set(({ levels, offers, target }) => ({ capabilities: result.value, target: targetIsChosen ? target : defaultTarget(result.value, levels, offers) }));
+        if (result.ok)
+          set(({ levels, offers, target }) => ({
+            capabilities: result.value,
+            target: targetIsChosen ? target : defaultTarget(result.value, levels, offers),
+          }));
         else notify(result.error);
         await restore();
         if (result.ok) await lookIntoStorage();
@@ -504,18 +623,29 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
         if (get().download) return;
         const since = origin.now();
         set({ download: { done: 0, total: null, since } });
-        const fetched = await fetchSample((done, total) => { set({ download: { done, total, since } }); });
+        const fetched = await fetchSample((done, total) => {
+          set({ download: { done, total, since } });
+        });
         set({ download: null });
         if (fetched.ok) {
           for (const file of fetched.value) fromSample.add(file);
           await get().addFiles(fetched.value);
-        }
-        else notify(fetched.error);
+        } else notify(fetched.error);
       },
 
-      dismiss(id) { set(({ notices }) => ({ notices: notices.filter((notice) => notice.id !== id) })); },
-      addLevel(id) { changeLevels((levels) => { const added = addLevel(levels, id, origin); isNew(added.slice(-1)); return added; }); },
-      duplicateLevel(uid) { changeLevels((levels) => duplicateLevel(levels, uid, origin)); },
+      dismiss(id) {
+        set(({ notices }) => ({ notices: notices.filter((notice) => notice.id !== id) }));
+      },
+      addLevel(id) {
+        changeLevels((levels) => {
+          const added = addLevel(levels, id, origin);
+          isNew(added.slice(-1));
+          return added;
+        });
+      },
+      duplicateLevel(uid) {
+        changeLevels((levels) => duplicateLevel(levels, uid, origin));
+      },
       editLevel(uid, settings) {
         untouched.delete(uid);
         changeLevels((levels) => editLevel(levels, uid, settings));
@@ -541,11 +671,21 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
         targetIsOpen = false;
         set({ target });
       },
-      setMaxTokens(maxTokens) { set({ maxTokens }); },
-      setProtocol(protocol) { set({ protocol }); },
-      setProvider(provider) { set({ provider }); },
-      setExtra(name, on) { set(({ extras }) => ({ extras: { ...extras, [name]: on } })); },
-      setContext(context) { set({ context }); },
+      setMaxTokens(maxTokens) {
+        set({ maxTokens });
+      },
+      setProtocol(protocol) {
+        set({ protocol });
+      },
+      setProvider(provider) {
+        set({ provider });
+      },
+      setExtra(name, on) {
+        set(({ extras }) => ({ extras: { ...extras, [name]: on } }));
+      },
+      setContext(context) {
+        set({ context });
+      },
 
       async chooseFolder() {
         const picked = await folders?.pick();
@@ -554,7 +694,9 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
         set({ folder: picked.value });
         return true;
       },
-      leaveFolder() { set({ folder: null }); },
+      leaveFolder() {
+        set({ folder: null });
+      },
 
       async compareIntoFolder() {
         if (await get().chooseFolder()) await get().compare();
@@ -562,7 +704,7 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
 
       async compare() {
         const { folder } = get();
-        if (folder && !await folders?.mayWrite(folder)) {
+        if (folder && !(await folders?.mayWrite(folder))) {
           notify(notAllowed(folder.name));
           return;
         }
@@ -573,29 +715,77 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
         const text = tokensInText(opened);
         const tokens = maxTokens === null || !text ? null : tokensRun(maxTokens, text.tokens, protocol);
         const { plans, paces, capabilities } = get();
-        const shape = canMeasure(opened) && text
-          ? shapeOf({ opened, levels, plans, tokens: tokens ?? tokensRun(null, text.tokens, protocol), protocol, extras, provider, capabilities, paces }) : null;
+        const shape =
+          canMeasure(opened) && text
+            ? shapeOf({
+                opened,
+                levels,
+                plans,
+                tokens: tokens ?? tokensRun(null, text.tokens, protocol),
+                protocol,
+                extras,
+                provider,
+                capabilities,
+                paces,
+              })
+            : null;
         const run: Run = {
-          id: origin.uid(), startedAt: origin.now(), endedAt: null, status: 'running', levels,
-          model: { name, bytes, cacheBytesPerToken, baseline }, subject: canMeasure(opened) ? 'text' : 'inputs', protocol, extras,
-          tokenizer: files.filter(({ kind }) => kind === 'tokenizer' || kind === 'tokenizer-config').map(({ file }) => file),
+          id: origin.uid(),
+          startedAt: origin.now(),
+          endedAt: null,
+          status: 'running',
+          levels,
+          model: { name, bytes, cacheBytesPerToken, baseline },
+          subject: canMeasure(opened) ? 'text' : 'inputs',
+          protocol,
+          extras,
+          tokenizer: files
+            .filter(({ kind }) => kind === 'tokenizer' || kind === 'tokenizer-config')
+            .map(({ file }) => file),
           companions: files.filter(({ kind }) => COMPANIONS.has(kind)).map(({ file }) => file),
-          live: startLive(levels.map(({ uid }) => uid)), forecast: shape && forecast(stepsOf(shape), paces, capabilities?.pace ?? null), report: null, error: null,
+          live: startLive(levels.map(({ uid }) => uid)),
+          forecast: shape && forecast(stepsOf(shape), paces, capabilities?.pace ?? null),
+          report: null,
+          error: null,
         };
         set({ run, notices: [], interrupted: null });
-        void session?.begin(name, files.map(({ file }) => file), fromSample, folder);
+        void session?.begin(
+          name,
+          files.map(({ file }) => file),
+          fromSample,
+          folder,
+        );
         const events = createBatch<{ event: EngineEvent; at: number }>(SHOW_EVERY_MS, (items) => {
-          set((state) => state.run?.id === run.id
-            ? { run: advance({ ...state.run, live: items.reduce((live, { event, at }) => applyEvent(live, event, at), state.run.live) }, origin.now()) }
-            : {});
+          set((state) =>
+            state.run?.id === run.id
+              ? {
+                  run: advance(
+                    {
+                      ...state.run,
+                      live: items.reduce((live, { event, at }) => applyEvent(live, event, at), state.run.live),
+                    },
+                    origin.now(),
+                  ),
+                }
+              : {},
+          );
         });
-        const ticking = setInterval(() => { set((state) => state.run?.id === run.id ? { run: advance(state.run, origin.now()) } : {}); }, ADVANCE_EVERY_MS);
+        const ticking = setInterval(() => {
+          set((state) => (state.run?.id === run.id ? { run: advance(state.run, origin.now()) } : {}));
+        }, ADVANCE_EVERY_MS);
         const result = await engine.compare(
           {
-            files: files.map(({ file }) => file), levels: toRequests(levels), protocol, provider, extras, ...(folder && { folder }),
+            files: files.map(({ file }) => file),
+            levels: toRequests(levels),
+            protocol,
+            provider,
+            extras,
+            ...(folder && { folder }),
             maxTokens: tokens,
           },
-          (event) => { events.add({ event, at: origin.now() }); },
+          (event) => {
+            events.add({ event, at: origin.now() });
+          },
         );
         clearInterval(ticking);
         events.flush();
@@ -625,13 +815,17 @@ export function createWorkbench({ engine, origin, fetchSample, folders = null, s
 
       async continueInterrupted() {
         // Permission is asked for in answer to a click.
-        for (const handle of locked as (FileSystemFileHandle & { requestPermission?(descriptor: { mode: 'read' }): Promise<PermissionState> })[]) {
-          if (await handle.requestPermission?.({ mode: 'read' }) !== 'granted') return;
+        for (const handle of locked as (FileSystemFileHandle & {
+          requestPermission?(descriptor: { mode: 'read' }): Promise<PermissionState>;
+        })[]) {
+          if ((await handle.requestPermission?.({ mode: 'read' })) !== 'granted') return;
         }
         if (locked.length > 0) {
           const found = await session?.find();
           locked = found?.locked ?? [];
-          set(({ interrupted }) => ({ interrupted: interrupted && { ...interrupted, missing: found?.missing ?? [], locked: locked.length } }));
+          set(({ interrupted }) => ({
+            interrupted: interrupted && { ...interrupted, missing: found?.missing ?? [], locked: locked.length },
+          }));
           await get().addFiles(found?.files ?? []);
         }
         const { interrupted } = get();

@@ -5,6 +5,14 @@ import { takeTurn } from '../features/charts/in-turn.ts';
 /** @param place What stands there until then, as high as what comes. */
 export function Later({ place, children }: { place: ReactNode; children: ReactNode }) {
   const [come, setCome] = useState(false);
-  useEffect(() => come ? undefined : takeTurn(() => { setCome(true); }), [come]);
+  useEffect(
+    () =>
+      come
+        ? undefined
+        : takeTurn(() => {
+            setCome(true);
+          }),
+    [come],
+  );
   return come ? children : place;
 }

@@ -3,23 +3,69 @@ import type { ReactNode } from 'react';
 
 export const tone = (slot: number): string => `var(--tone-${slot % 8})`;
 
-interface ShapeProps { slot: number; x: number; y: number; size: number }
+interface ShapeProps {
+  slot: number;
+  x: number;
+  y: number;
+  size: number;
+}
 
 /** The level's shape centred on a point, as SVG. */
 export function Shape({ slot, x, y, size }: ShapeProps) {
   const r = size / 2;
   const fill = tone(slot);
-  const polygon = (points: [number, number][]) =>
-    <polygon points={points.map(([px, py]) => `${x + px * r},${y + py * r}`).join(' ')} fill={fill} />;
+  const polygon = (points: [number, number][]) => (
+    <polygon points={points.map(([px, py]) => `${x + px * r},${y + py * r}`).join(' ')} fill={fill} />
+  );
   switch (slot % 8) {
-    case 0: return <circle cx={x} cy={y} r={r * 0.95} fill={fill} />;
-    case 1: return <rect x={x - r * 0.88} y={y - r * 0.88} width={r * 1.76} height={r * 1.76} rx={1} fill={fill} />;
-    case 2: return polygon([[0, -1.1], [1.05, 0.85], [-1.05, 0.85]]);
-    case 3: return polygon([[0, -1.2], [1.2, 0], [0, 1.2], [-1.2, 0]]);
-    case 4: return polygon([[0, 1.1], [1.05, -0.85], [-1.05, -0.85]]);
-    case 5: return polygon([[-0.35, -1], [0.35, -1], [0.35, -0.35], [1, -0.35], [1, 0.35], [0.35, 0.35], [0.35, 1], [-0.35, 1], [-0.35, 0.35], [-1, 0.35], [-1, -0.35], [-0.35, -0.35]]);
-    case 6: return polygon([[0, -1.15], [1.1, -0.35], [0.68, 0.95], [-0.68, 0.95], [-1.1, -0.35]]);
-    default: return <circle cx={x} cy={y} r={r * 0.72} fill="none" stroke={fill} strokeWidth={r * 0.5} />;
+    case 0:
+      return <circle cx={x} cy={y} r={r * 0.95} fill={fill} />;
+    case 1:
+      return <rect x={x - r * 0.88} y={y - r * 0.88} width={r * 1.76} height={r * 1.76} rx={1} fill={fill} />;
+    case 2:
+      return polygon([
+        [0, -1.1],
+        [1.05, 0.85],
+        [-1.05, 0.85],
+      ]);
+    case 3:
+      return polygon([
+        [0, -1.2],
+        [1.2, 0],
+        [0, 1.2],
+        [-1.2, 0],
+      ]);
+    case 4:
+      return polygon([
+        [0, 1.1],
+        [1.05, -0.85],
+        [-1.05, -0.85],
+      ]);
+    case 5:
+      return polygon([
+        [-0.35, -1],
+        [0.35, -1],
+        [0.35, -0.35],
+        [1, -0.35],
+        [1, 0.35],
+        [0.35, 0.35],
+        [0.35, 1],
+        [-0.35, 1],
+        [-0.35, 0.35],
+        [-1, 0.35],
+        [-1, -0.35],
+        [-0.35, -0.35],
+      ]);
+    case 6:
+      return polygon([
+        [0, -1.15],
+        [1.1, -0.35],
+        [0.68, 0.95],
+        [-0.68, 0.95],
+        [-1.1, -0.35],
+      ]);
+    default:
+      return <circle cx={x} cy={y} r={r * 0.72} fill="none" stroke={fill} strokeWidth={r * 0.5} />;
   }
 }
 
@@ -50,7 +96,9 @@ export function Patterns({ slots, prefix }: { slots: readonly number[]; prefix: 
       {[...new Set(slots)].map((slot) => (
         <pattern key={slot} id={patternId(prefix, slot)} width="8" height="8" patternUnits="userSpaceOnUse">
           <rect width="8" height="8" fill={tone(slot)} />
-          <g stroke="var(--raised)" strokeWidth="1.2" strokeOpacity="0.55" fill="none">{STROKES[slot % 8]}</g>
+          <g stroke="var(--raised)" strokeWidth="1.2" strokeOpacity="0.55" fill="none">
+            {STROKES[slot % 8]}
+          </g>
         </pattern>
       ))}
     </defs>

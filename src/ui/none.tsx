@@ -1,4 +1,8 @@
 import layout from './layout.module.css';
 
 /** Stands where a number would be. */
-export const NONE = <span className={layout.muted} aria-label="not measured">–</span>;
+export const NONE = (
+  <span className={layout.muted} aria-label="not measured">
+    –
+  </span>
+);

@@ -1,6 +1,5 @@
 /** What this machine offers: backends, providers, threads. */
 
-
 /** Execution providers of onnxruntime-web that models are run on. */
 export type Provider = 'wasm' | 'webgpu';
 

@@ -10,7 +10,10 @@ import type { Report } from './report.ts';
 import type { OpenedReport, Storage, StoredReport } from './storage.ts';
 
 /** How far a Hub folder is: bytes of its files read. */
-export interface Zipping { done: number; total: number }
+export interface Zipping {
+  done: number;
+  total: number;
+}
 
 /** What goes into a folder for the Hugging Face Hub. */
 export interface HubFolderJob {

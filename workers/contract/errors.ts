@@ -1,18 +1,44 @@
 /** Errors as values: inside a stage they are thrown with `fail`, at its edge they become a `Result`. */
 import { shownSentence, shownText } from '../lib/shown.ts';
 
-
 /** Every way things can go wrong. */
 export type EngineErrorCode =
-  | 'file-empty' | 'file-lfs-pointer' | 'file-unreadable' | 'file-unknown'
-  | 'onnx-invalid' | 'onnx-truncated' | 'onnx-external-data' | 'no-model' | 'several-models'
-  | 'nothing-to-quantize' | 'already-quantized' | 'weights-not-finite' | 'weights-too-large'
-  | 'level-unknown' | 'level-invalid' | 'usage'
-  | 'no-tokenizer' | 'tokenizer-invalid' | 'tokenizer-mismatch'
-  | 'no-text' | 'text-too-short' | 'not-a-language-model' | 'inputs-unknown' | 'input-invalid'
-  | 'session-failed' | 'out-of-memory' | 'device-lost' | 'worker-crashed'
-  | 'file-changed' | 'storage-full' | 'storage-unavailable' | 'not-stored'
-  | 'write-failed' | 'cancelled' | 'busy' | 'internal';
+  | 'file-empty'
+  | 'file-lfs-pointer'
+  | 'file-unreadable'
+  | 'file-unknown'
+  | 'onnx-invalid'
+  | 'onnx-truncated'
+  | 'onnx-external-data'
+  | 'no-model'
+  | 'several-models'
+  | 'nothing-to-quantize'
+  | 'already-quantized'
+  | 'weights-not-finite'
+  | 'weights-too-large'
+  | 'level-unknown'
+  | 'level-invalid'
+  | 'usage'
+  | 'no-tokenizer'
+  | 'tokenizer-invalid'
+  | 'tokenizer-mismatch'
+  | 'no-text'
+  | 'text-too-short'
+  | 'not-a-language-model'
+  | 'inputs-unknown'
+  | 'input-invalid'
+  | 'session-failed'
+  | 'out-of-memory'
+  | 'device-lost'
+  | 'worker-crashed'
+  | 'file-changed'
+  | 'storage-full'
+  | 'storage-unavailable'
+  | 'not-stored'
+  | 'write-failed'
+  | 'cancelled'
+  | 'busy'
+  | 'internal';
 
 /** An error as a value: survives the worker boundary and is written for a person. */
 export interface EngineError {
@@ -44,7 +70,13 @@ export function fail(code: EngineErrorCode, message: string, action: string, det
 }
 
 /** Errors that say that one level cannot be made of a model, now or later; the other levels can. */
-const ABOUT_LEVEL: ReadonlySet<EngineErrorCode> = new Set(['nothing-to-quantize', 'already-quantized', 'weights-not-finite', 'weights-too-large', 'onnx-invalid']);
+const ABOUT_LEVEL: ReadonlySet<EngineErrorCode> = new Set([
+  'nothing-to-quantize',
+  'already-quantized',
+  'weights-not-finite',
+  'weights-too-large',
+  'onnx-invalid',
+]);
 
 export function isAboutLevel(thrown: unknown): boolean {
   return ABOUT_LEVEL.has(toEngineError(thrown).code);
@@ -59,14 +91,29 @@ export function toEngineError(thrown: unknown): EngineError {
     if (thrown.name === 'NotReadableError' || thrown.name === 'NotFoundError') {
       return fileChanged('A file', thrown);
     }
-    return engineError('internal', 'Something went wrong inside Nibble.', 'Try again; if it happens again, copy the details into a bug report.', thrown.stack ?? thrown.message);
+    return engineError(
+      'internal',
+      'Something went wrong inside Nibble.',
+      'Try again; if it happens again, copy the details into a bug report.',
+      thrown.stack ?? thrown.message,
+    );
   }
-  return engineError('internal', 'Something went wrong inside Nibble.', 'Try again; if it happens again, copy the details into a bug report.', String(thrown));
+  return engineError(
+    'internal',
+    'Something went wrong inside Nibble.',
+    'Try again; if it happens again, copy the details into a bug report.',
+    String(thrown),
+  );
 }
 
 /** For what reading a dropped file throws once it is not what was dropped: NotReadableError, NotFoundError. */
 export function fileChanged(name: string, thrown: unknown): EngineError {
-  return engineError('file-changed', `${name} was changed, moved or deleted after it was opened.`, 'Open it again; what was finished is kept, if it is still the same file.', String(thrown));
+  return engineError(
+    'file-changed',
+    `${name} was changed, moved or deleted after it was opened.`,
+    'Open it again; what was finished is kept, if it is still the same file.',
+    String(thrown),
+  );
 }
 
 export function cancelled(): EngineError {

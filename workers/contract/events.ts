@@ -55,7 +55,8 @@ export interface Warning {
 }
 
 /** Steps of a job whose times are predicted. `start` is the start of a runtime in a worker of its own. */
-export type TimedStep = 'open' | 'quantize' | 'start' | 'tokenize' | 'load' | 'run' | 'overflow' | 'runtime-drift' | 'speed';
+export type TimedStep =
+  'open' | 'quantize' | 'start' | 'tokenize' | 'load' | 'run' | 'overflow' | 'runtime-drift' | 'speed';
 
 /** What a step took. Sent when the step has ended, and about once a second for `run`, where amounts and times add up. */
 export interface Timing {

@@ -2,10 +2,15 @@
 import type { EngineError } from './errors.ts';
 
 export type FileKind =
-  | 'onnx' | 'tokenizer' | 'tokenizer-config' | 'model-config' | 'text'
+  | 'onnx'
+  | 'tokenizer'
+  | 'tokenizer-config'
+  | 'model-config'
+  | 'text'
   /** An array, a tensor or an image to run a model on that is not a language model. */
   | 'input'
-  | 'external-data' | 'unknown';
+  | 'external-data'
+  | 'unknown';
 
 export interface OpenedFile {
   name: string;
@@ -15,12 +20,25 @@ export interface OpenedFile {
   problem?: EngineError;
 }
 
-export interface ElementTypeCount { type: string; tensors: number; parameters: number; bytes: number }
+export interface ElementTypeCount {
+  type: string;
+  tensors: number;
+  parameters: number;
+  bytes: number;
+}
 
-export interface OperatorCount { domain: string; type: string; count: number }
+export interface OperatorCount {
+  domain: string;
+  type: string;
+  count: number;
+}
 
 /** Bytes of the initializers whose names share a layer prefix. */
-export interface LayerBytes { layer: string; parameters: number; bytes: number }
+export interface LayerBytes {
+  layer: string;
+  parameters: number;
+  bytes: number;
+}
 
 /** The model as the scan sees it: no weight was loaded to make this. */
 export interface ModelSummary {
@@ -44,7 +62,11 @@ export interface ModelSummary {
   baseline: 'as-is' | 'rounded-to-fp16';
 }
 
-export interface TokenizerSummary { name: string; vocabulary: number; addsBos: boolean }
+export interface TokenizerSummary {
+  name: string;
+  vocabulary: number;
+  addsBos: boolean;
+}
 
 export interface TextSummary {
   name: string;

@@ -1,6 +1,5 @@
 /** Levels and their settings, as they are asked for. */
 
-
 /** Precision levels the engine knows. `fp16` is the baseline everything is measured against. */
 export type LevelId = 'fp16' | 'int8' | 'int4' | 'q4f16' | 'uint8';
 
@@ -32,4 +31,7 @@ export interface LevelSettings {
 }
 
 /** What weights of a name become instead. */
-export interface Override { name: string; to: 'int4' | 'int8' }
+export interface Override {
+  name: string;
+  to: 'int4' | 'int8';
+}

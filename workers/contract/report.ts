@@ -5,7 +5,10 @@ import type { ProtocolName, Stage } from './job.ts';
 import type { DataFile, LedgerLine, PatternUse } from './level-plan.ts';
 import type { BlockSize, LevelId, Override } from './level-settings.ts';
 
-export interface Estimate { value: number; /** One standard error. */ error: number }
+export interface Estimate {
+  value: number;
+  /** One standard error. */ error: number;
+}
 
 /** The protocol's perplexity: by token, or by word where `Protocol.unit` says so. */
 export interface Perplexity extends Estimate {
@@ -26,7 +29,16 @@ export interface Drift {
   /** Correlation of the two log perplexities over tokens. */
   correlation: number;
   /** KL divergence per token, nats, baseline against level. */
-  kld: { mean: number; error: number; median: number; p90: number; p95: number; p99: number; p999: number; max: number };
+  kld: {
+    mean: number;
+    error: number;
+    median: number;
+    p90: number;
+    p95: number;
+    p99: number;
+    p999: number;
+    max: number;
+  };
   /** Share of tokens whose most likely next token is the same. */
   sameTop: Estimate;
   /** Change of the probability given to the correct token. */
@@ -144,7 +156,12 @@ export interface InputsUsed {
 }
 
 /** Median of several runs, and their extremes. */
-export interface Spread { median: number; low: number; high: number; runs: number }
+export interface Spread {
+  median: number;
+  low: number;
+  high: number;
+  runs: number;
+}
 
 /** Of one level on one provider; warm-up is left out of all. */
 export interface Speed {
@@ -179,7 +196,10 @@ export interface MemoryParts {
 }
 
 /** Predicted memory on one provider: `fixed` and, for each token that is run or kept, `perToken`. */
-export interface MemoryPrediction { fixed: MemoryParts; perToken: MemoryParts }
+export interface MemoryPrediction {
+  fixed: MemoryParts;
+  perToken: MemoryParts;
+}
 
 /** Bytes, observed while the level was alone in a worker. */
 export interface MeasuredMemory {
@@ -211,7 +231,10 @@ export interface Passage {
   levels: { level: string; change: number[] }[];
 }
 
-export interface Guess { token: string; probability: number }
+export interface Guess {
+  token: string;
+  probability: number;
+}
 
 export interface WorstToken {
   /** Some text before the token. */
@@ -258,7 +281,16 @@ export interface LevelReport {
   level: string;
   baseline: boolean;
   /** Settings in full, as used. */
-  settings: { block?: BlockSize; asymmetric?: boolean; head?: 'quantize' | 'keep'; embedding?: boolean | 'tokens'; source?: 'baseline' | 'original'; mode?: 'dequantize' | 'dynamic'; exclude?: string[]; override?: Override[] };
+  settings: {
+    block?: BlockSize;
+    asymmetric?: boolean;
+    head?: 'quantize' | 'keep';
+    embedding?: boolean | 'tokens';
+    source?: 'baseline' | 'original';
+    mode?: 'dequantize' | 'dynamic';
+    exclude?: string[];
+    override?: Override[];
+  };
   /** End of the names of its files, in front of `.onnx`: `_q4_block128`. Absent in reports of version 0.1.0. */
   suffix?: string;
   /** File name of the model written. */
@@ -302,7 +334,14 @@ export interface SkippedLevel {
 export interface Report {
   schema: 'nibble.report/1';
   /** `fingerprint` identifies the content (hash.ts); `sha256` is null for files too large to be read at once. */
-  model: { name: string; sha256: string | null; fingerprint?: string; bytes: number; parameters: number; cacheBytesPerToken: number | null };
+  model: {
+    name: string;
+    sha256: string | null;
+    fingerprint?: string;
+    bytes: number;
+    parameters: number;
+    cacheBytesPerToken: number | null;
+  };
   /** Null when perplexity was not measured; `notes` says why. */
   protocol: Protocol | null;
   backend: Backend;

@@ -53,7 +53,12 @@ export interface OpenedReport {
   stored: StoredReport;
   report: Report;
   /** One for each of the report's levels, in order; null where the file is not stored, as of a model that is its own baseline. */
-  files: { level: string; result: string; file: File | null; /** The second file of a model too large for one; null where it is not stored. */ data?: File | null }[];
+  files: {
+    level: string;
+    result: string;
+    file: File | null;
+    /** The second file of a model too large for one; null where it is not stored. */ data?: File | null;
+  }[];
   /** Configuration and tokenizer files that were stored with it, by their names in a Hub folder; absent where none were stored. */
   companions?: File[];
 }

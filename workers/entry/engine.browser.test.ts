@@ -14,27 +14,45 @@ const start = () => {
   engines.push(engine);
   return engine;
 };
-beforeEach(async () => { await start().call<Result<Storage>>((api) => api.removeAll()); });
-afterEach(() => { for (const engine of engines.splice(0)) engine.terminate(); });
+beforeEach(async () => {
+  await start().call<Result<Storage>>((api) => api.removeAll());
+});
+afterEach(() => {
+  for (const engine of engines.splice(0)) engine.terminate();
+});
 
 const TEXT = 'It was the best of times, it was the worst of times. '.repeat(30);
 const job: Job = {
   files: [
     new File([tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true })], 'tiny.onnx'),
-    new File([byteTokenizer()], 'tokenizer.json'), new File([TEXT], 'text.txt'),
+    new File([byteTokenizer()], 'tokenizer.json'),
+    new File([TEXT], 'text.txt'),
   ],
-  levels: [{ key: 'a', id: 'int8', settings: {} }, { key: 'b', id: 'int4', settings: {} }],
+  levels: [
+    { key: 'a', id: 'int8', settings: {} },
+    { key: 'b', id: 'int4', settings: {} },
+  ],
   maxTokens: null,
 };
 
 async function compare(engine: RemoteWorker<Engine>) {
   const events: EngineEvent[] = [];
-  const report = await engine.callWithEvents<EngineEvent, Result<Report>>((event) => { events.push(event); }, (api, port) => api.compare(job, port));
+  const report = await engine.callWithEvents<EngineEvent, Result<Report>>(
+    (event) => {
+      events.push(event);
+    },
+    (api, port) => api.compare(job, port),
+  );
   if (!report.ok) throw new Error(JSON.stringify(report.error));
   return { report: report.value, events };
 }
 
-const filesOf = (events: readonly EngineEvent[]) => Promise.all(events.flatMap((event) => (event.type === 'written' ? event.blob.arrayBuffer().then((bytes) => [...new Uint8Array(bytes)]) : [])));
+const filesOf = (events: readonly EngineEvent[]) =>
+  Promise.all(
+    events.flatMap((event) =>
+      event.type === 'written' ? event.blob.arrayBuffer().then((bytes) => [...new Uint8Array(bytes)]) : [],
+    ),
+  );
 
 it('what one engine has done the next one has, and does not do again', async () => {
   const first = start();
@@ -43,7 +61,9 @@ it('what one engine has done the next one has, and does not do again', async () 
   const second = start();
   const after = await compare(second);
   expect(after.report).toEqual(before.report);
-  expect(after.events.some((event) => event.type === 'progress' && (event.stage === 'measure' || event.tensor !== null))).toBe(false);
+  expect(
+    after.events.some((event) => event.type === 'progress' && (event.stage === 'measure' || event.tensor !== null)),
+  ).toBe(false);
   expect(after.events.filter(({ type }) => type === 'warning')).toEqual([]);
   const files = await filesOf(before.events);
   expect(await filesOf(after.events)).toEqual(files);
@@ -56,26 +76,54 @@ it('what one engine has done the next one has, and does not do again', async () 
   expect(opened.value.report).toEqual(before.report);
   // The files outlive the worker that opened them.
   second.terminate();
-  expect(await Promise.all(opened.value.files.map(async ({ file }) => [...new Uint8Array(await file?.arrayBuffer() ?? [])]))).toEqual(files);
+  expect(
+    await Promise.all(
+      opened.value.files.map(async ({ file }) => [...new Uint8Array((await file?.arrayBuffer()) ?? [])]),
+    ),
+  ).toEqual(files);
 });
 
 it('two engines at once do nothing twice', async () => {
   const [a, b] = await Promise.all([compare(start()), compare(start())]);
   expect(b.report).toEqual(a.report);
-  const [madeByA, madeByB] = [a, b].map(({ events }) => events.flatMap((event) => (event.type === 'progress' && event.tensor !== null ? `${event.level ?? ''} ${event.tensor}` : [])));
+  const [madeByA, madeByB] = [a, b].map(({ events }) =>
+    events.flatMap((event) =>
+      event.type === 'progress' && event.tensor !== null ? `${event.level ?? ''} ${event.tensor}` : [],
+    ),
+  );
   expect(madeByA?.concat(madeByB ?? []).length).toBeGreaterThan(0);
   expect(madeByA?.filter((tensor) => madeByB?.includes(tensor))).toEqual([]);
 });
 
 it('making a Hub folder stops when it is told to', async () => {
   const engine = start();
-  const report: Report = { schema: 'nibble.report/1', model: { name: 'm', sha256: null, bytes: 1, parameters: 1, cacheBytesPerToken: null }, protocol: null, backend: 'wasm', levels: [], notes: [] };
-  const large: HubFolderJob = { files: [], report, models: [{ level: 'int4', file: 'm.onnx', blob: new Blob(Array<Uint8Array<ArrayBuffer>>(64).fill(new Uint8Array(1 << 22))) }] };
+  const report: Report = {
+    schema: 'nibble.report/1',
+    model: { name: 'm', sha256: null, bytes: 1, parameters: 1, cacheBytesPerToken: null },
+    protocol: null,
+    backend: 'wasm',
+    levels: [],
+    notes: [],
+  };
+  const large: HubFolderJob = {
+    files: [],
+    report,
+    models: [
+      {
+        level: 'int4',
+        file: 'm.onnx',
+        blob: new Blob(Array<Uint8Array<ArrayBuffer>>(64).fill(new Uint8Array(1 << 22))),
+      },
+    ],
+  };
   let read = 0;
-  const stopped = await engine.callWithEvents<Zipping, Result<Blob>>(({ done, total }) => {
-    read = done / total;
-    notify(engine, (api) => api.cancelHubFolder('mine'));
-  }, (api, port) => api.hubFolder(large, port, 'mine'));
+  const stopped = await engine.callWithEvents<Zipping, Result<Blob>>(
+    ({ done, total }) => {
+      read = done / total;
+      notify(engine, (api) => api.cancelHubFolder('mine'));
+    },
+    (api, port) => api.hubFolder(large, port, 'mine'),
+  );
   expect(stopped).toMatchObject({ ok: false, error: { code: 'cancelled' } });
   expect(read).toBeGreaterThan(0);
   expect(read).toBeLessThan(1);

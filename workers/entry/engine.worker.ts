@@ -48,7 +48,9 @@ const chosen = () => (kernels ??= choose());
 
 function choose(): NonNullable<typeof kernels> {
   const choice = chooseKernel(navigator.gpu);
-  const again = () => { if (kernels === choice) kernels = null; };
+  const again = () => {
+    if (kernels === choice) kernels = null;
+  };
   void choice.then(({ lost }) => lost?.then(again), again);
   return choice;
 }
@@ -67,11 +69,18 @@ const engine: Engine = {
     const { kernel, webgpu } = await chosen();
     pace ??= createWasmKernel().then((wasm) => measurePace(wasm));
     const measured = await pace.catch(() => null);
-    return { backend: kernel.backend, webgpu, isolated: crossOriginIsolated, threads, ...(measured !== null && { pace: measured }) };
+    return {
+      backend: kernel.backend,
+      webgpu,
+      isolated: crossOriginIsolated,
+      threads,
+      ...(measured !== null && { pace: measured }),
+    };
   },
   open: (files) => settle(() => open(withPaths(files))),
   async calibrate(files) {
-    if (running || generating) return { ok: false, error: engineError('busy', 'Something else is running.', 'Wait for it.') };
+    if (running || generating)
+      return { ok: false, error: engineError('busy', 'Something else is running.', 'Wait for it.') };
     calibrating?.abort();
     const stop = new AbortController();
     calibrating = stop;
@@ -80,34 +89,60 @@ const engine: Engine = {
     return model.value ? calibrateInWorker(model.value, threads, stop.signal) : { ok: true, value: [] };
   },
   plan: (files, levels, variants) => settle(() => plan(withPaths(files), levels, variants)),
-  compare: (job, port) => reporting(port, async (report) => {
-    if (running) return { ok: false, error: engineError('busy', 'A comparison is running already.', 'Wait for it, or cancel it first.') };
-    const signals = { stop: new AbortController(), finish: new AbortController() };
-    running = signals;
-    generating?.abort();
-    calibrating?.abort();
-    const send = throttleProgress(report);
-    const reader = createReadThread();
-    const pool = createWorkerPool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)), reader.inOrder);
-    try {
-      return await settle(async () => compare({ ...job, files: withPaths(job.files) }, {
-        ...(await keeper()).job((error) => { send({ type: 'warning', error }); }, job.folder),
-        kernel: async () => withFallback((await chosen()).kernel, createWasmKernel, (reason) => {
-          kernels = null;
-          send({ type: 'warning', error: engineError('device-lost', 'The GPU went away while quantizing; the rest was done on the CPU.', 'Nothing is lost. If it happens often, update the graphics driver.', reason.message) });
-        }),
-        pool,
-        reader,
-        evaluator,
-        speedMeter: createSpeedMeter(async () => (await isWorthTiming(job.provider) ? ['wasm', 'webgpu'] : ['wasm'])),
-        threads,
-      }, send, signals.stop.signal, signals.finish.signal));
-    } finally {
-      running = null;
-      pool.dispose();
-      reader.dispose();
-    }
-  }),
+  compare: (job, port) =>
+    reporting(port, async (report) => {
+      if (running)
+        return {
+          ok: false,
+          error: engineError('busy', 'A comparison is running already.', 'Wait for it, or cancel it first.'),
+        };
+      const signals = { stop: new AbortController(), finish: new AbortController() };
+      running = signals;
+      generating?.abort();
+      calibrating?.abort();
+      const send = throttleProgress(report);
+      const reader = createReadThread();
+      const pool = createWorkerPool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)), reader.inOrder);
+      try {
+        return await settle(async () =>
+          compare(
+            { ...job, files: withPaths(job.files) },
+            {
+              ...(await keeper()).job((error) => {
+                send({ type: 'warning', error });
+              }, job.folder),
+              kernel: async () =>
+                withFallback((await chosen()).kernel, createWasmKernel, (reason) => {
+                  kernels = null;
+                  send({
+                    type: 'warning',
+                    error: engineError(
+                      'device-lost',
+                      'The GPU went away while quantizing; the rest was done on the CPU.',
+                      'Nothing is lost. If it happens often, update the graphics driver.',
+                      reason.message,
+                    ),
+                  });
+                }),
+              pool,
+              reader,
+              evaluator,
+              speedMeter: createSpeedMeter(async () =>
+                (await isWorthTiming(job.provider)) ? ['wasm', 'webgpu'] : ['wasm'],
+              ),
+              threads,
+            },
+            send,
+            signals.stop.signal,
+            signals.finish.signal,
+          ),
+        );
+      } finally {
+        running = null;
+        pool.dispose();
+        reader.dispose();
+      }
+    }),
   cancel() {
     running?.stop.abort();
     return Promise.resolve();
@@ -116,32 +151,50 @@ const engine: Engine = {
     running?.finish.abort();
     return Promise.resolve();
   },
-  generate: (job, port) => reporting<Generated, Result<null>>(port, async (report) => {
-    if (running) return { ok: false, error: engineError('busy', 'A comparison is running, and a model running beside it would spoil its figures.', 'Wait for it, or cancel it first.') };
-    if (generating) return { ok: false, error: engineError('busy', 'A prompt is being continued already.', 'Wait for it, or stop it first.') };
-    calibrating?.abort();
-    const stop = new AbortController();
-    generating = stop;
-    try {
-      const result = await generator.generate({ ...job, files: withPaths(job.files) }, report, stop.signal);
-      return !result.ok && result.error.code === 'cancelled' ? { ok: false, error: engineError('cancelled', 'Stopped.', 'Press Continue to start again.') } : result;
-    } finally {
-      generating = null;
-    }
-  }),
+  generate: (job, port) =>
+    reporting<Generated, Result<null>>(port, async (report) => {
+      if (running)
+        return {
+          ok: false,
+          error: engineError(
+            'busy',
+            'A comparison is running, and a model running beside it would spoil its figures.',
+            'Wait for it, or cancel it first.',
+          ),
+        };
+      if (generating)
+        return {
+          ok: false,
+          error: engineError('busy', 'A prompt is being continued already.', 'Wait for it, or stop it first.'),
+        };
+      calibrating?.abort();
+      const stop = new AbortController();
+      generating = stop;
+      try {
+        const result = await generator.generate({ ...job, files: withPaths(job.files) }, report, stop.signal);
+        return !result.ok && result.error.code === 'cancelled'
+          ? { ok: false, error: engineError('cancelled', 'Stopped.', 'Press Continue to start again.') }
+          : result;
+      } finally {
+        generating = null;
+      }
+    }),
   cancelGeneration() {
     generating?.abort();
     return Promise.resolve();
   },
-  hubFolder: (job, port, key) => reporting<Zipping, Result<Blob>>(port, async (report) => {
-    const stop = new AbortController();
-    zipping.set(key, stop);
-    try {
-      return await settle(() => hubFolder({ ...job, files: withPaths(job.files) }, stop.signal, throttleSteps(report)));
-    } finally {
-      zipping.delete(key);
-    }
-  }),
+  hubFolder: (job, port, key) =>
+    reporting<Zipping, Result<Blob>>(port, async (report) => {
+      const stop = new AbortController();
+      zipping.set(key, stop);
+      try {
+        return await settle(() =>
+          hubFolder({ ...job, files: withPaths(job.files) }, stop.signal, throttleSteps(report)),
+        );
+      } finally {
+        zipping.delete(key);
+      }
+    }),
   cancelHubFolder(key) {
     zipping.get(key)?.abort();
     return Promise.resolve();

@@ -5,11 +5,23 @@ import type { Result } from '../contract/errors.ts';
 import { findAdapter } from '../kernels/webgpu/adapter.ts';
 import { expose, reporting } from '../rpc/remote.ts';
 import { timing } from '../lib/timing.ts';
-import { checkOverflow, checkRuntimes, type OverflowJob, type OverflowOutcome, type RuntimesJob, type RuntimesOutcome } from '../evaluate/runtimes/check-runtimes.ts';
+import {
+  checkOverflow,
+  checkRuntimes,
+  type OverflowJob,
+  type OverflowOutcome,
+  type RuntimesJob,
+  type RuntimesOutcome,
+} from '../evaluate/runtimes/check-runtimes.ts';
 import { calibrate } from '../evaluate/speed/calibrate.ts';
 import { fasterProvider } from '../evaluate/runtimes/choose-provider.ts';
 import { compareOutputs, type OutputsJob, type OutputsOutcome } from '../evaluate/outputs/compare-outputs.ts';
-import { evaluate, type EvaluationEvent, type EvaluationJob, type EvaluationOutcome } from '../evaluate/text/evaluate.ts';
+import {
+  evaluate,
+  type EvaluationEvent,
+  type EvaluationJob,
+  type EvaluationOutcome,
+} from '../evaluate/text/evaluate.ts';
 import type { GraphRuntime } from '../evaluate/sessions/graph-session.ts';
 import { languageModels } from '../evaluate/text/language-model.ts';
 import { openProvider } from '../evaluate/sessions/providers.ts';
@@ -32,14 +44,21 @@ export interface EvaluationWorker {
 const finish = new AbortController();
 
 /** WASM where WebGPU was asked for and is not there: a report says what it was measured on. */
-async function runtimeFor(provider: Provider | 'faster', threads: number, baseline: Blob | null): Promise<Result<GraphRuntime>> {
+async function runtimeFor(
+  provider: Provider | 'faster',
+  threads: number,
+  baseline: Blob | null,
+): Promise<Result<GraphRuntime>> {
   const wasm = await openProvider('wasm', threads);
   if (!wasm.ok || provider === 'wasm') return wasm;
   const adapter = await findAdapter((navigator as { gpu?: GPU }).gpu);
   if (!adapter.ok || (provider === 'faster' && (adapter.facts.softwareAdapter || !baseline))) return wasm;
   const webgpu = await openProvider('webgpu', threads);
   if (!webgpu.ok || provider === 'webgpu' || !baseline) return webgpu.ok ? webgpu : wasm;
-  return { ok: true, value: (await fasterProvider(baseline, [{ runtime: wasm.value }, { runtime: webgpu.value }])).runtime };
+  return {
+    ok: true,
+    value: (await fasterProvider(baseline, [{ runtime: wasm.value }, { runtime: webgpu.value }])).runtime,
+  };
 }
 
 /** What it took until the runtime could open a model: the worker, the runtime's code, its start. A worker's clock starts with it. */
@@ -49,15 +68,17 @@ async function timedStart(runtime: GraphRuntime): Promise<Timing> {
 }
 
 const worker: EvaluationWorker = {
-  evaluate: (job, port) => reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, async (report) => {
-    const runtime = await runtimeFor(job.provider ?? 'wasm', job.threads, job.baseline.model);
-    if (runtime.ok) report(await timedStart(runtime.value));
-    return runtime.ok ? evaluate(languageModels(runtime.value), job, report, undefined, finish.signal) : runtime;
-  }),
-  compareOutputs: (job, port) => reporting<Progress, Result<OutputsOutcome>>(port, async (report) => {
-    const runtime = await runtimeFor(job.provider ?? 'wasm', job.threads, null);
-    return runtime.ok ? compareOutputs(runtime.value, job, report, undefined, finish.signal) : runtime;
-  }),
+  evaluate: (job, port) =>
+    reporting<EvaluationEvent, Result<EvaluationOutcome>>(port, async (report) => {
+      const runtime = await runtimeFor(job.provider ?? 'wasm', job.threads, job.baseline.model);
+      if (runtime.ok) report(await timedStart(runtime.value));
+      return runtime.ok ? evaluate(languageModels(runtime.value), job, report, undefined, finish.signal) : runtime;
+    }),
+  compareOutputs: (job, port) =>
+    reporting<Progress, Result<OutputsOutcome>>(port, async (report) => {
+      const runtime = await runtimeFor(job.provider ?? 'wasm', job.threads, null);
+      return runtime.ok ? compareOutputs(runtime.value, job, report, undefined, finish.signal) : runtime;
+    }),
   async calibrate(model, threads) {
     const runtime = await openProvider('wasm', threads);
     if (!runtime.ok) return runtime;
@@ -69,15 +90,18 @@ const worker: EvaluationWorker = {
     const runtime = await openProvider('wasm', job.threads);
     return runtime.ok ? checkOverflow(job, runtime.value) : runtime;
   },
-  checkRuntimes: (job, port) => reporting<Progress | Timing, Result<RuntimesOutcome>>(port, async (report) => {
-    const adapter = await findAdapter((navigator as { gpu?: GPU }).gpu);
-    if (!adapter.ok) return { ok: true, value: { levels: [] } };
-    const [wasm, webgpu] = [await openProvider('wasm', job.threads), await openProvider('webgpu', job.threads)];
-    if (!wasm.ok) return wasm;
-    if (!webgpu.ok) return webgpu;
-    return checkRuntimes(job, webgpu.value, wasm.value, report, undefined, finish.signal);
-  }),
-  finish() { finish.abort(); },
+  checkRuntimes: (job, port) =>
+    reporting<Progress | Timing, Result<RuntimesOutcome>>(port, async (report) => {
+      const adapter = await findAdapter((navigator as { gpu?: GPU }).gpu);
+      if (!adapter.ok) return { ok: true, value: { levels: [] } };
+      const [wasm, webgpu] = [await openProvider('wasm', job.threads), await openProvider('webgpu', job.threads)];
+      if (!wasm.ok) return wasm;
+      if (!webgpu.ok) return webgpu;
+      return checkRuntimes(job, webgpu.value, wasm.value, report, undefined, finish.signal);
+    }),
+  finish() {
+    finish.abort();
+  },
 };
 
 expose(worker);

@@ -12,10 +12,11 @@ export interface GenerationWorker {
 }
 
 const worker: GenerationWorker = {
-  generate: (job, threads, port) => reporting<Generated, Result<null>>(port, async (report) => {
-    const runtime = await openProvider(job.provider, threads);
-    return runtime.ok ? generate(runtime.value, job, report) : runtime;
-  }),
+  generate: (job, threads, port) =>
+    reporting<Generated, Result<null>>(port, async (report) => {
+      const runtime = await openProvider(job.provider, threads);
+      return runtime.ok ? generate(runtime.value, job, report) : runtime;
+    }),
 };
 
 expose(worker);

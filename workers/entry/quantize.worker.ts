@@ -11,7 +11,11 @@ import { blobSource, blobSources, type ByteSource } from '../io/source.ts';
 
 export interface QuantizeWorker {
   /** Of the slab's bytes as they are stored, which come back, to be filled again. Codes go to `memory` if there is room. */
-  makeOf(slab: WeightChunk, stored: Uint8Array<ArrayBuffer>, memory: ArrayBuffer | undefined): Promise<Result<QuantizedChunk>>;
+  makeOf(
+    slab: WeightChunk,
+    stored: Uint8Array<ArrayBuffer>,
+    memory: ArrayBuffer | undefined,
+  ): Promise<Result<QuantizedChunk>>;
   /** The worker reads them itself. */
   make(slab: WeightChunk, name: string, source: Blob, external: ExternalBlobs): Promise<Result<QuantizedChunk>>;
 }
@@ -56,16 +60,31 @@ async function reply(work: () => Promise<QuantizedChunk>): Promise<Result<Quanti
 }
 
 const worker: QuantizeWorker = {
-  makeOf: (slab, stored, memory) => reply(async () => ({ parts: new Map(await quantizeBytes(slab, stored, await kernel, signal, memory)), stored: stored.buffer })),
-  make: (slab, name, source, external) => reply(async () => {
-    const given = returning(blobSource(name, source));
-    const others = new Map([...blobSources(external)].map(([location, file]) => [location, returning(file)]));
-    try {
-      return { parts: new Map(await quantizeChunk(slab, given.source, await kernel, signal, new Map([...others].map(([location, file]) => [location, file.source])))) };
-    } finally {
-      for (const file of [given, ...others.values()]) file.giveBack();
-    }
-  }),
+  makeOf: (slab, stored, memory) =>
+    reply(async () => ({
+      parts: new Map(await quantizeBytes(slab, stored, await kernel, signal, memory)),
+      stored: stored.buffer,
+    })),
+  make: (slab, name, source, external) =>
+    reply(async () => {
+      const given = returning(blobSource(name, source));
+      const others = new Map([...blobSources(external)].map(([location, file]) => [location, returning(file)]));
+      try {
+        return {
+          parts: new Map(
+            await quantizeChunk(
+              slab,
+              given.source,
+              await kernel,
+              signal,
+              new Map([...others].map(([location, file]) => [location, file.source])),
+            ),
+          ),
+        };
+      } finally {
+        for (const file of [given, ...others.values()]) file.giveBack();
+      }
+    }),
 };
 
 expose(worker);

@@ -21,7 +21,9 @@ const worker: ReadWorker = {
     return Promise.resolve();
   },
   async read(id, offset, length, buffer) {
-    const reply = await settle(() => readers.get(id)?.read(offset, length, buffer) ?? Promise.reject(new Error(`${id} is not open`)));
+    const reply = await settle(
+      () => readers.get(id)?.read(offset, length, buffer) ?? Promise.reject(new Error(`${id} is not open`)),
+    );
     return reply.ok ? transfer(reply, [reply.value.buffer]) : reply;
   },
   close(id) {

@@ -20,12 +20,13 @@ const gpu = watchGpuMemory();
 const heap = watchHeap();
 
 const worker: SpeedWorker = {
-  measure: (model, provider, threads, port) => reporting<never, Result<Speed>>(port, async () => {
-    const runtime = await openProvider(provider, threads);
-    if (!runtime.ok) return runtime;
-    const instruments = { now: () => performance.now() / 1000, heap, gpu: provider === 'webgpu' ? gpu : null };
-    return { ok: true, value: await measureSpeed(runtime.value, model, seededFeeds, instruments) };
-  }),
+  measure: (model, provider, threads, port) =>
+    reporting<never, Result<Speed>>(port, async () => {
+      const runtime = await openProvider(provider, threads);
+      if (!runtime.ok) return runtime;
+      const instruments = { now: () => performance.now() / 1000, heap, gpu: provider === 'webgpu' ? gpu : null };
+      return { ok: true, value: await measureSpeed(runtime.value, model, seededFeeds, instruments) };
+    }),
 };
 
 expose(worker);

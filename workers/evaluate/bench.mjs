@@ -15,8 +15,26 @@ import { build } from 'vite';
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const outDir = here('../../build/bench/');
 // Bundled as it ships: unbundled, every call between modules looks its function up, and the statistics' inner loops pay for it.
-const input = { evaluate: here('text/evaluate.ts'), inputs: here('inputs.ts'), session: here('sessions/graph-session.ts'), model: here('text/language-model.ts'), tokenizer: here('text/tokenizer/tokenizer.ts'), support: here('../test-support.ts') };
-await build({ configFile: false, logLevel: 'error', build: { ssr: true, outDir, emptyOutDir: true, copyPublicDir: false, target: 'node20', rolldownOptions: { input, output: { entryFileNames: '[name].mjs' } } } });
+const input = {
+  evaluate: here('text/evaluate.ts'),
+  inputs: here('inputs.ts'),
+  session: here('sessions/graph-session.ts'),
+  model: here('text/language-model.ts'),
+  tokenizer: here('text/tokenizer/tokenizer.ts'),
+  support: here('../test-support.ts'),
+};
+await build({
+  configFile: false,
+  logLevel: 'error',
+  build: {
+    ssr: true,
+    outDir,
+    emptyOutDir: true,
+    copyPublicDir: false,
+    target: 'node20',
+    rolldownOptions: { input, output: { entryFileNames: '[name].mjs' } },
+  },
+});
 const load = (name) => import(pathToFileURL(join(outDir, `${name}.mjs`)).href);
 const { evaluate } = await load('evaluate');
 const { feedData, recogniseSignature } = await load('inputs');
@@ -52,15 +70,31 @@ function sampleText() {
 async function bare() {
   const sessions = [];
   for (const bytes of Object.values(models)) {
-    sessions.push(await ort.InferenceSession.create(new Uint8Array(bytes), { executionProviders: ['wasm'], graphOptimizationLevel: 'all', enableCpuMemArena: false, logSeverityLevel: 3 }));
+    sessions.push(
+      await ort.InferenceSession.create(new Uint8Array(bytes), {
+        executionProviders: ['wasm'],
+        graphOptimizationLevel: 'all',
+        enableCpuMemArena: false,
+        logSeverityLevel: 3,
+      }),
+    );
   }
   const { feeds, logits } = recogniseSignature(sessions[0].inputMetadata, sessions[0].outputMetadata).value;
   const runWindow = async (index) => {
     const window = ids.slice(index * CONTEXT, (index + 1) * CONTEXT);
-    const inputs = Object.fromEntries(feeds.map((feed) => {
-      const { data, dims } = feedData(feed, window, CONTEXT);
-      return [feed.name, new ort.Tensor(feed.type, feed.type === 'float16' && globalThis.Float16Array ? new Float16Array(data.buffer) : data, dims)];
-    }));
+    const inputs = Object.fromEntries(
+      feeds.map((feed) => {
+        const { data, dims } = feedData(feed, window, CONTEXT);
+        return [
+          feed.name,
+          new ort.Tensor(
+            feed.type,
+            feed.type === 'float16' && globalThis.Float16Array ? new Float16Array(data.buffer) : data,
+            dims,
+          ),
+        ];
+      }),
+    );
     for (const session of sessions) await session.run(inputs, [logits.name]);
   };
   await runWindow(0);
@@ -88,16 +122,32 @@ async function measured(compute) {
       await opened.value.logits(ids.slice(0, CONTEXT), CONTEXT / 2, CONTEXT / 2 - 1);
       const { logits } = opened.value;
       const isBaseline = open++ === 0;
-      return { ok: true, value: { ...opened.value, logits: (...given) => {
-        if (isBaseline) starts.push(performance.now());
-        return logits(...given);
-      } } };
+      return {
+        ok: true,
+        value: {
+          ...opened.value,
+          logits: (...given) => {
+            if (isBaseline) starts.push(performance.now());
+            return logits(...given);
+          },
+        },
+      };
     },
   };
-  const result = await evaluate(timed, {
-    baseline: { key: 'fp16', model: new Blob([models.fp16]) }, levels: [{ key: 'int4', model: new Blob([models.int4]) }],
-    tokenizerJson, tokenizerConfig, text, textName: 'sample', maxTokens: windows * CONTEXT, threads,
-  }, () => undefined);
+  const result = await evaluate(
+    timed,
+    {
+      baseline: { key: 'fp16', model: new Blob([models.fp16]) },
+      levels: [{ key: 'int4', model: new Blob([models.int4]) }],
+      tokenizerJson,
+      tokenizerConfig,
+      text,
+      textName: 'sample',
+      maxTokens: windows * CONTEXT,
+      threads,
+    },
+    () => undefined,
+  );
   if (!result.ok || result.value.protocol.chunks !== windows) throw new Error('not measured');
   starts.push(performance.now());
   return fastest(starts);
@@ -117,8 +167,12 @@ for (let round = 0; round < rounds; round++) {
   for (const [name, work] of Object.entries(kinds)) best[name] = Math.min(best[name], await work());
 }
 const tokens = CONTEXT * Object.keys(models).length;
-console.log(`${windows} windows of ${CONTEXT} tokens through ${Object.keys(models).length} models, ${threads} thread${threads === 1 ? '' : 's'}, fastest window of ${rounds} rounds`);
+console.log(
+  `${windows} windows of ${CONTEXT} tokens through ${Object.keys(models).length} models, ${threads} thread${threads === 1 ? '' : 's'}, fastest window of ${rounds} rounds`,
+);
 for (const [name, seconds] of Object.entries(best)) {
-  console.log(`${name.padEnd(30)} ${(tokens / seconds).toFixed(0).padStart(6)} tokens/s  ${(best['bare session.run loop'] / seconds).toFixed(3)} of the bare loop`);
+  console.log(
+    `${name.padEnd(30)} ${(tokens / seconds).toFixed(0).padStart(6)} tokens/s  ${(best['bare session.run loop'] / seconds).toFixed(3)} of the bare loop`,
+  );
 }
 process.exit(0);

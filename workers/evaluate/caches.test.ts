@@ -29,25 +29,41 @@ async function lastLogits(model: Blob, ids: Int32Array): Promise<Float32Array> {
 }
 
 describe.each(CACHE_LAYOUTS)('a cache laid out as %s', (layout) => {
-  it.each(['int64', 'int32'] as const)('is empty before a text, with %s ids, and is fed back token by token', async (ids) => {
-    const model = cachedAttention({ vocabulary: VOCABULARY, layout, ids });
-    const expected = await lastLogits(model, IDS);
-    const decoder = valueOf(await openDecoder(runtime, model));
-    expect(decoder.cached).toBe(true);
-    let logits = valueOf(await decoder.next(IDS.subarray(0, 4)));
-    for (let index = 4; index < IDS.length; index++) logits = valueOf(await decoder.next(IDS.subarray(index, index + 1)));
-    for (const [index, logit] of logits.entries()) expect(logit).toBeCloseTo(expected[index] ?? NaN, 4);
-    await decoder.release();
-  });
+  it.each(['int64', 'int32'] as const)(
+    'is empty before a text, with %s ids, and is fed back token by token',
+    async (ids) => {
+      const model = cachedAttention({ vocabulary: VOCABULARY, layout, ids });
+      const expected = await lastLogits(model, IDS);
+      const decoder = valueOf(await openDecoder(runtime, model));
+      expect(decoder.cached).toBe(true);
+      let logits = valueOf(await decoder.next(IDS.subarray(0, 4)));
+      for (let index = 4; index < IDS.length; index++)
+        logits = valueOf(await decoder.next(IDS.subarray(index, index + 1)));
+      for (const [index, logit] of logits.entries()) expect(logit).toBeCloseTo(expected[index] ?? NaN, 4);
+      await decoder.release();
+    },
+  );
 
   it('has its perplexity measured, at a dynamic level too', async () => {
     const model = cachedAttention({ vocabulary: VOCABULARY, layout });
     const { bytes } = await quantize(new Uint8Array(await model.arrayBuffer()), 'int8:mode=dynamic');
     const { json, config } = tinyTokenizer(VOCABULARY);
-    const outcome = valueOf(await evaluate(languageModels(runtime), {
-      baseline: { key: 'fp16', model }, levels: [{ key: 'int8', model: new Blob([new Uint8Array(bytes)]) }],
-      tokenizerJson: json, tokenizerConfig: config, text: tinyText(VOCABULARY, 1100), textName: 'tiny.txt', maxTokens: null, threads: 1,
-    }, () => undefined));
+    const outcome = valueOf(
+      await evaluate(
+        languageModels(runtime),
+        {
+          baseline: { key: 'fp16', model },
+          levels: [{ key: 'int8', model: new Blob([new Uint8Array(bytes)]) }],
+          tokenizerJson: json,
+          tokenizerConfig: config,
+          text: tinyText(VOCABULARY, 1100),
+          textName: 'tiny.txt',
+          maxTokens: null,
+          threads: 1,
+        },
+        () => undefined,
+      ),
+    );
     expect(outcome.levels.map(({ problem }) => problem)).toEqual([null, null]);
     expect(outcome.levels[1]?.activationRanges).toBe('run');
     expect(outcome.levels[0]?.activationRanges).toBeUndefined();
@@ -56,8 +72,14 @@ describe.each(CACHE_LAYOUTS)('a cache laid out as %s', (layout) => {
 
   it('does not hide that later tokens are read', async () => {
     const model = cachedAttention({ vocabulary: VOCABULARY, layout, causal: false });
-    expect(await languageModels(runtime).open(model)).toMatchObject({ ok: false, error: { code: 'not-a-language-model' } });
+    expect(await languageModels(runtime).open(model)).toMatchObject({
+      ok: false,
+      error: { code: 'not-a-language-model' },
+    });
     const { bytes } = await quantize(new Uint8Array(await model.arrayBuffer()), 'int8:mode=dynamic');
-    expect(await languageModels(runtime).open(new Blob([new Uint8Array(bytes)]))).toMatchObject({ ok: false, error: { code: 'not-a-language-model' } });
+    expect(await languageModels(runtime).open(new Blob([new Uint8Array(bytes)]))).toMatchObject({
+      ok: false,
+      error: { code: 'not-a-language-model' },
+    });
   });
 });

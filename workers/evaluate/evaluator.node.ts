@@ -8,8 +8,10 @@ import { languageModels } from './text/language-model.ts';
 
 export function createNodeEvaluator(): Evaluator {
   return {
-    evaluate: (job, onEvent, signal, finish) => evaluate(languageModels(wasmRuntime(ort, job.threads)), job, onEvent, signal, finish),
-    compareOutputs: (job, onEvent, signal, finish) => compareOutputs(wasmRuntime(ort, job.threads), job, onEvent, signal, finish),
+    evaluate: (job, onEvent, signal, finish) =>
+      evaluate(languageModels(wasmRuntime(ort, job.threads)), job, onEvent, signal, finish),
+    compareOutputs: (job, onEvent, signal, finish) =>
+      compareOutputs(wasmRuntime(ort, job.threads), job, onEvent, signal, finish),
     checkOverflow: (job, signal) => checkOverflow(job, wasmRuntime(ort, job.threads), signal),
   };
 }

@@ -31,7 +31,9 @@ export function signatureOf({ name, type }: ValueInfoProto): ValueInfo {
     name,
     isTensor: true,
     type: elementType(type.value.value.elemType).name,
-    shape: (type.value.value.shape?.dim ?? []).map(({ value }) => (value.case === 'dimValue' ? Number(value.value) : value.case === 'dimParam' ? value.value : '')),
+    shape: (type.value.value.shape?.dim ?? []).map(({ value }) =>
+      value.case === 'dimValue' ? Number(value.value) : value.case === 'dimParam' ? value.value : '',
+    ),
   });
 }
 
@@ -57,7 +59,11 @@ export interface Signature {
   feeds: Feed[];
   /** Tokens the graph takes at once when that is fixed: shorter windows are padded on the right. */
   window: number | null;
-  logits: { name: string; type: 'float32' | 'float16'; /** Last dimension, null when it is free. */ vocabulary: number | null };
+  logits: {
+    name: string;
+    type: 'float32' | 'float16';
+    /** Last dimension, null when it is free. */ vocabulary: number | null;
+  };
 }
 
 export type FeedData = BigInt64Array | Int32Array | Float32Array | Uint16Array | Uint8Array | Int8Array;
@@ -67,29 +73,48 @@ export type FeedData = BigInt64Array | Int32Array | Float32Array | Uint16Array |
  * (naming the input) when something else is asked for that a plain text does not provide.
  * @param sequences How many sequences to run at once, where the graph leaves that free.
  */
-export function recogniseSignature(inputs: readonly ValueInfo[], outputs: readonly ValueInfo[], sequences = 1): Result<Signature> {
+export function recogniseSignature(
+  inputs: readonly ValueInfo[],
+  outputs: readonly ValueInfo[],
+  sequences = 1,
+): Result<Signature> {
   const ids = findIds(inputs);
   if (!ids) {
-    return failure('not-a-language-model', 'The model has no input for token ids, so it is not a language model that perplexity can be measured on.',
-      'Give it inputs to compare its outputs on, or choose a text-generation model.', list(inputs));
+    return failure(
+      'not-a-language-model',
+      'The model has no input for token ids, so it is not a language model that perplexity can be measured on.',
+      'Give it inputs to compare its outputs on, or choose a text-generation model.',
+      list(inputs),
+    );
   }
   const logits = findLogits(outputs);
   if (!logits) {
-    return failure('not-a-language-model', 'The model has no output with logits, so it is not a language model that perplexity can be measured on.',
-      'Give it inputs to compare its outputs on, or choose a model exported for text generation.', list(outputs));
+    return failure(
+      'not-a-language-model',
+      'The model has no output with logits, so it is not a language model that perplexity can be measured on.',
+      'Give it inputs to compare its outputs on, or choose a model exported for text generation.',
+      list(outputs),
+    );
   }
 
   const feeds: Feed[] = [];
   const batch = fixedBatch(inputs) ?? sequences;
   for (const input of inputs) {
     const feed = input === ids ? idsFeed(ids, batch) : otherFeed(input, batch);
-    if (!feed) return ENCODER.test(input.name.toLowerCase()) || isSecondText(input, ids) ? encoderDecoder(input) : unknown(input);
+    if (!feed)
+      return ENCODER.test(input.name.toLowerCase()) || isSecondText(input, ids)
+        ? encoderDecoder(input)
+        : unknown(input);
     feeds.push(feed);
   }
   const window = fixedWindow(inputs, ids);
   if (window !== null && window < 2) {
-    return failure('inputs-unknown', `The model takes ${window} token at a time (input "${ids.name}"), which does not allow windows of text.`,
-      'Export the model with a free sequence length.', list(inputs));
+    return failure(
+      'inputs-unknown',
+      `The model takes ${window} token at a time (input "${ids.name}"), which does not allow windows of text.`,
+      'Export the model with a free sequence length.',
+      list(inputs),
+    );
   }
   return { ok: true, value: { feeds, window, logits } };
 }
@@ -100,18 +125,31 @@ export function recogniseSignature(inputs: readonly ValueInfo[], outputs: readon
  * @param past Tokens before the window that the graph has in its cache.
  * @param keep Of how many of the last positions logits are wanted, where the graph takes that; 0 for all.
  */
-export function feedData(feed: Feed, ids: Int32Array, window: number, past = 0, keep = 0): { data: FeedData; dims: number[] } {
+export function feedData(
+  feed: Feed,
+  ids: Int32Array,
+  window: number,
+  past = 0,
+  keep = 0,
+): { data: FeedData; dims: number[] } {
   const row = feed.fill === 'mask' ? past + window : window;
   const dims = feed.dims.map((dim) => (dim === 'window' ? row : dim));
   const size = dims.reduce((product, dim) => product * dim, 1);
   const data = allocate(feed.type, size);
   const valueAt = fillValue(feed.fill, ids, window, past, keep);
   if (valueAt) {
-    const set = data instanceof BigInt64Array
-      ? (index: number, value: number) => { data[index] = BigInt(value); }
-      : data instanceof Uint16Array
-        ? (index: number, value: number) => { data[index] = value === 0 ? 0 : HALF_ONE; }
-        : (index: number, value: number) => { data[index] = value; };
+    const set =
+      data instanceof BigInt64Array
+        ? (index: number, value: number) => {
+            data[index] = BigInt(value);
+          }
+        : data instanceof Uint16Array
+          ? (index: number, value: number) => {
+              data[index] = value === 0 ? 0 : HALF_ONE;
+            }
+          : (index: number, value: number) => {
+              data[index] = value;
+            };
     for (let index = 0; index < size; index++) set(index, valueAt(index % row));
   }
   return { data, dims };
@@ -120,28 +158,50 @@ export function feedData(feed: Feed, ids: Int32Array, window: number, past = 0, 
 /** 1 as fp16; the only number beside 0 an fp16 input is ever filled with (masks). */
 const HALF_ONE = 0x3c00;
 
-function fillValue(fill: Fill, ids: Int32Array, window: number, past: number, keep: number): ((position: number) => number) | null {
+function fillValue(
+  fill: Fill,
+  ids: Int32Array,
+  window: number,
+  past: number,
+  keep: number,
+): ((position: number) => number) | null {
   switch (fill) {
-    case 'ids': return (position) => ids[position] ?? 0;
-    case 'mask': return (position) => (position < past + ids.length ? 1 : 0);
-    case 'positions': return (position) => past + position;
-    case 'length': return () => past + window;
-    case 'last': return () => past + window - 1;
-    case 'past': return () => past;
-    case 'use-cache': return () => (past > 0 ? 1 : 0);
-    case 'keep': return () => keep;
-    case 'zeros': return null;
+    case 'ids':
+      return (position) => ids[position] ?? 0;
+    case 'mask':
+      return (position) => (position < past + ids.length ? 1 : 0);
+    case 'positions':
+      return (position) => past + position;
+    case 'length':
+      return () => past + window;
+    case 'last':
+      return () => past + window - 1;
+    case 'past':
+      return () => past;
+    case 'use-cache':
+      return () => (past > 0 ? 1 : 0);
+    case 'keep':
+      return () => keep;
+    case 'zeros':
+      return null;
   }
 }
 
 function allocate(type: FeedType, size: number): FeedData {
   switch (type) {
-    case 'int64': return new BigInt64Array(size);
-    case 'int32': return new Int32Array(size);
-    case 'float32': return new Float32Array(size);
-    case 'float16': return new Uint16Array(size);
-    case 'int8': return new Int8Array(size);
-    case 'bool': case 'uint8': return new Uint8Array(size);
+    case 'int64':
+      return new BigInt64Array(size);
+    case 'int32':
+      return new Int32Array(size);
+    case 'float32':
+      return new Float32Array(size);
+    case 'float16':
+      return new Uint16Array(size);
+    case 'int8':
+      return new Int8Array(size);
+    case 'bool':
+    case 'uint8':
+      return new Uint8Array(size);
   }
 }
 
@@ -154,7 +214,8 @@ const POSITIONS = /^(position_?ids?|positions?|pos_ids?|cache_positions?|input_p
 const SEGMENTS = /^(token_type|segment)_?ids?(:0)?$/;
 const USE_CACHE = /^use_cache(_branch)?$/;
 const LOGITS_TO_KEEP = /^(num_)?logits_to_keep$/;
-const PAST_LENGTH = /^(past_(sequence_|key_values_|kv_)?(length|len)|past_seq_len|start_pos(ition)?|cache_(length|len)|offset)$/;
+const PAST_LENGTH =
+  /^(past_(sequence_|key_values_|kv_)?(length|len)|past_seq_len|start_pos(ition)?|cache_(length|len)|offset)$/;
 const TOTAL_LENGTH = /^(total_(sequence_|seq_)?(length|len)|(sequence|seq)_(length|len))$/;
 const LAST_INDEX = /^seqlens?_k$/;
 const CACHE = /past|cache|\bkv|_kv|^[kv]_?\d|present|\.(key|value)$/;
@@ -163,31 +224,44 @@ const STATE = /(conv|ssm|recurrent|rnn|linear|wkv)_?(state)?s?\b|(conv|ssm|recur
 const FOREIGN = /encoder|cross|pixel|image|audio|inputs_embeds/;
 const ENCODER = /encoder|cross/;
 
-const isTensorOf = (value: ValueInfo, types: readonly string[]): boolean => value.isTensor && types.includes(value.type ?? '');
+const isTensorOf = (value: ValueInfo, types: readonly string[]): boolean =>
+  value.isTensor && types.includes(value.type ?? '');
 
 function findIds(inputs: readonly ValueInfo[]): ValueInfo | null {
   const candidates = inputs.filter((input) => isTensorOf(input, INTEGER) && rank(input) >= 1 && rank(input) <= 2);
   const named = candidates.filter((input) => IDS.test(input.name.toLowerCase()));
   if (named.length > 0) return named.find((input) => /input_?ids$/i.test(input.name)) ?? named[0] ?? null;
-  const unclaimed = candidates.filter((input) => otherFeed(input, 1) === null && !FOREIGN.test(input.name.toLowerCase()));
-  return unclaimed.length === 1 ? unclaimed[0] ?? null : null;
+  const unclaimed = candidates.filter(
+    (input) => otherFeed(input, 1) === null && !FOREIGN.test(input.name.toLowerCase()),
+  );
+  return unclaimed.length === 1 ? (unclaimed[0] ?? null) : null;
 }
 
 /** The output called logits, else the one float output of rank 3 that is no cache and no hidden state. */
 function findLogits(outputs: readonly ValueInfo[]): Signature['logits'] | null {
-  const floats = outputs.filter((output) => isTensorOf(output, FLOAT) && (rank(output) === 3 || rank(output) === 2 || rank(output) === 0));
-  const rest = floats.filter((output) => rank(output) === 3 && !/present|past|hidden|cache|state|attention|embed/.test(output.name.toLowerCase()));
-  const found = floats.find((output) => output.name.toLowerCase() === 'logits')
-    ?? floats.find((output) => /logits/.test(output.name.toLowerCase()))
-    ?? (rest.length === 1 ? rest[0] : undefined);
+  const floats = outputs.filter(
+    (output) => isTensorOf(output, FLOAT) && (rank(output) === 3 || rank(output) === 2 || rank(output) === 0),
+  );
+  const rest = floats.filter(
+    (output) =>
+      rank(output) === 3 && !/present|past|hidden|cache|state|attention|embed/.test(output.name.toLowerCase()),
+  );
+  const found =
+    floats.find((output) => output.name.toLowerCase() === 'logits') ??
+    floats.find((output) => /logits/.test(output.name.toLowerCase())) ??
+    (rest.length === 1 ? rest[0] : undefined);
   if (!found) return null;
   const last = found.shape?.at(-1);
-  return { name: found.name, type: found.type === 'float16' ? 'float16' : 'float32', vocabulary: typeof last === 'number' ? last : null };
+  return {
+    name: found.name,
+    type: found.type === 'float16' ? 'float16' : 'float32',
+    vocabulary: typeof last === 'number' ? last : null,
+  };
 }
 
 /** How an input is filled whose name and type say what it is: ids, masks, positions, lengths, an empty cache; null for others. */
 export function knownFeed(input: ValueInfo): Feed | null {
-  return IDS.test(input.name.toLowerCase()) ? idsFeed(input, 1) ?? otherFeed(input, 1) : otherFeed(input, 1);
+  return IDS.test(input.name.toLowerCase()) ? (idsFeed(input, 1) ?? otherFeed(input, 1)) : otherFeed(input, 1);
 }
 
 function idsFeed(input: ValueInfo, batch: number): Feed | null {
@@ -221,7 +295,8 @@ function plainFeed(input: ValueInfo, fill: Fill, types: readonly string[], batch
   const type = feedType(input, types);
   const shape = input.shape ?? [];
   if (!type || shape.length < 1 || shape.length > 3) return null;
-  if (shape.length === 3 && !(fill === 'positions' && typeof shape[0] === 'number' && shape[0] <= MOST_POSITIONS)) return null;
+  if (shape.length === 3 && !(fill === 'positions' && typeof shape[0] === 'number' && shape[0] <= MOST_POSITIONS))
+    return null;
   const outer = shape.slice(0, -1).map((dim) => (typeof dim === 'number' ? dim : batch));
   return { name: input.name, type, fill, dims: [...outer, 'window'] };
 }
@@ -231,7 +306,12 @@ function scalarFeed(input: ValueInfo, fill: Fill, types: readonly string[], batc
   const type = feedType(input, types);
   const shape = input.shape ?? [];
   if (!type || shape.some((dim) => typeof dim === 'number' && dim !== 1 && dim !== batch)) return null;
-  return { name: input.name, type, fill, dims: shape.map((dim) => (typeof dim === 'number' ? dim : saysBatch(dim) ? batch : 1)) };
+  return {
+    name: input.name,
+    type,
+    fill,
+    dims: shape.map((dim) => (typeof dim === 'number' ? dim : saysBatch(dim) ? batch : 1)),
+  };
 }
 
 /** The state of a recurrent or convolutional layer: of fixed size, zero at the start. Only the batch may be free. */
@@ -258,9 +338,16 @@ function cacheFeed(input: ValueInfo, batch: number): Feed | null {
   if (!type || shape.length < 3 || shape.length > MOST_CACHE_AXES) return null;
   const tokenAxis = tokenAxisOf(shape);
   if (tokenAxis === null && !shape.includes(0)) return null;
-  const unclear = shape.filter((dim, axis) => typeof dim === 'string' && axis !== tokenAxis && !saysBatch(dim) && !saysWidth(dim));
+  const unclear = shape.filter(
+    (dim, axis) => typeof dim === 'string' && axis !== tokenAxis && !saysBatch(dim) && !saysWidth(dim),
+  );
   if (unclear.length > 1) return null;
-  return { name: input.name, type, fill: 'zeros', dims: shape.map((dim, axis) => (axis === tokenAxis ? 0 : typeof dim === 'number' ? dim : freeSize(dim, batch))) };
+  return {
+    name: input.name,
+    type,
+    fill: 'zeros',
+    dims: shape.map((dim, axis) => (axis === tokenAxis ? 0 : typeof dim === 'number' ? dim : freeSize(dim, batch))),
+  };
 }
 
 /** Null where a dimension is 0 already, or none can be the one. */
@@ -281,7 +368,10 @@ function tokenAxisOf(shape: readonly (number | string)[]): number | null {
  * whatever its other dimensions are (ONNX Runtime's Concat passes over it).
  */
 function freeSize(dim: string, batch: number): number {
-  return factorsOf(dim).reduce((product, factor) => product * (/^\d+$/.test(factor) ? Number(factor) : saysWidth(factor) ? 1 : batch), 1);
+  return factorsOf(dim).reduce(
+    (product, factor) => product * (/^\d+$/.test(factor) ? Number(factor) : saysWidth(factor) ? 1 : batch),
+    1,
+  );
 }
 
 const factorsOf = (dim: string): string[] => dim.split(/\s*[*×·]\s*|\s+x\s+|_x_/);
@@ -289,7 +379,12 @@ const factorsOf = (dim: string): string[] => dim.split(/\s*[*×·]\s*|\s+x\s+|_x
 /** Whether every dimension of a cache but those of batch and tokens is known, so that its bytes can be counted. */
 export function hasKnownWidth({ shape = [] }: ValueInfo): boolean {
   const tokenAxis = tokenAxisOf(shape);
-  return shape.every((dim, axis) => typeof dim === 'number' || axis === tokenAxis || factorsOf(dim).every((factor) => /^\d+$/.test(factor) || !saysWidth(factor)));
+  return shape.every(
+    (dim, axis) =>
+      typeof dim === 'number' ||
+      axis === tokenAxis ||
+      factorsOf(dim).every((factor) => /^\d+$/.test(factor) || !saysWidth(factor)),
+  );
 }
 
 const saysBatch = (dim: string): boolean => /batch|^[bn]$/i.test(dim);
@@ -306,7 +401,14 @@ function fixedBatch(inputs: readonly ValueInfo[]): number | null {
     const [first, ...rest] = shape;
     if (typeof first !== 'number') continue;
     if (shape.length === 2 && (IDS.test(lower) || MASK.test(lower) || POSITIONS.test(lower))) return first;
-    if (shape.length === 4 && !FOREIGN.test(lower) && !STATE.test(lower) && CACHE.test(lower) && rest.some((dim) => typeof dim === 'string')) return first;
+    if (
+      shape.length === 4 &&
+      !FOREIGN.test(lower) &&
+      !STATE.test(lower) &&
+      CACHE.test(lower) &&
+      rest.some((dim) => typeof dim === 'string')
+    )
+      return first;
   }
   return null;
 }
@@ -317,12 +419,14 @@ function isSecondText(input: ValueInfo, ids: ValueInfo): boolean {
 }
 
 function feedType(input: ValueInfo, types: readonly string[]): FeedType | null {
-  return isTensorOf(input, types) ? FEED_TYPES.find((type) => type === input.type) ?? null : null;
+  return isTensorOf(input, types) ? (FEED_TYPES.find((type) => type === input.type) ?? null) : null;
 }
 
 /** The window a fixed shape of the ids (or of positions or mask, when the ids leave it free) asks for. */
 function fixedWindow(inputs: readonly ValueInfo[], ids: ValueInfo): number | null {
-  const others = inputs.filter((input) => POSITIONS.test(input.name.toLowerCase()) || MASK.test(input.name.toLowerCase()));
+  const others = inputs.filter(
+    (input) => POSITIONS.test(input.name.toLowerCase()) || MASK.test(input.name.toLowerCase()),
+  );
   const lengths = [ids, ...others].map((input) => input.shape?.at(-1)).filter((dim) => typeof dim === 'number');
   return lengths[0] ?? null;
 }
@@ -330,15 +434,25 @@ function fixedWindow(inputs: readonly ValueInfo[], ids: ValueInfo): number | nul
 const rank = (value: ValueInfo): number => value.shape?.length ?? 0;
 
 function encoderDecoder(input: ValueInfo): Result<never> {
-  return failure('inputs-unknown', `The model belongs to an encoder-decoder model: beside the text it continues it takes "${input.name}", which comes from another text or an encoder.`,
-    'Drop inputs for it to compare its outputs on; perplexity is measured of decoder-only models.', list([input]));
+  return failure(
+    'inputs-unknown',
+    `The model belongs to an encoder-decoder model: beside the text it continues it takes "${input.name}", which comes from another text or an encoder.`,
+    'Drop inputs for it to compare its outputs on; perplexity is measured of decoder-only models.',
+    list([input]),
+  );
 }
 
 function unknown(input: ValueInfo): Result<never> {
-  return failure('inputs-unknown', `The model asks for an input that a text does not provide: "${input.name}".`,
-    'Export the model for text generation, with free batch and sequence lengths, or compare sizes only.', list([input]));
+  return failure(
+    'inputs-unknown',
+    `The model asks for an input that a text does not provide: "${input.name}".`,
+    'Export the model for text generation, with free batch and sequence lengths, or compare sizes only.',
+    list([input]),
+  );
 }
 
 function list(values: readonly ValueInfo[]): string {
-  return values.map((value) => `${value.name}: ${value.isTensor ? `${value.type}[${value.shape?.join(', ')}]` : 'not a tensor'}`).join('\n');
+  return values
+    .map((value) => `${value.name}: ${value.isTensor ? `${value.type}[${value.shape?.join(', ')}]` : 'not a tensor'}`)
+    .join('\n');
 }

@@ -18,7 +18,9 @@ export interface OwnWorker<T, R> {
 export async function inOwnWorker<T, R>({ start, work, subject, signal }: OwnWorker<T, R>): Promise<Result<R>> {
   if (signal?.aborted) return cancelled();
   const worker = connect<T>(start());
-  const stop = () => { worker.terminate(); };
+  const stop = () => {
+    worker.terminate();
+  };
   signal?.addEventListener('abort', stop);
   try {
     const outcome = await work(worker);
@@ -34,6 +36,16 @@ export async function inOwnWorker<T, R>({ start, work, subject, signal }: OwnWor
 function crash(subject: string, thrown: unknown): Failure {
   if (isOutOfMemory(thrown)) return outOfMemory(subject, thrown);
   return isCrash(thrown)
-    ? failure('worker-crashed', `${subject} stopped unexpectedly; most often the tab is out of memory.`, 'Try again with fewer levels or a smaller model; files and sizes are still here.', thrown)
-    : failure('internal', `${subject} failed in a way it should not.`, 'Try again, and report the details if it happens twice.', thrown);
+    ? failure(
+        'worker-crashed',
+        `${subject} stopped unexpectedly; most often the tab is out of memory.`,
+        'Try again with fewer levels or a smaller model; files and sizes are still here.',
+        thrown,
+      )
+    : failure(
+        'internal',
+        `${subject} failed in a way it should not.`,
+        'Try again, and report the details if it happens twice.',
+        thrown,
+      );
 }

@@ -25,7 +25,7 @@ export function randomNumbers(...path: number[]): RandomNumbers {
     return (t ^ (t >>> 14)) >>> 0;
   };
   return {
-    below: (limit) => Math.floor(next() / 2 ** 32 * limit),
+    below: (limit) => Math.floor((next() / 2 ** 32) * limit),
     uniform: () => (next() >>> 8) / 2 ** 24,
     normal() {
       let sum = 0;

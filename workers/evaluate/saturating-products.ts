@@ -10,14 +10,28 @@ import { findScopes } from '../plan/graph/scopes.ts';
 import { blobSource } from '../io/source.ts';
 
 /** Where an operator has its weights among its inputs. */
-const WEIGHTS: Readonly<Record<string, readonly number[]>> = { MatMulInteger: [1], ConvInteger: [1], QAttention: [1], DynamicQuantizeMatMul: [1], DynamicQuantizeLSTM: [1, 2] };
+const WEIGHTS: Readonly<Record<string, readonly number[]>> = {
+  MatMulInteger: [1],
+  ConvInteger: [1],
+  QAttention: [1],
+  DynamicQuantizeMatMul: [1],
+  DynamicQuantizeLSTM: [1, 2],
+};
 
 /** False for what cannot be scanned: the runtime says what is wrong with it. */
 export async function mayOverflow16Bits(model: Blob): Promise<boolean> {
   try {
     const scopes = findScopes(await scanModel(blobSource('model', model)));
-    const signed = new Set(scopes.flatMap(({ constants }) => [...constants.values()].filter(({ tensor }) => elementType(tensor.type).name === 'int8').map(({ name }) => name)));
-    return scopes.some(({ nodes }) => nodes.some(({ type, inputs }) => WEIGHTS[type]?.some((index) => signed.has(inputs[index] ?? ''))));
+    const signed = new Set(
+      scopes.flatMap(({ constants }) =>
+        [...constants.values()]
+          .filter(({ tensor }) => elementType(tensor.type).name === 'int8')
+          .map(({ name }) => name),
+      ),
+    );
+    return scopes.some(({ nodes }) =>
+      nodes.some(({ type, inputs }) => WEIGHTS[type]?.some((index) => signed.has(inputs[index] ?? ''))),
+    );
   } catch {
     return false;
   }

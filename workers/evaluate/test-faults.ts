@@ -23,7 +23,11 @@ const GRAPH = { node: 1, initializer: 5 };
 
 /** `runtime` with a fault in every model that has the value. */
 export function withFault(runtime: GraphRuntime, fault: Fault): GraphRuntime {
-  return { ...runtime, open: async (model, options) => runtime.open(fault.hiddenBy && options?.optimized === false ? model : await planted(model, fault), options) };
+  return {
+    ...runtime,
+    open: async (model, options) =>
+      runtime.open(fault.hiddenBy && options?.optimized === false ? model : await planted(model, fault), options),
+  };
 }
 
 async function planted(model: Blob, { tensor, factor, type = 'float32', hiddenBy = [] }: Fault): Promise<Blob> {
@@ -33,13 +37,48 @@ async function planted(model: Blob, { tensor, factor, type = 'float32', hiddenBy
   const proto = fromBinary(NodeProtoSchema, await source.read(node.span.body, node.span.end - node.span.body));
   const field = (number: number, message: Uint8Array) => concatBytes([encodeHeader(number, message.length), message]);
   const [right, wrong] = [`${tensor}/right`, `${tensor}/factor`];
-  const renamed = field(GRAPH.node, toBinary(NodeProtoSchema, { ...proto, output: proto.output.map((name) => (name === tensor ? right : name)) }));
-  const times = encodeNode({ type: 'Mul', domain: '', name: `${tensor}/fault`, inputs: [right, wrong], outputs: [tensor], attributes: {} });
+  const renamed = field(
+    GRAPH.node,
+    toBinary(NodeProtoSchema, { ...proto, output: proto.output.map((name) => (name === tensor ? right : name)) }),
+  );
+  const times = encodeNode({
+    type: 'Mul',
+    domain: '',
+    name: `${tensor}/fault`,
+    inputs: [right, wrong],
+    outputs: [tensor],
+    attributes: {},
+  });
   const values = type === 'float32' ? Float32Array.of(factor) : toFloat16Array(Float32Array.of(factor));
-  const constant = create(TensorProtoSchema, { name: wrong, dataType: type === 'float32' ? 1 : 10, rawData: new Uint8Array(values.buffer) });
+  const constant = create(TensorProtoSchema, {
+    name: wrong,
+    dataType: type === 'float32' ? 1 : 10,
+    rawData: new Uint8Array(values.buffer),
+  });
   const pieces = splice<never>(source.size, [
-    { start: node.span.start, end: node.span.end, within: [graph.span], pieces: [{ kind: 'bytes', bytes: renamed }, { kind: 'bytes', bytes: times }] },
-    { start: graph.span.end, end: graph.span.end, within: [graph.span], pieces: [{ kind: 'bytes', bytes: field(GRAPH.initializer, toBinary(TensorProtoSchema, constant)) }] },
+    {
+      start: node.span.start,
+      end: node.span.end,
+      within: [graph.span],
+      pieces: [
+        { kind: 'bytes', bytes: renamed },
+        { kind: 'bytes', bytes: times },
+      ],
+    },
+    {
+      start: graph.span.end,
+      end: graph.span.end,
+      within: [graph.span],
+      pieces: [{ kind: 'bytes', bytes: field(GRAPH.initializer, toBinary(TensorProtoSchema, constant)) }],
+    },
   ]);
-  return new Blob(pieces.map((piece) => (piece.kind === 'copy' ? model.slice(piece.start, piece.end) : piece.kind === 'bytes' ? piece.bytes as Uint8Array<ArrayBuffer> : new Blob())));
+  return new Blob(
+    pieces.map((piece) =>
+      piece.kind === 'copy'
+        ? model.slice(piece.start, piece.end)
+        : piece.kind === 'bytes'
+          ? (piece.bytes as Uint8Array<ArrayBuffer>)
+          : new Blob(),
+    ),
+  );
 }

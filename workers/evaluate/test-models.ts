@@ -1,8 +1,16 @@
 /** For tests: language models of a few hundred weights, and a tokenizer for them, made on the spot. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
-  AttributeProto_AttributeType, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema, TensorProto_DataType as DataType, TensorProtoSchema,
-  ValueInfoProtoSchema, type NodeProto, type TensorProto, type ValueInfoProto,
+  AttributeProto_AttributeType,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  TensorProto_DataType as DataType,
+  TensorProtoSchema,
+  ValueInfoProtoSchema,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
 } from 'onnx-buf';
 import { toFloat16Array } from '../onnx/numbers/float16.ts';
 
@@ -27,7 +35,16 @@ export interface TinyModel {
 const WIDTH = 8;
 
 /** input_ids → Gather → (sum over the tokens seen) → MatMul → logits [1, sequence, vocabulary]. */
-export function tinyModel({ vocabulary, type = 'float32', sees = 'earlier', sequence, lastOnly = false, extraInput, noise = 0, spoil = 0 }: TinyModel): Blob {
+export function tinyModel({
+  vocabulary,
+  type = 'float32',
+  sees = 'earlier',
+  sequence,
+  lastOnly = false,
+  extraInput,
+  noise = 0,
+  spoil = 0,
+}: TinyModel): Blob {
   const random = generator(1);
   const jitter = generator(2);
   const weights = (count: number, scale: number) =>
@@ -40,12 +57,12 @@ export function tinyModel({ vocabulary, type = 'float32', sees = 'earlier', sequ
 
   const nodes = [node('Gather', ['embedding', 'input_ids'], 'embedded')];
   let hidden = 'embedded';
-  if (sees === 'earlier') nodes.push(node('CumSum', [hidden, 'axis'], hidden = 'summed'));
+  if (sees === 'earlier') nodes.push(node('CumSum', [hidden, 'axis'], (hidden = 'summed')));
   if (sees === 'all') {
     nodes.push(node('ReduceSum', [hidden, 'axes'], 'total'));
-    nodes.push(node('Add', [hidden, 'total'], hidden = 'summed'));
+    nodes.push(node('Add', [hidden, 'total'], (hidden = 'summed')));
   }
-  if (lastOnly) nodes.push(node('Gather', [hidden, 'last'], hidden = 'end', 1));
+  if (lastOnly) nodes.push(node('Gather', [hidden, 'last'], (hidden = 'end'), 1));
   nodes.push(node('MatMul', [hidden, 'projection'], 'logits'));
 
   const length = sequence ?? 'sequence';
@@ -62,7 +79,10 @@ export function tinyModel({ vocabulary, type = 'float32', sees = 'earlier', sequ
         tensor('axes', DataType.INT64, BigInt64Array.of(1n), [1]),
         tensor('last', DataType.INT64, BigInt64Array.of(-1n), [1]),
       ],
-      input: [valueInfo('input_ids', DataType.INT64, ['batch', length]), ...(extraInput ? [valueInfo(extraInput, DataType.FLOAT, [1])] : [])],
+      input: [
+        valueInfo('input_ids', DataType.INT64, ['batch', length]),
+        ...(extraInput ? [valueInfo(extraInput, DataType.FLOAT, [1])] : []),
+      ],
       output: [valueInfo('logits', element, ['batch', lastOnly ? 1 : length, vocabulary])],
     }),
   });
@@ -87,22 +107,39 @@ export interface TinyDecoder {
  * remembered next. The sum of all tokens and positions so far stands in for attention, times its own square so that
  * order matters.
  */
-export function tinyDecoder({ vocabulary, memory = 'cache', forgets = false, positions = 64, seed = 1, names }: TinyDecoder): Blob {
+export function tinyDecoder({
+  vocabulary,
+  memory = 'cache',
+  forgets = false,
+  positions = 64,
+  seed = 1,
+  names,
+}: TinyDecoder): Blob {
   const random = generator(seed);
-  const weights = (count: number, scale: number) => Float32Array.from({ length: count }, () => scale * (random() - 0.5));
-  const int64 = (name: string, values: bigint[], dims: number[]) => tensor(name, DataType.INT64, BigInt64Array.from(values), dims);
-  const { past, present } = names ?? (memory === 'cache' ? { past: 'past_key_values.0.key', present: 'present.0.key' } : { past: 'past_ssm.0', present: 'present_ssm.0' });
+  const weights = (count: number, scale: number) =>
+    Float32Array.from({ length: count }, () => scale * (random() - 0.5));
+  const int64 = (name: string, values: bigint[], dims: number[]) =>
+    tensor(name, DataType.INT64, BigInt64Array.from(values), dims);
+  const { past, present } =
+    names ??
+    (memory === 'cache'
+      ? { past: 'past_key_values.0.key', present: 'present.0.key' }
+      : { past: 'past_ssm.0', present: 'present_ssm.0' });
   const shape = (length: string) => (memory === 'cache' ? ['batch', 1, length, WIDTH] : ['batch', WIDTH]);
   const cache = [
     node('Concat', [past, 'masked'], forgets ? 'whole' : present, 2),
     ...(forgets ? [node('Identity', ['masked'], present)] : []),
     node('CumSum', [forgets ? 'whole' : present, 'axis'], 'sums'),
-    node('Shape', [past], 'shape'), node('Gather', ['shape', 'axes'], 'before'),
+    node('Shape', [past], 'shape'),
+    node('Gather', ['shape', 'axes'], 'before'),
     node('Slice', ['sums', 'before', 'end', 'axes'], 'seen'),
   ];
   const state = [
-    node('CumSum', ['masked', 'axis'], 'sums'), node('Unsqueeze', [past, 'inner'], 'state'), node('Add', ['sums', 'state'], 'seen'),
-    node('Gather', ['seen', 'last'], 'ends', 2), node('Squeeze', ['ends', 'inner'], present),
+    node('CumSum', ['masked', 'axis'], 'sums'),
+    node('Unsqueeze', [past, 'inner'], 'state'),
+    node('Add', ['sums', 'state'], 'seen'),
+    node('Gather', ['seen', 'last'], 'ends', 2),
+    node('Squeeze', ['ends', 'inner'], present),
   ];
   const model = create(ModelProtoSchema, {
     irVersion: 8n,
@@ -110,25 +147,42 @@ export function tinyDecoder({ vocabulary, memory = 'cache', forgets = false, pos
     graph: create(GraphProtoSchema, {
       name: 'decoder',
       node: [
-        node('Gather', ['embedding', 'input_ids'], 'words'), node('Gather', ['places', 'position_ids'], 'where'),
-        node('Add', ['words', 'where'], 'placed'), node('Unsqueeze', ['placed', 'head'], 'new'),
+        node('Gather', ['embedding', 'input_ids'], 'words'),
+        node('Gather', ['places', 'position_ids'], 'where'),
+        node('Add', ['words', 'where'], 'placed'),
+        node('Unsqueeze', ['placed', 'head'], 'new'),
         // The mask is over all tokens; only that it has their number matters here.
-        node('Cast', ['attention_mask'], 'shown', DataType.FLOAT, 'to'), node('ReduceMax', ['shown'], 'one'), node('Mul', ['new', 'one'], 'masked'),
+        node('Cast', ['attention_mask'], 'shown', DataType.FLOAT, 'to'),
+        node('ReduceMax', ['shown'], 'one'),
+        node('Mul', ['new', 'one'], 'masked'),
         ...(memory === 'cache' ? cache : state),
-        node('Mul', ['seen', 'seen'], 'squared'), node('Mul', ['squared', 'new'], 'mixed'), node('Add', ['mixed', 'seen'], 'hidden'),
-        node('Squeeze', ['hidden', 'head'], 'flat'), node('MatMul', ['flat', 'projection'], 'logits'),
+        node('Mul', ['seen', 'seen'], 'squared'),
+        node('Mul', ['squared', 'new'], 'mixed'),
+        node('Add', ['mixed', 'seen'], 'hidden'),
+        node('Squeeze', ['hidden', 'head'], 'flat'),
+        node('MatMul', ['flat', 'projection'], 'logits'),
       ],
       initializer: [
         tensor('embedding', DataType.FLOAT, weights(vocabulary * WIDTH, 1), [vocabulary, WIDTH]),
         tensor('places', DataType.FLOAT, weights(positions * WIDTH, 1), [positions, WIDTH]),
         tensor('projection', DataType.FLOAT, weights(WIDTH * vocabulary, 4), [WIDTH, vocabulary]),
-        int64('axis', [2n], []), int64('axes', [2n], [1]), int64('head', [1n], [1]), int64('inner', [1n, 2n], [2]), int64('last', [-1n], [1]), int64('end', [2n ** 40n], [1]),
+        int64('axis', [2n], []),
+        int64('axes', [2n], [1]),
+        int64('head', [1n], [1]),
+        int64('inner', [1n, 2n], [2]),
+        int64('last', [-1n], [1]),
+        int64('end', [2n ** 40n], [1]),
       ],
       input: [
-        valueInfo('input_ids', DataType.INT64, ['batch', 'sequence']), valueInfo('attention_mask', DataType.INT64, ['batch', 'total']),
-        valueInfo('position_ids', DataType.INT64, ['batch', 'sequence']), valueInfo(past, DataType.FLOAT, shape('past')),
+        valueInfo('input_ids', DataType.INT64, ['batch', 'sequence']),
+        valueInfo('attention_mask', DataType.INT64, ['batch', 'total']),
+        valueInfo('position_ids', DataType.INT64, ['batch', 'sequence']),
+        valueInfo(past, DataType.FLOAT, shape('past')),
       ],
-      output: [valueInfo('logits', DataType.FLOAT, ['batch', 'sequence', vocabulary]), valueInfo(present, DataType.FLOAT, shape('total'))],
+      output: [
+        valueInfo('logits', DataType.FLOAT, ['batch', 'sequence', vocabulary]),
+        valueInfo(present, DataType.FLOAT, shape('total')),
+      ],
     }),
   });
   return new Blob([toBinary(ModelProtoSchema, model)]);
@@ -136,21 +190,33 @@ export function tinyDecoder({ vocabulary, memory = 'cache', forgets = false, pos
 
 /** A tokenizer that knows the first `vocabulary` characters from U+0100, one token each; `bos` is id 0 in their place. */
 export function tinyTokenizer(vocabulary: number, bos = false): { json: string; config: string } {
-  const vocab = Object.fromEntries(Array.from({ length: vocabulary }, (_, id) => [bos && id === 0 ? '<s>' : String.fromCodePoint(0x100 + id), id]));
+  const vocab = Object.fromEntries(
+    Array.from({ length: vocabulary }, (_, id) => [bos && id === 0 ? '<s>' : String.fromCodePoint(0x100 + id), id]),
+  );
   return {
     json: JSON.stringify({
-      version: '1.0', added_tokens: bos ? [{ id: 0, content: '<s>', special: true }] : [],
-      normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null,
+      version: '1.0',
+      added_tokens: bos ? [{ id: 0, content: '<s>', special: true }] : [],
+      normalizer: null,
+      pre_tokenizer: null,
+      post_processor: null,
+      decoder: null,
       model: { type: 'BPE', vocab, merges: [] },
     }),
-    config: JSON.stringify({ tokenizer_class: 'PreTrainedTokenizerFast', add_bos_token: bos, bos_token: bos ? '<s>' : null }),
+    config: JSON.stringify({
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      add_bos_token: bos,
+      bos_token: bos ? '<s>' : null,
+    }),
   };
 }
 
 /** Text of `tokens` tokens of `tinyTokenizer`, the same every time. */
 export function tinyText(vocabulary: number, tokens: number): string {
   const random = generator(3);
-  return Array.from({ length: tokens }, () => String.fromCodePoint(0x101 + Math.floor(random() * (vocabulary - 1)))).join('');
+  return Array.from({ length: tokens }, () =>
+    String.fromCodePoint(0x101 + Math.floor(random() * (vocabulary - 1))),
+  ).join('');
 }
 
 /** Numbers in [0, 1), the same for the same seed (mulberry32). */
@@ -166,14 +232,26 @@ export function generator(seed: number): () => number {
 
 function node(opType: string, input: string[], output: string, value?: number, attribute = 'axis'): NodeProto {
   return create(NodeProtoSchema, {
-    opType, input, output: [output], name: output,
-    attribute: value === undefined ? [] : [{ name: attribute, type: AttributeProto_AttributeType.INT, i: BigInt(value) }],
+    opType,
+    input,
+    output: [output],
+    name: output,
+    attribute:
+      value === undefined ? [] : [{ name: attribute, type: AttributeProto_AttributeType.INT, i: BigInt(value) }],
   });
 }
 
-function tensor(name: string, dataType: DataType, values: Float32Array | Uint16Array | BigInt64Array, dims: number[]): TensorProto {
+function tensor(
+  name: string,
+  dataType: DataType,
+  values: Float32Array | Uint16Array | BigInt64Array,
+  dims: number[],
+): TensorProto {
   return create(TensorProtoSchema, {
-    name, dataType, dims: dims.map(BigInt), rawData: new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, values.byteLength),
+    name,
+    dataType,
+    dims: dims.map(BigInt),
+    rawData: new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, values.byteLength),
   });
 }
 
@@ -185,7 +263,14 @@ function valueInfo(name: string, elemType: DataType, dims: (number | string)[]):
         case: 'tensorType',
         value: {
           elemType,
-          shape: { dim: dims.map((dim) => ({ value: typeof dim === 'number' ? { case: 'dimValue' as const, value: BigInt(dim) } : { case: 'dimParam' as const, value: dim } })) },
+          shape: {
+            dim: dims.map((dim) => ({
+              value:
+                typeof dim === 'number'
+                  ? { case: 'dimValue' as const, value: BigInt(dim) }
+                  : { case: 'dimParam' as const, value: dim },
+            })),
+          },
         },
       },
     },

@@ -36,7 +36,14 @@ export async function classifyFiles(files: readonly File[], chosen?: File): Prom
   weightsAreNoModels(identified);
   const model = newestModel(identified);
   const sorted: ClassifiedFiles = {
-    files: [], model, scanned: null, data: { files: new Map(), missing: [] }, tokenizer: null, tokenizerConfig: null, text: null, inputs: [],
+    files: [],
+    model,
+    scanned: null,
+    data: { files: new Map(), missing: [] },
+    tokenizer: null,
+    tokenizerConfig: null,
+    text: null,
+    inputs: [],
   };
   if (model) {
     const scanned = await settle(() => scanModel(blobSource(model.name, model)));
@@ -49,14 +56,31 @@ export async function classifyFiles(files: readonly File[], chosen?: File): Prom
       sorted.files.push({ name: file.name, bytes: file.size, kind: 'external-data' });
       continue;
     }
-    sorted.files.push({ name: file.name, bytes: file.size, kind: opened.kind, ...(opened.problem ? { problem: opened.problem } : {}) });
+    sorted.files.push({
+      name: file.name,
+      bytes: file.size,
+      kind: opened.kind,
+      ...(opened.problem ? { problem: opened.problem } : {}),
+    });
     if (opened.problem) continue;
     switch (opened.kind) {
-      case 'tokenizer': sorted.tokenizer = { file, json: opened.json }; break;
-      case 'tokenizer-config': sorted.tokenizerConfig = opened.json; break;
-      case 'text': if (!sorted.text || textRank(file.name) >= textRank(sorted.text.name)) sorted.text = file; break;
-      case 'input': sorted.inputs.push(file); break;
-      case 'onnx': case 'model-config': case 'external-data': case 'unknown': break;
+      case 'tokenizer':
+        sorted.tokenizer = { file, json: opened.json };
+        break;
+      case 'tokenizer-config':
+        sorted.tokenizerConfig = opened.json;
+        break;
+      case 'text':
+        if (!sorted.text || textRank(file.name) >= textRank(sorted.text.name)) sorted.text = file;
+        break;
+      case 'input':
+        sorted.inputs.push(file);
+        break;
+      case 'onnx':
+      case 'model-config':
+      case 'external-data':
+      case 'unknown':
+        break;
     }
   }
   if (chosen) {
@@ -66,7 +90,11 @@ export async function classifyFiles(files: readonly File[], chosen?: File): Prom
   }
   for (const [i, file] of sorted.files.entries()) {
     if (file.kind === 'onnx' && !file.problem && identified[i]?.file !== model) {
-      file.problem = engineError('several-models', `${shown(file.name)} is left aside: one model is compared at a time, and ${shown(sorted.model?.name ?? '')} came last.`, 'Give it alone to compare it instead.');
+      file.problem = engineError(
+        'several-models',
+        `${shown(file.name)} is left aside: one model is compared at a time, and ${shown(sorted.model?.name ?? '')} came last.`,
+        'Give it alone to compare it instead.',
+      );
     }
   }
   return sorted;
@@ -75,7 +103,8 @@ export async function classifyFiles(files: readonly File[], chosen?: File): Prom
 /** What looks like a model by its first bytes alone is one only where no file is called a model: weights can look like anything. */
 function weightsAreNoModels(identified: readonly { file: File; opened: Identified }[]): void {
   if (!identified.some(({ file, opened: { kind } }) => kind === 'onnx' && MODEL_NAME.test(file.name))) return;
-  for (const { file, opened } of identified) if (opened.kind === 'onnx' && !MODEL_NAME.test(file.name)) opened.kind = 'external-data';
+  for (const { file, opened } of identified)
+    if (opened.kind === 'onnx' && !MODEL_NAME.test(file.name)) opened.kind = 'external-data';
 }
 
 function newestModel(identified: readonly { file: File; opened: Identified }[]): File | null {
@@ -87,7 +116,11 @@ function withData(model: Model, data: FoundData): Promise<Model> {
   return Promise.resolve({ ...model, external: externalSources(model, data) });
 }
 
-interface Identified { kind: FileKind; json: string; problem: EngineError | null }
+interface Identified {
+  kind: FileKind;
+  json: string;
+  problem: EngineError | null;
+}
 
 const MODEL_NAME = /\.onnx$/i;
 const HEAD = 4096;
@@ -103,20 +136,35 @@ async function whyNoText(file: File): Promise<EngineError | null> {
   return isLfsPointer(read.value) ? lfsPointer(file.name) : null;
 }
 
-const isEmpty = (name: string): EngineError => engineError('file-empty', `${shown(name)} is empty.`, 'Download or export it again.');
-const cannotRead = (name: string, details: string): EngineError => engineError('file-unreadable', `${shown(name)} cannot be read.`, 'It may have been moved or changed: give it again.', details);
+const isEmpty = (name: string): EngineError =>
+  engineError('file-empty', `${shown(name)} is empty.`, 'Download or export it again.');
+const cannotRead = (name: string, details: string): EngineError =>
+  engineError(
+    'file-unreadable',
+    `${shown(name)} cannot be read.`,
+    'It may have been moved or changed: give it again.',
+    details,
+  );
 const isLfsPointer = (text: string): boolean => text.startsWith('version https://git-lfs.github.com/spec/');
-const lfsPointer = (name: string): EngineError => (
-  engineError('file-lfs-pointer', `${shown(name)} is a Git LFS pointer: a note of where the file is, not the file.`, 'Run "git lfs pull" in the repository, or download the file itself.')
-);
+const lfsPointer = (name: string): EngineError =>
+  engineError(
+    'file-lfs-pointer',
+    `${shown(name)} is a Git LFS pointer: a note of where the file is, not the file.`,
+    'Run "git lfs pull" in the repository, or download the file itself.',
+  );
 
 /** What a person calls a file of text; JSON in it is text unless it is one of the files that come with models. */
 const TEXT_NAME = /\.(txt|text|md|markdown|log)$/i;
 
 async function identify(file: File): Promise<Identified> {
-  const found = (kind: FileKind, problem: EngineError | null = null, json = ''): Identified => ({ kind, json, problem });
+  const found = (kind: FileKind, problem: EngineError | null = null, json = ''): Identified => ({
+    kind,
+    json,
+    problem,
+  });
   const meantAsModel = MODEL_NAME.test(file.name);
-  if (file.size === 0) return found(TEXT_NAME.test(file.name) && textRank(file.name) > 0 ? 'text' : 'unknown', isEmpty(file.name));
+  if (file.size === 0)
+    return found(TEXT_NAME.test(file.name) && textRank(file.name) > 0 ? 'text' : 'unknown', isEmpty(file.name));
   let head: Uint8Array;
   try {
     head = new Uint8Array(await file.slice(0, HEAD).arrayBuffer());
@@ -129,8 +177,24 @@ async function identify(file: File): Promise<Identified> {
     const json = await file.text();
     const kind = jsonKind(json);
     if (kind === 'broken') {
-      if (/tokenizer.*\.json$/i.test(file.name)) return found('unknown', engineError('tokenizer-invalid', `${shown(file.name)} is not valid JSON.`, 'Download it again; it may have been cut off.'));
-      if (/\.json$/i.test(file.name)) return found('unknown', engineError('file-unknown', `${shown(file.name)} is not valid JSON.`, 'Download it again; it may have been cut off.'));
+      if (/tokenizer.*\.json$/i.test(file.name))
+        return found(
+          'unknown',
+          engineError(
+            'tokenizer-invalid',
+            `${shown(file.name)} is not valid JSON.`,
+            'Download it again; it may have been cut off.',
+          ),
+        );
+      if (/\.json$/i.test(file.name))
+        return found(
+          'unknown',
+          engineError(
+            'file-unknown',
+            `${shown(file.name)} is not valid JSON.`,
+            'Download it again; it may have been cut off.',
+          ),
+        );
     } else if (meantAsModel) {
       return found('unknown', notOnnx(file.name, 'it holds JSON'));
     } else if (!TEXT_NAME.test(file.name) || (kind !== 'unknown' && kind !== 'input')) {
@@ -138,21 +202,45 @@ async function identify(file: File): Promise<Identified> {
     }
   }
   if (text !== null) {
-    if (meantAsModel) return found('unknown', notOnnx(file.name, /^\s*<(!doctype|html)/i.test(text) ? 'it holds a web page' : 'it holds text'));
+    if (meantAsModel)
+      return found(
+        'unknown',
+        notOnnx(file.name, /^\s*<(!doctype|html)/i.test(text) ? 'it holds a web page' : 'it holds text'),
+      );
     return found(textRank(file.name) > 0 ? 'text' : 'unknown');
   }
   if (TEXT_NAME.test(file.name) && textRank(file.name) > 0 && looksLikeText(head)) return found('text');
   if (!meantAsModel && (isNpy(head) || isImage(head) || looksLikeTensor(head, file.size))) return found('input');
   if (looksLikeOnnx(head)) return found('onnx');
   const format = knownFormat(file.name, head);
-  if (meantAsModel) return found('unknown', notOnnx(file.name, format ? `it is ${format}` : 'its first bytes are something else'));
-  if (format) return found('unknown', engineError('file-unknown', `${shown(file.name)} is ${format}; Nibble reads ONNX models.`, 'Export the model to ONNX, for example with Optimum.'));
+  if (meantAsModel)
+    return found('unknown', notOnnx(file.name, format ? `it is ${format}` : 'its first bytes are something else'));
+  if (format)
+    return found(
+      'unknown',
+      engineError(
+        'file-unknown',
+        `${shown(file.name)} is ${format}; Nibble reads ONNX models.`,
+        'Export the model to ONNX, for example with Optimum.',
+      ),
+    );
   if (/(\.onnx[._]data|\.data|\.bin|\.weights|\.pb)(_\d+)?$/i.test(file.name)) return found('external-data');
-  return found('unknown', engineError('file-unknown', `Nibble does not know what ${shown(file.name)} is.`, 'It takes an ONNX model, its tokenizer.json and a text file.'));
+  return found(
+    'unknown',
+    engineError(
+      'file-unknown',
+      `Nibble does not know what ${shown(file.name)} is.`,
+      'It takes an ONNX model, its tokenizer.json and a text file.',
+    ),
+  );
 }
 
 function notOnnx(name: string, why: string): EngineError {
-  return engineError('onnx-invalid', `${shown(name)} is not an ONNX model: ${why}.`, 'Check the download, or export the model again.');
+  return engineError(
+    'onnx-invalid',
+    `${shown(name)} is not an ONNX model: ${why}.`,
+    'Check the download, or export the model again.',
+  );
 }
 
 /** The head as text, or null when it is not UTF-8 text. */
@@ -181,7 +269,8 @@ function jsonKind(json: string): FileKind | 'broken' {
   if (typeof value !== 'object' || value === null) return 'unknown';
   const has = (key: string) => Object.hasOwn(value, key);
   const model = Object.getOwnPropertyDescriptor(value, 'model')?.value as unknown;
-  if (typeof model === 'object' && model !== null && (Object.hasOwn(model, 'vocab') || Object.hasOwn(model, 'merges'))) return 'tokenizer';
+  if (typeof model === 'object' && model !== null && (Object.hasOwn(model, 'vocab') || Object.hasOwn(model, 'merges')))
+    return 'tokenizer';
   if (has('tokenizer_class') || (has('model_max_length') && has('eos_token'))) return 'tokenizer-config';
   if (has('model_type') || has('architectures')) return 'model-config';
   return looksLikeInputs(value) ? 'input' : 'unknown';
@@ -190,12 +279,29 @@ function jsonKind(json: string): FileKind | 'broken' {
 /** 0 for text that comes with models and is not meant to be evaluated on. */
 function textRank(name: string): number {
   const base = name.split('/').at(-1)?.toLowerCase() ?? '';
-  if (/^(readme|licen[cs]e|notice|merges|vocab|requirements|changelog|\.)/.test(base) || /\.(py|js|ts|json|jinja|ya?ml|toml|cfg|sh|html?|css)$/.test(base)) return 0;
+  if (
+    /^(readme|licen[cs]e|notice|merges|vocab|requirements|changelog|\.)/.test(base) ||
+    /\.(py|js|ts|json|jinja|ya?ml|toml|cfg|sh|html?|css)$/.test(base)
+  )
+    return 0;
   return base.endsWith('.txt') ? 2 : 1;
 }
 
 /** Wire types of ModelProto's fields (onnx.proto). */
-const MODEL_FIELDS = new Map([[1, 0], [2, 2], [3, 2], [4, 2], [5, 0], [6, 2], [7, 2], [8, 2], [14, 2], [20, 2], [25, 2], [26, 2]]);
+const MODEL_FIELDS = new Map([
+  [1, 0],
+  [2, 2],
+  [3, 2],
+  [4, 2],
+  [5, 0],
+  [6, 2],
+  [7, 2],
+  [8, 2],
+  [14, 2],
+  [20, 2],
+  [25, 2],
+  [26, 2],
+]);
 
 /** Whether the first fields could be those of a ModelProto. */
 function looksLikeOnnx(head: Uint8Array): boolean {
@@ -222,7 +328,8 @@ function readVarint(bytes: Uint8Array, at: number): { value: number; next: numbe
 }
 
 function knownFormat(name: string, head: Uint8Array): string | null {
-  const ascii = (at: number, length: number) => Array.from(head.subarray(at, at + length), (byte) => String.fromCharCode(byte)).join('');
+  const ascii = (at: number, length: number) =>
+    Array.from(head.subarray(at, at + length), (byte) => String.fromCharCode(byte)).join('');
   if (ascii(0, 4) === 'GGUF') return 'a GGUF file';
   if (ascii(0, 2) === 'PK' && /\.npz$/i.test(name)) return 'several arrays in one archive (save each with numpy.save)';
   if (ascii(0, 2) === 'PK') return 'a zip archive (PyTorch checkpoints are)';
@@ -230,7 +337,7 @@ function knownFormat(name: string, head: Uint8Array): string | null {
   if (head[0] === 0x1f && head[1] === 0x8b) return 'a gzip archive';
   if (head[0] === 0x80 && (head[1] ?? 0) < 6) return 'a Python pickle';
   if (ascii(4, 4) === 'TFL3') return 'a TensorFlow Lite model';
-  if (ascii(4, 4) === 'ORTM') return 'a model in onnxruntime\'s own format (.ort)';
+  if (ascii(4, 4) === 'ORTM') return "a model in onnxruntime's own format (.ort)";
   if (ascii(8, 2) === '{"') return 'a safetensors file';
   return null;
 }

@@ -19,18 +19,37 @@ const file = (path: string, bytes: Uint8Array) => new File([bytes as Uint8Array<
 
 function split(locate: (name: string) => string | null, folder = ''): { model: File; data: File[] } {
   const { model, files } = splitModel(WHOLE, locate);
-  return { model: file(`${folder}model.onnx`, model), data: [...files].map(([location, bytes]) => file(`${folder}${location}`, bytes)) };
+  return {
+    model: file(`${folder}model.onnx`, model),
+    data: [...files].map(([location, bytes]) => file(`${folder}${location}`, bytes)),
+  };
 }
 
-async function write(files: File[], levels = [INT4], more: Partial<Job> = {}, limits: { singleFileLimit?: number } = {}) {
+async function write(
+  files: File[],
+  levels = [INT4],
+  more: Partial<Job> = {},
+  limits: { singleFileLimit?: number } = {},
+) {
   const written = new Map<string, Uint8Array>();
-  const report = await settle(() => compare({ files, levels, maxTokens: null, ...more }, {
-    ...limits,
-    kernel: () => Promise.resolve(createReferenceKernel()), sink: (_, source, { external }) => Promise.resolve(blobSink(source, external)), evaluator: createNodeEvaluator(), threads: 1,
-  }, (event: EngineEvent) => { if (event.type !== 'written') return;
-    blobs.push([event.level, event.blob]);
-    if (event.data) blobs.push([event.data.file, event.data.blob]);
-  }, new AbortController().signal));
+  const report = await settle(() =>
+    compare(
+      { files, levels, maxTokens: null, ...more },
+      {
+        ...limits,
+        kernel: () => Promise.resolve(createReferenceKernel()),
+        sink: (_, source, { external }) => Promise.resolve(blobSink(source, external)),
+        evaluator: createNodeEvaluator(),
+        threads: 1,
+      },
+      (event: EngineEvent) => {
+        if (event.type !== 'written') return;
+        blobs.push([event.level, event.blob]);
+        if (event.data) blobs.push([event.data.file, event.data.blob]);
+      },
+      new AbortController().signal,
+    ),
+  );
   for (const [level, blob] of blobs.splice(0)) written.set(level, new Uint8Array(await blob.arrayBuffer()));
   return { report, written };
 }
@@ -40,11 +59,32 @@ describe('found by name', () => {
   test.each<[string, () => { model: File; data: File[] }]>([
     ['one file beside the model', () => split(ONE)],
     ['a file for each weight, in a folder below', () => split(EACH, 'export/')],
-    ['the same, each dropped by itself', () => { const { model, data } = split(EACH); return { model, data: data.map((one) => new File([one], one.name.split('/').at(-1) ?? '')) }; }],
-    ['the model by itself, its data in a folder', () => { const { model, data } = split(ONE); return { model, data: data.map((one) => new File([one], `folder/${one.name}`)) }; }],
+    [
+      'the same, each dropped by itself',
+      () => {
+        const { model, data } = split(EACH);
+        return { model, data: data.map((one) => new File([one], one.name.split('/').at(-1) ?? '')) };
+      },
+    ],
+    [
+      'the model by itself, its data in a folder',
+      () => {
+        const { model, data } = split(ONE);
+        return { model, data: data.map((one) => new File([one], `folder/${one.name}`)) };
+      },
+    ],
     ['some weights in the model', () => split((name) => (name.includes('up') ? 'up.bin' : null))],
-    ['files called as what every object has', () => split((name) => (name.includes('up') ? '__proto__' : name.includes('down') ? 'constructor' : null))],
-    ['a spelling with a dot', () => { const { model, data } = split(() => './model.onnx_data'); return { model, data: data.map((one) => new File([one], 'model.onnx_data')) }; }],
+    [
+      'files called as what every object has',
+      () => split((name) => (name.includes('up') ? '__proto__' : name.includes('down') ? 'constructor' : null)),
+    ],
+    [
+      'a spelling with a dot',
+      () => {
+        const { model, data } = split(() => './model.onnx_data');
+        return { model, data: data.map((one) => new File([one], 'model.onnx_data')) };
+      },
+    ],
   ])('%s', async (_, make) => {
     const { model, data } = make();
     const opened = await open([...data, model]);
@@ -60,12 +100,16 @@ describe('found by name', () => {
     const there = split(ONE, 'there/');
     const cut = there.data.map((one) => new File([one.slice(0, 10)], one.name));
     expect((await open([...cut, here.model, ...here.data, ...cut])).problems).toEqual([]);
-    expect((await open([here.model, ...there.data, ...split(ONE, 'elsewhere/').data])).missing).toEqual([{ location: 'model.onnx_data', tensors: 5, bytes: here.data[0]?.size }]);
+    expect((await open([here.model, ...there.data, ...split(ONE, 'elsewhere/').data])).missing).toEqual([
+      { location: 'model.onnx_data', tensors: 5, bytes: here.data[0]?.size },
+    ]);
   });
 
   test('six hundred files', async () => {
     const { model, data } = split(EACH);
-    const others = Array.from({ length: 600 }, (_, i) => file(`weights/layer.${i}`, Uint8Array.from([8, i & 127, 0x12, 255, 255, 3, 1])));
+    const others = Array.from({ length: 600 }, (_, i) =>
+      file(`weights/layer.${i}`, Uint8Array.from([8, i & 127, 0x12, 255, 255, 3, 1])),
+    );
     const opened = await open([model, ...others, ...data]);
     expect([opened.model?.name, opened.missing]).toEqual(['model.onnx', undefined]);
   });
@@ -84,7 +128,14 @@ describe('missing', () => {
     const opened = await open([model, ...data.filter(({ name }) => name !== 'rest.bin')]);
     expect(opened.model).toBeNull();
     expect(opened.missing).toEqual([{ location: 'rest.bin', tensors: 2, bytes: 2 * 128 * 64 * 4 }]);
-    expect(opened.problems).toEqual([expect.objectContaining({ code: 'onnx-external-data', message: expect.stringMatching(/model\.onnx keeps 2 of its weights in other files, and rest\.bin is missing/) as string })]);
+    expect(opened.problems).toEqual([
+      expect.objectContaining({
+        code: 'onnx-external-data',
+        message: expect.stringMatching(
+          /model\.onnx keeps 2 of its weights in other files, and rest\.bin is missing/,
+        ) as string,
+      }),
+    ]);
     const [without] = await plan([model], [INT4]);
     const [complete] = await plan([model, ...data], [INT4]);
     expect(without?.problem?.code).toBe('onnx-external-data');
@@ -96,18 +147,29 @@ describe('missing', () => {
   test('a file that is too short is said to be', async () => {
     const { model, data } = split(ONE);
     const cut = data.map((one) => new File([one.slice(0, one.size - 1)], one.name));
-    expect((await open([model, ...cut])).problems).toEqual([expect.objectContaining({ code: 'onnx-external-data', message: expect.stringMatching(/model\.onnx_data is too short: the weight .* ends at byte/) as string })]);
+    expect((await open([model, ...cut])).problems).toEqual([
+      expect.objectContaining({
+        code: 'onnx-external-data',
+        message: expect.stringMatching(/model\.onnx_data is too short: the weight .* ends at byte/) as string,
+      }),
+    ]);
   });
 
-  test.each(['../weights.bin', '/etc/passwd', 'C:\\weights.bin', 'a\\b'])('%s is refused whatever is there', async (location) => {
-    const { model, data } = split(() => location);
-    expect((await open([model, ...data])).problems.map(({ code }) => code)).toContain('onnx-external-data');
-  });
+  test.each(['../weights.bin', '/etc/passwd', 'C:\\weights.bin', 'a\\b'])(
+    '%s is refused whatever is there',
+    async (location) => {
+      const { model, data } = split(() => location);
+      expect((await open([model, ...data])).problems.map(({ code }) => code)).toContain('onnx-external-data');
+    },
+  );
 });
 
 test('what is written is the same as of the model in one file, but for its order and origin', async () => {
   const { model, data } = split(EACH);
-  const levels: LevelRequest[] = [INT4, { key: 'b', id: 'int8', settings: { mode: 'dequantize', source: 'original', embedding: true } }];
+  const levels: LevelRequest[] = [
+    INT4,
+    { key: 'b', id: 'int8', settings: { mode: 'dequantize', source: 'original', embedding: true } },
+  ];
   const apart = await write([model, ...data], levels);
   const whole = await write([file('model.onnx', WHOLE)], levels);
   if (!apart.report.ok || !whole.report.ok) throw new Error('not written');
@@ -116,9 +178,14 @@ test('what is written is the same as of the model in one file, but for its order
     const same = whole.written.get(level) ?? new Uint8Array();
     const { graph, outside } = await scanBytes(bytes);
     expect(outside).toEqual([]);
-    for (const { name } of (await scanBytes(same)).graph.initializers) expect((await initializer(bytes, name)).data, `${level} ${name}`).toEqual((await initializer(same, name)).data);
+    for (const { name } of (await scanBytes(same)).graph.initializers)
+      expect((await initializer(bytes, name)).data, `${level} ${name}`).toEqual((await initializer(same, name)).data);
     expect(graph.nodes.map(({ type }) => type)).toEqual((await scanBytes(same)).graph.nodes.map(({ type }) => type));
-    expect(bytes.length).toBe(apart.report.value.levels.find((entry) => entry.level.startsWith({ fp16: 'fp16', a: 'int4', b: 'int8' }[level] ?? '?'))?.bytes);
+    expect(bytes.length).toBe(
+      apart.report.value.levels.find((entry) =>
+        entry.level.startsWith({ fp16: 'fp16', a: 'int4', b: 'int8' }[level] ?? '?'),
+      )?.bytes,
+    );
   }
   const drift = ({ outputs }: { outputs?: unknown }) => outputs;
   expect(apart.report.value.levels.map(drift)).toEqual(whole.report.value.levels.map(drift));
@@ -158,12 +225,22 @@ test('a model too large for one file is written as two, and measured as if it we
 test('perplexity of a model in two files is that of one', async () => {
   const tokens = new File([byteTokenizer()], 'tokenizer.json');
   const text = new File(['It was the best of times, it was the worst of times. '.repeat(30)], 'text.txt');
-  const whole = file('model.onnx', tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false }));
-  const two = await write([whole, tokens, text], [INT4, { key: 'h', id: 'q4f16', settings: {} }], {}, { singleFileLimit: 30_000 });
+  const whole = file(
+    'model.onnx',
+    tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false }),
+  );
+  const two = await write(
+    [whole, tokens, text],
+    [INT4, { key: 'h', id: 'q4f16', settings: {} }],
+    {},
+    { singleFileLimit: 30_000 },
+  );
   const one = await write([whole, tokens, text], [INT4, { key: 'h', id: 'q4f16', settings: {} }]);
   if (!two.report.ok || !one.report.ok) throw new Error('not measured');
   expect(two.report.value.levels[0]?.data?.file).toBe('model_fp16.onnx_data');
-  expect(two.report.value.levels.map(({ perplexity }) => perplexity)).toEqual(one.report.value.levels.map(({ perplexity }) => perplexity));
+  expect(two.report.value.levels.map(({ perplexity }) => perplexity)).toEqual(
+    one.report.value.levels.map(({ perplexity }) => perplexity),
+  );
   expect(two.report.value.levels[1]?.perplexity).not.toBeNull();
 });
 
@@ -173,7 +250,11 @@ test('the original in float32, for the noise floor, is put together from its fil
   const whole = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: false });
   const { model, files } = splitModel(whole, ONE);
   const extras = { noiseFloor: true };
-  const apart = await write([file('model.onnx', model), ...[...files].map(([name, bytes]) => file(name, bytes)), tokens, text], [INT4], { extras });
+  const apart = await write(
+    [file('model.onnx', model), ...[...files].map(([name, bytes]) => file(name, bytes)), tokens, text],
+    [INT4],
+    { extras },
+  );
   const one = await write([file('model.onnx', whole), tokens, text], [INT4], { extras });
   if (!apart.report.ok || !one.report.ok) throw new Error('not measured');
   expect(apart.report.value.noiseFloor).toMatchObject({ reference: 'original' });

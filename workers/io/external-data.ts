@@ -67,7 +67,7 @@ const SEVERAL = Symbol('several');
 function pathsByEnd(paths: Iterable<string>): Map<string, string | typeof SEVERAL> {
   const byEnd = new Map<string, string | typeof SEVERAL>();
   for (const path of paths) {
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const end = path.slice(at);
       byEnd.set(end, byEnd.has(end) ? SEVERAL : path);
       const next = path.indexOf('/', at);
@@ -92,17 +92,24 @@ export function checkExtents(model: Model, files: ReadonlyMap<string, File>): vo
     if (size === undefined) continue;
     const end = offset + outsideLength(tensor, model.external);
     if (end > size) {
-      fail('onnx-external-data', `${shown(location)} is too short: the weight ${shown(tensor.name)} ends at byte ${end.toLocaleString('en')} of ${size.toLocaleString('en')}.`,
-        'Download it again; it may have been cut off, or belong to another model.');
+      fail(
+        'onnx-external-data',
+        `${shown(location)} is too short: the weight ${shown(tensor.name)} ends at byte ${end.toLocaleString('en')} of ${size.toLocaleString('en')}.`,
+        'Download it again; it may have been cut off, or belong to another model.',
+      );
     }
   }
 }
 
 /** The files as sources. Those missing are there by size, so that planning is exact; reading them fails. */
 export function externalSources(model: Model, { files, missing }: FoundData): ExternalFiles {
-  const sources = new Map<string, ByteSource>([...files].map(([location, file]) => [location, blobSource(location, file)]));
+  const sources = new Map<string, ByteSource>(
+    [...files].map(([location, file]) => [location, blobSource(location, file)]),
+  );
   const gone = new Map(missing.map((entry) => [entry.location, missingSource(entry)]));
-  for (const { data: { location } } of model.outside) {
+  for (const {
+    data: { location },
+  } of model.outside) {
     const source = gone.get(plainLocation(location));
     if (source && !sources.has(location)) sources.set(location, source);
   }
@@ -111,8 +118,14 @@ export function externalSources(model: Model, { files, missing }: FoundData): Ex
 
 function missingSource({ location, bytes, tensors }: MissingData): ByteSource {
   return {
-    name: location, size: bytes,
-    read: () => fail('onnx-external-data', `${shown(location)} is missing, and ${tensors} of the model's weights lie in it.`, `Add ${shown(location)}; it belongs to the model.`),
+    name: location,
+    size: bytes,
+    read: () =>
+      fail(
+        'onnx-external-data',
+        `${shown(location)} is missing, and ${tensors} of the model's weights lie in it.`,
+        `Add ${shown(location)}; it belongs to the model.`,
+      ),
   };
 }
 
@@ -121,7 +134,16 @@ export function whatIsMissing(model: string, missing: readonly MissingData[]): E
   const [first] = missing;
   if (!first) return null;
   const tensors = missing.reduce((sum, entry) => sum + entry.tensors, 0);
-  const names = `${missing.slice(0, 3).map(({ location }) => shown(location)).join(', ')}${missing.length > 3 ? ` and ${missing.length - 3} more` : ''}`;
-  return engineError('onnx-external-data', `${shown(model)} keeps ${tensors} of its weights in other files, and ${names} ${missing.length === 1 ? 'is' : 'are'} missing.`,
-    missing.length === 1 ? `Add ${shown(first.location)}: it belongs beside the model.` : 'Add them: they belong beside the model.', missing.map(({ location }) => shown(location)).join('\n'));
+  const names = `${missing
+    .slice(0, 3)
+    .map(({ location }) => shown(location))
+    .join(', ')}${missing.length > 3 ? ` and ${missing.length - 3} more` : ''}`;
+  return engineError(
+    'onnx-external-data',
+    `${shown(model)} keeps ${tensors} of its weights in other files, and ${names} ${missing.length === 1 ? 'is' : 'are'} missing.`,
+    missing.length === 1
+      ? `Add ${shown(first.location)}: it belongs beside the model.`
+      : 'Add them: they belong beside the model.',
+    missing.map(({ location }) => shown(location)).join('\n'),
+  );
 }

@@ -20,7 +20,11 @@ export interface ContentHash {
 }
 
 /** `onBytes` hears of what is through. */
-export async function hashContent(source: ByteSource, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<ContentHash> {
+export async function hashContent(
+  source: ByteSource,
+  onBytes: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<ContentHash> {
   const digests: Uint8Array[] = [];
   for await (const bytes of inSlabs(source, 0, source.size)) {
     signal.throwIfAborted();
@@ -35,19 +39,27 @@ export async function hashContent(source: ByteSource, onBytes: (bytes: number) =
 
 /** What is read at once is a whole number of slabs, but for the last. */
 function digestSlabs(bytes: Uint8Array): Promise<Uint8Array[]> {
-  return Promise.all(Array.from({ length: Math.ceil(bytes.length / FINGERPRINT_SLAB) }, (_, i) => (
-    sha256(bytes.subarray(i * FINGERPRINT_SLAB, (i + 1) * FINGERPRINT_SLAB))
-  )));
+  return Promise.all(
+    Array.from({ length: Math.ceil(bytes.length / FINGERPRINT_SLAB) }, (_, i) =>
+      sha256(bytes.subarray(i * FINGERPRINT_SLAB, (i + 1) * FINGERPRINT_SLAB)),
+    ),
+  );
 }
 
 /**
  * Of a model with its external data: the fingerprints of its file and of each other file, in the order of their
  * locations, hashed. The names are in the model. Without external data it is the model's own.
  */
-export async function hashModel(source: ByteSource, external: ExternalFiles, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<ContentHash> {
+export async function hashModel(
+  source: ByteSource,
+  external: ExternalFiles,
+  onBytes: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<ContentHash> {
   const hash = await hashContent(source, onBytes, signal);
   const fingerprints = [hash.fingerprint];
-  for (const [, file] of [...external].sort(([a], [b]) => (a < b ? -1 : 1))) fingerprints.push((await hashContent(file, onBytes, signal)).fingerprint);
+  for (const [, file] of [...external].sort(([a], [b]) => (a < b ? -1 : 1)))
+    fingerprints.push((await hashContent(file, onBytes, signal)).fingerprint);
   if (fingerprints.length === 1) return hash;
   return { ...hash, fingerprint: hex(await sha256(new TextEncoder().encode(fingerprints.join('')))) };
 }

@@ -27,17 +27,36 @@ export function decodeText(name: string, bytes: Uint8Array): DecodedText {
   const marked = markedEncoding(bytes);
   const read = (encoding: TextEncoding, note: string | null): DecodedText => {
     const decoded = new TextDecoder(encoding).decode(bytes);
-    const text = encoding === 'windows-1252' ? decoded.replace(/[\u0080-\u009f]/g, (character) => WINDOWS[character.charCodeAt(0) - 0x80] ?? character) : decoded;
-    return { text, encoding, note: note ?? (holdsJson(text) ? `${shown(name)} holds JSON; it was read as plain text, brackets and quotes included.` : null) };
+    const text =
+      encoding === 'windows-1252'
+        ? decoded.replace(/[\u0080-\u009f]/g, (character) => WINDOWS[character.charCodeAt(0) - 0x80] ?? character)
+        : decoded;
+    return {
+      text,
+      encoding,
+      note:
+        note ??
+        (holdsJson(text)
+          ? `${shown(name)} holds JSON; it was read as plain text, brackets and quotes included.`
+          : null),
+    };
   };
   if (marked) return read(marked, null);
   const unmarked = looksLikeUtf16(bytes);
-  if (unmarked) return read(unmarked, `${shown(name)} looks like UTF-16 without a byte order mark, and was read as that.`);
+  if (unmarked)
+    return read(unmarked, `${shown(name)} looks like UTF-16 without a byte order mark, and was read as that.`);
   const lenient = new TextDecoder('utf-8').decode(bytes);
   const [broken, whole] = countBroken(lenient);
   if (broken === 0) return read('utf-8', null);
-  if (whole > broken) return read('utf-8', `${shown(name)} has ${broken.toLocaleString('en')} places that are not valid UTF-8; each was read as U+FFFD.`);
-  return read('windows-1252', `${shown(name)} is not UTF-8; it was read as Windows-1252, of which Latin-1 is a part. Save it as UTF-8 if that is wrong.`);
+  if (whole > broken)
+    return read(
+      'utf-8',
+      `${shown(name)} has ${broken.toLocaleString('en')} places that are not valid UTF-8; each was read as U+FFFD.`,
+    );
+  return read(
+    'windows-1252',
+    `${shown(name)} is not UTF-8; it was read as Windows-1252, of which Latin-1 is a part. Save it as UTF-8 if that is wrong.`,
+  );
 }
 
 /** Characters 0x80 to 0x9f of Windows-1252 (https://encoding.spec.whatwg.org/index-windows-1252.txt): some versions of Node decode them as Latin-1. */

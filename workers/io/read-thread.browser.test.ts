@@ -4,7 +4,8 @@ import { createReadThread, type ReadThread } from './read-thread.ts';
 const bytes = Uint8Array.from({ length: 3 << 20 }, (_, i) => (i * 7 + (i >> 13)) & 255);
 
 let thread: ReadThread | null = null;
-const start = (worker?: () => Worker, bytesAWorker?: number): ReadThread => (thread = createReadThread(worker, bytesAWorker));
+const start = (worker?: () => Worker, bytesAWorker?: number): ReadThread =>
+  (thread = createReadThread(worker, bytesAWorker));
 afterEach(() => {
   thread?.dispose();
   thread = null;
@@ -25,7 +26,9 @@ it('reads several files at once, each in order, into memory that comes back', as
 
 it('says what is wrong with a file, and goes on', async () => {
   const reader = start().inOrder('a', new Blob([bytes]))!;
-  await expect(reader.read(bytes.length - 1, 2, new ArrayBuffer(2))).rejects.toMatchObject({ engineError: { code: 'file-changed' } });
+  await expect(reader.read(bytes.length - 1, 2, new ArrayBuffer(2))).rejects.toMatchObject({
+    engineError: { code: 'file-changed' },
+  });
   expect(await reader.read(3, 4, new ArrayBuffer(4))).toEqual(bytes.subarray(3, 7));
 });
 
@@ -43,7 +46,9 @@ it('asks another worker when one dies', async () => {
 it('gives up when two die', async () => {
   let started = 0;
   const reader = start(() => (started++ < 2 ? dying() : real())).inOrder('a', new Blob([bytes]))!;
-  await expect(reader.read(0, 4, new ArrayBuffer(4))).rejects.toMatchObject({ engineError: { code: 'worker-crashed' } });
+  await expect(reader.read(0, 4, new ArrayBuffer(4))).rejects.toMatchObject({
+    engineError: { code: 'worker-crashed' },
+  });
   expect(await reader.read(0, 4, new ArrayBuffer(4))).toEqual(bytes.subarray(0, 4));
 });
 

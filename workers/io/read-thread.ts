@@ -16,13 +16,18 @@ export interface ReadThread {
   dispose(): void;
 }
 
-const startWorker = (): Worker => new Worker(new URL('../entry/read.worker.ts', import.meta.url), { type: 'module', name: 'read' });
+const startWorker = (): Worker =>
+  new Worker(new URL('../entry/read.worker.ts', import.meta.url), { type: 'module', name: 'read' });
 
 /** Bytes after which a worker makes room for another: what streams leave behind is little to a collector that nothing presses, and adds up. */
 const BYTES_A_WORKER = 2 ** 29;
 
 /** A worker, what it may still read, and how much it is asked for just now. */
-interface Reading { worker: RemoteWorker<ReadWorker>; bytesLeft: number; underWay: number }
+interface Reading {
+  worker: RemoteWorker<ReadWorker>;
+  bytesLeft: number;
+  underWay: number;
+}
 
 /** @param start Makes a worker; another one in tests. */
 export function createReadThread(start: () => Worker = startWorker, bytesAWorker = BYTES_A_WORKER): ReadThread {
@@ -32,7 +37,8 @@ export function createReadThread(start: () => Worker = startWorker, bytesAWorker
   let ended = false;
   const alive = (): Reading => {
     ended = false;
-    if (!current) living.add(current = { worker: connect<ReadWorker>(start()), bytesLeft: bytesAWorker, underWay: 0 });
+    if (!current)
+      living.add((current = { worker: connect<ReadWorker>(start()), bytesLeft: bytesAWorker, underWay: 0 }));
     return current;
   };
   const end = (reading: Reading) => {
@@ -42,7 +48,9 @@ export function createReadThread(start: () => Worker = startWorker, bytesAWorker
   };
 
   return {
-    warm: () => { if (canReadSequentially()) alive(); },
+    warm: () => {
+      if (canReadSequentially()) alive();
+    },
     inOrder(name, blob) {
       if (!canReadSequentially()) return null;
       const id = ids++;
@@ -59,7 +67,9 @@ export function createReadThread(start: () => Worker = startWorker, bytesAWorker
             const into = attempt === 1 ? buffer : new ArrayBuffer(byteLength);
             reading.underWay++;
             try {
-              const read = await reading.worker.call<Awaited<ReturnType<ReadWorker['read']>>>((api) => api.read(id, offset, length, transfer(into, [into])));
+              const read = await reading.worker.call<Awaited<ReturnType<ReadWorker['read']>>>((api) =>
+                api.read(id, offset, length, transfer(into, [into])),
+              );
               if (!read.ok) throw failure(read.error);
               reading.bytesLeft -= length;
               return read.value;
@@ -67,8 +77,12 @@ export function createReadThread(start: () => Worker = startWorker, bytesAWorker
               if (!isCrash(thrown) || ended) throw thrown;
               end(reading);
               if (attempt === 2) {
-                fail('worker-crashed', `The part of the engine that reads files stopped twice at ${name}; most often the tab is out of memory.`,
-                  'Close other tabs and try again; levels written so far are still here.', thrown.message);
+                fail(
+                  'worker-crashed',
+                  `The part of the engine that reads files stopped twice at ${name}; most often the tab is out of memory.`,
+                  'Close other tabs and try again; levels written so far are still here.',
+                  thrown.message,
+                );
               }
             } finally {
               reading.underWay--;

@@ -21,7 +21,8 @@ it('goes on reading when garbage is collected in between', async () => {
     for (let round = 0; round < 8; round++) {
       const reader = readSequentially('a', blob)!;
       let buffer = new ArrayBuffer(4 * MEGABYTE);
-      for (let at = 0; at < blob.size; at += buffer.byteLength) ({ buffer } = await reader.read(at, buffer.byteLength, buffer));
+      for (let at = 0; at < blob.size; at += buffer.byteLength)
+        ({ buffer } = await reader.read(at, buffer.byteLength, buffer));
       reader.close();
     }
   } finally {

@@ -58,7 +58,9 @@ export function readSequentially(name: string, blob: Blob): SequentialReader | n
     for (let filled = 0; filled < length;) {
       if (!reader) throw new DOMException('The file was closed', 'AbortError');
       // All at once where the browser knows `min`, as many as there are elsewhere.
-      const { done, value } = await reader.read(new Uint8Array(filling, filled, length - filled), { min: length - filled });
+      const { done, value } = await reader.read(new Uint8Array(filling, filled, length - filled), {
+        min: length - filled,
+      });
       if (done) throw new Error(`${at} of ${blob.size} bytes`);
       filling = value.buffer;
       filled += value.length;

@@ -11,7 +11,7 @@ export function asSingleFile(model: Model, file: Blob, external: ExternalBlobs):
   if (modelBytes(model) > SINGLE_FILE_LIMIT) return null;
   const parts = splice(model.source.size, placeKept(model, [], null)).flatMap((piece) => {
     if (piece.kind === 'copy') return copiedFrom(file, external, piece.location).slice(piece.start, piece.end);
-    return piece.kind === 'bytes' ? piece.bytes as Uint8Array<ArrayBuffer> : [];
+    return piece.kind === 'bytes' ? (piece.bytes as Uint8Array<ArrayBuffer>) : [];
   });
   return new Blob(parts);
 }

@@ -16,9 +16,13 @@ function inOrderSource() {
         into.set(bytes.subarray(offset, offset + length));
         return Promise.resolve(into);
       },
-      close: () => { closed++; },
+      close: () => {
+        closed++;
+      },
     }),
-    release: ({ byteLength }) => { released.push(byteLength); },
+    release: ({ byteLength }) => {
+      released.push(byteLength);
+    },
   };
   return { source, released, closed: () => closed };
 }
@@ -34,7 +38,12 @@ async function gathered(source: ByteSource, start: number, end: number, most = I
   return all.subarray(0, at);
 }
 
-it.each([[0, bytes.length], [3, SLAB + 4], [10, SLAB + 11], [5, 2 * SLAB + 5]])('a range from %i to %i in slabs is the range, and its memory is given back', async (start, end) => {
+it.each([
+  [0, bytes.length],
+  [3, SLAB + 4],
+  [10, SLAB + 11],
+  [5, 2 * SLAB + 5],
+])('a range from %i to %i in slabs is the range, and its memory is given back', async (start, end) => {
   const { source, released, closed } = inOrderSource();
   expect(Buffer.compare(await gathered(source, start, end), bytes.subarray(start, end))).toBe(0);
   expect(released).toHaveLength(2);

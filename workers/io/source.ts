@@ -26,7 +26,8 @@ export function bytesSource(name: string, bytes: Uint8Array): ByteSource {
   return {
     name,
     size: bytes.byteLength,
-    read: (offset, length) => checkRange(name, bytes.byteLength, offset, length).then(() => bytes.subarray(offset, offset + length)),
+    read: (offset, length) =>
+      checkRange(name, bytes.byteLength, offset, length).then(() => bytes.subarray(offset, offset + length)),
   };
 }
 
@@ -76,7 +77,7 @@ export async function* readAhead(source: ByteSource, start: number, end: number)
  * stops listening ends the reading.
  */
 export async function* inSlabs(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
-  const inOrder = end - start > SLAB ? source.inOrder?.() ?? null : null;
+  const inOrder = end - start > SLAB ? (source.inOrder?.() ?? null) : null;
   if (!inOrder) {
     for await (const bytes of readAhead(source, start, end)) {
       yield bytes;

@@ -16,7 +16,9 @@ export function windowedSource(source: ByteSource): ByteSource {
     const reading = known ?? source.read(number * WINDOW, Math.min(WINDOW, source.size - number * WINDOW));
     windows.set(number, reading);
     // A range that could not be read is tried again.
-    reading.catch(() => { if (windows.get(number) === reading) windows.delete(number); });
+    reading.catch(() => {
+      if (windows.get(number) === reading) windows.delete(number);
+    });
     for (const oldest of windows.keys()) {
       if (windows.size <= KEPT) break;
       windows.delete(oldest);
@@ -28,7 +30,8 @@ export function windowedSource(source: ByteSource): ByteSource {
     async read(offset, length) {
       const number = Math.floor(offset / WINDOW);
       // What lies outside, or in two windows, is left to the source.
-      if (length > SHORT || length <= 0 || offset < 0 || offset + length > Math.min(source.size, (number + 1) * WINDOW)) return source.read(offset, length);
+      if (length > SHORT || length <= 0 || offset < 0 || offset + length > Math.min(source.size, (number + 1) * WINDOW))
+        return source.read(offset, length);
       const window = await windowAt(number);
       return window.slice(offset - number * WINDOW, offset - number * WINDOW + length);
     },

@@ -23,9 +23,20 @@ test('sizes beyond 32 bits go to the 64-bit fields', async () => {
   const parts: BlobPart[] = [];
   const RealBlob = globalThis.Blob;
   // The archive would hold the pretended file; what it is made of is looked at instead.
-  globalThis.Blob = class extends RealBlob { constructor(given: BlobPart[] = []) { super(); parts.push(...given); } };
+  globalThis.Blob = class extends RealBlob {
+    constructor(given: BlobPart[] = []) {
+      super();
+      parts.push(...given);
+    }
+  };
   try {
-    await zip([{ path: 'a', blob: large }, { path: 'b', blob: new RealBlob(['x']) }], signal);
+    await zip(
+      [
+        { path: 'a', blob: large },
+        { path: 'b', blob: new RealBlob(['x']) },
+      ],
+      signal,
+    );
   } finally {
     globalThis.Blob = RealBlob;
   }
@@ -33,10 +44,18 @@ test('sizes beyond 32 bits go to the 64-bit fields', async () => {
   const [local, , central, second, end64, locator, end] = bytes;
   const view = (part: Uint8Array | undefined) => new DataView((part ?? new Uint8Array()).slice().buffer);
   const nameEnd = 30 + 1;
-  expect([view(local).getUint32(18, true), view(local).getBigUint64(nameEnd + 4, true)]).toEqual([0xffffffff, 5n * 2n ** 30n]);
+  expect([view(local).getUint32(18, true), view(local).getBigUint64(nameEnd + 4, true)]).toEqual([
+    0xffffffff,
+    5n * 2n ** 30n,
+  ]);
   expect(view(central).getBigUint64(46 + 1 + 4, true)).toBe(5n * 2n ** 30n);
   const secondAt = 5n * 2n ** 30n + BigInt(local?.length ?? 0);
-  expect([view(second).getUint32(42, true), view(second).getBigUint64(46 + 1 + 4, true)]).toEqual([0xffffffff, secondAt]);
-  expect([end64, locator, end].map((part) => view(part).getUint32(0, true))).toEqual([0x06064b50, 0x07064b50, 0x06054b50]);
+  expect([view(second).getUint32(42, true), view(second).getBigUint64(46 + 1 + 4, true)]).toEqual([
+    0xffffffff,
+    secondAt,
+  ]);
+  expect([end64, locator, end].map((part) => view(part).getUint32(0, true))).toEqual([
+    0x06064b50, 0x07064b50, 0x06054b50,
+  ]);
   expect(view(end64).getBigUint64(48, true)).toBe(secondAt + BigInt(bytes[1]?.length ?? 0) + 1n);
 });

@@ -30,11 +30,27 @@ function unpack(archive: Buffer): { path: string; bytes: Uint8Array }[] {
 }
 
 test('another reader finds the same files, names and checksums', async () => {
-  const path = fc.array(fc.stringMatching(/^[a-zé漢0-9_.-]{1,8}$/), { minLength: 1, maxLength: 3 }).map((steps) => steps.join('/'));
-  await fc.assert(fc.asyncProperty(fc.uniqueArray(fc.record({ path, bytes: fc.uint8Array({ maxLength: 200 }) }), { selector: (entry) => entry.path, maxLength: 8 }), async (entries) => {
-    const archive = await zip(entries.map(({ path: name, bytes }) => ({ path: name, blob: new Blob([bytes]) })), signal);
-    expect(unpack(Buffer.from(await archive.arrayBuffer()))).toEqual(entries.map(({ path: name, bytes }) => ({ path: name, bytes: new Uint8Array(bytes) })));
-  }), { numRuns: 50 });
+  const path = fc
+    .array(fc.stringMatching(/^[a-zé漢0-9_.-]{1,8}$/), { minLength: 1, maxLength: 3 })
+    .map((steps) => steps.join('/'));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(fc.record({ path, bytes: fc.uint8Array({ maxLength: 200 }) }), {
+        selector: (entry) => entry.path,
+        maxLength: 8,
+      }),
+      async (entries) => {
+        const archive = await zip(
+          entries.map(({ path: name, bytes }) => ({ path: name, blob: new Blob([bytes]) })),
+          signal,
+        );
+        expect(unpack(Buffer.from(await archive.arrayBuffer()))).toEqual(
+          entries.map(({ path: name, bytes }) => ({ path: name, bytes: new Uint8Array(bytes) })),
+        );
+      },
+    ),
+    { numRuns: 50 },
+  );
 });
 
 test('stops when told to', async () => {
@@ -45,21 +61,42 @@ test('stops when told to', async () => {
 
 test('tells how many bytes it has read, up to all', async () => {
   const told: { done: number; total: number }[] = [];
-  await zip([{ path: 'a', blob: new Blob(['12345']) }, { path: 'b', blob: new Blob(['678']) }], signal, (step) => { told.push({ ...step }); });
-  expect(told).toEqual([{ done: 5, total: 8 }, { done: 8, total: 8 }]);
+  await zip(
+    [
+      { path: 'a', blob: new Blob(['12345']) },
+      { path: 'b', blob: new Blob(['678']) },
+    ],
+    signal,
+    (step) => {
+      told.push({ ...step });
+    },
+  );
+  expect(told).toEqual([
+    { done: 5, total: 8 },
+    { done: 8, total: 8 },
+  ]);
 });
 
-test.each([['a/b', 'a/b'], ['README.md', 'readme.MD'], ['é', 'e\u0301']])('refuses two entries that are one file where they are unpacked: %s, %s', async (first, second) => {
+test.each([
+  ['a/b', 'a/b'],
+  ['README.md', 'readme.MD'],
+  ['é', 'e\u0301'],
+])('refuses two entries that are one file where they are unpacked: %s, %s', async (first, second) => {
   const entries = [first, 'other', second].map((path) => ({ path, blob: new Blob(['x']) }));
   expect(await settle(() => zip(entries, signal))).toMatchObject({ ok: false, error: { code: 'write-failed' } });
 });
 
 test('refuses a name longer than an archive can say', async () => {
-  expect(await settle(() => zip([{ path: 'é'.repeat(33_000), blob: new Blob(['x']) }], signal))).toMatchObject({ ok: false, error: { code: 'write-failed' } });
+  expect(await settle(() => zip([{ path: 'é'.repeat(33_000), blob: new Blob(['x']) }], signal))).toMatchObject({
+    ok: false,
+    error: { code: 'write-failed' },
+  });
 });
 
 test('thousands of entries are found again', async () => {
   const entries = Array.from({ length: 3000 }, (_, i) => ({ path: `onnx/${i}`, blob: new Blob([String(i)]) }));
   const unpacked = unpack(Buffer.from(await (await zip(entries, signal)).arrayBuffer()));
-  expect(unpacked.map(({ path, bytes }) => [path, Buffer.from(bytes).toString()])).toEqual(entries.map(({ path }, i) => [path, String(i)]));
+  expect(unpacked.map(({ path, bytes }) => [path, Buffer.from(bytes).toString()])).toEqual(
+    entries.map(({ path }, i) => [path, String(i)]),
+  );
 });

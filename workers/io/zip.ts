@@ -28,36 +28,62 @@ export const entryKey = (path: string): string => path.normalize('NFC').toLowerC
  * Reads each file once for its checksum; the archive refers to them. Rejects with `AbortError` when the signal fires.
  * Errors: `write-failed` when two entries would be one file, or a name is too long.
  */
-export async function zip(entries: readonly ZipEntry[], signal: AbortSignal, onProgress?: (progress: { done: number; total: number }) => void): Promise<Blob> {
+export async function zip(
+  entries: readonly ZipEntry[],
+  signal: AbortSignal,
+  onProgress?: (progress: { done: number; total: number }) => void,
+): Promise<Blob> {
   const total = entries.reduce((sum, { blob }) => sum + blob.size, 0);
   let done = 0;
-  const onBytes = (bytes: number) => { done += bytes; onProgress?.({ done, total }); };
+  const onBytes = (bytes: number) => {
+    done += bytes;
+    onProgress?.({ done, total });
+  };
   checkNames(entries);
   const parts: BlobPart[] = [];
   const directory: Uint8Array<ArrayBuffer>[] = [];
   let offset = 0;
   const crc32 = await createCRC32();
   for (const { path, blob } of entries) {
-    const entry = { name: new TextEncoder().encode(path), crc: await checksum(crc32, path, blob, signal, onBytes), size: blob.size, offset };
+    const entry = {
+      name: new TextEncoder().encode(path),
+      crc: await checksum(crc32, path, blob, signal, onBytes),
+      size: blob.size,
+      offset,
+    };
     const header = localHeader(entry);
     parts.push(header, blob);
     directory.push(centralHeader(entry));
     offset += header.length + blob.size;
   }
   const size = directory.reduce((sum, { length }) => sum + length, 0);
-  return new Blob([...parts, ...directory, ...endOfDirectory(entries.length, size, offset)], { type: 'application/zip' });
+  return new Blob([...parts, ...directory, ...endOfDirectory(entries.length, size, offset)], {
+    type: 'application/zip',
+  });
 }
 
 function checkNames(entries: readonly ZipEntry[]): void {
   const seen = new Set<string>();
   for (const { path } of entries) {
-    if (new TextEncoder().encode(path).length > LONGEST_NAME) fail('write-failed', `A name of ${path.length} characters is too long for a zip archive: ${path.slice(0, 40)}….`, 'Rename the file.');
-    if (seen.has(entryKey(path))) fail('write-failed', `The archive would hold two files called ${path}.`, 'Leave one of them out, or rename it.');
+    if (new TextEncoder().encode(path).length > LONGEST_NAME)
+      fail(
+        'write-failed',
+        `A name of ${path.length} characters is too long for a zip archive: ${path.slice(0, 40)}….`,
+        'Rename the file.',
+      );
+    if (seen.has(entryKey(path)))
+      fail('write-failed', `The archive would hold two files called ${path}.`, 'Leave one of them out, or rename it.');
     seen.add(entryKey(path));
   }
 }
 
-async function checksum(crc32: IHasher, path: string, blob: Blob, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<number> {
+async function checksum(
+  crc32: IHasher,
+  path: string,
+  blob: Blob,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<number> {
   const crc = crc32.init();
   for await (const bytes of inSlabs(blobSource(path, blob), 0, blob.size)) {
     signal.throwIfAborted();
@@ -67,7 +93,12 @@ async function checksum(crc32: IHasher, path: string, blob: Blob, signal: AbortS
   return parseInt(crc.digest('hex'), 16);
 }
 
-interface Entry { name: Uint8Array; crc: number; size: number; offset: number }
+interface Entry {
+  name: Uint8Array;
+  crc: number;
+  size: number;
+  offset: number;
+}
 
 type Width = 2 | 4 | 8;
 
@@ -104,21 +135,64 @@ const versionFor = (extra: Uint8Array): readonly [number, 2] => [extra.length > 
 function localHeader({ name, crc, size }: Entry): Uint8Array<ArrayBuffer> {
   // A local header has both sizes in its 64-bit fields or neither.
   const extra = size >= MAX_32 ? fields([1, 2], [16, 2], [size, 8], [size, 8]) : new Uint8Array(0);
-  return joined(fields([0x04034b50, 4], versionFor(extra), [UTF8_NAMES, 2], [0, 2], [0, 2], [DATE, 2], [crc, 4], short(size), short(size), [name.length, 2], [extra.length, 2]), name, extra);
+  return joined(
+    fields(
+      [0x04034b50, 4],
+      versionFor(extra),
+      [UTF8_NAMES, 2],
+      [0, 2],
+      [0, 2],
+      [DATE, 2],
+      [crc, 4],
+      short(size),
+      short(size),
+      [name.length, 2],
+      [extra.length, 2],
+    ),
+    name,
+    extra,
+  );
 }
 
 function centralHeader({ name, crc, size, offset }: Entry): Uint8Array<ArrayBuffer> {
   const long = [...(size >= MAX_32 ? [size, size] : []), ...(offset >= MAX_32 ? [offset] : [])];
-  const extra = long.length > 0 ? joined(fields([1, 2], [long.length * 8, 2]), ...long.map((value) => fields([value, 8]))) : new Uint8Array(0);
+  const extra =
+    long.length > 0
+      ? joined(fields([1, 2], [long.length * 8, 2]), ...long.map((value) => fields([value, 8])))
+      : new Uint8Array(0);
   const fixed = fields(
-    [0x02014b50, 4], versionFor(extra), versionFor(extra), [UTF8_NAMES, 2], [0, 2], [0, 2], [DATE, 2], [crc, 4], short(size), short(size), [name.length, 2], [extra.length, 2],
-    [0, 2], [0, 2], [0, 2], [0, 4], short(offset),
+    [0x02014b50, 4],
+    versionFor(extra),
+    versionFor(extra),
+    [UTF8_NAMES, 2],
+    [0, 2],
+    [0, 2],
+    [DATE, 2],
+    [crc, 4],
+    short(size),
+    short(size),
+    [name.length, 2],
+    [extra.length, 2],
+    [0, 2],
+    [0, 2],
+    [0, 2],
+    [0, 4],
+    short(offset),
   );
   return joined(fixed, name, extra);
 }
 
 function endOfDirectory(count: number, size: number, offset: number): Uint8Array<ArrayBuffer>[] {
-  const end = fields([0x06054b50, 4], [0, 2], [0, 2], [Math.min(count, MAX_16), 2], [Math.min(count, MAX_16), 2], short(size), short(offset), [0, 2]);
+  const end = fields(
+    [0x06054b50, 4],
+    [0, 2],
+    [0, 2],
+    [Math.min(count, MAX_16), 2],
+    [Math.min(count, MAX_16), 2],
+    short(size),
+    short(offset),
+    [0, 2],
+  );
   if (count < MAX_16 && size < MAX_32 && offset < MAX_32) return [end];
   return [
     fields([0x06064b50, 4], [44, 8], [45, 2], [45, 2], [0, 4], [0, 4], [count, 8], [count, 8], [size, 8], [offset, 8]),

@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { runnerImport } from 'vite';
 
-const load = async (file) => (await runnerImport(fileURLToPath(new URL(file, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
+const load = async (file) =>
+  (await runnerImport(fileURLToPath(new URL(file, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
 
 const SCRIPT = fileURLToPath(import.meta.url);
 const RUNS = 5;
@@ -20,8 +21,12 @@ const SLOW = { side: 512, runs: 2 };
 const CHROMIUM = '/usr/lib/chromium';
 const SWIFTSHADER = `${CHROMIUM}/vk_swiftshader_icd.json`;
 
-const SCHEMES = [['int4', 4], ['int8', 8]].flatMap(([kernel, bits]) =>
-  [32, 128].flatMap((block) => [true, false].map((symmetric) => ({ kernel, bits, block, symmetric }))));
+const SCHEMES = [
+  ['int4', 4],
+  ['int8', 8],
+].flatMap(([kernel, bits]) =>
+  [32, 128].flatMap((block) => [true, false].map((symmetric) => ({ kernel, bits, block, symmetric }))),
+);
 
 /**
  * Every backend on [K, N] matrices of `side` × `side`.
@@ -43,7 +48,10 @@ export async function benchKernels({ side = 4096, threads = availableParallelism
       rows.push(row);
       print(row);
     });
-    if (problem) problems.push(`${lane.backend}, ${lane.threads} ${lane.threads > 1 ? 'threads' : 'thread'}, was not measured: ${problem}`);
+    if (problem)
+      problems.push(
+        `${lane.backend}, ${lane.threads} ${lane.threads > 1 ? 'threads' : 'thread'}, was not measured: ${problem}`,
+      );
   }
   return { rows, problems };
 }
@@ -51,7 +59,10 @@ export async function benchKernels({ side = 4096, threads = availableParallelism
 /** A driver that ends badly, as software ones do, then ends nothing but itself. Gives null, or what went wrong. */
 function inProcess(lane, onRow) {
   const library = [process.env.LD_LIBRARY_PATH, CHROMIUM].filter(Boolean).join(':');
-  const env = lane.backend === 'webgpu' && existsSync(`${CHROMIUM}/libvulkan.so.1`) ? { ...process.env, LD_LIBRARY_PATH: library } : process.env;
+  const env =
+    lane.backend === 'webgpu' && existsSync(`${CHROMIUM}/libvulkan.so.1`)
+      ? { ...process.env, LD_LIBRARY_PATH: library }
+      : process.env;
   const child = fork(SCRIPT, ['lane', JSON.stringify(lane)], { env });
   return new Promise((resolve) => {
     child.on('message', ({ row, done, problem }) => {
@@ -61,14 +72,22 @@ function inProcess(lane, onRow) {
         child.kill('SIGKILL');
       }
     });
-    child.on('error', (error) => { resolve(String(error)); });
-    child.on('exit', (code, signal) => { resolve(`its process ended with ${signal ?? `exit code ${code}`}.`); });
+    child.on('error', (error) => {
+      resolve(String(error));
+    });
+    child.on('exit', (code, signal) => {
+      resolve(`its process ended with ${signal ?? `exit code ${code}`}.`);
+    });
   });
 }
 
 async function measureLane(lane, onRow) {
   const { toFloat16Array } = await load('../onnx/numbers/float16.ts');
-  const made = await (lane.backend === 'webgpu' ? onGpu() : lane.threads > 1 ? inThreads(lane.threads) : inPlace(lane.backend));
+  const made = await (lane.backend === 'webgpu'
+    ? onGpu()
+    : lane.threads > 1
+      ? inThreads(lane.threads)
+      : inPlace(lane.backend));
   const { side, runs } = made.software ? SLOW : lane;
   const float32 = weights(side * side);
   for (const [source, array] of Object.entries({ float32, float16: toFloat16Array(float32) })) {
@@ -82,9 +101,16 @@ async function measureLane(lane, onRow) {
         seconds = Math.min(seconds, await time(() => made.quantize(scheme)));
       }
       onRow({
-        kernel, source, block: scheme.block, symmetric: scheme.symmetric, backend: lane.backend, threads: lane.threads,
-        parametersPerSecond: Math.round((side * side) / seconds), ofMemoryCopy: Number((copy / seconds).toFixed(3)),
-        side, ...(made.adapter && { adapter: made.adapter }),
+        kernel,
+        source,
+        block: scheme.block,
+        symmetric: scheme.symmetric,
+        backend: lane.backend,
+        threads: lane.threads,
+        parametersPerSecond: Math.round((side * side) / seconds),
+        ofMemoryCopy: Number((copy / seconds).toFixed(3)),
+        side,
+        ...(made.adapter && { adapter: made.adapter }),
       });
     }
   }
@@ -104,7 +130,9 @@ function weights(count) {
 }
 
 async function kernelOf(backend) {
-  return backend === 'reference' ? (await load('reference.ts')).createReferenceKernel() : (await load('wasm/kernel.ts')).createWasmKernel();
+  return backend === 'reference'
+    ? (await load('reference.ts')).createReferenceKernel()
+    : (await load('wasm/kernel.ts')).createWasmKernel();
 }
 
 async function inPlace(backend) {
@@ -116,7 +144,9 @@ function around(kernel) {
   let matrix;
   let memory;
   return {
-    give: (given) => { matrix = given; },
+    give: (given) => {
+      matrix = given;
+    },
     async quantize(scheme) {
       memory = (await kernel.quantize(matrix, scheme, undefined, memory)).codes.buffer;
     },
@@ -126,25 +156,29 @@ function around(kernel) {
 /** Each thread has a share of K, in whole pairs of the largest blocks, in memory of its own. */
 async function inThreads(count) {
   const threads = Array.from({ length: count }, () => new Worker(new URL(import.meta.url)));
-  const ask = (thread, message) => new Promise((resolve, reject) => {
-    const settle = (done) => (value) => {
-      thread.off('message', onMessage).off('error', onError);
-      done(value);
-    };
-    const onMessage = settle(resolve);
-    const onError = settle(reject);
-    thread.on('message', onMessage).on('error', onError);
-    thread.postMessage(message);
-  });
+  const ask = (thread, message) =>
+    new Promise((resolve, reject) => {
+      const settle = (done) => (value) => {
+        thread.off('message', onMessage).off('error', onError);
+        done(value);
+      };
+      const onMessage = settle(resolve);
+      const onError = settle(reject);
+      thread.on('message', onMessage).on('error', onError);
+      thread.postMessage(message);
+    });
   const unit = 2 * Math.max(...SCHEMES.map(({ block }) => block));
   return {
-    give: (matrix) => Promise.all(threads.map((thread, index) => {
-      const share = Math.ceil(matrix.k / unit / count) * unit;
-      const from = Math.min(index * share, matrix.k);
-      const k = Math.min(share, matrix.k - from);
-      const row = matrix.data.length / matrix.k;
-      return ask(thread, { matrix: { ...matrix, data: matrix.data.slice(from * row, (from + k) * row), k } });
-    })),
+    give: (matrix) =>
+      Promise.all(
+        threads.map((thread, index) => {
+          const share = Math.ceil(matrix.k / unit / count) * unit;
+          const from = Math.min(index * share, matrix.k);
+          const k = Math.min(share, matrix.k - from);
+          const row = matrix.data.length / matrix.k;
+          return ask(thread, { matrix: { ...matrix, data: matrix.data.slice(from * row, (from + k) * row), k } });
+        }),
+      ),
     quantize: (scheme) => Promise.all(threads.map((thread) => ask(thread, { scheme }))),
   };
 }
@@ -160,33 +194,58 @@ async function serveThread() {
 
 /** WebGPU in Node, on a real adapter where there is one, else on the software driver that Chromium brings. */
 async function onGpu() {
-  if (!process.env.VK_ICD_FILENAMES && existsSync(SWIFTSHADER) && !existsSync('/dev/nvidia0') && !existsSync('/dev/dri')) process.env.VK_ICD_FILENAMES = SWIFTSHADER;
+  if (
+    !process.env.VK_ICD_FILENAMES &&
+    existsSync(SWIFTSHADER) &&
+    !existsSync('/dev/nvidia0') &&
+    !existsSync('/dev/dri')
+  )
+    process.env.VK_ICD_FILENAMES = SWIFTSHADER;
   const { create, globals } = await import('webgpu');
   Object.assign(globalThis, globals);
   const { createWebGpuKernel } = await load('webgpu/kernel.ts');
   // Collected while its device is in use, it takes the process with it.
-  const gpu = globalThis.keptGpu = create([]);
+  const gpu = (globalThis.keptGpu = create([]));
   const made = await createWebGpuKernel(gpu);
   if (!made.ok) throw new Error(made.reason);
   return { ...around(made.kernel), adapter: made.adapter.name, software: made.adapter.softwareAdapter };
 }
 
-export function describeRow({ kernel, source, block, symmetric, backend, threads, parametersPerSecond, ofMemoryCopy, adapter }) {
-  return `${`${backend}${adapter ? ` (${adapter.slice(0, 24)})` : `, ${threads} thread${threads > 1 ? 's' : ''}`}`.padEnd(20)} ${kernel} from ${source}, block ${String(block).padStart(3)}, ${(symmetric ? 'symmetric' : 'asymmetric').padEnd(10)} `
-    + `${(parametersPerSecond / 1e9).toFixed(3)} G parameters/s, ${ofMemoryCopy.toFixed(2)} of a copy`;
+export function describeRow({
+  kernel,
+  source,
+  block,
+  symmetric,
+  backend,
+  threads,
+  parametersPerSecond,
+  ofMemoryCopy,
+  adapter,
+}) {
+  return (
+    `${`${backend}${adapter ? ` (${adapter.slice(0, 24)})` : `, ${threads} thread${threads > 1 ? 's' : ''}`}`.padEnd(20)} ${kernel} from ${source}, block ${String(block).padStart(3)}, ${(symmetric ? 'symmetric' : 'asymmetric').padEnd(10)} ` +
+    `${(parametersPerSecond / 1e9).toFixed(3)} G parameters/s, ${ofMemoryCopy.toFixed(2)} of a copy`
+  );
 }
 
 if (!isMainThread) await serveThread();
 else if (process.argv[2] === 'lane' && process.send) {
-  const tell = (message) => new Promise((resolve) => { process.send(message, resolve); });
+  const tell = (message) =>
+    new Promise((resolve) => {
+      process.send(message, resolve);
+    });
   try {
-    await measureLane(JSON.parse(process.argv[3]), (row) => { void tell({ row }); });
+    await measureLane(JSON.parse(process.argv[3]), (row) => {
+      void tell({ row });
+    });
     await tell({ done: true });
   } catch (thrown) {
     await tell({ problem: String(thrown?.message ?? thrown).slice(0, 200) });
   }
 } else if (process.argv[1] === SCRIPT) {
-  const { problems } = await benchKernels({ side: Number(process.argv[2] ?? 4096), only: process.argv[3] }, (row) => { console.log(describeRow(row)); });
+  const { problems } = await benchKernels({ side: Number(process.argv[2] ?? 4096), only: process.argv[3] }, (row) => {
+    console.log(describeRow(row));
+  });
   for (const problem of problems) console.error(problem);
   process.exitCode = problems.length > 0 ? 1 : 0;
 }

@@ -8,8 +8,15 @@ const SECONDS = 0.05;
 
 /** Parameters a second that the kernel quantizes to int4 on this thread. */
 export async function measurePace(kernel: Kernel, now: () => number = () => performance.now() / 1000): Promise<number> {
-  const data = new Uint8Array(Float32Array.from({ length: K * N }, (_, index) => ((index * 7919) % 2003) / 1001 - 1).buffer);
-  const run = () => kernel.quantize({ data, type: 'float32', layout: 'kn', k: K, n: N }, { bits: 4, block: 32, symmetric: true }, new AbortController().signal);
+  const data = new Uint8Array(
+    Float32Array.from({ length: K * N }, (_, index) => ((index * 7919) % 2003) / 1001 - 1).buffer,
+  );
+  const run = () =>
+    kernel.quantize(
+      { data, type: 'float32', layout: 'kn', k: K, n: N },
+      { bits: 4, block: 32, symmetric: true },
+      new AbortController().signal,
+    );
   // The first run compiles.
   await run();
   const start = now();

@@ -48,18 +48,20 @@ export interface LinearVector {
   zeroPoints: Uint8Array;
 }
 
-export const linearVectors: LinearVector[] = golden.int8_weights.map(({ type, sym, axis, kind, shape, W, q, scales, zp }) => {
-  const product = (dimensions: number[]) => dimensions.reduce((so, by) => so * by, 1);
-  return {
-    name: `${type} ${sym ? 'symmetric' : 'asymmetric'} ${axis === null ? 'per tensor' : `axis ${axis}`} ${shape.join('×')} ${kind}`,
-    type: type as 'int8' | 'uint8',
-    symmetric: sym,
-    weights: decode(W),
-    outer: axis === null ? 1 : product(shape.slice(0, axis)),
-    channels: axis === null ? 1 : shape[axis]!,
-    inner: product(axis === null ? shape : shape.slice(axis + 1)),
-    codes: decode(q),
-    scales: decode(scales),
-    zeroPoints: Uint8Array.from(zp),
-  };
-});
+export const linearVectors: LinearVector[] = golden.int8_weights.map(
+  ({ type, sym, axis, kind, shape, W, q, scales, zp }) => {
+    const product = (dimensions: number[]) => dimensions.reduce((so, by) => so * by, 1);
+    return {
+      name: `${type} ${sym ? 'symmetric' : 'asymmetric'} ${axis === null ? 'per tensor' : `axis ${axis}`} ${shape.join('×')} ${kind}`,
+      type: type as 'int8' | 'uint8',
+      symmetric: sym,
+      weights: decode(W),
+      outer: axis === null ? 1 : product(shape.slice(0, axis)),
+      channels: axis === null ? 1 : shape[axis]!,
+      inner: product(axis === null ? shape : shape.slice(axis + 1)),
+      codes: decode(q),
+      scales: decode(scales),
+      zeroPoints: Uint8Array.from(zp),
+    };
+  },
+);

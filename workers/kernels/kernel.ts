@@ -74,7 +74,12 @@ export interface Kernel {
    * Rejects with an `AbortError` when the signal fires between pieces of work.
    * @param memory Where codes may go if there is room, whatever it holds: new memory can cost as much as the arithmetic.
    */
-  quantize(matrix: WeightMatrix, scheme: BlockScheme, signal?: AbortSignal, memory?: ArrayBuffer): Promise<QuantizedMatrix>;
+  quantize(
+    matrix: WeightMatrix,
+    scheme: BlockScheme,
+    signal?: AbortSignal,
+    memory?: ArrayBuffer,
+  ): Promise<QuantizedMatrix>;
   /** The same for one scale a channel. */
   quantizePerChannel(tensor: WeightTensor, scheme: LinearScheme, signal?: AbortSignal): Promise<LinearTensor>;
   dispose(): void;

@@ -26,13 +26,22 @@ export function layoutOf(matrix: WeightMatrix, { bits, block }: BlockScheme): La
   return layoutOfShape(k, elementBytes, { bits, block });
 }
 
-export function layoutOfShape(k: number, elementBytes: 2 | 4, { bits, block }: Pick<BlockScheme, 'bits' | 'block'>): Layout {
+export function layoutOfShape(
+  k: number,
+  elementBytes: 2 | 4,
+  { bits, block }: Pick<BlockScheme, 'bits' | 'block'>,
+): Layout {
   const blocks = Math.ceil(k / block);
   return { elementBytes, blocks, blockBytes: (block * bits) / 8, zeroPointBytes: Math.ceil((blocks * bits) / 8) };
 }
 
 /** All zero, ready to be written; codes for which there is room in `memory` are what that holds. */
-export function emptyResult(n: number, { elementBytes, blocks, blockBytes, zeroPointBytes }: Layout, symmetric: boolean, memory?: ArrayBuffer): QuantizedMatrix {
+export function emptyResult(
+  n: number,
+  { elementBytes, blocks, blockBytes, zeroPointBytes }: Layout,
+  symmetric: boolean,
+  memory?: ArrayBuffer,
+): QuantizedMatrix {
   const codes = n * blocks * blockBytes;
   return {
     codes: memory && memory.byteLength >= codes ? new Uint8Array(memory, 0, codes) : new Uint8Array(codes),

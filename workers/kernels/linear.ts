@@ -21,7 +21,11 @@ export function emptyLinear({ data, type, outer, channels, inner }: WeightTensor
   if (data.byteLength !== bytes) {
     throw new RangeError(`${outer}×${channels}×${inner} ${type} weights are ${bytes} bytes, not ${data.byteLength}`);
   }
-  return { codes: new Uint8Array(elements), scales: new Uint8Array(channels * 4), zeroPoints: new Uint8Array(channels) };
+  return {
+    codes: new Uint8Array(elements),
+    scales: new Uint8Array(channels * 4),
+    zeroPoints: new Uint8Array(channels),
+  };
 }
 
 export function elementBytes(type: WeightTensor['type']): 2 | 4 {
@@ -37,7 +41,10 @@ export function parametersOf(min: number, max: number, { type, symmetric }: Line
   // The difference is a float32, the quotient a float64.
   const step = Math.fround(high - low) / (highest - lowest);
   if (step < SMALLEST_NORMAL) return { scale: 1, zeroPoint: 0 };
-  return { scale: Math.fround(step), zeroPoint: roundHalfEven(symmetric ? (lowest + highest) / 2 : lowest - low / step) };
+  return {
+    scale: Math.fround(step),
+    zeroPoint: roundHalfEven(symmetric ? (lowest + highest) / 2 : lowest - low / step),
+  };
 }
 
 export function roundHalfEven(value: number): number {
@@ -47,7 +54,11 @@ export function roundHalfEven(value: number): number {
 }
 
 /** Writes channel number `channel` of the result. */
-export function storeParameters({ scales, zeroPoints }: LinearTensor, channel: number, { scale, zeroPoint }: QuantizationParameters): void {
+export function storeParameters(
+  { scales, zeroPoints }: LinearTensor,
+  channel: number,
+  { scale, zeroPoint }: QuantizationParameters,
+): void {
   const view = new DataView(scales.buffer, scales.byteOffset);
   // A NaN has many bit patterns.
   if (Number.isNaN(scale)) view.setUint32(channel * 4, 0x7fc00000, true);
@@ -89,7 +100,13 @@ export function* partsOf({ outer, channels, inner }: WeightTensor, most: number)
 }
 
 /** Copies `count` elements of a part, from number `start` on, to the beginning of `target`. */
-export function readPart({ data, type }: WeightTensor, part: Part, start: number, count: number, target: Uint8Array): void {
+export function readPart(
+  { data, type }: WeightTensor,
+  part: Part,
+  start: number,
+  count: number,
+  target: Uint8Array,
+): void {
   const size = elementBytes(type);
   for (const { at, offset, length } of stretchesOf(part, start, count)) {
     target.set(data.subarray(at * size, (at + length) * size), offset * size);
@@ -97,14 +114,24 @@ export function readPart({ data, type }: WeightTensor, part: Part, start: number
 }
 
 /** Copies `count` codes from the beginning of `source` to their place in the result. */
-export function writeCodes({ codes }: LinearTensor, part: Part, start: number, count: number, source: Uint8Array): void {
+export function writeCodes(
+  { codes }: LinearTensor,
+  part: Part,
+  start: number,
+  count: number,
+  source: Uint8Array,
+): void {
   for (const { at, offset, length } of stretchesOf(part, start, count)) {
     codes.set(source.subarray(offset, offset + length), at);
   }
 }
 
 /** Where the elements lie in the tensor, in stretches that are contiguous there. */
-function* stretchesOf({ first, width, pitch }: Part, start: number, count: number): Generator<{ at: number; offset: number; length: number }> {
+function* stretchesOf(
+  { first, width, pitch }: Part,
+  start: number,
+  count: number,
+): Generator<{ at: number; offset: number; length: number }> {
   if (width === pitch) {
     yield { at: start, offset: 0, length: count };
     return;

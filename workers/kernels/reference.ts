@@ -4,7 +4,15 @@
  * channels that of its QuantizeLinear weights, whose scale and zero point `linear.ts` computes.
  */
 import { fromFloat16Bits, toFloat16Bits } from '../onnx/numbers/float16.ts';
-import type { BlockScheme, Kernel, LinearScheme, LinearTensor, QuantizedMatrix, WeightMatrix, WeightTensor } from './kernel.ts';
+import type {
+  BlockScheme,
+  Kernel,
+  LinearScheme,
+  LinearTensor,
+  QuantizedMatrix,
+  WeightMatrix,
+  WeightTensor,
+} from './kernel.ts';
 import { emptyResult, layoutOf, NOT_FINITE } from './layout.ts';
 import { emptyLinear, parametersOf, roundHalfEven, storeParameters } from './linear.ts';
 import { createYielder } from './yielder.ts';
@@ -38,7 +46,11 @@ export function createReferenceKernel({ sliceMs = 8 }: { sliceMs?: number } = {}
   };
 }
 
-async function quantizeMatrix(matrix: WeightMatrix, scheme: BlockScheme, pace: () => Promise<void>): Promise<QuantizedMatrix> {
+async function quantizeMatrix(
+  matrix: WeightMatrix,
+  scheme: BlockScheme,
+  pace: () => Promise<void>,
+): Promise<QuantizedMatrix> {
   const { data, type, layout: order, k, n } = matrix;
   const { bits, block, symmetric } = scheme;
   const layout = layoutOf(matrix, scheme);
@@ -68,13 +80,19 @@ async function quantizeMatrix(matrix: WeightMatrix, scheme: BlockScheme, pace: (
 /** The weight at an index, as a number. */
 function reader(data: Uint8Array, type: WeightMatrix['type']): (index: number) => number {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  return type === 'float16' ? (index) => fromFloat16Bits(view.getUint16(index * 2, true)) : (index) => view.getFloat32(index * 4, true);
+  return type === 'float16'
+    ? (index) => fromFloat16Bits(view.getUint16(index * 2, true))
+    : (index) => view.getFloat32(index * 4, true);
 }
 
 /** Elements done before the thread may be given away. */
 const PIECE = 1024;
 
-async function quantizeTensor(tensor: WeightTensor, scheme: LinearScheme, pace: () => Promise<void>): Promise<LinearTensor> {
+async function quantizeTensor(
+  tensor: WeightTensor,
+  scheme: LinearScheme,
+  pace: () => Promise<void>,
+): Promise<LinearTensor> {
   const { data, type, channels, inner } = tensor;
   const result = emptyLinear(tensor);
   const elements = result.codes.length;
@@ -105,7 +123,12 @@ async function quantizeTensor(tensor: WeightTensor, scheme: LinearScheme, pace: 
 }
 
 /** The elements of one block, at least one. */
-export function quantizeBlock(values: readonly number[], bits: BlockScheme['bits'], symmetric: boolean, type: 'float32' | 'float16'): QuantizedBlock {
+export function quantizeBlock(
+  values: readonly number[],
+  bits: BlockScheme['bits'],
+  symmetric: boolean,
+  type: 'float32' | 'float16',
+): QuantizedBlock {
   if (!values.every(Number.isFinite)) return { scaleBits: NOT_FINITE[type], zeroPoint: 0, codes: values.map(() => 0) };
   const middle = 2 ** (bits - 1);
   const largest = 2 ** bits - 1;

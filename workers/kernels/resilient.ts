@@ -5,7 +5,11 @@ import type { Kernel } from './kernel.ts';
 export const DEVICE_LOST = 'DeviceLost';
 
 /** Uses `kernel` until its device is lost, then `fallback` for good. `onFallback` hears of it once. */
-export function withFallback(kernel: Kernel, fallback: () => Promise<Kernel>, onFallback: (reason: Error) => void): Kernel {
+export function withFallback(
+  kernel: Kernel,
+  fallback: () => Promise<Kernel>,
+  onFallback: (reason: Error) => void,
+): Kernel {
   let current = kernel;
   let replacing: Promise<Kernel> | null = null;
 
@@ -24,9 +28,13 @@ export function withFallback(kernel: Kernel, fallback: () => Promise<Kernel>, on
   };
 
   return {
-    get backend() { return current.backend; },
+    get backend() {
+      return current.backend;
+    },
     quantize: (...args) => resiliently((by) => by.quantize(...args)),
     quantizePerChannel: (...args) => resiliently((by) => by.quantizePerChannel(...args)),
-    dispose: () => { current.dispose(); },
+    dispose: () => {
+      current.dispose();
+    },
   };
 }

@@ -12,7 +12,14 @@ it('takes WASM where WebGPU has no adapter, fails to ask for one, or gives no de
   const gpus = [
     { requestAdapter: () => Promise.resolve(null) },
     { requestAdapter: () => Promise.reject(new Error('blocked')) },
-    { requestAdapter: () => Promise.resolve({ info, features: new Set(), requestDevice: () => Promise.reject(new Error('no device today')) }) },
+    {
+      requestAdapter: () =>
+        Promise.resolve({
+          info,
+          features: new Set(),
+          requestDevice: () => Promise.reject(new Error('no device today')),
+        }),
+    },
   ] as unknown as GPU[];
   const reasons = [/no GPU adapter/, /no GPU adapter/, /acme one gave no device: no device today/];
   for (const [i, gpu] of gpus.entries()) {

@@ -40,7 +40,15 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
           const expected = {
             codes: withoutPadding(vector.codes, n, Math.ceil(k / block) * block, k, bits),
             scales: vector.scales,
-            zeroPoints: symmetric ? null : withoutPadding(vector.zeroPoints, n, (Math.ceil((Math.ceil(k / block) * bits) / 8) * 8) / bits, Math.ceil(k / block), bits),
+            zeroPoints: symmetric
+              ? null
+              : withoutPadding(
+                  vector.zeroPoints,
+                  n,
+                  (Math.ceil((Math.ceil(k / block) * bits) / 8) * 8) / bits,
+                  Math.ceil(k / block),
+                  bits,
+                ),
           };
           const matrix: WeightMatrix = { data: vector.weights, type, layout: 'kn', k, n };
           expectSame(await kernel.quantize(matrix, scheme), expected, 'kn');
@@ -93,14 +101,22 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
       });
 
       it('for any bits of any shape', async () => {
-        await fc.assert(fc.asyncProperty(anyCase, ({ matrix, scheme }) => expectAsReference(matrix, scheme)), { numRuns: 150, seed: 1 });
+        await fc.assert(
+          fc.asyncProperty(anyCase, ({ matrix, scheme }) => expectAsReference(matrix, scheme)),
+          { numRuns: 150, seed: 1 },
+        );
       });
 
       it('for weights on and beside the edge between two codes', async () => {
-        await fc.assert(fc.asyncProperty(
-          anyScheme, fc.constantFrom('float32', 'float16'), fc.integer({ min: 1, max: 2 ** 31 - 1 }),
-          (scheme, type, seed) => expectAsReference(matrixOf('edges', type, 256, 24, scheme, seed), scheme),
-        ), { numRuns: 60, seed: 1 });
+        await fc.assert(
+          fc.asyncProperty(
+            anyScheme,
+            fc.constantFrom('float32', 'float16'),
+            fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+            (scheme, type, seed) => expectAsReference(matrixOf('edges', type, 256, 24, scheme, seed), scheme),
+          ),
+          { numRuns: 60, seed: 1 },
+        );
       });
     });
 
@@ -118,10 +134,16 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
               const clean = await kernel.quantize(matrix, scheme);
               write(matrix, 17 * 9 + 4, value);
               const marked = await kernel.quantize(matrix, scheme);
-              expectSame(marked, await reference.quantize(matrix, scheme), `${type} ${describeScheme(scheme)} ${value}`);
+              expectSame(
+                marked,
+                await reference.quantize(matrix, scheme),
+                `${type} ${describeScheme(scheme)} ${value}`,
+              );
               const hit = 4 * 3 + 1;
               expect(scalesOf(marked, type).map(Number.isNaN)).toEqual(Array.from({ length: 27 }, (_, i) => i === hit));
-              expect(marked.codes.subarray(hit * 2 * bits, (hit + 1) * 2 * bits).every((byte) => byte === 0)).toBe(true);
+              expect(marked.codes.subarray(hit * 2 * bits, (hit + 1) * 2 * bits).every((byte) => byte === 0)).toBe(
+                true,
+              );
               clean.codes.fill(0, hit * 2 * bits, (hit + 1) * 2 * bits);
               expect(marked.codes).toEqual(clean.codes);
             }
@@ -133,7 +155,10 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
     it('gives the same bytes from tiles of one block as from one tile', async () => {
       const small = await makeKernel(smallest);
       let seed = 1;
-      for (const [k, n] of [[130, 17], [33, 8]] as const) {
+      for (const [k, n] of [
+        [130, 17],
+        [33, 8],
+      ] as const) {
         for (const type of ['float32', 'float16'] as const) {
           for (const bits of BITS) {
             for (const symmetric of [true, false]) {
@@ -150,7 +175,12 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
     it('quantizes a matrix of several tiles', async () => {
       const medium = await makeKernel({ tileBytes: 40_000, outputBytes: 30_000 });
-      for (const [type, bits, block, symmetric] of [['float32', 4, 32, true], ['float16', 8, 64, false], ['float16', 4, 128, false], ['float32', 2, 64, false]] as const) {
+      for (const [type, bits, block, symmetric] of [
+        ['float32', 4, 32, true],
+        ['float16', 8, 64, false],
+        ['float16', 4, 128, false],
+        ['float32', 2, 64, false],
+      ] as const) {
         const matrix = matrixOf('normal', type, 700, 301, { bits, block, symmetric }, bits);
         await expectAsReference(matrix, { bits, block, symmetric }, medium);
         await expectAsReference(transpose(matrix), { bits, block, symmetric }, medium);
@@ -160,10 +190,16 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
     it('keeps calls made at once apart', async () => {
       const schemes: BlockScheme[] = [
-        { bits: 4, block: 32, symmetric: true }, { bits: 8, block: 16, symmetric: false }, { bits: 2, block: 64, symmetric: false },
+        { bits: 4, block: 32, symmetric: true },
+        { bits: 8, block: 16, symmetric: false },
+        { bits: 2, block: 64, symmetric: false },
       ];
       const small = await makeKernel(smallest);
-      await Promise.all(schemes.map((scheme, i) => expectAsReference(matrixOf('normal', 'float32', 96, 30 + i, scheme, i + 1), scheme, small)));
+      await Promise.all(
+        schemes.map((scheme, i) =>
+          expectAsReference(matrixOf('normal', 'float32', 96, 30 + i, scheme, i + 1), scheme, small),
+        ),
+      );
       small.dispose();
     });
 
@@ -187,7 +223,9 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
     it('refuses data of the wrong length', async () => {
       const data = new Uint8Array(30);
-      await expect(kernel.quantize({ data, type: 'float32', layout: 'kn', k: 4, n: 2 }, { bits: 4, block: 16, symmetric: true })).rejects.toThrow(RangeError);
+      await expect(
+        kernel.quantize({ data, type: 'float32', layout: 'kn', k: 4, n: 2 }, { bits: 4, block: 16, symmetric: true }),
+      ).rejects.toThrow(RangeError);
     });
 
     it('refuses to work once disposed', async () => {
@@ -204,41 +242,83 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
 
 /** [K, N]: nothing at all (last), ragged and whole blocks, less than one block, odd and even, one, and around vector and workgroup widths. */
 const SHAPES = [
-  [64, 8], [100, 3], [33, 17], [1, 1], [5, 1], [256, 1], [300, 7], [16, 64], [17, 65], [31, 9], [96, 15], [40, 31], [513, 33], [2, 130], [250, 16], [0, 3], [3, 0],
+  [64, 8],
+  [100, 3],
+  [33, 17],
+  [1, 1],
+  [5, 1],
+  [256, 1],
+  [300, 7],
+  [16, 64],
+  [17, 65],
+  [31, 9],
+  [96, 15],
+  [40, 31],
+  [513, 33],
+  [2, 130],
+  [250, 16],
+  [0, 3],
+  [3, 0],
 ] as const;
 
-const KINDS = ['normal', 'ties', 'edges', 'zeros', 'constant', 'subnormal', 'tiny', 'huge', 'outlier', 'positive', 'negative', 'any'] as const;
+const KINDS = [
+  'normal',
+  'ties',
+  'edges',
+  'zeros',
+  'constant',
+  'subnormal',
+  'tiny',
+  'huge',
+  'outlier',
+  'positive',
+  'negative',
+  'any',
+] as const;
 type Kind = (typeof KINDS)[number];
 
 const anyScheme: fc.Arbitrary<BlockScheme> = fc.record({
-  bits: fc.constantFrom(...BITS), block: fc.constantFrom(...BLOCKS), symmetric: fc.boolean(),
+  bits: fc.constantFrom(...BITS),
+  block: fc.constantFrom(...BLOCKS),
+  symmetric: fc.boolean(),
 });
 
-const anyCase = fc.record({
-  scheme: anyScheme,
-  type: fc.constantFrom('float32' as const, 'float16' as const),
-  layout: fc.constantFrom('kn' as const, 'nk' as const),
-  k: fc.integer({ min: 1, max: 70 }),
-  n: fc.integer({ min: 1, max: 20 }),
-  offset: fc.integer({ min: 0, max: 3 }),
-}).chain((shape) => {
-  const { scheme, type, layout, k, n, offset } = shape;
-  const size = k * n * (type === 'float16' ? 2 : 4);
-  // Whole bytes at random are mostly of wildly different magnitudes; a common exponent makes blocks of similar ones.
-  return fc.record({
-    bytes: fc.uint8Array({ minLength: size + offset, maxLength: size + offset }),
-    exponent: fc.option(fc.integer({ min: 0, max: 255 })),
-  }).map(({ bytes, exponent }) => {
-    if (exponent !== null) {
-      const top = type === 'float16' ? 1 : 3;
-      for (let i = top; i < size; i += top + 1) bytes[offset + i] = (bytes[offset + i]! & 0x80) | (exponent >> 1);
-    }
-    return { matrix: { data: bytes.subarray(offset), type, layout, k, n } satisfies WeightMatrix, scheme };
+const anyCase = fc
+  .record({
+    scheme: anyScheme,
+    type: fc.constantFrom('float32' as const, 'float16' as const),
+    layout: fc.constantFrom('kn' as const, 'nk' as const),
+    k: fc.integer({ min: 1, max: 70 }),
+    n: fc.integer({ min: 1, max: 20 }),
+    offset: fc.integer({ min: 0, max: 3 }),
+  })
+  .chain((shape) => {
+    const { scheme, type, layout, k, n, offset } = shape;
+    const size = k * n * (type === 'float16' ? 2 : 4);
+    // Whole bytes at random are mostly of wildly different magnitudes; a common exponent makes blocks of similar ones.
+    return fc
+      .record({
+        bytes: fc.uint8Array({ minLength: size + offset, maxLength: size + offset }),
+        exponent: fc.option(fc.integer({ min: 0, max: 255 })),
+      })
+      .map(({ bytes, exponent }) => {
+        if (exponent !== null) {
+          const top = type === 'float16' ? 1 : 3;
+          for (let i = top; i < size; i += top + 1) bytes[offset + i] = (bytes[offset + i]! & 0x80) | (exponent >> 1);
+        }
+        return { matrix: { data: bytes.subarray(offset), type, layout, k, n } satisfies WeightMatrix, scheme };
+      });
   });
-});
 
 /** A [K, N] matrix of a kind of weights. */
-function matrixOf(kind: Kind, type: 'float32' | 'float16', k: number, n: number, { bits, symmetric }: BlockScheme, seed: number): WeightMatrix {
+function matrixOf(
+  kind: Kind,
+  type: 'float32' | 'float16',
+  k: number,
+  n: number,
+  { bits, symmetric }: BlockScheme,
+  seed: number,
+): WeightMatrix {
   const next = random(seed);
   const normal = () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
   const pick = <T>(...choices: T[]) => choices[Math.floor(next() * choices.length)]!;
@@ -249,8 +329,10 @@ function matrixOf(kind: Kind, type: 'float32' | 'float16', k: number, n: number,
 
   const value = (index: number): number => {
     switch (kind) {
-      case 'normal': return normal() * 0.02;
-      case 'ties': return (Math.floor(next() * 2 * levels) - levels) * 2 ** -4;
+      case 'normal':
+        return normal() * 0.02;
+      case 'ties':
+        return (Math.floor(next() * 2 * levels) - levels) * 2 ** -4;
       // Every channel's range spans the whole grid; the rest lies on it, halfway, or some units in the last place away.
       case 'edges': {
         const row = Math.floor(index / n) % 16;
@@ -259,15 +341,24 @@ function matrixOf(kind: Kind, type: 'float32' | 'float16', k: number, n: number,
         const edge = (Math.floor(next() * levels) - middle + pick(0, 0.5, 0.5)) * step;
         return edge * (1 + Math.floor(next() * 9 - 4) * 2 ** (type === 'float16' ? -11 : -24));
       }
-      case 'zeros': return index % n < n / 2 ? pick(0, -0) : pick(0, -0, 0, 0.5);
-      case 'constant': return (index % n) - 3;
-      case 'subnormal': return Math.floor(normal() * 30) * smallest;
-      case 'tiny': return normal() * smallest * 2 ** Math.floor(next() * 28);
-      case 'huge': return pick(-1, 1) * (type === 'float16' ? 65504 : 3.4028234663852886e38) * (next() < 0.3 ? 1 : next());
-      case 'outlier': return next() < 0.03 ? normal() * 50 : normal() * 0.01;
-      case 'positive': return Math.abs(normal()) + 0.1;
-      case 'negative': return -Math.abs(normal()) - 0.1;
-      case 'any': return pick(-1, 1) * 2 ** (type === 'float16' ? -26 + next() * 41 : -150 + next() * 277);
+      case 'zeros':
+        return index % n < n / 2 ? pick(0, -0) : pick(0, -0, 0, 0.5);
+      case 'constant':
+        return (index % n) - 3;
+      case 'subnormal':
+        return Math.floor(normal() * 30) * smallest;
+      case 'tiny':
+        return normal() * smallest * 2 ** Math.floor(next() * 28);
+      case 'huge':
+        return pick(-1, 1) * (type === 'float16' ? 65504 : 3.4028234663852886e38) * (next() < 0.3 ? 1 : next());
+      case 'outlier':
+        return next() < 0.03 ? normal() * 50 : normal() * 0.01;
+      case 'positive':
+        return Math.abs(normal()) + 0.1;
+      case 'negative':
+        return -Math.abs(normal()) - 0.1;
+      case 'any':
+        return pick(-1, 1) * 2 ** (type === 'float16' ? -26 + next() * 41 : -150 + next() * 277);
     }
   };
   const values = Float32Array.from({ length: k * n }, (_, index) => value(index));
@@ -333,9 +424,11 @@ function withoutPadding(bytes: Uint8Array, rows: number, slots: number, used: nu
 function expectSame(actual: QuantizedMatrix, expected: QuantizedMatrix, what: string): void {
   for (const part of ['scales', 'zeroPoints', 'codes'] as const) {
     const [is, should] = [actual[part], expected[part]];
-    if (is?.length !== should?.length) throw new Error(`${what}: ${is?.length} bytes of ${part} instead of ${should?.length}`);
+    if (is?.length !== should?.length)
+      throw new Error(`${what}: ${is?.length} bytes of ${part} instead of ${should?.length}`);
     const at = should?.findIndex((byte, i) => byte !== is?.[i]) ?? -1;
-    if (at >= 0) throw new Error(`${what}: ${part}[${at}] of ${should?.length} is ${is?.[at]} instead of ${should?.[at]}`);
+    if (at >= 0)
+      throw new Error(`${what}: ${part}[${at}] of ${should?.length} is ${is?.[at]} instead of ${should?.[at]}`);
   }
 }
 

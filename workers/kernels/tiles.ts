@@ -36,7 +36,12 @@ export interface Tile {
 const RUN_BYTES = 32768;
 
 /** The largest within the limits, but at least one such number of blocks of eight channels. */
-export function tileSize({ layout: order, k, n }: WeightMatrix, { bits, block }: BlockScheme, { elementBytes }: Layout, limits: TileLimits): TileSize {
+export function tileSize(
+  { layout: order, k, n }: WeightMatrix,
+  { bits, block }: BlockScheme,
+  { elementBytes }: Layout,
+  limits: TileLimits,
+): TileSize {
   const weights = Math.floor(limits.tileBytes / elementBytes);
   const codes = Math.floor((limits.outputBytes * 8) / bits);
   const unit = Math.max(2, 8 / bits) * block;
@@ -74,16 +79,26 @@ export function* tilesOf(group: Tile, { rows }: TileSize): Generator<Tile> {
 }
 
 /** Lines of the matrix as stored that a tile touches, and how many elements of each. */
-export function linesOf(order: WeightMatrix['layout'], tile: { rows: number; columns: number }): { lines: number; elements: number } {
+export function linesOf(
+  order: WeightMatrix['layout'],
+  tile: { rows: number; columns: number },
+): { lines: number; elements: number } {
   return order === 'kn' ? { lines: tile.rows, elements: tile.columns } : { lines: tile.columns, elements: tile.rows };
 }
 
 /** Copies a tile's lines to `target`, `stride` bytes apart. */
-export function copyTile(matrix: WeightMatrix, { elementBytes }: Layout, tile: Tile, target: Uint8Array, stride: number): void {
+export function copyTile(
+  matrix: WeightMatrix,
+  { elementBytes }: Layout,
+  tile: Tile,
+  target: Uint8Array,
+  stride: number,
+): void {
   const { data, layout: order, k, n } = matrix;
   const { lines, elements } = linesOf(order, tile);
   const pitch = (order === 'kn' ? n : k) * elementBytes;
-  const from = order === 'kn' ? tile.row * pitch + tile.column * elementBytes : tile.column * pitch + tile.row * elementBytes;
+  const from =
+    order === 'kn' ? tile.row * pitch + tile.column * elementBytes : tile.column * pitch + tile.row * elementBytes;
   copyLines(data.subarray(from), pitch, target, stride, lines, elements * elementBytes);
 }
 
@@ -95,13 +110,24 @@ export interface GroupParts {
 }
 
 /** Bytes of one channel's part in a group of `rows` steps of K. */
-export function channelBytes(rows: number, { bits, block }: BlockScheme, { elementBytes, blockBytes }: Layout): { [part in keyof GroupParts]: number } {
+export function channelBytes(
+  rows: number,
+  { bits, block }: BlockScheme,
+  { elementBytes, blockBytes }: Layout,
+): { [part in keyof GroupParts]: number } {
   const blocks = Math.ceil(rows / block);
   return { codes: blocks * blockBytes, scales: blocks * elementBytes, zeroPoints: Math.ceil((blocks * bits) / 8) };
 }
 
 /** Copies a group to its place in the result. */
-export function placeGroup(result: QuantizedMatrix, group: Tile, k: number, scheme: BlockScheme, layout: Layout, parts: GroupParts): void {
+export function placeGroup(
+  result: QuantizedMatrix,
+  group: Tile,
+  k: number,
+  scheme: BlockScheme,
+  layout: Layout,
+  parts: GroupParts,
+): void {
   const whole = channelBytes(k, scheme, layout);
   const before = channelBytes(group.row, scheme, layout);
   const length = channelBytes(group.rows, scheme, layout);
@@ -113,7 +139,14 @@ export function placeGroup(result: QuantizedMatrix, group: Tile, k: number, sche
 }
 
 /** Copies `lines` × `length` bytes between places with a stride of their own. */
-function copyLines(source: Uint8Array, pitch: number, target: Uint8Array, stride: number, lines: number, length: number): void {
+function copyLines(
+  source: Uint8Array,
+  pitch: number,
+  target: Uint8Array,
+  stride: number,
+  lines: number,
+  length: number,
+): void {
   if (pitch === length && stride === length) {
     target.set(source.subarray(0, lines * length));
     return;

@@ -13,11 +13,18 @@ const LONG_NAME = /\S{121,}/gu;
 /** Control and format characters (marks of direction and joining are), line and paragraph separators, halves of surrogate pairs. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-const SHORT_ESCAPES = new Map([['\n', '\\n'], ['\r', '\\r'], ['\t', '\\t']]);
+const SHORT_ESCAPES = new Map([
+  ['\n', '\\n'],
+  ['\r', '\\r'],
+  ['\t', '\\t'],
+]);
 
 function escape(character: string): string {
   const code = character.codePointAt(0) ?? 0;
-  return SHORT_ESCAPES.get(character) ?? (code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`);
+  return (
+    SHORT_ESCAPES.get(character) ??
+    (code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`)
+  );
 }
 
 /** A name without anything that acts on a terminal or reorders text, its middle left out where it is long. */
@@ -28,12 +35,18 @@ export function shown(name: string, longest = LONGEST): string {
 
 /** A sentence with names in it, wherever they came from: each that is long is shortened, and so is what is beyond reading. */
 export function shownSentence(text: string): string {
-  return shownText(text.replace(LONG_NAME, (name) => shortened(name, LONGEST)), LONGEST_SENTENCE);
+  return shownText(
+    text.replace(LONG_NAME, (name) => shortened(name, LONGEST)),
+    LONGEST_SENTENCE,
+  );
 }
 
 /** Lines of text to copy, as a runtime or a system answered. */
 export function shownText(text: string, longest = LONGEST_TEXT): string {
-  return shortened(shortened(text, longest * 2).replace(UNSAFE, (character) => (character === '\n' ? character : escape(character))), longest);
+  return shortened(
+    shortened(text, longest * 2).replace(UNSAFE, (character) => (character === '\n' ? character : escape(character))),
+    longest,
+  );
 }
 
 function shortened(text: string, longest: number): string {

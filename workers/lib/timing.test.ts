@@ -14,7 +14,13 @@ test('laps follow one another', () => {
 test('runs of a model add up, and are sent about once a second and at the end', () => {
   let now = 0;
   const sent: Timing[] = [];
-  const timer = runTimer('wasm', (event) => { sent.push(event); }, () => now);
+  const timer = runTimer(
+    'wasm',
+    (event) => {
+      sent.push(event);
+    },
+    () => now,
+  );
   const run = (at: number, last = false) => {
     now = at;
     timer.ran('fp16', 512, 0.2);
@@ -25,7 +31,10 @@ test('runs of a model add up, and are sent about once a second and at the end', 
   run(800);
   expect(sent).toEqual([]);
   run(1200);
-  expect(sent.map(({ level, amount }) => [level, amount])).toEqual([['fp16', 1536], [null, 1536]]);
+  expect(sent.map(({ level, amount }) => [level, amount])).toEqual([
+    ['fp16', 1536],
+    [null, 1536],
+  ]);
   expect(sent[0]?.seconds).toBeCloseTo(0.6, 9);
   run(1300, true);
   expect(sent).toHaveLength(4);
@@ -35,5 +44,12 @@ test('runs of a model add up, and are sent about once a second and at the end', 
 });
 
 test('a step without parts has the amount 1', () => {
-  expect(timing('overflow', 3, { provider: 'wasm' })).toEqual({ type: 'timing', step: 'overflow', level: null, provider: 'wasm', amount: 1, seconds: 3 });
+  expect(timing('overflow', 3, { provider: 'wasm' })).toEqual({
+    type: 'timing',
+    step: 'overflow',
+    level: null,
+    provider: 'wasm',
+    amount: 1,
+    seconds: 3,
+  });
 });

@@ -14,7 +14,15 @@ export function laps(now: () => number = () => performance.now()): () => number 
   };
 }
 
-export function timing(step: TimedStep, seconds: number, { level = null, provider = null, amount = 1 }: { level?: string | null; provider?: Provider | null; amount?: number } = {}): Timing {
+export function timing(
+  step: TimedStep,
+  seconds: number,
+  {
+    level = null,
+    provider = null,
+    amount = 1,
+  }: { level?: string | null; provider?: Provider | null; amount?: number } = {},
+): Timing {
   return { type: 'timing', step, level, provider, amount, seconds };
 }
 
@@ -26,7 +34,11 @@ export interface RunTimer {
 }
 
 /** Sums up the runs of each model, so that there are a few events a second instead of one for each window. */
-export function runTimer(provider: Provider, onEvent: (event: Timing) => void, clock: () => number = () => performance.now()): RunTimer {
+export function runTimer(
+  provider: Provider,
+  onEvent: (event: Timing) => void,
+  clock: () => number = () => performance.now(),
+): RunTimer {
   const sums = new Map<string | null, { tokens: number; seconds: number }>();
   let sent = clock();
   return {
@@ -37,7 +49,8 @@ export function runTimer(provider: Provider, onEvent: (event: Timing) => void, c
     send(now = false) {
       if (!now && clock() - sent < RUNS_EVERY_SECONDS * 1000) return;
       sent = clock();
-      for (const [level, { tokens, seconds }] of sums) onEvent(timing('run', seconds, { level, provider, amount: tokens }));
+      for (const [level, { tokens, seconds }] of sums)
+        onEvent(timing('run', seconds, { level, provider, amount: tokens }));
       sums.clear();
     },
   };

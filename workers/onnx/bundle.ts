@@ -6,7 +6,10 @@
 import { concatBytes, encodeHeader } from './wire.ts';
 
 /** A file of external data, by the name the model calls it. */
-export interface BundledData { file: string; blob: Blob }
+export interface BundledData {
+  file: string;
+  blob: Blob;
+}
 
 /** Far from those ONNX uses, and below the largest protobuf has. */
 const DATA_FIELD = 0x1ffffff0;
@@ -23,7 +26,12 @@ export function bundle(model: Blob, { file, blob }: BundledData): Blob {
   tail.setUint32(0, said.length, true);
   tail.setUint32(4, MARK, true);
   const about = concatBytes([encodeHeader(ABOUT_FIELD, said.length + TAIL), said, new Uint8Array(tail.buffer)]);
-  return new Blob([model, encodeHeader(DATA_FIELD, blob.size) as Uint8Array<ArrayBuffer>, blob, about as Uint8Array<ArrayBuffer>]);
+  return new Blob([
+    model,
+    encodeHeader(DATA_FIELD, blob.size) as Uint8Array<ArrayBuffer>,
+    blob,
+    about as Uint8Array<ArrayBuffer>,
+  ]);
 }
 
 /** The parts of a bundle, whose model may have been changed since; `data` is null for other blobs. Nothing is read but the end. */
@@ -33,8 +41,14 @@ export async function unbundle(blob: Blob): Promise<{ model: Blob; data: Bundled
   const tail = new DataView(await blob.slice(blob.size - TAIL).arrayBuffer());
   const length = tail.getUint32(0, true);
   if (tail.getUint32(4, true) !== MARK || length > MOST || length + TAIL > blob.size) return alone;
-  const said = JSON.parse(await blob.slice(blob.size - TAIL - length, blob.size - TAIL).text()) as { file: string; bytes: number };
+  const said = JSON.parse(await blob.slice(blob.size - TAIL - length, blob.size - TAIL).text()) as {
+    file: string;
+    bytes: number;
+  };
   const end = blob.size - TAIL - length - encodeHeader(ABOUT_FIELD, length + TAIL).length;
   const start = end - said.bytes;
-  return { model: blob.slice(0, start - encodeHeader(DATA_FIELD, said.bytes).length), data: { file: said.file, blob: blob.slice(start, end) } };
+  return {
+    model: blob.slice(0, start - encodeHeader(DATA_FIELD, said.bytes).length),
+    data: { file: said.file, blob: blob.slice(start, end) },
+  };
 }

@@ -5,5 +5,9 @@ import type { Outside } from './model.ts';
 
 /** Bytes; where neither the model nor the element type says, all that is left of the file. */
 export function outsideLength({ data, dims, type }: Outside, external: ExternalFiles): number {
-  return data.length ?? packedBytes(type, elementCount(dims)) ?? Math.max(0, (external.get(data.location)?.size ?? 0) - data.offset);
+  return (
+    data.length ??
+    packedBytes(type, elementCount(dims)) ??
+    Math.max(0, (external.get(data.location)?.size ?? 0) - data.offset)
+  );
 }

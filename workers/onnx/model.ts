@@ -3,7 +3,12 @@ import type { AttributeProto, ValueInfoProto } from 'onnx-buf';
 import type { ByteSource, ExternalFiles } from '../io/source.ts';
 
 /** A length-delimited field in the file: tag at `start`, message at [body, end). */
-export interface Span { start: number; body: number; end: number; number: number }
+export interface Span {
+  start: number;
+  body: number;
+  end: number;
+  number: number;
+}
 
 /** Where a tensor's elements are. */
 export type TensorData =
@@ -32,12 +37,26 @@ export interface Tensor {
 }
 
 /** The messages around a tensor's own, outermost first, and the fields in it that hold its elements or say where they are. */
-export interface Place { within: readonly Span[]; stored: readonly Span[] }
+export interface Place {
+  within: readonly Span[];
+  stored: readonly Span[];
+}
 
 /** A tensor of which only some elements are stored; it is passed on as it is. */
-export interface SparseTensor { name: string; dims: number[]; type: number; /** Of values and indices. */ bytes: number; span: Span }
+export interface SparseTensor {
+  name: string;
+  dims: number[];
+  type: number;
+  /** Of values and indices. */ bytes: number;
+  span: Span;
+}
 
-export interface Attribute { proto: AttributeProto; tensors: Tensor[]; sparse: SparseTensor[]; graphs: Graph[] }
+export interface Attribute {
+  proto: AttributeProto;
+  tensors: Tensor[];
+  sparse: SparseTensor[];
+  graphs: Graph[];
+}
 
 export interface Node {
   name: string;
@@ -53,7 +72,10 @@ export interface Node {
   outputSpans: Span[];
 }
 
-export interface ValueInfo { proto: ValueInfoProto; span: Span }
+export interface ValueInfo {
+  proto: ValueInfoProto;
+  span: Span;
+}
 
 export interface Graph {
   name: string;
@@ -69,12 +91,27 @@ export interface Graph {
 }
 
 /** An entry of `metadata_props`. */
-export interface Metadata { key: string; value: string; span: Span }
+export interface Metadata {
+  key: string;
+  value: string;
+  span: Span;
+}
 
-export interface Opset { domain: string; version: number }
+export interface Opset {
+  domain: string;
+  version: number;
+}
 
 /** A local function; its weights are `Constant` nodes or come in through its inputs. */
-export interface FunctionBody { name: string; domain: string; inputs: string[]; outputs: string[]; opsets: Opset[]; nodes: Node[]; span: Span }
+export interface FunctionBody {
+  name: string;
+  domain: string;
+  inputs: string[];
+  outputs: string[];
+  opsets: Opset[];
+  nodes: Node[];
+  span: Span;
+}
 
 export interface Model {
   source: ByteSource;

@@ -7,9 +7,18 @@ import type { Graph, Model, Node, Tensor } from './model.ts';
 import { pieceLength, type Piece } from './writing/splice.ts';
 import { concatBytes, createReader } from './wire.ts';
 
-export interface TensorOutline { name: string; type: number; dims: readonly number[]; place: DataPlaceOutline | null }
+export interface TensorOutline {
+  name: string;
+  type: number;
+  dims: readonly number[];
+  place: DataPlaceOutline | null;
+}
 /** Where a tensor's data is in another file; `length` is null where the tensor does not say. */
-export interface DataPlaceOutline { location: string; offset: number; length: number | null }
+export interface DataPlaceOutline {
+  location: string;
+  offset: number;
+  length: number | null;
+}
 
 export interface NodeOutline {
   name: string;
@@ -35,7 +44,14 @@ export interface GraphOutline {
   values: readonly string[];
 }
 
-export interface FunctionOutline { name: string; domain: string; inputs: readonly string[]; outputs: readonly string[]; nodes: readonly NodeOutline[]; domains: readonly string[] }
+export interface FunctionOutline {
+  name: string;
+  domain: string;
+  inputs: readonly string[];
+  outputs: readonly string[];
+  nodes: readonly NodeOutline[];
+  domains: readonly string[];
+}
 
 export interface ModelOutline {
   /** 0 where the file does not state one. */
@@ -48,28 +64,54 @@ export interface ModelOutline {
 
 export function outlineModel({ irVersion, opsets, metadata, graph, functions }: Model): ModelOutline {
   return {
-    irVersion, opsets, metadataKeys: metadata.map(({ key }) => key), graph: outlineGraph(graph),
-    functions: functions.map(({ name, domain, inputs, outputs, nodes, opsets: own }) => ({ name, domain, inputs, outputs, nodes: nodes.map(outlineNode), domains: own.map((opset) => opset.domain) })),
+    irVersion,
+    opsets,
+    metadataKeys: metadata.map(({ key }) => key),
+    graph: outlineGraph(graph),
+    functions: functions.map(({ name, domain, inputs, outputs, nodes, opsets: own }) => ({
+      name,
+      domain,
+      inputs,
+      outputs,
+      nodes: nodes.map(outlineNode),
+      domains: own.map((opset) => opset.domain),
+    })),
   };
 }
 
 function outlineGraph({ nodes, initializers, sparseInitializers, inputs, outputs, values }: Graph): GraphOutline {
   return {
-    nodes: nodes.map(outlineNode), initializers: initializers.map(outlineTensor), sparse: sparseInitializers.map(({ name }) => name),
-    inputs: inputs.map(({ proto }) => proto.name), outputs: outputs.map(({ proto }) => proto.name), values: values.map(({ proto }) => proto.name),
+    nodes: nodes.map(outlineNode),
+    initializers: initializers.map(outlineTensor),
+    sparse: sparseInitializers.map(({ name }) => name),
+    inputs: inputs.map(({ proto }) => proto.name),
+    outputs: outputs.map(({ proto }) => proto.name),
+    values: values.map(({ proto }) => proto.name),
   };
 }
 
 function outlineNode({ name, type, domain, inputs, outputs, attributes }: Node): NodeOutline {
   return {
-    name, type, domain, inputs, outputs, attributes: attributes.map(({ proto }) => proto.name),
-    bodies: attributes.flatMap(({ proto, graphs }) => graphs.map((graph) => ({ attribute: proto.name, graph: outlineGraph(graph) }))),
+    name,
+    type,
+    domain,
+    inputs,
+    outputs,
+    attributes: attributes.map(({ proto }) => proto.name),
+    bodies: attributes.flatMap(({ proto, graphs }) =>
+      graphs.map((graph) => ({ attribute: proto.name, graph: outlineGraph(graph) })),
+    ),
     tensors: attributes.flatMap(({ tensors }) => tensors.map(outlineTensor)),
   };
 }
 
 function outlineTensor({ name, type, dims, data }: Tensor): TensorOutline {
-  return { name, type, dims, place: data.kind === 'external' ? { location: data.location, offset: data.offset, length: data.length } : null };
+  return {
+    name,
+    type,
+    dims,
+    place: data.kind === 'external' ? { location: data.location, offset: data.offset, length: data.length } : null,
+  };
 }
 
 /** Shorter data of tensors is read with the rest of the file: it costs less than to keep track of it. */
@@ -85,9 +127,17 @@ export async function readOutline(pieces: readonly Piece<unknown>[], model: Mode
 }
 
 /** A file with holes: `bytes` has what is known, in runs that are apart in the file. */
-interface Image { size: number; bytes: Uint8Array; runs: Run[] }
+interface Image {
+  size: number;
+  bytes: Uint8Array;
+  runs: Run[];
+}
 /** The range [start, end) of the file is in the image's bytes from `at` on. */
-interface Run { start: number; end: number; at: number }
+interface Run {
+  start: number;
+  end: number;
+  at: number;
+}
 
 async function readImage(pieces: readonly Piece<unknown>[], model: Model): Promise<Image> {
   const skipped = dataRanges(model);
@@ -198,11 +248,23 @@ function createCursor({ size, bytes, runs }: Image): Cursor {
         let next = at;
         let value = 0;
         switch (tag % 8) {
-          case 0: value = varint(); next = at; break;
-          case 1: next = at + 8; break;
-          case 5: next = at + 4; break;
-          case 2: { const length = varint(); next = at + length; break; }
-          default: throw new RangeError(`byte ${at}: wire type ${tag % 8}`);
+          case 0:
+            value = varint();
+            next = at;
+            break;
+          case 1:
+            next = at + 8;
+            break;
+          case 5:
+            next = at + 4;
+            break;
+          case 2: {
+            const length = varint();
+            next = at + length;
+            break;
+          }
+          default:
+            throw new RangeError(`byte ${at}: wire type ${tag % 8}`);
         }
         if (next > end) throw new RangeError(`byte ${at}: field ${field} ends at ${next}, its message at ${end}`);
         visit(field, next, value);
@@ -230,11 +292,21 @@ function parseModel(cursor: Cursor): ModelOutline {
   let irVersion = 0;
   cursor.fields(cursor.size, (field, end, value) => {
     switch (field) {
-      case 1: irVersion = value; break;
-      case 7: graphs.push(parseGraph(cursor, end)); break;
-      case 8: opsets.push(parseOpset(cursor, end)); break;
-      case 14: metadataKeys.push(parseText(cursor, end, 1)); break;
-      case 25: functions.push(parseFunction(cursor, end)); break;
+      case 1:
+        irVersion = value;
+        break;
+      case 7:
+        graphs.push(parseGraph(cursor, end));
+        break;
+      case 8:
+        opsets.push(parseOpset(cursor, end));
+        break;
+      case 14:
+        metadataKeys.push(parseText(cursor, end, 1));
+        break;
+      case 25:
+        functions.push(parseFunction(cursor, end));
+        break;
     }
   });
   const [graph, ...others] = graphs;
@@ -255,7 +327,9 @@ function parseOpset(cursor: Cursor, end: number): { domain: string; version: num
 /** The text in one field of a message. */
 function parseText(cursor: Cursor, end: number, wanted: number): string {
   let text = '';
-  cursor.fields(end, (field, to) => { if (field === wanted) text = cursor.text(to); });
+  cursor.fields(end, (field, to) => {
+    if (field === wanted) text = cursor.text(to);
+  });
   return text;
 }
 
@@ -268,12 +342,24 @@ function parseGraph(cursor: Cursor, end: number): GraphOutline {
   const values: string[] = [];
   cursor.fields(end, (field, to) => {
     switch (field) {
-      case 1: nodes.push(parseNode(cursor, to)); break;
-      case 5: initializers.push(parseTensor(cursor, to)); break;
-      case 11: inputs.push(parseText(cursor, to, 1)); break;
-      case 12: outputs.push(parseText(cursor, to, 1)); break;
-      case 13: values.push(parseText(cursor, to, 1)); break;
-      case 15: sparse.push(parseSparse(cursor, to)); break;
+      case 1:
+        nodes.push(parseNode(cursor, to));
+        break;
+      case 5:
+        initializers.push(parseTensor(cursor, to));
+        break;
+      case 11:
+        inputs.push(parseText(cursor, to, 1));
+        break;
+      case 12:
+        outputs.push(parseText(cursor, to, 1));
+        break;
+      case 13:
+        values.push(parseText(cursor, to, 1));
+        break;
+      case 15:
+        sparse.push(parseSparse(cursor, to));
+        break;
     }
   });
   return { nodes, initializers, sparse, inputs, outputs, values };
@@ -282,7 +368,9 @@ function parseGraph(cursor: Cursor, end: number): GraphOutline {
 /** A sparse tensor has the name of its values. */
 function parseSparse(cursor: Cursor, end: number): string {
   let name = '';
-  cursor.fields(end, (field, to) => { if (field === 1) name = parseText(cursor, to, 8); });
+  cursor.fields(end, (field, to) => {
+    if (field === 1) name = parseText(cursor, to, 8);
+  });
   return name;
 }
 
@@ -297,12 +385,24 @@ function parseNode(cursor: Cursor, end: number): NodeOutline {
   let domain = '';
   cursor.fields(end, (field, to) => {
     switch (field) {
-      case 1: inputs.push(cursor.text(to)); break;
-      case 2: outputs.push(cursor.text(to)); break;
-      case 3: name = cursor.text(to); break;
-      case 4: type = cursor.text(to); break;
-      case 5: parseAttribute(to); break;
-      case 7: domain = defaultDomain(cursor.text(to)); break;
+      case 1:
+        inputs.push(cursor.text(to));
+        break;
+      case 2:
+        outputs.push(cursor.text(to));
+        break;
+      case 3:
+        name = cursor.text(to);
+        break;
+      case 4:
+        type = cursor.text(to);
+        break;
+      case 5:
+        parseAttribute(to);
+        break;
+      case 7:
+        domain = defaultDomain(cursor.text(to));
+        break;
     }
   });
   return { name, type, domain, inputs, outputs, attributes, bodies, tensors };
@@ -312,9 +412,17 @@ function parseNode(cursor: Cursor, end: number): NodeOutline {
     const graphs: GraphOutline[] = [];
     cursor.fields(to, (field, until) => {
       switch (field) {
-        case 1: attribute = cursor.text(until); break;
-        case 5: case 10: tensors.push(parseTensor(cursor, until)); break;
-        case 6: case 11: graphs.push(parseGraph(cursor, until)); break;
+        case 1:
+          attribute = cursor.text(until);
+          break;
+        case 5:
+        case 10:
+          tensors.push(parseTensor(cursor, until));
+          break;
+        case 6:
+        case 11:
+          graphs.push(parseGraph(cursor, until));
+          break;
       }
     });
     attributes.push(attribute);
@@ -331,15 +439,34 @@ function parseTensor(cursor: Cursor, end: number): TensorOutline {
   cursor.fields(end, (field, to, value) => {
     switch (field) {
       // Dimensions are packed, or one a field.
-      case 1: if (value !== 0) dims.push(value); else for (const size of packedOrZero(to)) dims.push(size); break;
-      case 2: type = value; break;
-      case 8: name = cursor.text(to); break;
-      case 13: parseEntry(to); break;
-      case 14: location = value; break;
+      case 1:
+        if (value !== 0) dims.push(value);
+        else for (const size of packedOrZero(to)) dims.push(size);
+        break;
+      case 2:
+        type = value;
+        break;
+      case 8:
+        name = cursor.text(to);
+        break;
+      case 13:
+        parseEntry(to);
+        break;
+      case 14:
+        location = value;
+        break;
     }
   });
   const number = (key: string) => (entries.has(key) ? Number(entries.get(key)) : null);
-  return { name, type, dims, place: location === 1 ? { location: entries.get('location') ?? '', offset: number('offset') ?? 0, length: number('length') } : null };
+  return {
+    name,
+    type,
+    dims,
+    place:
+      location === 1
+        ? { location: entries.get('location') ?? '', offset: number('offset') ?? 0, length: number('length') }
+        : null,
+  };
 
   function packedOrZero(to: number): number[] {
     const sizes = cursor.varints(to);
@@ -365,12 +492,24 @@ function parseFunction(cursor: Cursor, end: number): FunctionOutline {
   let domain = '';
   cursor.fields(end, (field, to) => {
     switch (field) {
-      case 1: name = cursor.text(to); break;
-      case 4: inputs.push(cursor.text(to)); break;
-      case 5: outputs.push(cursor.text(to)); break;
-      case 7: nodes.push(parseNode(cursor, to)); break;
-      case 9: domains.push(parseOpset(cursor, to).domain); break;
-      case 10: domain = defaultDomain(cursor.text(to)); break;
+      case 1:
+        name = cursor.text(to);
+        break;
+      case 4:
+        inputs.push(cursor.text(to));
+        break;
+      case 5:
+        outputs.push(cursor.text(to));
+        break;
+      case 7:
+        nodes.push(parseNode(cursor, to));
+        break;
+      case 9:
+        domains.push(parseOpset(cursor, to).domain);
+        break;
+      case 10:
+        domain = defaultDomain(cursor.text(to));
+        break;
     }
   });
   return { name, domain, inputs, outputs, nodes, domains };

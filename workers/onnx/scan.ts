@@ -4,13 +4,34 @@
  */
 import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import {
-  AttributeProtoSchema, NodeProtoSchema, OperatorSetIdProtoSchema, SparseTensorProtoSchema, StringStringEntryProtoSchema, TensorProtoSchema, ValueInfoProtoSchema,
+  AttributeProtoSchema,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  SparseTensorProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProtoSchema,
+  ValueInfoProtoSchema,
   type TensorProto,
 } from 'onnx-buf';
 import { fail } from '../contract/errors.ts';
 import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../io/source.ts';
 import { elementCount, elementType, INT64, packedBytes } from './numbers/element-types.ts';
-import type { Attribute, FunctionBody, Graph, Metadata, Model, Node, Opset, Outside, Place, Span, SparseTensor, Tensor, TensorData, ValueInfo } from './model.ts';
+import type {
+  Attribute,
+  FunctionBody,
+  Graph,
+  Metadata,
+  Model,
+  Node,
+  Opset,
+  Outside,
+  Place,
+  Span,
+  SparseTensor,
+  Tensor,
+  TensorData,
+  ValueInfo,
+} from './model.ts';
 import { whyNotBeside } from './location.ts';
 import { shown } from '../lib/shown.ts';
 import { readInts, typedEntries, TYPED_FIELD } from './tensor-data.ts';
@@ -27,9 +48,13 @@ const FUNCTION = { name: 1, input: 4, output: 5, node: 7, opset: 9, domain: 10 }
 const TRAINING = { initialization: 1, algorithm: 2, initializationBinding: 3, updateBinding: 4 };
 
 /** A reader that notes which tensors lie elsewhere. */
-interface Scanner extends Reader { outside: Outside[] }
+interface Scanner extends Reader {
+  outside: Outside[];
+}
 /** Messages inside a message, by the number of the field they are in. */
-interface Messages { readonly [number: number]: Messages }
+interface Messages {
+  readonly [number: number]: Messages;
+}
 /** type → tensor type → shape → dimension. */
 const VALUE_MESSAGES: Messages = { 2: { 1: { 2: { 1: {} } } } };
 
@@ -73,10 +98,20 @@ export async function scanModel(source: ByteSource, external: ExternalFiles = NO
   }
   if (!model.graph) return invalid(source, 'it holds no graph');
   // Operator sets came with IR version 3; a newer file without any was most likely cut off.
-  if (model.opsets.length === 0 && (irVersion === null || irVersion >= 3)) return invalid(source, 'it states no operator set, so it may have been cut off');
+  if (model.opsets.length === 0 && (irVersion === null || irVersion >= 3))
+    return invalid(source, 'it states no operator set, so it may have been cut off');
   return {
-    source, external, irVersion: irVersion ?? 0, irVersionAt, producer, opsets: model.opsets, graph: model.graph, functions: model.functions, trainingNames,
-    outside: reader.outside, metadata,
+    source,
+    external,
+    irVersion: irVersion ?? 0,
+    irVersionAt,
+    producer,
+    opsets: model.opsets,
+    graph: model.graph,
+    functions: model.functions,
+    trainingNames,
+    outside: reader.outside,
+    metadata,
   };
 }
 
@@ -95,19 +130,41 @@ function stateOpset(opsets: Opset[], opset: Opset): void {
 async function scanGraph(reader: Scanner, graphSpan: Span, within: Span[]): Promise<Graph> {
   if (within.length > MAX_DEPTH * 3) invalid(reader.source, 'graphs are nested too deeply');
   const graph: Graph = {
-    name: '', nodes: [], initializers: [], sparseInitializers: [], inputs: [], outputs: [], values: [], span: graphSpan, within,
+    name: '',
+    nodes: [],
+    initializers: [],
+    sparseInitializers: [],
+    inputs: [],
+    outputs: [],
+    values: [],
+    span: graphSpan,
+    within,
   };
   for await (const field of reader.fields(graphSpan.body, graphSpan.end)) {
     if (field.wireType !== 2) continue;
     const at = span(field);
     switch (field.number) {
-      case GRAPH.node: graph.nodes.push(await scanNode(reader, at, [...within, graphSpan])); break;
-      case GRAPH.initializer: graph.initializers.push(await scanTensor(reader, at, [...within, graphSpan])); break;
-      case GRAPH.sparseInitializer: graph.sparseInitializers.push(await scanSparse(reader, at, [...within, graphSpan])); break;
-      case GRAPH.name: graph.name = utf8(await reader.bytes(field.body, field.end)); break;
-      case GRAPH.input: graph.inputs.push(await scanValue(reader, at)); break;
-      case GRAPH.output: graph.outputs.push(await scanValue(reader, at)); break;
-      case GRAPH.value: graph.values.push(await scanValue(reader, at)); break;
+      case GRAPH.node:
+        graph.nodes.push(await scanNode(reader, at, [...within, graphSpan]));
+        break;
+      case GRAPH.initializer:
+        graph.initializers.push(await scanTensor(reader, at, [...within, graphSpan]));
+        break;
+      case GRAPH.sparseInitializer:
+        graph.sparseInitializers.push(await scanSparse(reader, at, [...within, graphSpan]));
+        break;
+      case GRAPH.name:
+        graph.name = utf8(await reader.bytes(field.body, field.end));
+        break;
+      case GRAPH.input:
+        graph.inputs.push(await scanValue(reader, at));
+        break;
+      case GRAPH.output:
+        graph.outputs.push(await scanValue(reader, at));
+        break;
+      case GRAPH.value:
+        graph.values.push(await scanValue(reader, at));
+        break;
     }
   }
   return graph;
@@ -119,18 +176,32 @@ async function scanNode(reader: Scanner, nodeSpan: Span, within: Span[]): Promis
   const attributes: Attribute[] = [];
   for (const part of parts) attributes.push(await scanAttribute(reader, part, [...within, nodeSpan]));
   return {
-    name: proto.name, type: proto.opType, domain: defaultDomain(proto.domain), inputs: proto.input, outputs: proto.output, attributes, span: nodeSpan,
-    inputSpans: kept.filter(({ number }) => number === NODE.input), outputSpans: kept.filter(({ number }) => number === NODE.output),
+    name: proto.name,
+    type: proto.opType,
+    domain: defaultDomain(proto.domain),
+    inputs: proto.input,
+    outputs: proto.output,
+    attributes,
+    span: nodeSpan,
+    inputSpans: kept.filter(({ number }) => number === NODE.input),
+    outputSpans: kept.filter(({ number }) => number === NODE.output),
   };
 }
 
 async function scanAttribute(reader: Scanner, attributeSpan: Span, within: Span[]): Promise<Attribute> {
   const nested = new Set(Object.values(ATTRIBUTE));
   const { head, parts } = await split(reader, attributeSpan, (number) => nested.has(number));
-  const attribute: Attribute = { proto: decode(reader.source, AttributeProtoSchema, head), tensors: [], sparse: [], graphs: [] };
+  const attribute: Attribute = {
+    proto: decode(reader.source, AttributeProtoSchema, head),
+    tensors: [],
+    sparse: [],
+    graphs: [],
+  };
   for (const part of parts) {
-    if (part.number === ATTRIBUTE.tensor || part.number === ATTRIBUTE.tensors) attribute.tensors.push(await scanTensor(reader, part, [...within, attributeSpan]));
-    if (part.number === ATTRIBUTE.sparseTensor || part.number === ATTRIBUTE.sparseTensors) attribute.sparse.push(await scanSparse(reader, part, [...within, attributeSpan]));
+    if (part.number === ATTRIBUTE.tensor || part.number === ATTRIBUTE.tensors)
+      attribute.tensors.push(await scanTensor(reader, part, [...within, attributeSpan]));
+    if (part.number === ATTRIBUTE.sparseTensor || part.number === ATTRIBUTE.sparseTensors)
+      attribute.sparse.push(await scanSparse(reader, part, [...within, attributeSpan]));
     if (part.number === ATTRIBUTE.graph || part.number === ATTRIBUTE.graphs) {
       attribute.graphs.push(await scanGraph(reader, part, [...within, attributeSpan]));
     }
@@ -139,16 +210,36 @@ async function scanAttribute(reader: Scanner, attributeSpan: Span, within: Span[
 }
 
 async function scanFunction(reader: Scanner, functionSpan: Span): Promise<FunctionBody> {
-  const body: FunctionBody = { name: '', domain: '', inputs: [], outputs: [], opsets: [], nodes: [], span: functionSpan };
+  const body: FunctionBody = {
+    name: '',
+    domain: '',
+    inputs: [],
+    outputs: [],
+    opsets: [],
+    nodes: [],
+    span: functionSpan,
+  };
   for await (const field of reader.fields(functionSpan.body, functionSpan.end)) {
     if (field.wireType !== 2) continue;
     switch (field.number) {
-      case FUNCTION.node: body.nodes.push(await scanNode(reader, span(field), [functionSpan])); break;
-      case FUNCTION.name: body.name = utf8(await reader.bytes(field.body, field.end)); break;
-      case FUNCTION.domain: body.domain = defaultDomain(utf8(await reader.bytes(field.body, field.end))); break;
-      case FUNCTION.input: body.inputs.push(utf8(await reader.bytes(field.body, field.end))); break;
-      case FUNCTION.output: body.outputs.push(utf8(await reader.bytes(field.body, field.end))); break;
-      case FUNCTION.opset: stateOpset(body.opsets, await scanOpset(reader, span(field))); break;
+      case FUNCTION.node:
+        body.nodes.push(await scanNode(reader, span(field), [functionSpan]));
+        break;
+      case FUNCTION.name:
+        body.name = utf8(await reader.bytes(field.body, field.end));
+        break;
+      case FUNCTION.domain:
+        body.domain = defaultDomain(utf8(await reader.bytes(field.body, field.end)));
+        break;
+      case FUNCTION.input:
+        body.inputs.push(utf8(await reader.bytes(field.body, field.end)));
+        break;
+      case FUNCTION.output:
+        body.outputs.push(utf8(await reader.bytes(field.body, field.end)));
+        break;
+      case FUNCTION.opset:
+        stateOpset(body.opsets, await scanOpset(reader, span(field)));
+        break;
     }
   }
   return body;
@@ -165,9 +256,14 @@ async function collectTrainingNames(reader: Scanner, at: Span, names: Set<string
   };
   for await (const field of reader.fields(at.body, at.end)) {
     if (field.wireType !== 2) continue;
-    if (field.number === TRAINING.initialization || field.number === TRAINING.algorithm) collect(await scanGraph(reader, span(field), [at]));
+    if (field.number === TRAINING.initialization || field.number === TRAINING.algorithm)
+      collect(await scanGraph(reader, span(field), [at]));
     else if (field.number === TRAINING.initializationBinding || field.number === TRAINING.updateBinding) {
-      const { key, value } = decode(reader.source, StringStringEntryProtoSchema, await reader.bytes(field.body, field.end));
+      const { key, value } = decode(
+        reader.source,
+        StringStringEntryProtoSchema,
+        await reader.bytes(field.body, field.end),
+      );
       names.add(key).add(value);
     }
   }
@@ -182,12 +278,17 @@ async function scanTensor(reader: Scanner, tensorSpan: Span, within: Span[]): Pr
   const place: Place = { within, stored: parts };
   const tensor = { name: proto.name, dims, type: proto.dataType, ints: null, span: tensorSpan, place };
   const expected = packedBytes(proto.dataType, count);
-  const describe = () => `tensor ${proto.name} of shape [${dims.join(', ')}] and type ${elementType(proto.dataType).name}`;
+  const describe = () =>
+    `tensor ${proto.name} of shape [${dims.join(', ')}] and type ${elementType(proto.dataType).name}`;
   const lies = (what: string): never => invalid(reader.source, `${describe()} ${what}`);
 
   if (proto.dataLocation === 1) {
-    if (elementType(proto.dataType).name === 'string') lies('keeps its strings in another file, which ONNX does not have');
-    const stored = [...kept.filter(({ number }) => number === TENSOR_PLACE.externalData || number === TENSOR_PLACE.dataLocation), ...parts].sort((a, b) => a.start - b.start);
+    if (elementType(proto.dataType).name === 'string')
+      lies('keeps its strings in another file, which ONNX does not have');
+    const stored = [
+      ...kept.filter(({ number }) => number === TENSOR_PLACE.externalData || number === TENSOR_PLACE.dataLocation),
+      ...parts,
+    ].sort((a, b) => a.start - b.start);
     const outside: Outside = { ...tensor, ...externalData(reader.source, proto, expected), place: { within, stored } };
     reader.outside.push(outside);
     return outside;
@@ -207,15 +308,23 @@ async function scanTensor(reader: Scanner, tensorSpan: Span, within: Span[]): Pr
     const wrong = parts.find(({ number }) => number !== entries.field);
     if (wrong) lies(`keeps its elements in field ${wrong.number}, where that type has none`);
     // A varint has one to ten bytes; strings may be empty, and there is a field for each.
-    const fits = entries.field === TYPED_FIELD.string ? parts.length === entries.count
-      : entries.width === null ? stored >= entries.count && stored <= entries.count * 10 : stored === entries.count * entries.width;
+    const fits =
+      entries.field === TYPED_FIELD.string
+        ? parts.length === entries.count
+        : entries.width === null
+          ? stored >= entries.count && stored <= entries.count * 10
+          : stored === entries.count * entries.width;
     if (!fits) lies(parts.length === 0 ? 'holds no data' : `cannot be the ${stored} bytes it holds`);
   }
   const [only] = parts;
   if (only?.wireType === 2 && parts.length === 1 && holdsElements(only.number, proto.dataType)) {
     return { ...tensor, bytes: stored, data: { kind: 'inline', offset: only.body, length: stored } };
   }
-  return withInts(reader, { ...tensor, bytes: stored, data: { kind: 'typed', body: tensorSpan.body, end: tensorSpan.end } });
+  return withInts(reader, {
+    ...tensor,
+    bytes: stored,
+    data: { kind: 'typed', body: tensorSpan.body, end: tensorSpan.end },
+  });
 }
 
 function checkDims(source: ByteSource, name: string, given: readonly bigint[]): number[] {
@@ -224,7 +333,8 @@ function checkDims(source: ByteSource, name: string, given: readonly bigint[]): 
     return Number(dim);
   });
   // Eight bits an element and more must still be a number of bytes.
-  if (!dims.includes(0) && elementCount(dims) > Number.MAX_SAFE_INTEGER / 128) invalid(source, `tensor ${name} of shape [${dims.join(', ')}] has more elements than can be counted`);
+  if (!dims.includes(0) && elementCount(dims) > Number.MAX_SAFE_INTEGER / 128)
+    invalid(source, `tensor ${name} of shape [${dims.join(', ')}] has more elements than can be counted`);
   return dims;
 }
 
@@ -235,34 +345,51 @@ async function withInts(reader: Reader, tensor: Tensor): Promise<Tensor> {
 }
 
 /** The entries of `external_data` (onnx/docs/ExternalData.md). Locations outside the model's folder are refused. */
-function externalData(source: ByteSource, { name, externalData }: TensorProto, expected: number | null): { data: TensorData & { kind: 'external' }; bytes: number } {
+function externalData(
+  source: ByteSource,
+  { name, externalData }: TensorProto,
+  expected: number | null,
+): { data: TensorData & { kind: 'external' }; bytes: number } {
   const entries = new Map(externalData.map(({ key, value }) => [key, value]));
   const location = entries.get('location') ?? '';
   const number = (key: string): number | null => {
     const text = entries.get(key);
     if (text === undefined) return null;
     const value = /^\d+$/.test(text) ? Number(text) : NaN;
-    return Number.isSafeInteger(value) ? value : invalid(source, `tensor ${name} has the ${key} "${text}" in another file`);
+    return Number.isSafeInteger(value)
+      ? value
+      : invalid(source, `tensor ${name} has the ${key} "${text}" in another file`);
   };
   const why = whyNotBeside(location);
   if (why !== null) {
-    fail('onnx-external-data', `${shown(source.name)} keeps the weight ${shown(name)} at "${shown(location)}", ${why}.`, 'Save the model again with its external data in the same folder.');
+    fail(
+      'onnx-external-data',
+      `${shown(source.name)} keeps the weight ${shown(name)} at "${shown(location)}", ${why}.`,
+      'Save the model again with its external data in the same folder.',
+    );
   }
   const length = number('length');
-  if (expected !== null && length !== null && length !== expected) invalid(source, `tensor ${name} needs ${expected} bytes and says ${length} in another file`);
+  if (expected !== null && length !== null && length !== expected)
+    invalid(source, `tensor ${name} needs ${expected} bytes and says ${length} in another file`);
   const bytes = expected ?? length ?? 0;
   return { bytes, data: { kind: 'external', location, offset: number('offset') ?? 0, length: length ?? expected } };
 }
 
 /** Whether a packed payload field holds the element's own little-endian bytes. */
 function holdsElements(field: number, type: number): boolean {
-  return (field === TENSOR.float && elementType(type).name === 'float32')
-    || (field === TENSOR.double && elementType(type).name === 'float64');
+  return (
+    (field === TENSOR.float && elementType(type).name === 'float32') ||
+    (field === TENSOR.double && elementType(type).name === 'float64')
+  );
 }
 
 async function scanSparse(reader: Scanner, sparseSpan: Span, within: Span[]): Promise<SparseTensor> {
   const sparse: SparseTensor = { name: '', dims: [], type: 0, bytes: 0, span: sparseSpan };
-  const { head, parts } = await split(reader, sparseSpan, (number) => number === SPARSE.values || number === SPARSE.indices);
+  const { head, parts } = await split(
+    reader,
+    sparseSpan,
+    (number) => number === SPARSE.values || number === SPARSE.indices,
+  );
   const proto = decode(reader.source, SparseTensorProtoSchema, head);
   for (const part of parts) {
     const tensor = await scanTensor(reader, part, [...within, sparseSpan]);
@@ -274,7 +401,10 @@ async function scanSparse(reader: Scanner, sparseSpan: Span, within: Span[]): Pr
 
 async function scanValue(reader: Reader, valueSpan: Span): Promise<ValueInfo> {
   await checkLengths(reader, valueSpan, VALUE_MESSAGES);
-  return { proto: decode(reader.source, ValueInfoProtoSchema, await reader.bytes(valueSpan.body, valueSpan.end)), span: valueSpan };
+  return {
+    proto: decode(reader.source, ValueInfoProtoSchema, await reader.bytes(valueSpan.body, valueSpan.end)),
+    span: valueSpan,
+  };
 }
 
 /** The decoder takes lengths by their lower 32 bits; what claims to be longer than the message around it is refused here. */
@@ -286,12 +416,18 @@ async function checkLengths(reader: Reader, at: Span, messages: Messages): Promi
 }
 
 /** A message without its `nested` fields, where those are, and where the others are. `every`: nested ones of any wire type. */
-async function split(reader: Reader, message: Span, nested: (fieldNumber: number) => boolean, every = false): Promise<{ head: Uint8Array; parts: (Span & { wireType: number })[]; kept: Span[] }> {
+async function split(
+  reader: Reader,
+  message: Span,
+  nested: (fieldNumber: number) => boolean,
+  every = false,
+): Promise<{ head: Uint8Array; parts: (Span & { wireType: number })[]; kept: Span[] }> {
   const parts: (Span & { wireType: number })[] = [];
   const kept: Span[] = [];
   const bytes: Uint8Array[] = [];
   for await (const field of reader.fields(message.body, message.end)) {
-    if ((every || field.wireType === 2) && nested(field.number)) parts.push({ ...span(field), wireType: field.wireType });
+    if ((every || field.wireType === 2) && nested(field.number))
+      parts.push({ ...span(field), wireType: field.wireType });
     else {
       kept.push(span(field));
       bytes.push(await reader.bytes(field.start, field.end));
@@ -309,7 +445,11 @@ function decode<Desc extends DescMessage>(source: ByteSource, schema: Desc, byte
 }
 
 function invalid(source: ByteSource, why: string): never {
-  fail('onnx-invalid', `${source.name} is not a valid ONNX model: ${why}.`, 'Check that the export finished, or export the model again.');
+  fail(
+    'onnx-invalid',
+    `${source.name} is not a valid ONNX model: ${why}.`,
+    'Check that the export finished, or export the model again.',
+  );
 }
 
 function span({ start, body, end, number }: Field): Span {

@@ -71,7 +71,9 @@ const OPSETS = 3;
 export function findViolations(model: ModelOutline): Violation[] {
   const found: Violation[] = [];
   const { irVersion, opsets, metadataKeys, graph, functions } = model;
-  const add = (rule: Rule, where: string, name: string, refused: boolean) => { found.push({ rule, where, name, refused }); };
+  const add = (rule: Rule, where: string, name: string, refused: boolean) => {
+    found.push({ rule, where, name, refused });
+  };
   if (opsets.length === 0 && irVersion >= OPSETS) add('opset-missing', '', '', true);
   const keys = new Set<string>();
   for (const key of metadataKeys) {
@@ -83,7 +85,15 @@ export function findViolations(model: ModelOutline): Violation[] {
   const called = calledFunctions(model);
   for (const one of functions) {
     if (irVersion < FUNCTIONS) add('function-too-new', '', one.name, false);
-    checkFunction(one, { where: `function ${functionName(one)}`, isBody: true, isLenient: !called.has(one), outer: null, domains: new Set(one.domains), irVersion, add });
+    checkFunction(one, {
+      where: `function ${functionName(one)}`,
+      isBody: true,
+      isLenient: !called.has(one),
+      outer: null,
+      domains: new Set(one.domains),
+      irVersion,
+      add,
+    });
   }
   return found;
 }
@@ -101,14 +111,25 @@ interface Place {
 }
 
 /** Names of a graph, by what defines them. */
-interface Names { defined: Map<string, Definition>; /** Outputs of all its nodes. */ made: ReadonlySet<string>; outer: Names | null }
+interface Names {
+  defined: Map<string, Definition>;
+  /** Outputs of all its nodes. */ made: ReadonlySet<string>;
+  outer: Names | null;
+}
 type Definition = 'input' | 'initializer' | 'constant' | 'node';
 /** What a node breaks that makes a value which is defined already. */
-const MADE_AGAIN: Readonly<Record<Definition, Rule>> = { input: 'input-made', initializer: 'initializer-made', constant: 'made-twice', node: 'made-twice' };
+const MADE_AGAIN: Readonly<Record<Definition, Rule>> = {
+  input: 'input-made',
+  initializer: 'initializer-made',
+  constant: 'made-twice',
+  node: 'made-twice',
+};
 
 function checkGraph(graph: GraphOutline, place: Place): void {
   const { where, isBody, isLenient, irVersion } = place;
-  const add = (rule: Rule, name: string, refused: boolean) => { place.add(rule, where, name, refused && !isLenient); };
+  const add = (rule: Rule, name: string, refused: boolean) => {
+    place.add(rule, where, name, refused && !isLenient);
+  };
   const defined = new Map<string, Definition>();
   const weights = new Set([...graph.initializers.map(({ name }) => name), ...graph.sparse]);
   for (const name of graph.inputs) {
@@ -160,7 +181,9 @@ function checkFunction({ inputs, outputs, nodes }: FunctionOutline, place: Place
 function checkNodes(nodes: readonly NodeOutline[], names: Names, place: Place): void {
   const { where, isBody, isLenient, domains } = place;
   const { defined, made } = names;
-  const add = (rule: Rule, name: string, refused: boolean) => { place.add(rule, where, name, refused && !isLenient); };
+  const add = (rule: Rule, name: string, refused: boolean) => {
+    place.add(rule, where, name, refused && !isLenient);
+  };
   const called = new Set<string>();
   for (const node of nodes) {
     const { name, type, domain, inputs, outputs, attributes, bodies, tensors } = node;
@@ -200,7 +223,10 @@ function titleOf(attribute: string, { name, type }: NodeOutline, where: string):
   return where === '' ? place : `${place}, ${where}`;
 }
 
-function checkAttributes(attributes: readonly string[], add: (rule: Rule, name: string, refused: boolean) => void): void {
+function checkAttributes(
+  attributes: readonly string[],
+  add: (rule: Rule, name: string, refused: boolean) => void,
+): void {
   if (attributes.length < 2) return;
   const seen = new Set<string>();
   for (const name of attributes) {
@@ -269,27 +295,49 @@ export function describeViolation({ rule, where, name }: Violation): string {
   const inside = where === '' ? '' : ` in ${where}`;
   const quoted = `"${name}"`;
   switch (rule) {
-    case 'input-twice': return `${graph} lists the input ${quoted} twice`;
-    case 'initializer-twice': return `${graph} has two initializers called ${quoted}`;
-    case 'type-missing': return `the initializer ${quoted}${inside} has no element type`;
-    case 'type-too-new': return `the tensor ${quoted}${inside} has an element type that is newer than the model's IR version`;
-    case 'initializer-not-input': return `the initializer ${quoted}${inside} is not an input, which it must be before IR version ${FREE_INITIALIZERS}`;
-    case 'made-twice': return `two nodes${inside} make ${quoted}`;
-    case 'initializer-made': return `${quoted} is an initializer and made by a node, too${where === '' ? '' : `,${inside}`}`;
-    case 'input-made': return `${quoted} is an input and made by a node, too${where === '' ? '' : `,${inside}`}`;
-    case 'value-shadowed': return `${graph} defines the value ${quoted}, which is defined outside of it, too`;
-    case 'value-undefined': return `a node${inside} uses the value ${quoted}, which nothing defines`;
-    case 'value-unsorted': return `a node${inside} uses the value ${quoted} before it is made`;
-    case 'output-undefined': return `nothing makes the output ${quoted} of ${graph}`;
-    case 'output-from-outside': return `${graph} gives out the value ${quoted} of a graph around it`;
-    case 'stated-undefined': return `${graph} states a type for ${quoted}, which is not there`;
-    case 'stated-twice': return `${graph} states two types for ${quoted}`;
-    case 'node-name-twice': return `two nodes${inside} are called ${quoted}`;
-    case 'operator-missing': return `the node ${quoted}${inside} names no operator`;
-    case 'attribute-twice': return `a node${inside} has the attribute ${quoted} twice`;
-    case 'domain-not-imported': return `a node${inside} is of the domain ${quoted}, which is not imported`;
-    case 'opset-missing': return 'it imports no operator set';
-    case 'metadata-twice': return `its metadata has the key ${quoted} twice`;
-    case 'function-too-new': return `it has the local function ${quoted}, which needs IR version ${FUNCTIONS}`;
+    case 'input-twice':
+      return `${graph} lists the input ${quoted} twice`;
+    case 'initializer-twice':
+      return `${graph} has two initializers called ${quoted}`;
+    case 'type-missing':
+      return `the initializer ${quoted}${inside} has no element type`;
+    case 'type-too-new':
+      return `the tensor ${quoted}${inside} has an element type that is newer than the model's IR version`;
+    case 'initializer-not-input':
+      return `the initializer ${quoted}${inside} is not an input, which it must be before IR version ${FREE_INITIALIZERS}`;
+    case 'made-twice':
+      return `two nodes${inside} make ${quoted}`;
+    case 'initializer-made':
+      return `${quoted} is an initializer and made by a node, too${where === '' ? '' : `,${inside}`}`;
+    case 'input-made':
+      return `${quoted} is an input and made by a node, too${where === '' ? '' : `,${inside}`}`;
+    case 'value-shadowed':
+      return `${graph} defines the value ${quoted}, which is defined outside of it, too`;
+    case 'value-undefined':
+      return `a node${inside} uses the value ${quoted}, which nothing defines`;
+    case 'value-unsorted':
+      return `a node${inside} uses the value ${quoted} before it is made`;
+    case 'output-undefined':
+      return `nothing makes the output ${quoted} of ${graph}`;
+    case 'output-from-outside':
+      return `${graph} gives out the value ${quoted} of a graph around it`;
+    case 'stated-undefined':
+      return `${graph} states a type for ${quoted}, which is not there`;
+    case 'stated-twice':
+      return `${graph} states two types for ${quoted}`;
+    case 'node-name-twice':
+      return `two nodes${inside} are called ${quoted}`;
+    case 'operator-missing':
+      return `the node ${quoted}${inside} names no operator`;
+    case 'attribute-twice':
+      return `a node${inside} has the attribute ${quoted} twice`;
+    case 'domain-not-imported':
+      return `a node${inside} is of the domain ${quoted}, which is not imported`;
+    case 'opset-missing':
+      return 'it imports no operator set';
+    case 'metadata-twice':
+      return `its metadata has the key ${quoted} twice`;
+    case 'function-too-new':
+      return `it has the local function ${quoted}, which needs IR version ${FUNCTIONS}`;
   }
 }

@@ -12,20 +12,33 @@ import { createReader, type Reader } from './wire.ts';
 export const TYPED_FIELD = { float: 4, int32: 5, string: 6, int64: 7, double: 10, uint64: 11 };
 
 const FIELD_OF: Readonly<Record<string, number>> = {
-  float32: TYPED_FIELD.float, complex64: TYPED_FIELD.float, float64: TYPED_FIELD.double, complex128: TYPED_FIELD.double,
-  int64: TYPED_FIELD.int64, uint32: TYPED_FIELD.uint64, uint64: TYPED_FIELD.uint64, string: TYPED_FIELD.string,
+  float32: TYPED_FIELD.float,
+  complex64: TYPED_FIELD.float,
+  float64: TYPED_FIELD.double,
+  complex128: TYPED_FIELD.double,
+  int64: TYPED_FIELD.int64,
+  uint32: TYPED_FIELD.uint64,
+  uint64: TYPED_FIELD.uint64,
+  string: TYPED_FIELD.string,
 };
 
 /**
  * Where `elements` values of a type lie in typed fields: the field, how many numbers, and the bytes of each (null for
  * varints). Null for types nobody knows.
  */
-export function typedEntries(type: number, elements: number): { field: number; count: number; width: 4 | 8 | null } | null {
+export function typedEntries(
+  type: number,
+  elements: number,
+): { field: number; count: number; width: 4 | 8 | null } | null {
   const { name, bits } = elementType(type);
   if (bits === 0 && name !== 'string') return null;
   const field = FIELD_OF[name] ?? TYPED_FIELD.int32;
   const width = field === TYPED_FIELD.float ? 4 : field === TYPED_FIELD.double ? 8 : null;
-  const count = name.startsWith('complex') ? elements * 2 : bits > 0 && bits < 8 ? Math.ceil((elements * bits) / 8) : elements;
+  const count = name.startsWith('complex')
+    ? elements * 2
+    : bits > 0 && bits < 8
+      ? Math.ceil((elements * bits) / 8)
+      : elements;
   return { field, count, width };
 }
 
@@ -40,18 +53,34 @@ export function isReadable({ type, data }: Tensor, external: ExternalFiles = NO_
  * Errors: `onnx-external-data` when its file is missing or too short, `onnx-invalid` when its typed field holds too few
  * or too many numbers.
  */
-export async function readTensor(source: ByteSource, tensor: Tensor, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Uint8Array> {
+export async function readTensor(
+  source: ByteSource,
+  tensor: Tensor,
+  external: ExternalFiles = NO_EXTERNAL_FILES,
+): Promise<Uint8Array> {
   const { data } = tensor;
   switch (data.kind) {
-    case 'inline': return source.read(data.offset, data.length);
-    case 'values': return data.bytes;
-    case 'typed': return readTyped(createReader(source), tensor, data.body, data.end);
+    case 'inline':
+      return source.read(data.offset, data.length);
+    case 'values':
+      return data.bytes;
+    case 'typed':
+      return readTyped(createReader(source), tensor, data.body, data.end);
     case 'external': {
       const file = external.get(data.location);
       const length = data.length ?? packedBytes(tensor.type, elementCount(tensor.dims)) ?? 0;
-      if (!file) fail('onnx-external-data', `The weight ${tensor.name} lies in ${data.location}, which is missing.`, `Add ${data.location}; it belongs to the model.`);
+      if (!file)
+        fail(
+          'onnx-external-data',
+          `The weight ${tensor.name} lies in ${data.location}, which is missing.`,
+          `Add ${data.location}; it belongs to the model.`,
+        );
       if (data.offset + length > file.size) {
-        fail('onnx-external-data', `${data.location} is too short: the weight ${tensor.name} ends at byte ${data.offset + length} of ${file.size}.`, 'Download it again; it may have been cut off.');
+        fail(
+          'onnx-external-data',
+          `${data.location} is too short: the weight ${tensor.name} ends at byte ${data.offset + length} of ${file.size}.`,
+          'Download it again; it may have been cut off.',
+        );
       }
       return file.read(data.offset, length);
     }
@@ -59,7 +88,11 @@ export async function readTensor(source: ByteSource, tensor: Tensor, external: E
 }
 
 /** Part of a tensor's bytes that lies in `count` stretches of `bytes`, the first where the tensor's data begins, each `pitch` after the one before. */
-export interface Lines { count: number; bytes: number; pitch: number }
+export interface Lines {
+  count: number;
+  bytes: number;
+  pitch: number;
+}
 
 /** Gaps up to this size are read, too: a read costs about as much as so many bytes of a longer one. */
 const LONGEST_GAP = 1 << 19;
@@ -67,19 +100,32 @@ const READ_BYTES = 1 << 22;
 const READS_AT_ONCE = 4;
 
 /** The lines one after the other. Errors: those of `readTensor`, of which this is a part. */
-export async function readLines(source: ByteSource, tensor: Tensor, { count, bytes, pitch }: Lines, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Uint8Array> {
+export async function readLines(
+  source: ByteSource,
+  tensor: Tensor,
+  { count, bytes, pitch }: Lines,
+  external: ExternalFiles = NO_EXTERNAL_FILES,
+): Promise<Uint8Array> {
   const { data } = tensor;
   if (data.kind !== 'inline' && data.kind !== 'external') throw new Error(`${tensor.name} does not lie in one piece`);
   const joined = new Uint8Array(count * bytes);
   const together = pitch - bytes <= LONGEST_GAP ? Math.max(1, Math.floor(READ_BYTES / pitch)) : 1;
   const read = async (line: number) => {
     const lines = Math.min(together, count - line);
-    const span = await readTensor(source, { ...tensor, data: { ...data, offset: data.offset + line * pitch, length: (lines - 1) * pitch + bytes } }, external);
+    const span = await readTensor(
+      source,
+      { ...tensor, data: { ...data, offset: data.offset + line * pitch, length: (lines - 1) * pitch + bytes } },
+      external,
+    );
     for (let i = 0; i < lines; i++) joined.set(span.subarray(i * pitch, i * pitch + bytes), (line + i) * bytes);
   };
   const step = together * READS_AT_ONCE;
   for (let line = 0; line < count; line += step) {
-    await Promise.all(Array.from({ length: Math.min(READS_AT_ONCE, Math.ceil((count - line) / together)) }, (_, i) => read(line + i * together)));
+    await Promise.all(
+      Array.from({ length: Math.min(READS_AT_ONCE, Math.ceil((count - line) / together)) }, (_, i) =>
+        read(line + i * together),
+      ),
+    );
   }
   return joined;
 }
@@ -91,7 +137,10 @@ export async function readLines(source: ByteSource, tensor: Tensor, { count, byt
 export async function readInts(reader: Reader, tensor: Tensor): Promise<number[] | null> {
   const { data } = tensor;
   if (data.kind !== 'inline' && data.kind !== 'typed') return null;
-  const bytes = data.kind === 'inline' ? await reader.bytes(data.offset, data.offset + data.length) : await readTyped(reader, tensor, data.body, data.end);
+  const bytes =
+    data.kind === 'inline'
+      ? await reader.bytes(data.offset, data.offset + data.length)
+      : await readTyped(reader, tensor, data.body, data.end);
   return Array.from(new BigInt64Array(new Uint8Array(bytes).buffer), Number);
 }
 
@@ -100,13 +149,18 @@ async function readTyped(reader: Reader, tensor: Tensor, body: number, end: numb
   const elements = elementCount(tensor.dims);
   const entries = typedEntries(tensor.type, elements);
   const size = packedBytes(tensor.type, elements);
-  if (!entries || size === null) throw new Error(`${tensor.name}: ${elementType(tensor.type).name} has no bytes to read`);
+  if (!entries || size === null)
+    throw new Error(`${tensor.name}: ${elementType(tensor.type).name} has no bytes to read`);
   const bytes = new Uint8Array(size);
   // Complex numbers are two entries; below eight bits an entry is a byte of several elements.
   const width = entries.width ?? Math.max(1, elementType(tensor.type).bits / 8);
   let at = 0;
-  const wrong = (): never => fail('onnx-invalid', `${source.name} is not a valid ONNX model: tensor ${tensor.name} of shape [${tensor.dims.join(', ')}] holds another number of elements.`,
-    'Check that the export finished, or export the model again.');
+  const wrong = (): never =>
+    fail(
+      'onnx-invalid',
+      `${source.name} is not a valid ONNX model: tensor ${tensor.name} of shape [${tensor.dims.join(', ')}] holds another number of elements.`,
+      'Check that the export finished, or export the model again.',
+    );
   const put = (value: bigint) => {
     if (at + width > size) wrong();
     for (let i = 0; i < width; i++) bytes[at++] = Number((value >> BigInt(8 * i)) & 255n);

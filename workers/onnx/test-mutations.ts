@@ -5,7 +5,11 @@
 import { concatBytes, encodeVarint } from './wire.ts';
 
 /** One change: what is done, to which field, and how; all are taken modulo what there is. */
-export interface Mutation { what: number; at: number; how: number }
+export interface Mutation {
+  what: number;
+  at: number;
+  how: number;
+}
 
 type Schema = Readonly<Record<number, string>>;
 
@@ -64,7 +68,15 @@ function parse(bytes: Uint8Array, kind: string): Field[] {
   for (let at = 0; at < bytes.length;) {
     const [tag, next] = readVarint(bytes, at);
     const [number, wire] = [Number(tag >> 3n), Number(tag & 7n)];
-    const field: Field = { number, wire, value: 0n, bytes: new Uint8Array(), children: null, kind: MESSAGES[kind]?.[number] ?? `${kind}.${number}`, lie: 0n };
+    const field: Field = {
+      number,
+      wire,
+      value: 0n,
+      bytes: new Uint8Array(),
+      children: null,
+      kind: MESSAGES[kind]?.[number] ?? `${kind}.${number}`,
+      lie: 0n,
+    };
     if (wire === 0) [field.value, at] = readVarint(bytes, next);
     else {
       const [length, body] = wire === 2 ? readVarint(bytes, next) : [wire === 1 ? 8n : 4n, next];
@@ -78,16 +90,21 @@ function parse(bytes: Uint8Array, kind: string): Field[] {
 }
 
 function encode(fields: readonly Field[]): Uint8Array {
-  return concatBytes(fields.flatMap(({ number, wire, value, bytes, children, lie }) => {
-    const tag = encodeVarint(number * 8 + wire);
-    if (wire === 0) return [tag, varint(value)];
-    const payload = children ? encode(children) : bytes;
-    return wire === 2 ? [tag, varint(BigInt(payload.length) + lie), payload] : [tag, payload];
-  }));
+  return concatBytes(
+    fields.flatMap(({ number, wire, value, bytes, children, lie }) => {
+      const tag = encodeVarint(number * 8 + wire);
+      if (wire === 0) return [tag, varint(value)];
+      const payload = children ? encode(children) : bytes;
+      return wire === 2 ? [tag, varint(BigInt(payload.length) + lie), payload] : [tag, payload];
+    }),
+  );
 }
 
 /** Where fields are: the list a field is in, and its place there. */
-interface Place { list: Field[]; index: number }
+interface Place {
+  list: Field[];
+  index: number;
+}
 
 /** Every field, a message before what is in it. Bodies may be two hundred deep: one list is filled, none is copied. */
 function places(list: Field[], found: Place[] = []): Place[] {
@@ -98,14 +115,58 @@ function places(list: Field[], found: Place[] = []): Place[] {
   return found;
 }
 
-const NUMBERS = [0n, 1n, -1n, 2n, 3n, 7n, 8n, 10n, 16n, 64n, 127n, 255n, 1n << 16n, (1n << 31n) - 1n, 1n << 31n, 1n << 32n, 1n << 53n, (1n << 63n) - 1n, 1n << 63n];
-const TEXTS = ['', 'x', 'y', 'w', '../../w', '/etc/passwd', 'C:\\w', 'ai.onnx', 'com.microsoft', '\0', 'w_Q4', 'w_scales', 'w_quantized', 'If', 'MatMul', 'Constant', 'Identity', 'Transpose', 'é'.repeat(300)];
+const NUMBERS = [
+  0n,
+  1n,
+  -1n,
+  2n,
+  3n,
+  7n,
+  8n,
+  10n,
+  16n,
+  64n,
+  127n,
+  255n,
+  1n << 16n,
+  (1n << 31n) - 1n,
+  1n << 31n,
+  1n << 32n,
+  1n << 53n,
+  (1n << 63n) - 1n,
+  1n << 63n,
+];
+const TEXTS = [
+  '',
+  'x',
+  'y',
+  'w',
+  '../../w',
+  '/etc/passwd',
+  'C:\\w',
+  'ai.onnx',
+  'com.microsoft',
+  '\0',
+  'w_Q4',
+  'w_scales',
+  'w_quantized',
+  'If',
+  'MatMul',
+  'Constant',
+  'Identity',
+  'Transpose',
+  'é'.repeat(300),
+];
 const LIES = [1n, -1n, 2n, -5n, 100n, 1n << 31n, 1n << 40n, 1n << 62n];
 
 type Change = (place: Place, how: number, all: readonly Place[]) => void;
 
 const pick = <T>(list: readonly T[], how: number): T => list[how % list.length]!;
-const copyOf = (field: Field): Field => ({ ...field, bytes: field.bytes, children: field.children?.map(copyOf) ?? null });
+const copyOf = (field: Field): Field => ({
+  ...field,
+  bytes: field.bytes,
+  children: field.children?.map(copyOf) ?? null,
+});
 
 const CHANGES: readonly Change[] = [
   // A number becomes another; a packed list, a list of others.
@@ -130,15 +191,30 @@ const CHANGES: readonly Change[] = [
   ({ list, index }, how, all) => {
     const field = list[index]!;
     if (field.wire !== 2 || field.children || field.bytes.length > 400) return;
-    const others = all.map((place) => place.list[place.index]!).filter(({ kind, wire, children }) => wire === 2 && !children && kind !== 'tensor.9');
-    field.bytes = how % 2 === 0 || others.length === 0 ? new TextEncoder().encode(pick(TEXTS, how >> 1)) : pick(others, how >> 1).bytes;
+    const others = all
+      .map((place) => place.list[place.index]!)
+      .filter(({ kind, wire, children }) => wire === 2 && !children && kind !== 'tensor.9');
+    field.bytes =
+      how % 2 === 0 || others.length === 0
+        ? new TextEncoder().encode(pick(TEXTS, how >> 1))
+        : pick(others, how >> 1).bytes;
   },
   // A field is another.
-  ({ list, index }, how) => { list[index]!.number = (how % 30) + 1; },
-  ({ list, index }, how) => { list[index]!.wire = how % 8; },
-  ({ list, index }, how) => { list[index]!.lie = pick(LIES, how); },
-  ({ list, index }) => { list.splice(index, 1); },
-  ({ list, index }, how) => { list.splice(how % (list.length + 1), 0, copyOf(list[index]!)); },
+  ({ list, index }, how) => {
+    list[index]!.number = (how % 30) + 1;
+  },
+  ({ list, index }, how) => {
+    list[index]!.wire = how % 8;
+  },
+  ({ list, index }, how) => {
+    list[index]!.lie = pick(LIES, how);
+  },
+  ({ list, index }) => {
+    list.splice(index, 1);
+  },
+  ({ list, index }, how) => {
+    list.splice(how % (list.length + 1), 0, copyOf(list[index]!));
+  },
   ({ list, index }, how) => {
     const other = how % list.length;
     [list[index], list[other]] = [list[other]!, list[index]!];
@@ -147,7 +223,10 @@ const CHANGES: readonly Change[] = [
   ({ list, index }, how) => {
     const field = list[index]!;
     field.children = null;
-    field.bytes = how % 2 === 0 ? field.bytes.subarray(0, how % (field.bytes.length + 1)) : concatBytes([field.bytes, field.bytes.subarray(0, how % 9), new Uint8Array(how % 5)]);
+    field.bytes =
+      how % 2 === 0
+        ? field.bytes.subarray(0, how % (field.bytes.length + 1))
+        : concatBytes([field.bytes, field.bytes.subarray(0, how % 9), new Uint8Array(how % 5)]);
   },
   // A message of its kind takes its place: a body becomes the graph it is in.
   ({ list, index }, how, all) => {
@@ -157,14 +236,34 @@ const CHANGES: readonly Change[] = [
   },
   // Bodies in bodies in bodies.
   (_, how, all) => {
-    const graph = all.map((place) => place.list[place.index]!).find(({ kind, children }) => kind === 'graph' && children);
+    const graph = all
+      .map((place) => place.list[place.index]!)
+      .find(({ kind, children }) => kind === 'graph' && children);
     if (!graph?.children) return;
-    const leaf = (number: number, kind: string, text: string): Field => ({ number, wire: 2, value: 0n, bytes: new TextEncoder().encode(text), children: null, kind, lie: 0n });
+    const leaf = (number: number, kind: string, text: string): Field => ({
+      number,
+      wire: 2,
+      value: 0n,
+      bytes: new TextEncoder().encode(text),
+      children: null,
+      kind,
+      lie: 0n,
+    });
     let inner = copyOf(graph);
     for (let depth = how % 3 === 0 ? how % 200 : how % 5; depth > 0; depth--) {
       const body: Field = { ...inner, number: 6, kind: 'graph' };
-      const attribute: Field = { ...leaf(5, 'attribute', ''), children: [leaf(1, 'attribute.1', 'then_branch'), { ...leaf(20, 'attribute.20', ''), wire: 0, value: 5n }, body] };
-      const node: Field = { ...leaf(1, 'node', ''), children: [leaf(1, 'node.1', 'flag'), leaf(2, 'node.2', `out${depth}`), leaf(4, 'node.4', 'If'), attribute] };
+      const attribute: Field = {
+        ...leaf(5, 'attribute', ''),
+        children: [
+          leaf(1, 'attribute.1', 'then_branch'),
+          { ...leaf(20, 'attribute.20', ''), wire: 0, value: 5n },
+          body,
+        ],
+      };
+      const node: Field = {
+        ...leaf(1, 'node', ''),
+        children: [leaf(1, 'node.1', 'flag'), leaf(2, 'node.2', `out${depth}`), leaf(4, 'node.4', 'If'), attribute],
+      };
       inner = { ...graph, children: [node] };
     }
     graph.children.push(...(inner.children ?? []));

@@ -2,13 +2,33 @@ import { readFileSync } from 'node:fs';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import {
-  AttributeProto_AttributeType as AttributeType, AttributeProtoSchema, FunctionProtoSchema, ModelProtoSchema, OperatorSetIdProtoSchema,
-  TensorProto_DataLocation, TensorProto_DataType as DataType, TensorProtoSchema,
-  type GraphProto, type ModelProto, type TensorProto, type TypeProto,
+  AttributeProto_AttributeType as AttributeType,
+  AttributeProtoSchema,
+  FunctionProtoSchema,
+  ModelProtoSchema,
+  OperatorSetIdProtoSchema,
+  TensorProto_DataLocation,
+  TensorProto_DataType as DataType,
+  TensorProtoSchema,
+  type GraphProto,
+  type ModelProto,
+  type TensorProto,
+  type TypeProto,
 } from 'onnx-buf';
 import * as native from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { encode, graph, matMulModel, model, node, randomValues, splitModel, tensor, tinyLanguageModel, value } from '../../models/build.ts';
+import {
+  encode,
+  graph,
+  matMulModel,
+  model,
+  node,
+  randomValues,
+  splitModel,
+  tensor,
+  tinyLanguageModel,
+  value,
+} from '../../models/build.ts';
 import { quantize } from '../test-support.ts';
 import { bundle, unbundle } from './bundle.ts';
 import { fromFloat16Array, toFloat16Array } from './numbers/float16.ts';
@@ -26,8 +46,10 @@ const decode = (bytes: Uint8Array): ModelProto => fromBinary(ModelProtoSchema, b
 function elementTypes(proto: ModelProto): Set<number> {
   const found = new Set<number>();
   const inType = (type: TypeProto | undefined): void => {
-    if (type?.value.case === 'tensorType' || type?.value.case === 'sparseTensorType') found.add(type.value.value.elemType);
-    else if (type?.value.case === 'sequenceType' || type?.value.case === 'optionalType') inType(type.value.value.elemType);
+    if (type?.value.case === 'tensorType' || type?.value.case === 'sparseTensorType')
+      found.add(type.value.value.elemType);
+    else if (type?.value.case === 'sequenceType' || type?.value.case === 'optionalType')
+      inType(type.value.value.elemType);
     else if (type?.value.case === 'mapType') inType(type.value.value.valueType);
   };
   const inNodes = (nodes: GraphProto['node']): void => {
@@ -61,38 +83,61 @@ const withTensor = (opType: string, inputs: string[], output: string, held: Tens
 };
 /** A tensor whose halves are in int32_data, as onnx.helper.make_tensor writes them. */
 const typedHalves = (values: number[]) =>
-  create(TensorProtoSchema, { dataType: DataType.FLOAT16, dims: [BigInt(values.length)], int32Data: [...toFloat16Array(Float32Array.from(values))] });
+  create(TensorProtoSchema, {
+    dataType: DataType.FLOAT16,
+    dims: [BigInt(values.length)],
+    int32Data: [...toFloat16Array(Float32Array.from(values))],
+  });
 
 /** float16 wherever a graph can have it: y = twice((sum of x > 0 ? x·w : x·w + fill) + bias). */
 function everywhere(): Uint8Array<ArrayBuffer> {
-  const then = graph({ name: 'then', node: [node('Identity', ['product'], ['then_y'])], output: [value('then_y', 'float16', ['rows', 3])] });
+  const then = graph({
+    name: 'then',
+    node: [node('Identity', ['product'], ['then_y'])],
+    output: [value('then_y', 'float16', ['rows', 3])],
+  });
   const otherwise = graph({
     name: 'else',
     initializer: [tensor('shape', 'int64', [1], [3])],
-    node: [withTensor('ConstantOfShape', ['shape'], 'fill', tensor('', 'float16', [1], [0.25])), node('Add', ['product', 'fill'], ['else_y'])],
+    node: [
+      withTensor('ConstantOfShape', ['shape'], 'fill', tensor('', 'float16', [1], [0.25])),
+      node('Add', ['product', 'fill'], ['else_y']),
+    ],
     output: [value('else_y', 'float16', ['rows', 3])],
   });
-  const proto = model(graph({
-    node: [
-      node('Cast', ['x'], ['x16'], { to: DataType.FLOAT16 }),
-      node('MatMul', ['x16', 'w'], ['product']),
-      node('ReduceSum', ['x'], ['total'], { keepdims: 0 }),
-      node('Greater', ['total', 'zero'], ['positive']),
-      node('If', ['positive'], ['chosen'], { then_branch: then, else_branch: otherwise }),
-      withTensor('Constant', [], 'bias', typedHalves([0.5, -1.5, 3])),
-      node('Add', ['chosen', 'bias'], ['sum']),
-      node('Twice', ['sum'], ['y'], {}, 'local'),
-    ],
-    initializer: [tensor('w', 'float16', [4, 3], randomValues(5, 12)), tensor('zero', 'float32', [], [0]), tensor('empty', 'float16', [0], [])],
-    input: [value('x', 'float32', ['rows', 4])],
-    output: [value('y', 'float16', ['rows', 3])],
-    valueInfo: [value('product', 'float16', ['rows', 3])],
-  }));
+  const proto = model(
+    graph({
+      node: [
+        node('Cast', ['x'], ['x16'], { to: DataType.FLOAT16 }),
+        node('MatMul', ['x16', 'w'], ['product']),
+        node('ReduceSum', ['x'], ['total'], { keepdims: 0 }),
+        node('Greater', ['total', 'zero'], ['positive']),
+        node('If', ['positive'], ['chosen'], { then_branch: then, else_branch: otherwise }),
+        withTensor('Constant', [], 'bias', typedHalves([0.5, -1.5, 3])),
+        node('Add', ['chosen', 'bias'], ['sum']),
+        node('Twice', ['sum'], ['y'], {}, 'local'),
+      ],
+      initializer: [
+        tensor('w', 'float16', [4, 3], randomValues(5, 12)),
+        tensor('zero', 'float32', [], [0]),
+        tensor('empty', 'float16', [0], []),
+      ],
+      input: [value('x', 'float32', ['rows', 4])],
+      output: [value('y', 'float16', ['rows', 3])],
+      valueInfo: [value('product', 'float16', ['rows', 3])],
+    }),
+  );
   proto.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: 'local', version: 1n }));
-  proto.functions.push(create(FunctionProtoSchema, {
-    name: 'Twice', domain: 'local', input: ['a'], output: ['b'], opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: 17n })],
-    node: [withTensor('Constant', [], 'two', typedHalves([2])), node('Mul', ['a', 'two'], ['b'])],
-  }));
+  proto.functions.push(
+    create(FunctionProtoSchema, {
+      name: 'Twice',
+      domain: 'local',
+      input: ['a'],
+      output: ['b'],
+      opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: 17n })],
+      node: [withTensor('Constant', [], 'two', typedHalves([2])), node('Mul', ['a', 'two'], ['b'])],
+    }),
+  );
   return encode(proto);
 }
 
@@ -122,24 +167,42 @@ describe('widening a float16 model', () => {
     expect(elementTypes(wide)).toEqual(new Set([DataType.FLOAT, DataType.INT64]));
   });
 
-  it.each([['one branch', 1], ['the other', -1]])('computes the same, %s', async (_name, sign) => {
-    const x = new native.Tensor('float32', randomValues(9, 8).map((each) => sign * Math.abs(each)), [2, 4]);
+  it.each([
+    ['one branch', 1],
+    ['the other', -1],
+  ])('computes the same, %s', async (_name, sign) => {
+    const x = new native.Tensor(
+      'float32',
+      randomValues(9, 8).map((each) => sign * Math.abs(each)),
+      [2, 4],
+    );
     const [expected] = await outputs(everywhere(), { x });
     const [actual] = await outputs(await widened(everywhere()), { x });
     expectClose(actual!, expected!, 2e-3);
   });
 
   it('keeps every value and every other byte, however it is cut into chunks', async () => {
-    await fc.assert(fc.asyncProperty(
-      fc.uint16Array({ minLength: 1, maxLength: 60 }).filter((bits) => bits.every((half) => (half & 0x7c00) !== 0x7c00)), fc.integer({ min: 1, max: 20 }),
-      async (bits, chunk) => {
-        const values = fromFloat16Array(bits);
-        const proto = (type: 'float16' | 'float32') => encode(model(graph({
-          initializer: [tensor('w', type, [bits.length], values), tensor('other', 'float32', [2], [1, 2])], output: [value('w', type, [bits.length])],
-        })));
-        expect(await widened(proto('float16'), chunk * 2)).toEqual(proto('float32'));
-      },
-    ));
+    await fc.assert(
+      fc.asyncProperty(
+        fc
+          .uint16Array({ minLength: 1, maxLength: 60 })
+          .filter((bits) => bits.every((half) => (half & 0x7c00) !== 0x7c00)),
+        fc.integer({ min: 1, max: 20 }),
+        async (bits, chunk) => {
+          const values = fromFloat16Array(bits);
+          const proto = (type: 'float16' | 'float32') =>
+            encode(
+              model(
+                graph({
+                  initializer: [tensor('w', type, [bits.length], values), tensor('other', 'float32', [2], [1, 2])],
+                  output: [value('w', type, [bits.length])],
+                }),
+              ),
+            );
+          expect(await widened(proto('float16'), chunk * 2)).toEqual(proto('float32'));
+        },
+      ),
+    );
   });
 
   it('widens halves kept as packed and as single integers', async () => {
@@ -159,21 +222,39 @@ describe('widening a float16 model', () => {
   });
 
   it('says so when the weights lie elsewhere', async () => {
-    const proto = model(graph({ initializer: [create(TensorProtoSchema, {
-      name: 'w', dataType: DataType.FLOAT16, dims: [4n], dataLocation: TensorProto_DataLocation.EXTERNAL, externalData: [{ key: 'location', value: 'w.bin' }],
-    })] }));
-    await expect(widenModel(new Blob([encode(proto)]))).rejects.toMatchObject({ engineError: { code: 'onnx-external-data' } });
+    const proto = model(
+      graph({
+        initializer: [
+          create(TensorProtoSchema, {
+            name: 'w',
+            dataType: DataType.FLOAT16,
+            dims: [4n],
+            dataLocation: TensorProto_DataLocation.EXTERNAL,
+            externalData: [{ key: 'location', value: 'w.bin' }],
+          }),
+        ],
+      }),
+    );
+    await expect(widenModel(new Blob([encode(proto)]))).rejects.toMatchObject({
+      engineError: { code: 'onnx-external-data' },
+    });
   });
 
-  it.each(['int4', 'int4:asymmetric,embedding', 'int8'])('takes a quantized model, scales included: %s', async (level) => {
-    const { bytes } = await quantize(tinyLanguageModel({ vocabulary: 64, width: 32, hidden: 64, type: 'float16', tied: false }), level);
-    const wide = await widened(bytes as Uint8Array<ArrayBuffer>);
-    expect(elementTypes(decode(wide))).not.toContain(DataType.FLOAT16);
-    const feeds = { input_ids: new native.Tensor('int64', BigInt64Array.from([3n, 1n, 4n, 1n, 5n]), [1, 5]) };
-    const [expected] = await outputs(bytes, feeds);
-    const [actual] = await outputs(wide, feeds);
-    expectClose(actual!, expected!, 5e-3);
-  });
+  it.each(['int4', 'int4:asymmetric,embedding', 'int8'])(
+    'takes a quantized model, scales included: %s',
+    async (level) => {
+      const { bytes } = await quantize(
+        tinyLanguageModel({ vocabulary: 64, width: 32, hidden: 64, type: 'float16', tied: false }),
+        level,
+      );
+      const wide = await widened(bytes as Uint8Array<ArrayBuffer>);
+      expect(elementTypes(decode(wide))).not.toContain(DataType.FLOAT16);
+      const feeds = { input_ids: new native.Tensor('int64', BigInt64Array.from([3n, 1n, 4n, 1n, 5n]), [1, 5]) };
+      const [expected] = await outputs(bytes, feeds);
+      const [actual] = await outputs(wide, feeds);
+      expectClose(actual!, expected!, 5e-3);
+    },
+  );
 
   it('takes what lies in the second file of a bundle', async () => {
     const half = tinyLanguageModel({ vocabulary: 64, width: 32, hidden: 64, type: 'float16', tied: false });
@@ -183,8 +264,12 @@ describe('widening a float16 model', () => {
     const { model: inOne, data } = await unbundle(wide!);
     expect(data?.file).toBe('m.onnx_data');
     const feeds = { input_ids: new native.Tensor('int64', BigInt64Array.from([3n, 1n, 4n, 1n, 5n]), [1, 5]) };
-    expect((await outputs(new Uint8Array(await inOne.arrayBuffer()), feeds))[0]).toEqual((await outputs(await widened(half), feeds))[0]);
-    await expect(widenModel(new Blob([graphOnly]))).rejects.toMatchObject({ engineError: { code: 'onnx-external-data' } });
+    expect((await outputs(new Uint8Array(await inOne.arrayBuffer()), feeds))[0]).toEqual(
+      (await outputs(await widened(half), feeds))[0],
+    );
+    await expect(widenModel(new Blob([graphOnly]))).rejects.toMatchObject({
+      engineError: { code: 'onnx-external-data' },
+    });
   });
 
   it('gives the sample model in float32, its cache included', async () => {
@@ -192,17 +277,32 @@ describe('widening a float16 model', () => {
     const wide = await widened(bytes);
     expect(elementTypes(decode(wide))).not.toContain(DataType.FLOAT16);
     const tokens = 12;
-    const int64 = (each: (index: number) => number) => new native.Tensor('int64', BigInt64Array.from({ length: tokens }, (_, index) => BigInt(each(index))), [1, tokens]);
+    const int64 = (each: (index: number) => number) =>
+      new native.Tensor(
+        'int64',
+        BigInt64Array.from({ length: tokens }, (_, index) => BigInt(each(index))),
+        [1, tokens],
+      );
     const feeds = async (model: Uint8Array) => {
       const session = await native.InferenceSession.create(model, { logSeverityLevel: 3 });
       const cache = session.inputMetadata.flatMap((input) => {
         if (!input.isTensor || !input.name.startsWith('past')) return [];
         const dims = input.shape.map((size, axis) => (typeof size === 'number' ? size : axis === 0 ? 1 : 0));
-        return [[input.name, new native.Tensor(input.type, input.type === 'float16' ? new Uint16Array(0) : new Float32Array(0), dims)] as const];
+        return [
+          [
+            input.name,
+            new native.Tensor(input.type, input.type === 'float16' ? new Uint16Array(0) : new Float32Array(0), dims),
+          ] as const,
+        ];
       });
       expect(cache.length).toBeGreaterThan(0);
       await session.release();
-      return { input_ids: int64((index) => (index * 37) % 500), attention_mask: int64(() => 1), position_ids: int64((index) => index), ...Object.fromEntries(cache) };
+      return {
+        input_ids: int64((index) => (index * 37) % 500),
+        attention_mask: int64(() => 1),
+        position_ids: int64((index) => index),
+        ...Object.fromEntries(cache),
+      };
     };
     const expected = await outputs(bytes, await feeds(bytes));
     const actual = await outputs(wide, await feeds(wide));

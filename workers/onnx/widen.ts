@@ -18,10 +18,26 @@ import { createReader, encodeHeader, encodeVarint, type Field, type Reader } fro
 import { atOnce, blobSink, writePieces } from './writing/write.ts';
 
 /** Halves to widen: bytes [offset, offset + length) of the source, or of the model's second file. */
-interface Halves { offset: number; length: number; outside?: boolean }
+interface Halves {
+  offset: number;
+  length: number;
+  outside?: boolean;
+}
 
 /** How a field is read on: as a message of a kind, or as the number of an element type. */
-type Kind = 'graph' | 'node' | 'attribute' | 'tensor' | 'sparse' | 'value' | 'type' | 'sequence' | 'map' | 'tensorType' | 'function' | 'elementType';
+type Kind =
+  | 'graph'
+  | 'node'
+  | 'attribute'
+  | 'tensor'
+  | 'sparse'
+  | 'value'
+  | 'type'
+  | 'sequence'
+  | 'map'
+  | 'tensorType'
+  | 'function'
+  | 'elementType';
 
 const MODEL: Readonly<Record<number, Kind>> = { 7: 'graph', 25: 'function' };
 const NESTED: Readonly<Record<Exclude<Kind, 'tensor' | 'elementType'>, Readonly<Record<number, Kind>>>> = {
@@ -61,7 +77,18 @@ export async function widenModel(model: Blob, chunkBytes = CHUNK_BYTES): Promise
   const pieces = splice(source.size, edits);
   const wide = await writePieces({
     pieces,
-    ...atOnce(pieces, async (halves) => new Map([['values', float32Bytes(asUint16(await (halves.outside && outside ? outside.source : source).read(halves.offset, halves.length)))]])),
+    ...atOnce(
+      pieces,
+      async (halves) =>
+        new Map([
+          [
+            'values',
+            float32Bytes(
+              asUint16(await (halves.outside && outside ? outside.source : source).read(halves.offset, halves.length)),
+            ),
+          ],
+        ]),
+    ),
     nameOf: ({ offset }) => `float16 at byte ${offset}`,
     sink: blobSink(graph),
     onProgress: () => undefined,
@@ -77,10 +104,20 @@ async function editsOf(source: ByteSource, outside: string | null, chunkBytes: n
 
   const retype = (field: Field, within: Span[]) => {
     if (field.wireType !== 0 || field.value !== BigInt(FLOAT16)) return;
-    edits.push({ start: field.body, end: field.end, within, pieces: [{ kind: 'bytes', bytes: encodeVarint(FLOAT32) }] });
+    edits.push({
+      start: field.body,
+      end: field.end,
+      within,
+      pieces: [{ kind: 'bytes', bytes: encodeVarint(FLOAT32) }],
+    });
   };
 
-  const walk = async (kinds: Readonly<Record<number, Kind>>, start: number, end: number, within: Span[]): Promise<void> => {
+  const walk = async (
+    kinds: Readonly<Record<number, Kind>>,
+    start: number,
+    end: number,
+    within: Span[],
+  ): Promise<void> => {
     for await (const field of reader.fields(start, end)) {
       const kind = kinds[field.number];
       if (!kind) continue;
@@ -95,7 +132,8 @@ async function editsOf(source: ByteSource, outside: string | null, chunkBytes: n
       return;
     }
     if (kind === 'attribute' && TYPE_ATTRIBUTES.has(await attributeName(reader, message))) {
-      for await (const field of reader.fields(message.body, message.end)) if (field.number === ATTRIBUTE.int) retype(field, within);
+      for await (const field of reader.fields(message.body, message.end))
+        if (field.number === ATTRIBUTE.int) retype(field, within);
     }
     await walk(NESTED[kind], message.body, message.end, within);
   };
@@ -104,7 +142,13 @@ async function editsOf(source: ByteSource, outside: string | null, chunkBytes: n
   return edits;
 }
 
-async function widenTensor(reader: Reader, tensor: Field, within: Span[], outside: string | null, chunkBytes: number): Promise<Edit<Halves>[]> {
+async function widenTensor(
+  reader: Reader,
+  tensor: Field,
+  within: Span[],
+  outside: string | null,
+  chunkBytes: number,
+): Promise<Edit<Halves>[]> {
   let type: Field | undefined;
   let raw: Field | undefined;
   let external = false;
@@ -122,17 +166,32 @@ async function widenTensor(reader: Reader, tensor: Field, within: Span[], outsid
   }
   if (type?.value !== BigInt(FLOAT16)) return [];
   const there = external ? await placeIn(reader, tensor, outside) : null;
-  const edits: Edit<Halves>[] = [{ start: type.body, end: type.end, within, pieces: [{ kind: 'bytes', bytes: encodeVarint(FLOAT32) }] }];
+  const edits: Edit<Halves>[] = [
+    { start: type.body, end: type.end, within, pieces: [{ kind: 'bytes', bytes: encodeVarint(FLOAT32) }] },
+  ];
   if (there) {
-    placed.forEach(({ start, end }, index) => { edits.push({ start, end, within, pieces: index > 0 ? [] : rawData({ ...there, outside: true }, chunkBytes) }); });
+    placed.forEach(({ start, end }, index) => {
+      edits.push({ start, end, within, pieces: index > 0 ? [] : rawData({ ...there, outside: true }, chunkBytes) });
+    });
   } else if (raw) {
-    edits.push({ start: raw.start, end: raw.end, within, pieces: rawData({ offset: raw.body, length: raw.end - raw.body }, chunkBytes) });
+    edits.push({
+      start: raw.start,
+      end: raw.end,
+      within,
+      pieces: rawData({ offset: raw.body, length: raw.end - raw.body }, chunkBytes),
+    });
   } else if (typed.length > 0) {
     // The bits of a half in each int32, as small constants have them: packed, unpacked or both.
     const { int32Data } = fromBinary(TensorProtoSchema, await reader.bytes(tensor.body, tensor.end));
     const bytes = float32Bytes(Uint16Array.from(int32Data));
     typed.forEach(({ start, end }, index) => {
-      const pieces: Piece<Halves>[] = index > 0 ? [] : [{ kind: 'bytes', bytes: encodeHeader(TENSOR.rawData, bytes.length) }, { kind: 'bytes', bytes }];
+      const pieces: Piece<Halves>[] =
+        index > 0
+          ? []
+          : [
+              { kind: 'bytes', bytes: encodeHeader(TENSOR.rawData, bytes.length) },
+              { kind: 'bytes', bytes },
+            ];
       edits.push({ start, end, within, pieces });
     });
   }
@@ -144,22 +203,35 @@ function rawData(halves: Halves, chunkBytes: number): Piece<Halves>[] {
   const pieces: Piece<Halves>[] = [{ kind: 'bytes', bytes: encodeHeader(TENSOR.rawData, halves.length * 2) }];
   for (let at = 0; at < halves.length; at += chunkBytes) {
     const part = Math.min(chunkBytes, halves.length - at);
-    pieces.push({ kind: 'made', recipe: { ...halves, offset: halves.offset + at, length: part }, part: 'values', length: part * 2 });
+    pieces.push({
+      kind: 'made',
+      recipe: { ...halves, offset: halves.offset + at, length: part },
+      part: 'values',
+      length: part * 2,
+    });
   }
   return pieces;
 }
 
 /** Where in the second file a tensor lies. */
-async function placeIn(reader: Reader, tensor: Field, outside: string | null): Promise<{ offset: number; length: number }> {
+async function placeIn(
+  reader: Reader,
+  tensor: Field,
+  outside: string | null,
+): Promise<{ offset: number; length: number }> {
   const { externalData: entries, dims } = fromBinary(TensorProtoSchema, await reader.bytes(tensor.body, tensor.end));
   const said = new Map(entries.map(({ key, value }) => [key, value]));
   if (outside === null || said.get('location') !== outside) return externalData();
-  return { offset: Number(said.get('offset') ?? 0), length: Number(said.get('length') ?? dims.reduce((product, size) => product * Number(size), 2)) };
+  return {
+    offset: Number(said.get('offset') ?? 0),
+    length: Number(said.get('length') ?? dims.reduce((product, size) => product * Number(size), 2)),
+  };
 }
 
 async function attributeName(reader: Reader, attribute: Field): Promise<string> {
   for await (const field of reader.fields(attribute.body, attribute.end)) {
-    if (field.number === ATTRIBUTE.name && field.wireType === 2) return new TextDecoder().decode(await reader.bytes(field.body, field.end));
+    if (field.number === ATTRIBUTE.name && field.wireType === 2)
+      return new TextDecoder().decode(await reader.bytes(field.body, field.end));
   }
   return '';
 }
@@ -173,5 +245,9 @@ function spanOf({ start, body, end, number }: Field): Span {
 }
 
 function externalData(): never {
-  fail('onnx-external-data', 'The model keeps float16 weights in another file, which cannot be widened to float32.', 'Save it as one file.');
+  fail(
+    'onnx-external-data',
+    'The model keeps float16 weights in another file, which cannot be widened to float32.',
+    'Save it as one file.',
+  );
 }

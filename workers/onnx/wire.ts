@@ -79,8 +79,12 @@ export function createReader(source: ByteSource): Reader {
       }
       if (field.end > end) {
         if (end === source.size) {
-          fail('onnx-truncated', `${source.name} ends in the middle: it is ${Number.isFinite(field.end) ? `at least ${field.end - end} bytes` : 'far'} too short.`,
-            'Download or export the file again.', `field ${number} at byte ${at} ends at ${field.end}, the file at ${end}`);
+          fail(
+            'onnx-truncated',
+            `${source.name} ends in the middle: it is ${Number.isFinite(field.end) ? `at least ${field.end - end} bytes` : 'far'} too short.`,
+            'Download or export the file again.',
+            `field ${number} at byte ${at} ends at ${field.end}, the file at ${end}`,
+          );
         }
         notProtobuf(source, at, `field ${number} runs past its message`);
       }
@@ -101,7 +105,12 @@ export function createReader(source: ByteSource): Reader {
 }
 
 function notProtobuf(source: ByteSource, at: number, what: string): never {
-  fail('onnx-invalid', `${source.name} is not a valid ONNX file.`, 'Check that the export finished, or export the model again.', `byte ${at}: ${what}`);
+  fail(
+    'onnx-invalid',
+    `${source.name} is not a valid ONNX file.`,
+    'Check that the export finished, or export the model again.',
+    `byte ${at}: ${what}`,
+  );
 }
 
 /** Encoded varint of a non-negative integer. */

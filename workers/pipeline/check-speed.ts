@@ -20,7 +20,10 @@ export interface SpeedCheck {
  * Fills in the speed of the levels.
  * @returns Sentences a reader must know.
  */
-export async function checkSpeed(levels: readonly LevelJob[], { meter, threads, onEvent, signal, finish }: SpeedCheck): Promise<string[]> {
+export async function checkSpeed(
+  levels: readonly LevelJob[],
+  { meter, threads, onEvent, signal, finish }: SpeedCheck,
+): Promise<string[]> {
   const providers = await meter.providers();
   for (const level of levels) level.speed = [];
   const runnable = levels.flatMap((level) => {
@@ -46,7 +49,17 @@ export async function checkSpeed(levels: readonly LevelJob[], { meter, threads, 
           continue;
         }
         const progress = (count: number) => {
-          for (const level of keys) onEvent({ type: 'progress', stage: 'check', level, done: count, total: runs, unit: 'runs', tensor: null, secondsLeft: secondsLeft(count, runs) });
+          for (const level of keys)
+            onEvent({
+              type: 'progress',
+              stage: 'check',
+              level,
+              done: count,
+              total: runs,
+              unit: 'runs',
+              tensor: null,
+              secondsLeft: secondsLeft(count, runs),
+            });
         };
         const before = speeds?.find((line) => line.provider === provider);
         progress(done);
@@ -59,13 +72,19 @@ export async function checkSpeed(levels: readonly LevelJob[], { meter, threads, 
             measured++;
           }
           const seconds = lap();
-          if (speed.problem) notes.add(`Speed on ${provider === 'webgpu' ? 'WebGPU' : 'WASM'}: ${speed.problem.message}`);
+          if (speed.problem)
+            notes.add(`Speed on ${provider === 'webgpu' ? 'WebGPU' : 'WASM'}: ${speed.problem.message}`);
           else onEvent(timing('speed', seconds, { level: keys[0] ?? null, provider, amount: 1 / rounds }));
         }
         progress(++done);
       }
     }
   }
-  if (stopped && measured < total) notes.add(measured === 0 ? 'Speed not measured (stopped).' : `Speed measured for ${measured} of ${total} pairs of level and provider (stopped).`);
+  if (stopped && measured < total)
+    notes.add(
+      measured === 0
+        ? 'Speed not measured (stopped).'
+        : `Speed measured for ${measured} of ${total} pairs of level and provider (stopped).`,
+    );
   return [...notes];
 }

@@ -6,7 +6,17 @@ import { shown } from '../lib/shown.ts';
 
 /** Domains that onnxruntime knows itself (onnxruntime/core/graph/constants.h). */
 const KNOWN_DOMAINS: ReadonlySet<string> = new Set([
-  '', 'ai.onnx', 'ai.onnx.ml', 'ai.onnx.training', 'ai.onnx.preview', 'ai.onnx.preview.training', 'com.microsoft', 'com.microsoft.experimental', 'com.microsoft.nchwc', 'com.ms.internal.nhwc', 'org.pytorch.aten',
+  '',
+  'ai.onnx',
+  'ai.onnx.ml',
+  'ai.onnx.training',
+  'ai.onnx.preview',
+  'ai.onnx.preview.training',
+  'com.microsoft',
+  'com.microsoft.experimental',
+  'com.microsoft.nchwc',
+  'com.ms.internal.nhwc',
+  'org.pytorch.aten',
 ]);
 
 const MOST_NAMED = 3;
@@ -18,7 +28,10 @@ export function customOperators(model: Model): string[] {
   const visit = (nodes: readonly Node[]) => {
     for (const { domain, type, attributes } of nodes) {
       if (!KNOWN_DOMAINS.has(domain) && !defined.has(`${domain}.${type}`)) found.add(`${domain}.${type}`);
-      for (const { graphs } of attributes) graphs.forEach((graph: Graph) => { visit(graph.nodes); });
+      for (const { graphs } of attributes)
+        graphs.forEach((graph: Graph) => {
+          visit(graph.nodes);
+        });
     }
   };
   visit(model.graph.nodes);
@@ -30,7 +43,13 @@ export function customOperators(model: Model): string[] {
 export function whyNotRunnable(model: Model): EngineError | null {
   const operators = customOperators(model);
   if (operators.length === 0) return null;
-  const named = operators.slice(0, MOST_NAMED).map((operator) => shown(operator)).join(', ');
-  return engineError('session-failed', `${shown(model.source.name)} uses ${named}${operators.length > MOST_NAMED ? ` and ${operators.length - MOST_NAMED} more` : ''}, ${operators.length === 1 ? 'a custom operator' : 'custom operators'} that onnxruntime-web does not have, so it cannot be run here.`,
-    'The files are whole; measure them with a runtime that has the operator.');
+  const named = operators
+    .slice(0, MOST_NAMED)
+    .map((operator) => shown(operator))
+    .join(', ');
+  return engineError(
+    'session-failed',
+    `${shown(model.source.name)} uses ${named}${operators.length > MOST_NAMED ? ` and ${operators.length - MOST_NAMED} more` : ''}, ${operators.length === 1 ? 'a custom operator' : 'custom operators'} that onnxruntime-web does not have, so it cannot be run here.`,
+    'The files are whole; measure them with a runtime that has the operator.',
+  );
 }

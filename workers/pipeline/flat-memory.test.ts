@@ -18,13 +18,17 @@ const LANES = 2;
 
 /** A file of as many bytes as wanted, float16 between −2 and 2 that depend on the place, and what is asked of it. */
 function endless(name: string, size: number): { source: ByteSource; reads: { offset: number; length: number }[] } {
-  const pattern = Uint16Array.from({ length: 1 << 22 }, (_, i) => 0x2000 + (Math.imul(i, 0x9e3779b1) >>> 19 & 0x9fff));
+  const pattern = Uint16Array.from(
+    { length: 1 << 22 },
+    (_, i) => 0x2000 + ((Math.imul(i, 0x9e3779b1) >>> 19) & 0x9fff),
+  );
   const bytes = new Uint8Array(pattern.buffer);
   const reads: { offset: number; length: number }[] = [];
   return {
     reads,
     source: {
-      name, size,
+      name,
+      size,
       read(offset, length) {
         reads.push({ offset, length });
         const read = new Uint8Array(length);
@@ -41,7 +45,18 @@ function endless(name: string, size: number): { source: ByteSource; reads: { off
 }
 
 /** Quantizes a model of a shape; `made` bytes are those made and not written yet, at most. */
-async function quantizeNowhere(shape: LargeModelShape, level: string): Promise<{ read: number; longestRead: number; written: number; planned: number; made: number; slabs: number; outside: number }> {
+async function quantizeNowhere(
+  shape: LargeModelShape,
+  level: string,
+): Promise<{
+  read: number;
+  longestRead: number;
+  written: number;
+  planned: number;
+  made: number;
+  slabs: number;
+  outside: number;
+}> {
   const { model, dataBytes } = largeModelExternal(shape, 'w.bin');
   const { source: data, reads } = endless('w.bin', dataBytes);
   const source = bytesSource('model.onnx', model);
@@ -55,22 +70,29 @@ async function quantizeNowhere(shape: LargeModelShape, level: string): Promise<{
   let slabsNow = 0;
   let slabs = 0;
   let outside = 0;
-  const carrying = executeTasks((slab, stop) => lane(async () => {
-    slabs = Math.max(slabs, slabsNow += slab.tensor.bytes);
-    outside = Math.max(outside, process.memoryUsage().arrayBuffers);
-    try {
-      return await quantizeChunk(slab, source, kernel, stop, scanned.external);
-    } finally {
-      slabsNow -= slab.tensor.bytes;
-    }
-  }));
+  const carrying = executeTasks((slab, stop) =>
+    lane(async () => {
+      slabs = Math.max(slabs, (slabsNow += slab.tensor.bytes));
+      outside = Math.max(outside, process.memoryUsage().arrayBuffers);
+      try {
+        return await quantizeChunk(slab, source, kernel, stop, scanned.external);
+      } finally {
+        slabsNow -= slab.tensor.bytes;
+      }
+    }),
+  );
   let madeNow = 0;
   let made = 0;
   const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
-  const ahead = prefetch([...recipes].flatMap(carrying.stretchesOf), outputBytes, async (stretch, stop) => {
-    made = Math.max(made, madeNow += outputBytes(stretch));
-    return { stretch, parts: await carrying.make(stretch, stop) };
-  }, { count: 3 * LANES, bytes: CHUNK_LIMITS.joined });
+  const ahead = prefetch(
+    [...recipes].flatMap(carrying.stretchesOf),
+    outputBytes,
+    async (stretch, stop) => {
+      made = Math.max(made, (madeNow += outputBytes(stretch)));
+      return { stretch, parts: await carrying.make(stretch, stop) };
+    },
+    { count: 3 * LANES, bytes: CHUNK_LIMITS.joined },
+  );
   const sink: Sink = {
     write(bytes) {
       written += bytes.length;
@@ -84,7 +106,12 @@ async function quantizeNowhere(shape: LargeModelShape, level: string): Promise<{
     discard: () => Promise.resolve(),
   };
   await writePieces({
-    pieces: plan.pieces, stretchesOf: carrying.stretchesOf, sink, nameOf: ({ tensor }) => tensor.name, onProgress: () => undefined, signal,
+    pieces: plan.pieces,
+    stretchesOf: carrying.stretchesOf,
+    sink,
+    nameOf: ({ tensor }) => tensor.name,
+    onProgress: () => undefined,
+    signal,
     async make(stretch, stop) {
       const { parts } = await ahead.make(stretch, stop);
       madeNow -= outputBytes(stretch);
@@ -92,14 +119,25 @@ async function quantizeNowhere(shape: LargeModelShape, level: string): Promise<{
     },
   });
   kernel.dispose();
-  return { read: reads.reduce((sum, { length }) => sum + length, 0), longestRead: Math.max(...reads.map(({ length }) => length)), written, planned: plan.bytes, made, slabs, outside };
+  return {
+    read: reads.reduce((sum, { length }) => sum + length, 0),
+    longestRead: Math.max(...reads.map(({ length }) => length)),
+    written,
+    planned: plan.bytes,
+    made,
+    slabs,
+    outside,
+  };
 }
 
 test('a gigabyte takes as much as a quarter of one', async () => {
   // Matrices from a few slabs to dozens, of both layouts; more layers make the larger model.
   const shape: LargeModelShape = { ...GPT2_SHAPE, width: 1024, inner: [3072, 4096], layers: 2 };
   const small = await quantizeNowhere(shape, 'int4:embedding');
-  const layers = Math.round((1e9 - largeModelBytes({ ...shape, layers: 0 })) / (largeModelBytes({ ...shape, layers: 1 }) - largeModelBytes({ ...shape, layers: 0 })));
+  const layers = Math.round(
+    (1e9 - largeModelBytes({ ...shape, layers: 0 })) /
+      (largeModelBytes({ ...shape, layers: 1 }) - largeModelBytes({ ...shape, layers: 0 })),
+  );
   const large = { ...shape, layers };
   expect(largeModelBytes(large)).toBeGreaterThan(0.99e9);
   const held = await quantizeNowhere(large, 'int4:embedding');

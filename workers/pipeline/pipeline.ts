@@ -82,10 +82,15 @@ export interface Platform extends MeasurePlatform {
 export async function open(files: readonly File[]): Promise<Opened> {
   const sorted = await classifyFiles(files);
   const opened: Opened = {
-    files: sorted.files, model: null, tokenizer: null, text: null,
+    files: sorted.files,
+    model: null,
+    tokenizer: null,
+    text: null,
     problems: sorted.files.flatMap(({ problem }) => problem ?? []),
   };
-  const note = (thrown: unknown) => { opened.problems.push(toEngineError(thrown)); };
+  const note = (thrown: unknown) => {
+    opened.problems.push(toEngineError(thrown));
+  };
   if (sorted.model) {
     try {
       const { input, missing } = openModel(sorted);
@@ -106,10 +111,16 @@ export async function open(files: readonly File[]): Promise<Opened> {
   if (sorted.text) {
     const { text, note: howRead } = await readText(sorted.text);
     ids = tokenizer?.ok ? tokenizer.value.encode(text) : null;
-    opened.text = { name: sorted.text.name, bytes: sorted.text.size, tokens: ids && ids.length + Number(tokenizer?.ok && tokenizer.value.addsBos), ...(howRead !== null && { note: howRead }) };
+    opened.text = {
+      name: sorted.text.name,
+      bytes: sorted.text.size,
+      tokens: ids && ids.length + Number(tokenizer?.ok && tokenizer.value.addsBos),
+      ...(howRead !== null && { note: howRead }),
+    };
   }
   const known = opened.model?.languageModel?.vocabulary;
-  if (opened.tokenizer && known && !fits(opened.tokenizer.vocabulary, ids, known)) opened.problems.push(mismatch(opened.tokenizer.name, opened.tokenizer.vocabulary, known));
+  if (opened.tokenizer && known && !fits(opened.tokenizer.vocabulary, ids, known))
+    opened.problems.push(mismatch(opened.tokenizer.name, opened.tokenizer.vocabulary, known));
   return opened;
 }
 
@@ -125,31 +136,64 @@ export async function modelToCalibrate(files: readonly File[]): Promise<Blob | n
 }
 
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */
-export async function plan(files: readonly File[], levels: readonly LevelRequest[], variants: readonly LevelRequest[] = []): Promise<LevelPlan[]> {
+export async function plan(
+  files: readonly File[],
+  levels: readonly LevelRequest[],
+  variants: readonly LevelRequest[] = [],
+): Promise<LevelPlan[]> {
   const { input, missing } = openModel(await classifyFiles(files));
   const options = { fingerprint: SOME_FINGERPRINT };
   const baseline = await baselineBytes(input, NO_MISFITS, options);
   const asked = [...levels, ...variants];
-  const attempts = await Promise.all(asked.map(({ id, settings }) => settle(() => planAnyLevel(input, SCHEMES[id], settings, NO_MISFITS, options))));
+  const attempts = await Promise.all(
+    asked.map(({ id, settings }) => settle(() => planAnyLevel(input, SCHEMES[id], settings, NO_MISFITS, options))),
+  );
   const firsts = sameAsEarlier(attempts.slice(0, levels.length).map((attempt) => (attempt.ok ? attempt.value : null)));
-  return Promise.all(asked.map(async ({ key, id, settings }, at): Promise<LevelPlan> => {
-    const attempt = attempts[at]!;
-    if (!attempt.ok) return { key, bytes: 0, weightBytes: 0, quantizedTensors: 0, summary: '', ledger: [], notOn: [], problem: attempt.error };
-    const planned = attempt.value;
-    const first = asked[firsts[at] ?? -1];
-    const { bytes, data, weightBytes, graphBytes, changed, summary, patterns, ledger, problem } = planned;
-    return {
-      key, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes, graphBytes, quantizedTensors: changed, summary, ...(patterns && { patterns }), ledger: at < levels.length ? ledger : [],
-      notOn: problem ? [] : unsupportedTargets(planned), problem: missing ?? problem,
-      ...(first && { sameFileAs: first.key }),
-      ...(at < levels.length && await compareSizes(input, { id, settings }, planned, baseline, NO_MISFITS, options)),
-    };
-  }));
+  return Promise.all(
+    asked.map(async ({ key, id, settings }, at): Promise<LevelPlan> => {
+      const attempt = attempts[at]!;
+      if (!attempt.ok)
+        return {
+          key,
+          bytes: 0,
+          weightBytes: 0,
+          quantizedTensors: 0,
+          summary: '',
+          ledger: [],
+          notOn: [],
+          problem: attempt.error,
+        };
+      const planned = attempt.value;
+      const first = asked[firsts[at] ?? -1];
+      const { bytes, data, weightBytes, graphBytes, changed, summary, patterns, ledger, problem } = planned;
+      return {
+        key,
+        file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)),
+        bytes,
+        ...(data && { data: { file: data.file, bytes: data.bytes } }),
+        weightBytes,
+        graphBytes,
+        quantizedTensors: changed,
+        summary,
+        ...(patterns && { patterns }),
+        ledger: at < levels.length ? ledger : [],
+        notOn: problem ? [] : unsupportedTargets(planned),
+        problem: missing ?? problem,
+        ...(first && { sameFileAs: first.key }),
+        ...(at < levels.length &&
+          (await compareSizes(input, { id, settings }, planned, baseline, NO_MISFITS, options))),
+      };
+    }),
+  );
 }
 
 /** @param finish Ends the measurement early; the report is on what was measured until then. */
 export async function compare(
-  job: Job, surroundings: Platform, onEvent: (event: EngineEvent) => void, signal: AbortSignal, finish?: AbortSignal,
+  job: Job,
+  surroundings: Platform,
+  onEvent: (event: EngineEvent) => void,
+  signal: AbortSignal,
+  finish?: AbortSignal,
 ): Promise<Report> {
   const { seconds, stage } = stageClock();
   const sorted = await classifyFiles(job.files, job.text);
@@ -162,33 +206,84 @@ export async function compare(
   surroundings.reader?.warm();
   const inOrder = surroundings.reader?.inOrder;
   const lap = laps();
-  const hash = await hashAndScan(windowedSource(blobSource(file.name, file, inOrder)), windowedSources(blobSources(external, inOrder)), input, onEvent, signal);
+  const hash = await hashAndScan(
+    windowedSource(blobSource(file.name, file, inOrder)),
+    windowedSources(blobSources(external, inOrder)),
+    input,
+    onEvent,
+    signal,
+  );
   onEvent(timing('open', lap(), { amount: modelBytes(input.model) }));
 
-  const planned = await planLevels(job, input, { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT }, onEvent);
+  const planned = await planLevels(
+    job,
+    input,
+    { ...hash, limit: surroundings.singleFileLimit ?? SINGLE_FILE_LIMIT },
+    onEvent,
+  );
   stage('open');
-  const original = { file, external, input, fingerprint: hash.fingerprint, vocabulary: model.languageModel?.vocabulary ?? 0 };
-  const { levels, skipped: notWritten } = await writeLevels(planned.levels, original, kernel, surroundings, onEvent, signal);
+  const original = {
+    file,
+    external,
+    input,
+    fingerprint: hash.fingerprint,
+    vocabulary: model.languageModel?.vocabulary ?? 0,
+  };
+  const { levels, skipped: notWritten } = await writeLevels(
+    planned.levels,
+    original,
+    kernel,
+    surroundings,
+    onEvent,
+    signal,
+  );
   const skipped = [...planned.skipped, ...notWritten];
   surroundings.pool?.dispose();
   surroundings.reader?.dispose();
   stage('quantize');
 
   const measureAll = async (report: (event: EngineEvent) => void): Promise<Report> => {
-    const distinct = job.measure === false ? { levels, shareFigures: () => undefined, notes: [] } : distinctLevels(levels);
-    const measured = job.measure === false ? NOT_MEASURED : await measure(distinct.levels, job, sorted, model, surroundings, report, signal, finish);
+    const distinct =
+      job.measure === false ? { levels, shareFigures: () => undefined, notes: [] } : distinctLevels(levels);
+    const measured =
+      job.measure === false
+        ? NOT_MEASURED
+        : await measure(distinct.levels, job, sorted, model, surroundings, report, signal, finish);
     stage('measure');
-    const timesSpeed = job.measure !== false && job.extras?.speed && surroundings.speedMeter ? surroundings.speedMeter : null;
-    const [onCheck = report, onSpeed = report] = countTogether([
-      job.extras?.runtimeDrift && surroundings.evaluator.checkRuntimes ? distinct.levels.length : 0, timesSpeed ? distinct.levels.length * (await timesSpeed.providers()).length : 0,
-    ], report);
-    const checked = job.measure === false ? { overflow: null, notes: [] } : await check(distinct.levels, job, sorted, model, measured, surroundings, onCheck, signal, finish);
-    const speedNotes = timesSpeed ? await checkSpeed(distinct.levels, { meter: timesSpeed, threads: surroundings.threads, onEvent: onSpeed, signal, finish }) : [];
+    const timesSpeed =
+      job.measure !== false && job.extras?.speed && surroundings.speedMeter ? surroundings.speedMeter : null;
+    const [onCheck = report, onSpeed = report] = countTogether(
+      [
+        job.extras?.runtimeDrift && surroundings.evaluator.checkRuntimes ? distinct.levels.length : 0,
+        timesSpeed ? distinct.levels.length * (await timesSpeed.providers()).length : 0,
+      ],
+      report,
+    );
+    const checked =
+      job.measure === false
+        ? { overflow: null, notes: [] }
+        : await check(distinct.levels, job, sorted, model, measured, surroundings, onCheck, signal, finish);
+    const speedNotes = timesSpeed
+      ? await checkSpeed(distinct.levels, {
+          meter: timesSpeed,
+          threads: surroundings.threads,
+          onEvent: onSpeed,
+          signal,
+          finish,
+        })
+      : [];
     stage('check');
     distinct.shareFigures();
     return {
       schema: 'nibble.report/1',
-      model: { name: file.name, sha256: hash.sha256, fingerprint: hash.fingerprint, bytes: model.bytes, parameters: model.parameters, cacheBytesPerToken: model.cacheBytesPerToken },
+      model: {
+        name: file.name,
+        sha256: hash.sha256,
+        fingerprint: hash.fingerprint,
+        bytes: model.bytes,
+        parameters: model.parameters,
+        cacheBytesPerToken: model.cacheBytesPerToken,
+      },
       protocol: measured.protocol,
       backend: kernel.backend,
       levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
@@ -198,16 +293,32 @@ export async function compare(
       ...(measured.words && { words: measured.words }),
       inputs: measured.inputs,
       overflow: checked.overflow,
-      notes: [...levels.flatMap(patternNotes), ...distinct.notes, ...measured.notes, ...checked.notes, ...speedNotes].map(shownSentence),
+      notes: [
+        ...levels.flatMap(patternNotes),
+        ...distinct.notes,
+        ...measured.notes,
+        ...checked.notes,
+        ...speedNotes,
+      ].map(shownSentence),
     };
   };
   if (!surroundings.once || job.measure === false) return measureAll(onEvent);
   const identity = {
-    model: { name: file.name, fingerprint: hash.fingerprint }, levels: levels.flatMap((level) => level.keys.map(() => formatLevel(level))),
+    model: { name: file.name, fingerprint: hash.fingerprint },
+    levels: levels.flatMap((level) => level.keys.map(() => formatLevel(level))),
     text: sorted.text && { name: sorted.text.name, content: (await readText(sorted.text)).text },
     tokenizer: sorted.tokenizer && { json: sorted.tokenizer.json, config: sorted.tokenizerConfig },
-    inputs: await Promise.all(sorted.inputs.map(async (input) => ({ name: input.name, ...await hashContent(blobSource(input.name, input), () => undefined, signal) }))),
-    protocol: job.protocol, maxTokens: job.maxTokens, extras: job.extras, provider: job.provider, threads: surroundings.threads,
+    inputs: await Promise.all(
+      sorted.inputs.map(async (input) => ({
+        name: input.name,
+        ...(await hashContent(blobSource(input.name, input), () => undefined, signal)),
+      })),
+    ),
+    protocol: job.protocol,
+    maxTokens: job.maxTokens,
+    extras: job.extras,
+    provider: job.provider,
+    threads: surroundings.threads,
   };
   const beside = { files: job.files, original: originalBaseline(levels, original) };
   const { report, known } = await surroundings.once({ identity, onEvent, signal, finish, beside, measure: measureAll });
@@ -215,21 +326,38 @@ export async function compare(
   // What was measured before may have been in files of other names.
   const names = levels.flatMap(({ keys, file }) => keys.map(() => file));
   const { skipped: _, ...kept } = report;
-  return { ...kept, ...(skipped.length > 0 && { skipped }), levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })) };
+  return {
+    ...kept,
+    ...(skipped.length > 0 && { skipped }),
+    levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })),
+  };
 }
 
-const NOT_MEASURED: Measurement = { protocol: null, words: null, noiseFloor: null, inputs: null, notes: ['Nothing was measured, as asked.'] };
+const NOT_MEASURED: Measurement = {
+  protocol: null,
+  words: null,
+  noiseFloor: null,
+  inputs: null,
+  notes: ['Nothing was measured, as asked.'],
+};
 /** What a level's patterns apply to, in sentences. */
 function patternNotes(level: LevelJob): string[] {
   return (level.plan.patterns ?? []).map((use) => `${formatLevel(level)}: ${describePattern(use)}`);
 }
 
 /** The figures of a report that was there already, as if they had just been measured. */
-function announce({ protocol, levels: figures }: Report, levels: readonly LevelJob[], onEvent: (event: EngineEvent) => void): void {
-  levels.flatMap(({ keys }) => keys).forEach((level, i) => {
-    const { perplexity, drift } = figures[i] ?? {};
-    if (protocol && perplexity) onEvent({ type: 'measured', level, tokens: protocol.tokens, perplexity, drift: drift ?? null, final: true });
-  });
+function announce(
+  { protocol, levels: figures }: Report,
+  levels: readonly LevelJob[],
+  onEvent: (event: EngineEvent) => void,
+): void {
+  levels
+    .flatMap(({ keys }) => keys)
+    .forEach((level, i) => {
+      const { perplexity, drift } = figures[i] ?? {};
+      if (protocol && perplexity)
+        onEvent({ type: 'measured', level, tokens: protocol.tokens, perplexity, drift: drift ?? null, final: true });
+    });
 }
 
 /** Times stages that follow one another: `stage` ends one and begins the next. */
@@ -255,21 +383,43 @@ function openModel(sorted: ClassifiedFiles): { file: File; input: PlanInput; mis
 }
 
 /** One pass over all files before anything is written: its hash, and which tensors fp16 does not hold. */
-async function hashAndScan(source: ByteSource, external: ExternalFiles, input: PlanInput, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<ContentHash & { misfits: Misfits }> {
+async function hashAndScan(
+  source: ByteSource,
+  external: ExternalFiles,
+  input: PlanInput,
+  onEvent: (event: EngineEvent) => void,
+  signal: AbortSignal,
+): Promise<ContentHash & { misfits: Misfits }> {
   const toCheck = judgedTensors(input);
   const total = modelBytes(input.model) + toCheck.reduce((sum, { bytes }) => sum + bytes, 0);
   const secondsLeft = estimateSecondsLeft();
   let done = 0;
   const onBytes = (bytes: number) => {
     done += bytes;
-    onEvent({ type: 'progress', stage: 'open', level: null, done, total, unit: 'bytes', tensor: null, secondsLeft: secondsLeft(done, total) });
+    onEvent({
+      type: 'progress',
+      stage: 'open',
+      level: null,
+      done,
+      total,
+      unit: 'bytes',
+      tensor: null,
+      secondsLeft: secondsLeft(done, total),
+    });
   };
   const hash = await hashModel(source, external, onBytes, signal);
   return { ...hash, misfits: await findMisfits(source, toCheck, signal, onBytes, external) };
 }
 
-async function planLevels(job: Job, input: PlanInput, { misfits, fingerprint, limit }: ContentHash & { misfits: Misfits; limit: number }, onEvent: (event: EngineEvent) => void): Promise<Outcome> {
-  const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16') ? job.levels : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
+async function planLevels(
+  job: Job,
+  input: PlanInput,
+  { misfits, fingerprint, limit }: ContentHash & { misfits: Misfits; limit: number },
+  onEvent: (event: EngineEvent) => void,
+): Promise<Outcome> {
+  const requests: LevelRequest[] = job.levels.some(({ id }) => id === 'fp16')
+    ? job.levels
+    : [{ key: 'fp16', id: 'fp16', settings: {} }, ...job.levels];
   const bySpelling = new Map<string, LevelJob>();
   const skipped: SkippedLevel[] = [];
   for (const { key, id, settings } of requests) {
@@ -289,7 +439,16 @@ async function planLevels(job: Job, input: PlanInput, { misfits, fingerprint, li
     if (error || !attempt.ok) continue;
     const planned = attempt.value;
     bySpelling.set(spelling, {
-      keys: [key], id, settings, plan: planned, file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)), blob: null, perplexity: null, drift: null, outputs: null, runtimeDrift: null,
+      keys: [key],
+      id,
+      settings,
+      plan: planned,
+      file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)),
+      blob: null,
+      perplexity: null,
+      drift: null,
+      outputs: null,
+      runtimeDrift: null,
     });
   }
   const levels = [...bySpelling.values()].sort((a, b) => Number(b.id === 'fp16') - Number(a.id === 'fp16'));
@@ -297,7 +456,10 @@ async function planLevels(job: Job, input: PlanInput, { misfits, fingerprint, li
 }
 
 /** Levels that go on, and those that cannot be made. */
-interface Outcome { levels: LevelJob[]; skipped: SkippedLevel[] }
+interface Outcome {
+  levels: LevelJob[];
+  skipped: SkippedLevel[];
+}
 
 /** Whether the job goes on without the level. Without the baseline there is nothing to compare the others with. */
 function endsLevelOnly(error: EngineError, id: LevelRequest['id']): boolean {
@@ -312,9 +474,22 @@ const STRETCHES_A_LANE = 3;
 const BYTES_UNDER_WAY = CHUNK_LIMITS.joined;
 
 /** What levels are made of. */
-interface Original { file: File; external: ExternalBlobs; input: PlanInput; fingerprint: string; /** Entries of the logits; 0 where there are none. */ vocabulary: number }
+interface Original {
+  file: File;
+  external: ExternalBlobs;
+  input: PlanInput;
+  fingerprint: string;
+  /** Entries of the logits; 0 where there are none. */ vocabulary: number;
+}
 
-async function writeLevels(levels: LevelJob[], original: Original, kernel: Kernel, surroundings: Platform, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<Outcome> {
+async function writeLevels(
+  levels: LevelJob[],
+  original: Original,
+  kernel: Kernel,
+  surroundings: Platform,
+  onEvent: (event: EngineEvent) => void,
+  signal: AbortSignal,
+): Promise<Outcome> {
   await surroundings.checkFreeSpace?.(levels.flatMap((level) => plannedFiles(level, original.fingerprint)));
   const written: LevelJob[] = [];
   const skipped: SkippedLevel[] = [];
@@ -334,7 +509,14 @@ async function writeLevels(levels: LevelJob[], original: Original, kernel: Kerne
 }
 
 /** Writes a level's file, or both of its files. Of a level that cannot be made nothing stays. */
-async function writeLevel(level: LevelJob, original: Original, kernel: Kernel, surroundings: Platform, onEvent: (event: EngineEvent) => void, signal: AbortSignal): Promise<void> {
+async function writeLevel(
+  level: LevelJob,
+  original: Original,
+  kernel: Kernel,
+  surroundings: Platform,
+  onEvent: (event: EngineEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const { pieces, data, bytes, weightBytes } = level.plan;
   await checkPlannedFile(original.input.model, level.plan);
   const secondsLeft = estimateSecondsLeft();
@@ -343,14 +525,38 @@ async function writeLevel(level: LevelJob, original: Original, kernel: Kernel, s
   const work = { isMade: false };
   const onDone = (done: number, tensor: string | null) => {
     work.isMade ||= tensor !== null;
-    for (const key of level.keys) onEvent({ type: 'progress', stage: 'quantize', level: key, done, total: bytes, unit: 'bytes', tensor, secondsLeft: secondsLeft(done, bytes) });
+    for (const key of level.keys)
+      onEvent({
+        type: 'progress',
+        stage: 'quantize',
+        level: key,
+        done,
+        total: bytes,
+        unit: 'bytes',
+        tensor,
+        secondsLeft: secondsLeft(done, bytes),
+      });
   };
   const spelling = spellingsOf(level);
-  const write = (file: string, part: string, content: Plan['pieces'], before: number, fixedName?: true) => (
-    writeFile(content, { file, part, bytes: piecesLength(content), ...(fixedName && { fixedName }), onProgress: ({ done, tensor }) => { onDone(before + done, tensor); } }, original, kernel, surroundings, signal)
-  );
+  const write = (file: string, part: string, content: Plan['pieces'], before: number, fixedName?: true) =>
+    writeFile(
+      content,
+      {
+        file,
+        part,
+        bytes: piecesLength(content),
+        ...(fixedName && { fixedName }),
+        onProgress: ({ done, tensor }) => {
+          onDone(before + done, tensor);
+        },
+      },
+      original,
+      kernel,
+      surroundings,
+      signal,
+    );
   // The data first: a model is there only when what it needs is.
-  const beside = data && await write(data.file, spelling.data, data.pieces, 0, true);
+  const beside = data && (await write(data.file, spelling.data, data.pieces, 0, true));
   try {
     if (data && beside) level.data = { file: data.file, bytes: data.bytes, blob: beside.blob };
     const { blob, place } = await write(level.file, spelling.model, pieces, data?.bytes ?? 0);
@@ -358,9 +564,20 @@ async function writeLevel(level: LevelJob, original: Original, kernel: Kernel, s
     level.file = place?.file ?? level.file;
     if (work.isMade) onEvent(timing('quantize', lap(), { level: level.keys[0] ?? null, amount: bytes }));
     const runnable = runnableModel(level);
-    const memory = runnable && await memoryByProvider(runnable, original.vocabulary);
+    const memory = runnable && (await memoryByProvider(runnable, original.vocabulary));
     if (memory) level.memory = memory;
-    for (const key of level.keys) onEvent({ type: 'written', level: key, file: level.file, blob, ...(place && { folder: place.folder }), bytes, ...(level.data && { data: level.data }), weightBytes, ...(memory && { memory }) });
+    for (const key of level.keys)
+      onEvent({
+        type: 'written',
+        level: key,
+        file: level.file,
+        blob,
+        ...(place && { folder: place.folder }),
+        bytes,
+        ...(level.data && { data: level.data }),
+        weightBytes,
+        ...(memory && { memory }),
+      });
   } catch (thrown) {
     if (isAboutLevel(thrown)) await beside?.remove?.();
     throw thrown;
@@ -370,14 +587,33 @@ async function writeLevel(level: LevelJob, original: Original, kernel: Kernel, s
 function plannedFiles(level: LevelJob, fingerprint: string): PlannedFile[] {
   const { pieces, data } = level.plan;
   const spelling = spellingsOf(level);
-  const planned = (name: string, part: string, content: Plan['pieces']): PlannedFile => ({ name, fingerprint, level: part, bytes: piecesLength(content), madeBytes: madeLength(content) });
-  return [...(data ? [{ ...planned(data.file, spelling.data, data.pieces), fixedName: true as const }] : []), planned(level.file, spelling.model, pieces)];
+  const planned = (name: string, part: string, content: Plan['pieces']): PlannedFile => ({
+    name,
+    fingerprint,
+    level: part,
+    bytes: piecesLength(content),
+    madeBytes: madeLength(content),
+  });
+  return [
+    ...(data ? [{ ...planned(data.file, spelling.data, data.pieces), fixedName: true as const }] : []),
+    planned(level.file, spelling.model, pieces),
+  ];
 }
 
 /** The baseline where it is the model as it is, in one file; null where it was made. */
-function originalBaseline(levels: readonly LevelJob[], { file, external, fingerprint }: Original): StoredOriginal | null {
+function originalBaseline(
+  levels: readonly LevelJob[],
+  { file, external, fingerprint }: Original,
+): StoredOriginal | null {
   const baseline = levels.find(({ id }) => id === 'fp16');
-  if (!baseline || external.size > 0 || baseline.plan.data || baseline.plan.bytes !== file.size || madeLength(baseline.plan.pieces) > 0) return null;
+  if (
+    !baseline ||
+    external.size > 0 ||
+    baseline.plan.data ||
+    baseline.plan.bytes !== file.size ||
+    madeLength(baseline.plan.pieces) > 0
+  )
+    return null;
   return { file, name: baseline.file, level: formatLevel(baseline), fingerprint };
 }
 
@@ -389,27 +625,62 @@ function spellingsOf(level: LevelJob): { model: string; data: string } {
 
 const madeLength = (pieces: Plan['pieces']): number => piecesLength(pieces.filter(({ kind }) => kind !== 'copy'));
 
-interface Writing { file: string; part: string; bytes: number; fixedName?: true; onProgress(progress: WriteProgress): void }
+interface Writing {
+  file: string;
+  part: string;
+  bytes: number;
+  fixedName?: true;
+  onProgress(progress: WriteProgress): void;
+}
 
-async function writeFile(pieces: Plan['pieces'], { file: name, part, bytes, fixedName, onProgress }: Writing, { file, external, input, fingerprint }: Original, kernel: Kernel, surroundings: Platform, signal: AbortSignal): Promise<{ blob: Blob; place: Place | undefined; remove: Sink['remove'] }> {
+async function writeFile(
+  pieces: Plan['pieces'],
+  { file: name, part, bytes, fixedName, onProgress }: Writing,
+  { file, external, input, fingerprint }: Original,
+  kernel: Kernel,
+  surroundings: Platform,
+  signal: AbortSignal,
+): Promise<{ blob: Blob; place: Place | undefined; remove: Sink['remove'] }> {
   const { model } = input;
   const [from, outside] = [windowedSource(model.source), windowedSources(model.external)];
   const whole = await surroundings.sink(name, file, {
-    name, source: file, external, fingerprint, level: part, bytes, madeBytes: madeLength(pieces), ...(fixedName && { fixedName }), onProgress, signal, inOrder: surroundings.reader?.inOrder,
+    name,
+    source: file,
+    external,
+    fingerprint,
+    level: part,
+    bytes,
+    madeBytes: madeLength(pieces),
+    ...(fixedName && { fixedName }),
+    onProgress,
+    signal,
+    inOrder: surroundings.reader?.inOrder,
   });
   // A level that is the model as it is goes to its sink as one copy.
-  const sink = pieces.length < 2 ? whole : gatheredSink(whole, (start, end, location) => (location === undefined ? from : outside.get(location) ?? missingData(location)).read(start, end - start));
+  const sink =
+    pieces.length < 2
+      ? whole
+      : gatheredSink(whole, (start, end, location) =>
+          (location === undefined ? from : (outside.get(location) ?? missingData(location))).read(start, end - start),
+        );
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;
   const oneByOne = withWorkerSlots(SLABS_IN_PLACE);
   const inWorkers = pool && kernel.backend === 'wasm' ? pool : null;
   // What comes from workers is in memory of its own.
   const release = inWorkers?.recycle;
-  const carrying = executeTasks((slab, stop) => (inWorkers
-    ? inWorkers.make(slab, file, stop, external)
-    : oneByOne(() => quantizeChunk(slab, from, kernel, stop, outside))), { release });
+  const carrying = executeTasks(
+    (slab, stop) =>
+      inWorkers
+        ? inWorkers.make(slab, file, stop, external)
+        : oneByOne(() => quantizeChunk(slab, from, kernel, stop, outside)),
+    { release },
+  );
   const { stretchesOf } = carrying;
-  const ahead = prefetch([...recipes].flatMap(stretchesOf), outputBytes, carrying.make, { count: STRETCHES_A_LANE * (pool?.threads ?? SLABS_IN_PLACE), bytes: BYTES_UNDER_WAY });
+  const ahead = prefetch([...recipes].flatMap(stretchesOf), outputBytes, carrying.make, {
+    count: STRETCHES_A_LANE * (pool?.threads ?? SLABS_IN_PLACE),
+    bytes: BYTES_UNDER_WAY,
+  });
   // What comes first may be a long copy. Of a file that is gone on with it is not known what is needed.
   if (!sink.resumeAt) ahead.begin(signal);
   const blob = await writePieces({
@@ -429,13 +700,43 @@ function missingData(location: string): never {
   throw new Error(`${location} is not there to copy from`);
 }
 
-function levelReport({ id, settings, plan, data, file, perplexity, drift, activationRanges, outputs, runtimeDrift, speed, memory, sameFileAs }: LevelJob): LevelReport {
+function levelReport({
+  id,
+  settings,
+  plan,
+  data,
+  file,
+  perplexity,
+  drift,
+  activationRanges,
+  outputs,
+  runtimeDrift,
+  speed,
+  memory,
+  sameFileAs,
+}: LevelJob): LevelReport {
   const resolved = SCHEMES[id].resolve(settings);
   const { baseline } = resolved;
   return {
-    id, level: formatLevel({ id, settings }), baseline, settings: settingsInFull(resolved), suffix: SCHEMES[id].suffix(settings),
-    file, bytes: plan.bytes, ...(data && { data: { file: data.file, bytes: data.bytes } }), weightBytes: plan.weightBytes, ...(memory && { memory }), ...(sameFileAs !== undefined && { sameFileAs }),
-    perplexity, drift, ...(activationRanges && { activationRanges }), outputs, runtimeDrift, ...(speed && { speed }), ...(plan.patterns && { patterns: plan.patterns }), ledger: plan.ledger,
+    id,
+    level: formatLevel({ id, settings }),
+    baseline,
+    settings: settingsInFull(resolved),
+    suffix: SCHEMES[id].suffix(settings),
+    file,
+    bytes: plan.bytes,
+    ...(data && { data: { file: data.file, bytes: data.bytes } }),
+    weightBytes: plan.weightBytes,
+    ...(memory && { memory }),
+    ...(sameFileAs !== undefined && { sameFileAs }),
+    perplexity,
+    drift,
+    ...(activationRanges && { activationRanges }),
+    outputs,
+    runtimeDrift,
+    ...(speed && { speed }),
+    ...(plan.patterns && { patterns: plan.patterns }),
+    ledger: plan.ledger,
   };
 }
 
@@ -445,7 +746,11 @@ function fits(vocabulary: number, ids: Int32Array | null, known: number): boolea
 }
 
 function mismatch(name: string, vocabulary: number, expected: number): EngineError {
-  return engineError('tokenizer-mismatch', `${shown(name)} has ${vocabulary.toLocaleString('en')} tokens, the model knows ${expected.toLocaleString('en')}: they do not belong together.`, 'Use the tokenizer.json that came with this model.');
+  return engineError(
+    'tokenizer-mismatch',
+    `${shown(name)} has ${vocabulary.toLocaleString('en')} tokens, the model knows ${expected.toLocaleString('en')}: they do not belong together.`,
+    'Use the tokenizer.json that came with this model.',
+  );
 }
 
 function noModel(sorted?: ClassifiedFiles): never {

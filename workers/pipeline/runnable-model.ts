@@ -5,7 +5,11 @@ import { bytesInWords } from '../plan/ledger.ts';
 import type { EngineError } from '../contract/errors.ts';
 
 /** A level's files, as far as they are written. */
-export interface WrittenFiles { file: string; blob: Blob | null; data?: { file: string; bytes: number; blob: Blob } }
+export interface WrittenFiles {
+  file: string;
+  blob: Blob | null;
+  data?: { file: string; bytes: number; blob: Blob };
+}
 
 const HEAP = 2 ** 32;
 /** While it loads, a model and the weights read from it are in memory at once; weights of a second file are read from outside. */
@@ -23,6 +27,9 @@ export function whyTooLarge({ file, blob, data }: WrittenFiles): EngineError | n
   const model = blob?.size ?? 0;
   const needed = model * COPIES + (data?.bytes ?? 0);
   if (needed <= HEAP) return null;
-  return engineError('out-of-memory', `${file} is too large to be run here: loading its ${bytesInWords(model + (data?.bytes ?? 0))} takes ${bytesInWords(needed)} and more, and a WebAssembly memory holds ${bytesInWords(HEAP)}.`,
-    'The file itself is whole; measure it with onnxruntime on a computer with the memory for it.');
+  return engineError(
+    'out-of-memory',
+    `${file} is too large to be run here: loading its ${bytesInWords(model + (data?.bytes ?? 0))} takes ${bytesInWords(needed)} and more, and a WebAssembly memory holds ${bytesInWords(HEAP)}.`,
+    'The file itself is whole; measure it with onnxruntime on a computer with the memory for it.',
+  );
 }

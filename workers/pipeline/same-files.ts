@@ -20,17 +20,36 @@ export function distinctLevels(levels: readonly LevelJob[]): DistinctLevels {
     return first ? [{ level, first }] : [];
   });
   for (const { level, first } of twins) level.sameFileAs = formatLevel(first);
-  const measured = new Map(levels.filter((_, at) => firsts[at] === null).map((level) => [
-    level, { ...level, keys: [...level.keys, ...twins.filter(({ first }) => first === level).flatMap((twin) => twin.level.keys)] },
-  ]));
+  const measured = new Map(
+    levels
+      .filter((_, at) => firsts[at] === null)
+      .map((level) => [
+        level,
+        {
+          ...level,
+          keys: [...level.keys, ...twins.filter(({ first }) => first === level).flatMap((twin) => twin.level.keys)],
+        },
+      ]),
+  );
   return {
     levels: [...measured.values()],
     shareFigures() {
       for (const level of levels) {
-        const { perplexity, drift, activationRanges, outputs, runtimeDrift, speed } = measured.get(twins.find((twin) => twin.level === level)?.first ?? level) ?? level;
-        Object.assign(level, { perplexity, drift, outputs, runtimeDrift, ...(activationRanges && { activationRanges }), ...(speed && { speed }) });
+        const { perplexity, drift, activationRanges, outputs, runtimeDrift, speed } =
+          measured.get(twins.find((twin) => twin.level === level)?.first ?? level) ?? level;
+        Object.assign(level, {
+          perplexity,
+          drift,
+          outputs,
+          runtimeDrift,
+          ...(activationRanges && { activationRanges }),
+          ...(speed && { speed }),
+        });
       }
     },
-    notes: twins.map(({ level, first }) => `${formatLevel(level)}: the same file as ${formatLevel(first)} but for its metadata, so it was measured once, and the figures are the same.`),
+    notes: twins.map(
+      ({ level, first }) =>
+        `${formatLevel(level)}: the same file as ${formatLevel(first)} but for its metadata, so it was measured once, and the figures are the same.`,
+    ),
   };
 }

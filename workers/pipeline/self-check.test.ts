@@ -20,12 +20,21 @@ vi.mock('../plan/half/plan-half.ts', async (original) => {
       const [{ model }, scheme] = given;
       if (scheme.id === 'fp16') return plan;
       const { span } = model.graph;
-      const pieces = splice(model.source.size, [{ start: span.end, end: span.end, within: [span], pieces: [{ kind: 'bytes' as const, bytes: encodeInt64Initializer('w', [1]) }] }]);
+      const pieces = splice(model.source.size, [
+        {
+          start: span.end,
+          end: span.end,
+          within: [span],
+          pieces: [{ kind: 'bytes' as const, bytes: encodeInt64Initializer('w', [1]) }],
+        },
+      ]);
       return { ...plan, pieces };
     },
   };
 });
-afterEach(() => { vi.restoreAllMocks(); });
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 test('no sink is opened for it', async () => {
   const opened: string[] = [];
@@ -33,9 +42,23 @@ test('no sink is opened for it', async () => {
     opened.push(name);
     return Promise.resolve(blobSink(source));
   };
-  const result = await settle(() => compare({ files: [new File([matMulModel(randomValues(1, 64 * 64), 64, 64)], 'm.onnx')], levels: [{ key: 'a', id: 'int8', settings: {} }], maxTokens: null }, {
-    kernel: () => Promise.resolve(createReferenceKernel()), sink, evaluator: createNodeEvaluator(), threads: 1,
-  }, () => undefined, new AbortController().signal));
+  const result = await settle(() =>
+    compare(
+      {
+        files: [new File([matMulModel(randomValues(1, 64 * 64), 64, 64)], 'm.onnx')],
+        levels: [{ key: 'a', id: 'int8', settings: {} }],
+        maxTokens: null,
+      },
+      {
+        kernel: () => Promise.resolve(createReferenceKernel()),
+        sink,
+        evaluator: createNodeEvaluator(),
+        threads: 1,
+      },
+      () => undefined,
+      new AbortController().signal,
+    ),
+  );
   const skipped = result.ok ? result.value.skipped : [];
   expect(skipped?.map(({ level, error }) => [level, error.code])).toEqual([['int8', 'internal']]);
   expect(skipped?.[0]?.error.details).toContain('"w"');

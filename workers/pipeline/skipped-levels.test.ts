@@ -34,20 +34,38 @@ async function run(bytes: Uint8Array<ArrayBuffer>, spellings: string[], around: 
   const events: EngineEvent[] = [];
   /** Files by name: open, finished or removed. */
   const files = new Map<string, 'open' | 'finished'>();
-  const report = await compare({ files: [new File([bytes], 'model.onnx')], levels: requests(...spellings), maxTokens: null }, {
-    kernel: () => Promise.resolve(createReferenceKernel()),
-    sink: (name, source) => {
-      const sink = blobSink(source);
-      files.set(name, 'open');
-      return Promise.resolve({
-        ...sink,
-        finish: () => { files.set(name, 'finished'); return sink.finish(); },
-        discard: (forGood) => { if (forGood) files.delete(name); return sink.discard(); },
-        remove: () => { files.delete(name); return Promise.resolve(); },
-      });
+  const report = await compare(
+    { files: [new File([bytes], 'model.onnx')], levels: requests(...spellings), maxTokens: null },
+    {
+      kernel: () => Promise.resolve(createReferenceKernel()),
+      sink: (name, source) => {
+        const sink = blobSink(source);
+        files.set(name, 'open');
+        return Promise.resolve({
+          ...sink,
+          finish: () => {
+            files.set(name, 'finished');
+            return sink.finish();
+          },
+          discard: (forGood) => {
+            if (forGood) files.delete(name);
+            return sink.discard();
+          },
+          remove: () => {
+            files.delete(name);
+            return Promise.resolve();
+          },
+        });
+      },
+      evaluator: createNodeEvaluator(),
+      threads: 1,
+      ...around,
     },
-    evaluator: createNodeEvaluator(), threads: 1, ...around,
-  }, (event) => { events.push(event); }, new AbortController().signal);
+    (event) => {
+      events.push(event);
+    },
+    new AbortController().signal,
+  );
   return { report, events, files };
 }
 
@@ -62,37 +80,72 @@ describe('a level that cannot be made', () => {
   });
 
   test.each<[string, number, 'float32' | 'float16', string]>([
-    ['NaN', NaN, 'float32', 'weights-not-finite'], ['infinity', -Infinity, 'float16', 'weights-not-finite'],
+    ['NaN', NaN, 'float32', 'weights-not-finite'],
+    ['infinity', -Infinity, 'float16', 'weights-not-finite'],
     ['a number whose range float32 cannot hold', 3e38, 'float32', 'weights-too-large'],
   ])('%s: skipped with what is true of it, and nothing of it stays', async (_, weight, type, code) => {
-    const { report, events, files } = await run(withWeight(weight, type), ['int8', 'int4:asymmetric', 'int8:mode=dequantize']);
+    const { report, events, files } = await run(withWeight(weight, type), [
+      'int8',
+      'int4:asymmetric',
+      'int8:mode=dequantize',
+    ]);
     const skipped = codes(report);
     expect(new Set(skipped.map(([, found]) => found))).toEqual(new Set([code]));
     expect(skipped.length).toBeGreaterThan(0);
-    expect(new Set([...report.levels.map(({ level }) => level), ...skipped.map(([level]) => level)])).toEqual(new Set(['fp16', 'int4:asymmetric', 'int8', 'int8:mode=dequantize']));
+    expect(new Set([...report.levels.map(({ level }) => level), ...skipped.map(([level]) => level)])).toEqual(
+      new Set(['fp16', 'int4:asymmetric', 'int8', 'int8:mode=dequantize']),
+    );
     expect([...files.values()].every((state) => state === 'finished')).toBe(true);
     expect([...files.keys()].sort()).toEqual(report.levels.map(({ file }) => file).sort());
-    expect(events.flatMap((event) => (event.type === 'warning' && event.level !== undefined ? [[event.level, event.error.code]] : []))).toEqual(skipped.map(([level, found]) => [`key of ${level}`, found]));
+    expect(
+      events.flatMap((event) =>
+        event.type === 'warning' && event.level !== undefined ? [[event.level, event.error.code]] : [],
+      ),
+    ).toEqual(skipped.map(([level, found]) => [`key of ${level}`, found]));
     if (code === 'weights-too-large') expect(report.skipped?.[0]?.error.message).not.toMatch(/NaN/);
   });
 
   test('a constant that the model itself casts to fp16, beyond its range', async () => {
     const values = randomValues(1, SIZE * SIZE);
     values[7] = 1e6;
-    const { report } = await run(encode(model(graph({
-      node: [node('Cast', ['w'], ['h'], { to: 10 }), node('MatMul', ['x', 'h'], ['y'])],
-      initializer: [tensor('w', 'float32', [SIZE, SIZE], values), tensor('v', 'float16', [SIZE, SIZE, 2], randomValues(2, SIZE * SIZE * 2))],
-      input: [value('x', 'float16', ['b', SIZE])], output: [value('y', 'float16', ['b', SIZE])],
-    }))), ['int4']);
+    const { report } = await run(
+      encode(
+        model(
+          graph({
+            node: [node('Cast', ['w'], ['h'], { to: 10 }), node('MatMul', ['x', 'h'], ['y'])],
+            initializer: [
+              tensor('w', 'float32', [SIZE, SIZE], values),
+              tensor('v', 'float16', [SIZE, SIZE, 2], randomValues(2, SIZE * SIZE * 2)),
+            ],
+            input: [value('x', 'float16', ['b', SIZE])],
+            output: [value('y', 'float16', ['b', SIZE])],
+          }),
+        ),
+      ),
+      ['int4'],
+    );
     expect(codes(report)).toEqual([['int4', 'weights-too-large']]);
   });
 
   test('of a level in two files neither stays', async () => {
-    const broken = encode(model(graph({
-      node: [node('MatMul', ['x', 'large'], ['h']), node('MatMul', ['h', 'small'], ['y'])],
-      initializer: [tensor('large', 'float32', [SIZE, SIZE], randomValues(1, SIZE * SIZE)), tensor('small', 'float32', [SIZE, 8], randomValues(2, SIZE * 8).map((weight, i) => (i === 3 ? NaN : weight)))],
-      input: [value('x', 'float32', ['b', SIZE])], output: [value('y', 'float32', ['b', 8])],
-    })));
+    const broken = encode(
+      model(
+        graph({
+          node: [node('MatMul', ['x', 'large'], ['h']), node('MatMul', ['h', 'small'], ['y'])],
+          initializer: [
+            tensor('large', 'float32', [SIZE, SIZE], randomValues(1, SIZE * SIZE)),
+            tensor(
+              'small',
+              'float32',
+              [SIZE, 8],
+              randomValues(2, SIZE * 8).map((weight, i) => (i === 3 ? NaN : weight)),
+            ),
+          ],
+          input: [value('x', 'float32', ['b', SIZE])],
+          output: [value('y', 'float32', ['b', 8])],
+        }),
+      ),
+    );
     const { report, files } = await run(broken, ['int4'], { singleFileLimit: 2048 });
     expect(codes(report)).toEqual([['int4', 'weights-not-finite']]);
     expect([...files.keys()].filter((name) => name.includes('q4'))).toEqual([]);
@@ -100,26 +153,45 @@ describe('a level that cannot be made', () => {
   });
 
   test('of levels that are all refused there is a report, with the reasons', async () => {
-    const bare = encode(model(graph({ node: [node('Relu', ['x'], ['y'])], input: [value('x', 'float32', [1])], output: [value('y', 'float32', [1])] })));
+    const bare = encode(
+      model(
+        graph({
+          node: [node('Relu', ['x'], ['y'])],
+          input: [value('x', 'float32', [1])],
+          output: [value('y', 'float32', [1])],
+        }),
+      ),
+    );
     const { report } = await run(bare, ['int8', 'int4']);
-    expect(codes(report)).toEqual([['int8', 'nothing-to-quantize'], ['int4', 'nothing-to-quantize']]);
+    expect(codes(report)).toEqual([
+      ['int8', 'nothing-to-quantize'],
+      ['int4', 'nothing-to-quantize'],
+    ]);
     expect(report.levels.map(({ baseline, ledger }) => [baseline, ledger])).toEqual([[true, []]]);
   });
 
   test('the ledger of a refused level has a reason for each weight', async () => {
     const { report } = await run(matMulModel(randomValues(1, 4), 2, 2), ['int4']);
-    expect(report.skipped?.[0]?.ledger?.map(({ from, to, reason }) => [from === to, reason.length > 0])).toEqual([[true, true]]);
+    expect(report.skipped?.[0]?.ledger?.map(({ from, to, reason }) => [from === to, reason.length > 0])).toEqual([
+      [true, true],
+    ]);
   });
 
   test('files that are made can be downloaded before anything is measured', async () => {
     const { events } = await run(withWeight(NaN), ['int4', 'fp16']);
     const { events: all } = await run(withWeight(1), ['int8', 'int4']);
-    const kinds = all.flatMap((event) => (event.type === 'written' ? [`written ${event.level}`] : event.type === 'progress' ? [event.stage] : []));
+    const kinds = all.flatMap((event) =>
+      event.type === 'written' ? [`written ${event.level}`] : event.type === 'progress' ? [event.stage] : [],
+    );
     expect(kinds.lastIndexOf('written key of int4')).toBeLessThan(kinds.indexOf('measure'));
     // Each as soon as it is written: before the next one is begun.
-    const began = all.findIndex((event) => event.type === 'progress' && event.stage === 'quantize' && event.level === 'key of int4');
+    const began = all.findIndex(
+      (event) => event.type === 'progress' && event.stage === 'quantize' && event.level === 'key of int4',
+    );
     expect(all.findIndex((event) => event.type === 'written' && event.level === 'key of int8')).toBeLessThan(began);
-    expect(events.filter((event) => event.type === 'written').map(({ level, blob }) => [level, blob.size > 0])).toEqual([['key of fp16', true]]);
+    expect(events.filter((event) => event.type === 'written').map(({ level, blob }) => [level, blob.size > 0])).toEqual(
+      [['key of fp16', true]],
+    );
   });
 
   test('the report is read back, and so is one that knows nothing of skipped levels', async () => {
@@ -131,7 +203,10 @@ describe('a level that cannot be made', () => {
   });
 
   test('planning goes on with the other levels', async () => {
-    const plans = await plan([new File([matMulModel(randomValues(1, 32 * 32), 32, 32)], 'model.onnx')], requests('int4:mode=dequantize', 'int8'));
+    const plans = await plan(
+      [new File([matMulModel(randomValues(1, 32 * 32), 32, 32)], 'model.onnx')],
+      requests('int4:mode=dequantize', 'int8'),
+    );
     expect(plans.map(({ problem }) => problem?.code ?? null)).toEqual(['nothing-to-quantize', null]);
   });
 });

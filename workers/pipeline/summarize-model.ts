@@ -30,7 +30,9 @@ const ROTARY = /(^|[./_])(rope|rotary|cos|sin|inv_freq)([./_]|$|_cached)/i;
 /** Learned numbers: floating-point tensors but for single constants and rotary tables. */
 export function countParameters(tensors: readonly Tensor[]): number {
   return tensors
-    .filter(({ name, type, dims }) => /float/.test(elementType(type).name) && elementCount(dims) > 1 && !ROTARY.test(name))
+    .filter(
+      ({ name, type, dims }) => /float/.test(elementType(type).name) && elementCount(dims) > 1 && !ROTARY.test(name),
+    )
     .reduce((sum, { dims }) => sum + elementCount(dims), 0);
 }
 
@@ -55,7 +57,10 @@ function operators(model: Model): OperatorCount[] {
       const entry = counts.get(key) ?? { domain: node.domain, type: node.type, count: 0 };
       entry.count++;
       counts.set(key, entry);
-      for (const attribute of node.attributes) attribute.graphs.forEach((body: Graph) => { visit(body.nodes); });
+      for (const attribute of node.attributes)
+        attribute.graphs.forEach((body: Graph) => {
+          visit(body.nodes);
+        });
     }
   };
   visit(model.graph.nodes);
@@ -76,15 +81,29 @@ function layers(initializers: readonly Tensor[]): LayerBytes[] {
   return [...found.values()];
 }
 
-function describeLanguageModel({ model, scopes: [root], candidates, heads }: PlanInput): Pick<ModelSummary, 'languageModel' | 'languageModelProblem' | 'cacheBytesPerToken'> {
-  const inputs = model.graph.inputs.filter(({ proto }) => !root?.constants.has(proto.name)).map(({ proto }) => signatureOf(proto));
-  const signature = recogniseSignature(inputs, model.graph.outputs.map(({ proto }) => signatureOf(proto)));
+function describeLanguageModel({
+  model,
+  scopes: [root],
+  candidates,
+  heads,
+}: PlanInput): Pick<ModelSummary, 'languageModel' | 'languageModelProblem' | 'cacheBytesPerToken'> {
+  const inputs = model.graph.inputs
+    .filter(({ proto }) => !root?.constants.has(proto.name))
+    .map(({ proto }) => signatureOf(proto));
+  const signature = recogniseSignature(
+    inputs,
+    model.graph.outputs.map(({ proto }) => signatureOf(proto)),
+  );
   if (!signature.ok) return { languageModel: null, languageModelProblem: signature.error, cacheBytesPerToken: null };
   const head = candidates.find(({ node }) => heads.has(node));
   // An empty cache has one dimension of 0, which grows by one with every token.
   const caches = signature.value.feeds.filter(({ dims }) => dims.includes(0));
   const known = inputs.filter(({ name }) => caches.some((cache) => cache.name === name)).every(hasKnownWidth);
-  const bytes = caches.reduce((sum, { type, dims }) => sum + elementCount(dims.map((dim) => (dim === 0 || dim === 'window' ? 1 : dim))) * (type === 'float16' ? 2 : 4), 0);
+  const bytes = caches.reduce(
+    (sum, { type, dims }) =>
+      sum + elementCount(dims.map((dim) => (dim === 0 || dim === 'window' ? 1 : dim))) * (type === 'float16' ? 2 : 4),
+    0,
+  );
   return {
     languageModel: { vocabulary: signature.value.logits.vocabulary ?? head?.outputs ?? null },
     cacheBytesPerToken: caches.length > 0 && known ? bytes : null,

@@ -18,14 +18,28 @@ type Runtime = typeof native | typeof web;
 
 const IDS = [3, 1, 4, 1, 5, 9, 2, 6];
 
-async function run(runtime: Runtime, model: Uint8Array, feeds: Record<string, number[]>, output: string): Promise<Float32Array> {
-  const session = await runtime.InferenceSession.create(model, { executionProviders: [runtime === native ? 'cpu' : 'wasm'] });
+async function run(
+  runtime: Runtime,
+  model: Uint8Array,
+  feeds: Record<string, number[]>,
+  output: string,
+): Promise<Float32Array> {
+  const session = await runtime.InferenceSession.create(model, {
+    executionProviders: [runtime === native ? 'cpu' : 'wasm'],
+  });
   try {
-    const tensors = Object.entries(feeds).map(([name, ids]) => [name, new runtime.Tensor('int64', BigInt64Array.from(ids, BigInt), name === 'ids' ? [ids.length] : [1, ids.length])]);
+    const tensors = Object.entries(feeds).map(([name, ids]) => [
+      name,
+      new runtime.Tensor('int64', BigInt64Array.from(ids, BigInt), name === 'ids' ? [ids.length] : [1, ids.length]),
+    ]);
     const result = (await session.run(Object.fromEntries(tensors) as never))[output];
     if (!result) throw new Error(`no output ${output}`);
     const { data } = result;
-    return data instanceof Float32Array ? data : result.type === 'float16' && data instanceof Uint16Array ? fromFloat16Array(data) : Float32Array.from(data as unknown as ArrayLike<number>);
+    return data instanceof Float32Array
+      ? data
+      : result.type === 'float16' && data instanceof Uint16Array
+        ? fromFloat16Array(data)
+        : Float32Array.from(data as unknown as ArrayLike<number>);
   } finally {
     await session.release();
   }
@@ -45,8 +59,20 @@ const SHAPES: Record<string, TinyLanguageModel> = {
   'float16, tied, opset 13': { vocabulary: 128, width: 64, hidden: 96, type: 'float16', tied: true, opset: 13 },
 };
 const LEVELS = [
-  'int8', 'int8:embedding', 'int8:head=keep', 'int4', 'int4:asymmetric', 'int4:block=16', 'int4:block=64,asymmetric', 'int4:block=128', 'int4:block=256',
-  'int4:embedding', 'int4:block=16,asymmetric,embedding', 'int4:block=128,embedding', 'int4:head=keep', 'int4:head=keep,embedding',
+  'int8',
+  'int8:embedding',
+  'int8:head=keep',
+  'int4',
+  'int4:asymmetric',
+  'int4:block=16',
+  'int4:block=64,asymmetric',
+  'int4:block=128',
+  'int4:block=256',
+  'int4:embedding',
+  'int4:block=16,asymmetric,embedding',
+  'int4:block=128,embedding',
+  'int4:head=keep',
+  'int4:head=keep,embedding',
 ];
 
 describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
@@ -55,7 +81,9 @@ describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
     const { bytes, plan } = await quantize(original, level);
     expect(plan.problem).toBeNull();
     expect(bytes.length).toBe(plan.bytes);
-    expect(plan.weightBytes).toBe((await scanBytes(bytes)).graph.initializers.reduce((sum, { bytes: size }) => sum + size, 0));
+    expect(plan.weightBytes).toBe(
+      (await scanBytes(bytes)).graph.initializers.reduce((sum, { bytes: size }) => sum + size, 0),
+    );
 
     const expected = await dequantizedOutput(shape, bytes, level);
     const tolerance = shape.type === 'float32' ? 1e-3 : 1e-2;
@@ -70,7 +98,11 @@ describe.each(Object.entries(SHAPES))('%s', (_, shape) => {
       expect(bytes).toEqual(original);
       return;
     }
-    const rounded = new Map([...tinyWeights(shape)].filter(([, { dims }]) => dims.length > 1).map(([name, { values }]) => [name, fromFloat16Array(toFloat16Array(values))]));
+    const rounded = new Map(
+      [...tinyWeights(shape)]
+        .filter(([, { dims }]) => dims.length > 1)
+        .map(([name, { values }]) => [name, fromFloat16Array(toFloat16Array(values))]),
+    );
     const expected = await run(native, tinyLanguageModel(shape, rounded), { input_ids: IDS }, 'logits');
     expect(distance(await run(native, bytes, { input_ids: IDS }, 'logits'), expected)).toBe(0);
     expect(distance(await run(web, bytes, { input_ids: IDS }, 'logits'), expected)).toBeLessThan(1e-6);
@@ -108,8 +140,9 @@ async function dequantizedOutput(shape: TinyLanguageModel, bytes: Uint8Array, le
 const decode = (base64: string) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
 /** Its quantizer leaves Gemm as it is, which multiplies by w2. */
-describe('onnxruntime\'s own MatMulNBits models', () => {
-  const cases = golden.models.filter(({ quantizer }) => /^MatMulNBits.*ops=MatMul$/.test(quantizer))
+describe("onnxruntime's own MatMulNBits models", () => {
+  const cases = golden.models
+    .filter(({ quantizer }) => /^MatMulNBits.*ops=MatMul$/.test(quantizer))
     .map((entry) => {
       const [, bits = '', block = '', symmetric = ''] = /bits=(\d) block=(\d+) sym=(\w+)/.exec(entry.quantizer) ?? [];
       const level = `${bits === '8' ? 'int8:' : `int4:block=${block},${symmetric === 'False' ? 'asymmetric,' : ''}`}source=original,exclude=w2`;
@@ -132,20 +165,24 @@ describe('onnxruntime\'s own MatMulNBits models', () => {
     expect(distance(await run(native, bytes, { ids }, output), expected)).toBe(0);
   });
 
-  test('there are such models', () => { expect(cases.length).toBeGreaterThanOrEqual(6); });
+  test('there are such models', () => {
+    expect(cases.length).toBeGreaterThanOrEqual(6);
+  });
 });
 
 /**
  * Its tables are int4, for which it raises the operator set to 21; ours are uint8, which takes none, with 8 in place of
  * 0: the same numbers, two to a byte.
  */
-describe('onnxruntime\'s own MatMulNBits models with tables', () => {
+describe("onnxruntime's own MatMulNBits models with tables", () => {
   const cases = golden.models.filter(({ quantizer }) => quantizer.endsWith('ops=MatMul+Gather'));
 
   test.each(cases)('$quantizer', async ({ float_model, quantized_model, ids, y_quantized }) => {
     const { bytes } = await quantize(decode(float_model), 'int4:block=16,embedding,source=original,exclude=w2');
     for (const name of ['w1_Q4', 'w1_scales', 'emb_scales']) {
-      expect((await initializer(bytes, name)).data, name).toEqual((await initializer(decode(quantized_model), name)).data);
+      expect((await initializer(bytes, name)).data, name).toEqual(
+        (await initializer(decode(quantized_model), name)).data,
+      );
     }
     const theirs = await initializer(decode(quantized_model), 'emb_Q4');
     expect(elementType(theirs.tensor.type).name).toBe('int4');
@@ -154,12 +191,18 @@ describe('onnxruntime\'s own MatMulNBits models with tables', () => {
     expect(distance(await run(native, bytes, { ids }, output), new Float32Array(decode(y_quantized).buffer))).toBe(0);
   });
 
-  test('there are such models', () => { expect(cases.length).toBe(2); });
+  test('there are such models', () => {
+    expect(cases.length).toBe(2);
+  });
 });
 
-describe('onnxruntime\'s own quantize_dynamic models', () => {
-  const cases = golden.models.filter(({ quantizer }) => quantizer.startsWith('quantize_dynamic'))
-    .map((entry) => ({ ...entry, level: `${entry.quantizer.includes('uint8') ? 'uint8:' : 'int8:mode=dynamic,'}embedding,source=original` }));
+describe("onnxruntime's own quantize_dynamic models", () => {
+  const cases = golden.models
+    .filter(({ quantizer }) => quantizer.startsWith('quantize_dynamic'))
+    .map((entry) => ({
+      ...entry,
+      level: `${entry.quantizer.includes('uint8') ? 'uint8:' : 'int8:mode=dynamic,'}embedding,source=original`,
+    }));
 
   test.each(cases)('$level: $quantizer', async ({ level, float_model, quantized_model, ids, y_quantized }) => {
     const { bytes } = await quantize(decode(float_model), level);
@@ -175,8 +218,12 @@ describe('onnxruntime\'s own quantize_dynamic models', () => {
     const { graph: written } = await scanBytes(bytes);
     expect(operators(written.nodes)).toEqual(operators(theirs.graph.nodes));
     const output = written.outputs[0]?.proto.name ?? '';
-    expect(distance(await run(native, unsignedCodes(bytes), { ids }, output), new Float32Array(decode(y_quantized).buffer))).toBe(0);
+    expect(
+      distance(await run(native, unsignedCodes(bytes), { ids }, output), new Float32Array(decode(y_quantized).buffer)),
+    ).toBe(0);
   });
 
-  test('there are such models', () => { expect(cases.length).toBe(4); });
+  test('there are such models', () => {
+    expect(cases.length).toBe(4);
+  });
 });

@@ -7,7 +7,11 @@ import type { NewNode } from '../onnx/writing/encode.ts';
 import type { Draft } from './draft.ts';
 import type { Scope } from './graph/scopes.ts';
 
-export interface Activation { value: string; scale: string; zeroPoint: string }
+export interface Activation {
+  value: string;
+  scale: string;
+  zeroPoint: string;
+}
 
 export interface Activations {
   /** Says that a value exists in quantized form. */
@@ -24,20 +28,40 @@ export function createActivations(draft: Draft): Activations {
     return values;
   };
   return {
-    announce(scope, name, activation) { of(scope).set(name, activation); },
+    announce(scope, name, activation) {
+      of(scope).set(name, activation);
+    },
     quantized(scope, name, type) {
       const same = of(scope).get(name);
       if (same) return { activation: same, nodes: [] };
-      const activation = { value: draft.unique(`${name}_quantized`), scale: draft.unique(`${name}_scale`), zeroPoint: draft.unique(`${name}_zero_point`) };
+      const activation = {
+        value: draft.unique(`${name}_quantized`),
+        scale: draft.unique(`${name}_scale`),
+        zeroPoint: draft.unique(`${name}_zero_point`),
+      };
       of(scope).set(name, activation);
       const wide = type === FLOAT16 ? draft.unique(`${name}_float32`) : name;
-      const cast = { type: 'Cast', domain: '', name: wide, inputs: [name], outputs: [wide], attributes: { to: FLOAT32 } };
+      const cast = {
+        type: 'Cast',
+        domain: '',
+        name: wide,
+        inputs: [name],
+        outputs: [wide],
+        attributes: { to: FLOAT32 },
+      };
       const { value, scale, zeroPoint } = activation;
       return {
         activation,
         nodes: [
           ...(type === FLOAT16 ? [cast] : []),
-          { type: 'DynamicQuantizeLinear', domain: '', name: draft.unique(`${name}_QuantizeLinear`), inputs: [wide], outputs: [value, scale, zeroPoint], attributes: {} },
+          {
+            type: 'DynamicQuantizeLinear',
+            domain: '',
+            name: draft.unique(`${name}_QuantizeLinear`),
+            inputs: [wide],
+            outputs: [value, scale, zeroPoint],
+            attributes: {},
+          },
         ],
       };
     },

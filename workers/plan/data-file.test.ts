@@ -3,7 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as native from 'onnxruntime-node';
 import { afterEach, describe, expect, test } from 'vitest';
-import { encode, graph, model, node, randomValues, splitModel, tensor, tinyLanguageModel, value } from '../../models/build.ts';
+import {
+  encode,
+  graph,
+  model,
+  node,
+  randomValues,
+  splitModel,
+  tensor,
+  tinyLanguageModel,
+  value,
+} from '../../models/build.ts';
 import { readTensor } from '../onnx/tensor-data.ts';
 import { bytesSource } from '../io/source.ts';
 import { initializer, quantize, scanBytes } from '../test-support.ts';
@@ -14,10 +24,16 @@ const IDS = BigInt64Array.from([1n, 5n, 9n, 100n]);
 const LIMIT = 20_000;
 
 const folders: string[] = [];
-afterEach(() => { for (const folder of folders.splice(0)) rmSync(folder, { recursive: true }); });
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+});
 
 /** Runs files as they lie in a folder, which is how a runtime finds external data. */
-async function run(files: Record<string, Uint8Array>, name: string, feeds: Record<string, native.Tensor>): Promise<Float32Array> {
+async function run(
+  files: Record<string, Uint8Array>,
+  name: string,
+  feeds: Record<string, native.Tensor>,
+): Promise<Float32Array> {
   const folder = mkdtempSync(join(tmpdir(), 'nibble-data-'));
   folders.push(folder);
   for (const [file, bytes] of Object.entries(files)) writeFileSync(join(folder, file), bytes);
@@ -30,33 +46,42 @@ async function run(files: Record<string, Uint8Array>, name: string, feeds: Recor
 const ids = { input_ids: new native.Tensor('int64', IDS, [1, IDS.length]) };
 
 describe('a model too large for one file', () => {
-  test.each(['fp16', 'int8', 'int4:asymmetric,embedding', 'uint8', 'int8:mode=dequantize', 'int4:head=keep'])('%s: two files that compute what one does', async (level) => {
-    const one = await quantize(WHOLE, level);
-    const two = await quantize(WHOLE, level, undefined, { limit: LIMIT });
-    expect(one.data).toBeNull();
-    if (!two.data || !two.plan.data) throw new Error('there is one file');
-    const { file } = two.plan.data;
-    expect(file).toMatch(/^model_\w+(-\w+)*\.onnx_data$/);
-    expect(two.plan.data.bytes).toBe(two.data.length);
-    expect(two.plan.bytes).toBe(two.bytes.length + two.data.length);
-    expect(two.plan.weightBytes + two.plan.graphBytes).toBe(two.plan.bytes);
-    expect(two.plan.ledger).toEqual(one.plan.ledger);
-    expect(two.bytes.length).toBeLessThan(LIMIT);
+  test.each(['fp16', 'int8', 'int4:asymmetric,embedding', 'uint8', 'int8:mode=dequantize', 'int4:head=keep'])(
+    '%s: two files that compute what one does',
+    async (level) => {
+      const one = await quantize(WHOLE, level);
+      const two = await quantize(WHOLE, level, undefined, { limit: LIMIT });
+      expect(one.data).toBeNull();
+      if (!two.data || !two.plan.data) throw new Error('there is one file');
+      const { file } = two.plan.data;
+      expect(file).toMatch(/^model_\w+(-\w+)*\.onnx_data$/);
+      expect(two.plan.data.bytes).toBe(two.data.length);
+      expect(two.plan.bytes).toBe(two.bytes.length + two.data.length);
+      expect(two.plan.weightBytes + two.plan.graphBytes).toBe(two.plan.bytes);
+      expect(two.plan.ledger).toEqual(one.plan.ledger);
+      expect(two.bytes.length).toBeLessThan(LIMIT);
 
-    const { outside, source } = await scanBytes(two.bytes);
-    const external = new Map([[file, bytesSource(file, two.data)]]);
-    expect(outside.length).toBeGreaterThan(2);
-    for (const placed of outside) {
-      expect(placed.data.offset % ALIGNMENT).toBe(0);
-      expect(await readTensor(source, placed, external), placed.name).toEqual((await initializer(one.bytes, placed.name)).data);
-    }
-    expect(await run({ 'm.onnx': two.bytes, [file]: two.data }, 'm.onnx', ids)).toEqual(await run({ 'm.onnx': one.bytes }, 'm.onnx', ids));
-  });
+      const { outside, source } = await scanBytes(two.bytes);
+      const external = new Map([[file, bytesSource(file, two.data)]]);
+      expect(outside.length).toBeGreaterThan(2);
+      for (const placed of outside) {
+        expect(placed.data.offset % ALIGNMENT).toBe(0);
+        expect(await readTensor(source, placed, external), placed.name).toEqual(
+          (await initializer(one.bytes, placed.name)).data,
+        );
+      }
+      expect(await run({ 'm.onnx': two.bytes, [file]: two.data }, 'm.onnx', ids)).toEqual(
+        await run({ 'm.onnx': one.bytes }, 'm.onnx', ids),
+      );
+    },
+  );
 
   test('what is small stays in the model', async () => {
     const { bytes } = await quantize(WHOLE, 'fp16', undefined, { limit: LIMIT });
     const { graph: written, outside } = await scanBytes(bytes);
-    expect(written.initializers.filter(({ data }) => data.kind !== 'external').map(({ name }) => name)).toEqual(['layers.0.norm.weight']);
+    expect(written.initializers.filter(({ data }) => data.kind !== 'external').map(({ name }) => name)).toEqual([
+      'layers.0.norm.weight',
+    ]);
     expect(outside.every((placed) => placed.bytes >= LEAST_OUTSIDE)).toBe(true);
   });
 
@@ -67,16 +92,36 @@ describe('a model too large for one file', () => {
   });
 
   test('weights of bodies and of Constant nodes', async () => {
-    const body = (out: string, weights: string) => graph({ name: out, node: [node('MatMul', ['x', weights], [out])], initializer: [tensor(weights, 'float32', [32, 32], randomValues(weights.length, 1024))], output: [value(out, 'float32', ['n', 32])] });
-    const whole = encode(model(graph({
-      node: [node('Constant', [], ['c'], { value: tensor('', 'float32', [32, 32], randomValues(9, 1024)) }), node('If', ['flag'], ['a'], { then_branch: body('t', 'wt'), else_branch: body('e', 'wel') }), node('MatMul', ['a', 'c'], ['y'])],
-      input: [value('x', 'float32', ['n', 32]), value('flag', 'bool', [1])], output: [value('y', 'float32', ['n', 32])],
-    })));
-    const feeds = { x: new native.Tensor('float32', randomValues(3, 64), [2, 32]), flag: new native.Tensor('bool', Uint8Array.from([1]), [1]) };
+    const body = (out: string, weights: string) =>
+      graph({
+        name: out,
+        node: [node('MatMul', ['x', weights], [out])],
+        initializer: [tensor(weights, 'float32', [32, 32], randomValues(weights.length, 1024))],
+        output: [value(out, 'float32', ['n', 32])],
+      });
+    const whole = encode(
+      model(
+        graph({
+          node: [
+            node('Constant', [], ['c'], { value: tensor('', 'float32', [32, 32], randomValues(9, 1024)) }),
+            node('If', ['flag'], ['a'], { then_branch: body('t', 'wt'), else_branch: body('e', 'wel') }),
+            node('MatMul', ['a', 'c'], ['y']),
+          ],
+          input: [value('x', 'float32', ['n', 32]), value('flag', 'bool', [1])],
+          output: [value('y', 'float32', ['n', 32])],
+        }),
+      ),
+    );
+    const feeds = {
+      x: new native.Tensor('float32', randomValues(3, 64), [2, 32]),
+      flag: new native.Tensor('bool', Uint8Array.from([1]), [1]),
+    };
     const { bytes, data, plan } = await quantize(whole, 'int4:exclude=w*', undefined, { limit: 100 });
     if (!data || !plan.data) throw new Error('there is one file');
     expect((await scanBytes(bytes)).outside.map(({ name }) => name)).toEqual(expect.arrayContaining(['wt', 'wel']));
-    expect(await run({ 'm.onnx': bytes, [plan.data.file]: data }, 'm.onnx', feeds)).toEqual(await run({ 'm.onnx': (await quantize(whole, 'int4:exclude=w*')).bytes }, 'm.onnx', feeds));
+    expect(await run({ 'm.onnx': bytes, [plan.data.file]: data }, 'm.onnx', feeds)).toEqual(
+      await run({ 'm.onnx': (await quantize(whole, 'int4:exclude=w*')).bytes }, 'm.onnx', feeds),
+    );
   });
 });
 
@@ -86,7 +131,13 @@ test('external data of the source goes to the one data file of the result', asyn
   const { scanModel } = await import('../onnx/scan.ts');
   const { SCHEMES } = await import('../contract/levels/registry.ts');
   const external = new Map([...files].map(([location, file]) => [location, bytesSource(location, file)]));
-  const plan = planLevel(preparePlan(await scanModel(bytesSource('model.onnx', bytes), external)), SCHEMES.int4, { head: 'keep', source: 'original' }, new Map(), { limit: LIMIT });
+  const plan = planLevel(
+    preparePlan(await scanModel(bytesSource('model.onnx', bytes), external)),
+    SCHEMES.int4,
+    { head: 'keep', source: 'original' },
+    new Map(),
+    { limit: LIMIT },
+  );
   const copies = plan.data?.pieces.flatMap((piece) => (piece.kind === 'copy' ? [piece.location] : []));
   expect(copies).toEqual(['embed.weight.bin', 'head.weight.bin']);
 });

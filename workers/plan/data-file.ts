@@ -57,13 +57,24 @@ export function placeNew(data: DataFile | null, piece: Piece<QuantizeTask>): Dat
  * What becomes of the tensors that `edits` leave alone: without a data file all are in the model, with one only the
  * small ones, and `Constant` nodes that were there before.
  */
-export function placeKept(model: Model, edits: readonly Edit<QuantizeTask>[], data: DataFile | null): Edit<QuantizeTask>[] {
+export function placeKept(
+  model: Model,
+  edits: readonly Edit<QuantizeTask>[],
+  data: DataFile | null,
+): Edit<QuantizeTask>[] {
   const gone = new Set(edits.flatMap(({ start, end }) => (end > start ? [start] : [])));
-  const isGone = ({ span, place }: Tensor) => gone.has(span.start) || (place?.within.some(({ start }) => gone.has(start)) ?? false);
+  const isGone = ({ span, place }: Tensor) =>
+    gone.has(span.start) || (place?.within.some(({ start }) => gone.has(start)) ?? false);
   const placed = model.outside.flatMap((tensor) => (isGone(tensor) ? [] : placeOutside(tensor, model.external, data)));
   if (!data) return placed;
   const moved = initializers(model).flatMap((tensor) => {
-    if (tensor.data.kind !== 'inline' || tensor.data.length < LEAST_OUTSIDE || tensor.place?.stored.length !== 1 || isGone(tensor)) return [];
+    if (
+      tensor.data.kind !== 'inline' ||
+      tensor.data.length < LEAST_OUTSIDE ||
+      tensor.place?.stored.length !== 1 ||
+      isGone(tensor)
+    )
+      return [];
     const { offset, length } = tensor.data;
     return restored(tensor, sayWhere(data.add([{ kind: 'copy', start: offset, end: offset + length }])));
   });
@@ -74,12 +85,22 @@ function placeOutside(tensor: Outside, external: ExternalFiles, data: DataFile |
   const { location, offset } = tensor.data;
   const length = outsideLength(tensor, external);
   const copy = { kind: 'copy', start: offset, end: offset + length, location } as const;
-  return restored(tensor, data && length >= LEAST_OUTSIDE ? sayWhere(data.add([copy])) : [{ kind: 'bytes', bytes: encodeHeader(RAW_DATA, length) }, copy]);
+  return restored(
+    tensor,
+    data && length >= LEAST_OUTSIDE
+      ? sayWhere(data.add([copy]))
+      : [{ kind: 'bytes', bytes: encodeHeader(RAW_DATA, length) }, copy],
+  );
 }
 
 /** Other fields in place of those that held a tensor's elements. */
 function restored({ place, span }: Tensor, pieces: Piece<QuantizeTask>[]): Edit<QuantizeTask>[] {
-  return (place?.stored ?? []).map(({ start, end }, i) => ({ start, end, within: [...place?.within ?? [], span], pieces: i === 0 ? pieces : [] }));
+  return (place?.stored ?? []).map(({ start, end }, i) => ({
+    start,
+    end,
+    within: [...(place?.within ?? []), span],
+    pieces: i === 0 ? pieces : [],
+  }));
 }
 
 function sayWhere(at: DataPlace): Piece<QuantizeTask>[] {

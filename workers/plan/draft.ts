@@ -2,7 +2,17 @@
  * The file a plan makes, while it is being thought out: which tensors take the place of which constant, which nodes
  * that of which node, and in the end what nobody uses any more. Knows scopes and edits, no operators.
  */
-import { encodeConstant, encodeInitializer, encodeInput, encodeNode, encodeOpset, NODE_FIELD, OPSET_FIELD, type NewNode, type NewTensor } from '../onnx/writing/encode.ts';
+import {
+  encodeConstant,
+  encodeInitializer,
+  encodeInput,
+  encodeNode,
+  encodeOpset,
+  NODE_FIELD,
+  OPSET_FIELD,
+  type NewNode,
+  type NewTensor,
+} from '../onnx/writing/encode.ts';
 import type { Model, Node, Span } from '../onnx/model.ts';
 import { pieceLength, type Edit, type Piece } from '../onnx/writing/splice.ts';
 import { placeNew, type DataFile } from './data-file.ts';
@@ -22,7 +32,10 @@ export interface Replacement {
 }
 
 /** A tensor that is no weight, and what it is for. */
-export interface Extra { tensor: NewTensor<QuantizeTask>; why: string }
+export interface Extra {
+  tensor: NewTensor<QuantizeTask>;
+  why: string;
+}
 
 export interface Draft {
   /** A name no value of the model has. */
@@ -73,18 +86,21 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const endedUses = new Map<Scope, Map<string, number>>();
 
   /** @param free A node name that has just become free. */
-  const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<QuantizeTask>[] => nodes.map((node) => {
-    if (node.domain === CONTRIB) contribIn.add(scope);
-    operators.add(node.domain === '' ? node.type : `${node.domain}:${node.type}`);
-    const name = node.name === free ? free : uniqueNode(node.name);
-    if (name === free) free = '';
-    return { kind: 'bytes', bytes: encodeNode({ ...node, name }, NODE_FIELD[scope.kind]) };
-  });
+  const nodePieces = (scope: Scope, nodes: readonly NewNode[], free = ''): Piece<QuantizeTask>[] =>
+    nodes.map((node) => {
+      if (node.domain === CONTRIB) contribIn.add(scope);
+      operators.add(node.domain === '' ? node.type : `${node.domain}:${node.type}`);
+      const name = node.name === free ? free : uniqueNode(node.name);
+      if (name === free) free = '';
+      return { kind: 'bytes', bytes: encodeNode({ ...node, name }, NODE_FIELD[scope.kind]) };
+    });
   const tensorPieces = (scope: Scope, tensor: NewTensor<QuantizeTask>) => {
     types.add(tensor.type);
     return scope.kind === 'graph' ? encodeInitializer(tensor, placeNew(data, tensor.data)) : encodeConstant(tensor);
   };
-  const edit = (scope: Scope, at: { start: number; end: number }, pieces: Piece<QuantizeTask>[]) => { edits.push({ start: at.start, end: at.end, within: scope.within, pieces }); };
+  const edit = (scope: Scope, at: { start: number; end: number }, pieces: Piece<QuantizeTask>[]) => {
+    edits.push({ start: at.start, end: at.end, within: scope.within, pieces });
+  };
   const beginning = (scope: Scope) => {
     const at = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
     return { start: at, end: at };
@@ -92,12 +108,18 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
 
   const liveUses = (scope: Scope, name: string): Node[] => {
     const owner = definingScope(scope, name);
-    return (owner?.uses.get(name) ?? []).flatMap(({ node, input }) => (gone.has(node) || renamed.get(node)?.has(input) ? [] : [node]));
+    return (owner?.uses.get(name) ?? []).flatMap(({ node, input }) =>
+      gone.has(node) || renamed.get(node)?.has(input) ? [] : [node],
+    );
   };
   const isDead = (scope: Scope, name: string): boolean => {
     const owner = definingScope(scope, name);
     if (!owner) return true;
-    return !owner.outputs.has(name) && !taken.get(owner)?.has(name) && (endedUses.get(owner)?.get(name) ?? 0) === (owner.uses.get(name)?.length ?? 0);
+    return (
+      !owner.outputs.has(name) &&
+      !taken.get(owner)?.has(name) &&
+      (endedUses.get(owner)?.get(name) ?? 0) === (owner.uses.get(name)?.length ?? 0)
+    );
   };
   const endUse = (scope: Scope, name: string) => {
     const owner = definingScope(scope, name);
@@ -108,7 +130,9 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const end = (scope: Scope, node: Node) => {
     if (gone.has(node)) return;
     gone.add(node);
-    node.inputs.forEach((name, input) => { if (!renamed.get(node)?.has(input)) endUse(scope, name); });
+    node.inputs.forEach((name, input) => {
+      if (!renamed.get(node)?.has(input)) endUse(scope, name);
+    });
   };
   const remove = (scope: Scope, node: Node) => {
     end(scope, node);
@@ -133,9 +157,16 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
       const inputs = renamed.get(node) ?? new Set();
       if (!gone.has(node) && !inputs.has(input)) endUse(scope, node.inputs[input] ?? '');
       renamed.set(node, inputs.add(input));
-      edits.push({ start: span.start, end: span.end, within: [...scope.within, node.span], pieces: [{ kind: 'bytes', bytes: encodeInput(name) }] });
+      edits.push({
+        start: span.start,
+        end: span.end,
+        within: [...scope.within, node.span],
+        pieces: [{ kind: 'bytes', bytes: encodeInput(name) }],
+      });
     },
-    markBypassed(via) { passed.push(via); },
+    markBypassed(via) {
+      passed.push(via);
+    },
     replacementOf(constant) {
       const known = replacements.get(constant) ?? { tensors: [], extras: [], nodes: [] };
       replacements.set(constant, known);
@@ -143,14 +174,20 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
     },
     isReplaced: (constant) => replacements.has(constant),
     isDropped: (constant) => droppedConstants.has(constant),
-    add(scope, extra) { added.push({ scope, extra }); },
-    later(work) { waiting.push(work); },
+    add(scope, extra) {
+      added.push({ scope, extra });
+    },
+    later(work) {
+      waiting.push(work);
+    },
     isDead,
     liveUses,
     finish() {
       for (const work of waiting) work();
       const dropped = new Map<Scope, Set<string>>();
-      const drop = (scope: Scope, name: string) => { dropped.set(scope, (dropped.get(scope) ?? new Set()).add(name)); };
+      const drop = (scope: Scope, name: string) => {
+        dropped.set(scope, (dropped.get(scope) ?? new Set()).add(name));
+      };
       const besides: { scope: Scope; name: string }[] = [];
       for (const { node, scope } of passed.flat()) {
         const [output = ''] = node.outputs;
@@ -188,7 +225,10 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
         }
       }
       addOpsets();
-      return { edits, extras: [...added.map(({ extra }) => extra), ...[...replacements.values()].flatMap(({ extras }) => extras)] };
+      return {
+        edits,
+        extras: [...added.map(({ extra }) => extra), ...[...replacements.values()].flatMap(({ extras }) => extras)],
+      };
     },
   };
 
@@ -199,7 +239,11 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
       const at = model.graph.span.start;
       edits.push({ start: at, end: at, within: [], pieces: [{ kind: 'bytes', bytes: encodeOpset(CONTRIB, 1) }] });
     }
-    const functions = new Set([...contribIn].map((scope) => outermost(scope)).filter((scope) => scope.kind === 'function' && lacks(scope.opsets)));
+    const functions = new Set(
+      [...contribIn]
+        .map((scope) => outermost(scope))
+        .filter((scope) => scope.kind === 'function' && lacks(scope.opsets)),
+    );
     for (const scope of functions) {
       const at = (scope.within.at(-1) as Span).body;
       edit(scope, { start: at, end: at }, [{ kind: 'bytes', bytes: encodeOpset(CONTRIB, 1, OPSET_FIELD.function) }]);
@@ -218,10 +262,18 @@ export function tensorBytes(tensors: readonly NewTensor<QuantizeTask>[]): number
 
 /** Hands out names no value of the model has. */
 export function uniqueNames(scopes: readonly Scope[]): (wish: string) => string {
-  return handOut(new Set(scopes.flatMap((scope) => [
-    ...scope.constants.keys(), ...scope.sparse.map(({ name }) => name), ...scope.producer.keys(), ...scope.inputs, ...scope.outputs,
-    ...scope.nodes.flatMap(({ inputs }) => inputs),
-  ])));
+  return handOut(
+    new Set(
+      scopes.flatMap((scope) => [
+        ...scope.constants.keys(),
+        ...scope.sparse.map(({ name }) => name),
+        ...scope.producer.keys(),
+        ...scope.inputs,
+        ...scope.outputs,
+        ...scope.nodes.flatMap(({ inputs }) => inputs),
+      ]),
+    ),
+  );
 }
 
 /** Hands out names no node of the model has: onnxruntime takes each only once in a graph. No name stays none. */

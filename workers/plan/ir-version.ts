@@ -17,7 +17,12 @@ import type { Scope } from './graph/scopes.ts';
  * @param edits All other edits: what they remove is not removed again.
  * @param types Element types of new tensors.
  */
-export function raiseIrVersion(model: Model, scopes: readonly Scope[], edits: readonly Edit<QuantizeTask>[], types: Iterable<number>): Edit<QuantizeTask>[] {
+export function raiseIrVersion(
+  model: Model,
+  scopes: readonly Scope[],
+  edits: readonly Edit<QuantizeTask>[],
+  types: Iterable<number>,
+): Edit<QuantizeTask>[] {
   let needed = FREE_INITIALIZERS;
   for (const type of types) needed = Math.max(needed, firstIrVersion(type));
   if (model.irVersion >= needed) return [];
@@ -26,7 +31,10 @@ export function raiseIrVersion(model: Model, scopes: readonly Scope[], edits: re
   if (model.irVersion >= FREE_INITIALIZERS) return [raised];
   const { start } = model.graph.span;
   // Models of versions before 3 are of operator set 1 and do not say so.
-  const opset: Edit<QuantizeTask>[] = model.opsets.length > 0 ? [] : [{ start, end: start, within: [], pieces: [{ kind: 'bytes', bytes: encodeOpset('', 1) }] }];
+  const opset: Edit<QuantizeTask>[] =
+    model.opsets.length > 0
+      ? []
+      : [{ start, end: start, within: [], pieces: [{ kind: 'bytes', bytes: encodeOpset('', 1) }] }];
   return [raised, ...opset, ...unlistInitializers(scopes, edits)];
 }
 
@@ -38,7 +46,8 @@ function unlistInitializers(scopes: readonly Scope[], edits: readonly Edit<Quant
     if (within.some(({ start }) => gone.has(start))) continue;
     const names = new Set(sparse.map(({ name }) => name));
     for (const { proto, span } of inputValues) {
-      if ((constants.has(proto.name) || names.has(proto.name)) && !gone.has(span.start)) removed.push({ start: span.start, end: span.end, within, pieces: [] });
+      if ((constants.has(proto.name) || names.has(proto.name)) && !gone.has(span.start))
+        removed.push({ start: span.start, end: span.end, within, pieces: [] });
     }
   }
   return removed;

@@ -9,29 +9,67 @@ import { isFloat } from './graph/view.ts';
 
 export function keptLine({ name, tensor, scope }: Constant, reason: string): LedgerLine {
   const { name: type } = elementType(tensor.type);
-  return { tensor: name, ...where(scope), shape: tensor.dims, from: type, to: type, bytesBefore: tensor.bytes, bytesAfter: tensor.bytes, reason };
+  return {
+    tensor: name,
+    ...where(scope),
+    shape: tensor.dims,
+    from: type,
+    to: type,
+    bytesBefore: tensor.bytes,
+    bytesAfter: tensor.bytes,
+    reason,
+  };
 }
 
 /** Of a tensor that is left out, because what it was for is worked out already. */
 export function droppedLine(constant: Constant): LedgerLine {
-  return { ...keptLine(constant, 'left out: said how a weight is to be seen, which the new file has it as'), bytesAfter: 0 };
+  return {
+    ...keptLine(constant, 'left out: said how a weight is to be seen, which the new file has it as'),
+    bytesAfter: 0,
+  };
 }
 
 /** @param bytes Of what it is stored as now; of itself too where it stays. */
 export function changedLine({ name, tensor, scope }: Constant, to: string, bytes: number, reason: string): LedgerLine {
-  return { tensor: name, ...where(scope), shape: tensor.dims, from: elementType(tensor.type).name, to, bytesBefore: tensor.bytes, bytesAfter: bytes, reason };
+  return {
+    tensor: name,
+    ...where(scope),
+    shape: tensor.dims,
+    from: elementType(tensor.type).name,
+    to,
+    bytesBefore: tensor.bytes,
+    bytesAfter: bytes,
+    reason,
+  };
 }
 
 /** Of a tensor that was not there before. */
 export function extraLine({ tensor, why }: Extra): LedgerLine {
-  return { tensor: tensor.name, shape: [...tensor.dims], from: '', to: elementType(tensor.type).name, bytesBefore: 0, bytesAfter: pieceLength(tensor.data), reason: why };
+  return {
+    tensor: tensor.name,
+    shape: [...tensor.dims],
+    from: '',
+    to: elementType(tensor.type).name,
+    bytesBefore: 0,
+    bytesAfter: pieceLength(tensor.data),
+    reason: why,
+  };
 }
 
 /** Sparse tensors are passed on as they are. */
 export function sparseLines(scope: Scope): LedgerLine[] {
   return scope.sparse.map(({ name, dims, type, bytes }) => {
     const element = elementType(type).name;
-    return { tensor: name, ...where(scope), shape: dims, from: element, to: element, bytesBefore: bytes, bytesAfter: bytes, reason: 'sparse: only what is not zero is stored, and left as it is' };
+    return {
+      tensor: name,
+      ...where(scope),
+      shape: dims,
+      from: element,
+      to: element,
+      bytesBefore: bytes,
+      bytesAfter: bytes,
+      reason: 'sparse: only what is not zero is stored, and left as it is',
+    };
   });
 }
 
@@ -50,14 +88,17 @@ export function whyNotCovered({ tensor, name, scope, overridable, doubt }: Const
   const odd = users.find(({ node, scope: where }) => !isNodeKnown(node, where))?.node;
   if (odd) return `used by ${odd.type} with inputs or attributes that the model's operator set does not have`;
   const operators = [...new Set(users.map(({ node }) => node.type))];
-  if (operators.length === 0) return scope.outputs.has(name) ? 'given out by the graph as it is' : 'not used by any operator';
+  if (operators.length === 0)
+    return scope.outputs.has(name) ? 'given out by the graph as it is' : 'not used by any operator';
   return `used by ${operators.join(', ')}, which ${element} does not cover here`;
 }
 
 export function whyNotFloat(type: number): string {
   const { name } = elementType(type);
   if (/^(u?int|bool|string)/.test(name)) return `${name}: shapes, indices and flags stay exact`;
-  return isFloat(type) ? `${name} arithmetic, which quantized operators do not do` : `${name} weights are not quantized`;
+  return isFloat(type)
+    ? `${name} arithmetic, which quantized operators do not do`
+    : `${name} weights are not quantized`;
 }
 
 export function count(n: number, noun: string): string {
@@ -71,7 +112,11 @@ export function millions(n: number): string {
 /** Bytes for people: 12.3 MB. */
 export function bytesInWords(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
-  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} bytes`;
+  return bytes >= 1e6
+    ? `${(bytes / 1e6).toFixed(1)} MB`
+    : bytes >= 1e3
+      ? `${(bytes / 1e3).toFixed(1)} kB`
+      : `${bytes} bytes`;
 }
 
 /** Where most of the bytes that stayed are, and why; null when hardly any did. */

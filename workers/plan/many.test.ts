@@ -21,7 +21,9 @@ import { NO_MISFITS } from './precision/fits.ts';
 async function planned(input: PlanInput, spelling: string): Promise<Plan> {
   const level = parseLevel(spelling);
   if (!level.ok) throw new Error(level.error.message);
-  return planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, NO_MISFITS, { fingerprint: '0'.repeat(64) });
+  return planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, NO_MISFITS, {
+    fingerprint: '0'.repeat(64),
+  });
 }
 
 test('4,000 weights are written, each with a node of its own', async () => {
@@ -35,16 +37,24 @@ test('4,000 weights are written, each with a node of its own', async () => {
 
 describe('at every level', () => {
   const prepared = scanBytes(many.manyWeights(5000, 'float32')).then((scanned) => preparePlan(scanned));
-  test.each(['fp16', 'int8', 'int4', 'q4f16', 'int8:mode=dynamic', 'int8:mode=dequantize', 'uint8'])('5,000 weights and 15,000 nodes are planned: %s', async (spelling) => {
-    const plan = await planned(await prepared, spelling);
-    expect([plan.problem, plan.changed]).toEqual([null, 5000]);
-    expect(plan.ledger.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0) + plan.graphBytes).toBe(plan.bytes);
-  });
+  test.each(['fp16', 'int8', 'int4', 'q4f16', 'int8:mode=dynamic', 'int8:mode=dequantize', 'uint8'])(
+    '5,000 weights and 15,000 nodes are planned: %s',
+    async (spelling) => {
+      const plan = await planned(await prepared, spelling);
+      expect([plan.problem, plan.changed]).toEqual([null, 5000]);
+      expect(plan.ledger.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0) + plan.graphBytes).toBe(plan.bytes);
+    },
+  );
 });
 
 /** Weights that change at int4, and whether the model can have fp16 activations. */
 const SHAPES: readonly (readonly [name: string, build: () => Uint8Array, changed: number, half: boolean])[] = [
-  ['weights of names that wish for one another', () => many.manyWeights(1500, 'float32', (i) => `w_${i % 3}${'_scales'.repeat(i % 2)}_${i}`), 1500, true],
+  [
+    'weights of names that wish for one another',
+    () => many.manyWeights(1500, 'float32', (i) => `w_${i % 3}${'_scales'.repeat(i % 2)}_${i}`),
+    1500,
+    true,
+  ],
   ['values with a stated type', () => many.manyStatedValues(1500), 1500, true],
   ['uses of one weight', () => many.manyUses(5000), 1, true],
   ['views of one weight', () => many.manyViews(5000), 1, true],
@@ -62,7 +72,9 @@ const SHAPES: readonly (readonly [name: string, build: () => Uint8Array, changed
 describe('thousands of', () => {
   test.each(SHAPES)('%s', async (_, build, changed, half) => {
     const input = preparePlan(await scanBytes(build()));
-    const [int4, q4f16] = await Promise.all([SCHEMES.int4, SCHEMES.q4f16].map((scheme) => planAnyLevel(input, scheme, {}, NO_MISFITS)));
+    const [int4, q4f16] = await Promise.all(
+      [SCHEMES.int4, SCHEMES.q4f16].map((scheme) => planAnyLevel(input, scheme, {}, NO_MISFITS)),
+    );
     expect(int4?.changed).toBe(changed);
     expect(q4f16?.problem === null).toBe(half);
     expect(summarizeModel(input).operators.length).toBeGreaterThan(0);
@@ -83,7 +95,12 @@ describe('thousands of', () => {
   test('tensors in one file of external data', async () => {
     const { model: bytes, files } = many.manyOutside(5000, 'one');
     const external = new Map([...files].map(([location, data]) => [location, bytesSource(location, data)]));
-    const plan = await planAnyLevel(preparePlan(await scanModel(bytesSource('model.onnx', bytes), external)), SCHEMES.int4, {}, NO_MISFITS);
+    const plan = await planAnyLevel(
+      preparePlan(await scanModel(bytesSource('model.onnx', bytes), external)),
+      SCHEMES.int4,
+      {},
+      NO_MISFITS,
+    );
     expect([plan.problem, plan.changed]).toEqual([null, 5000]);
   });
 
@@ -100,15 +117,28 @@ describe('measuring looks at', () => {
     const [output] = scanned.graph.outputs;
     const cuts = await findCuts(scanned, indexGraph(scanned.graph), output!.proto);
     // All of it; and up to the values of which a few steps tell the type.
-    expect(cuts.map(({ nodes, values }) => [nodes.size, [...values.keys()]])).toEqual([[30_002, ['x']], [29_994, ['c7']]]);
+    expect(cuts.map(({ nodes, values }) => [nodes.size, [...values.keys()]])).toEqual([
+      [30_002, ['x']],
+      [29_994, ['c7']],
+    ]);
   });
 
   test('a mask that 50,000 nodes pass on', async () => {
     const count = 50_000;
-    const scanned = await scanBytes(encode(model(graph({
-      node: [...Array.from({ length: count }, (_, i) => node('Identity', [i === 0 ? 'x' : `m${i}`], [`m${i + 1}`])), node('Softmax', [`m${count}`], ['y'])],
-      input: [value('x', 'float32', ['n'])], output: [value('y', 'float32', ['n'])],
-    }))));
+    const scanned = await scanBytes(
+      encode(
+        model(
+          graph({
+            node: [
+              ...Array.from({ length: count }, (_, i) => node('Identity', [i === 0 ? 'x' : `m${i}`], [`m${i + 1}`])),
+              node('Softmax', [`m${count}`], ['y']),
+            ],
+            input: [value('x', 'float32', ['n'])],
+            output: [value('y', 'float32', ['n'])],
+          }),
+        ),
+      ),
+    );
     const softened = maskTest(dataflow(scanned.graph), new Set(['y']));
     expect([softened('m1'), softened(`m${count}`), softened('y')]).toEqual([true, true, false]);
   });

@@ -8,19 +8,30 @@ const FINGERPRINT = 'ab'.repeat(32);
 const MODEL = tinyLanguageModel({ vocabulary: 128, width: 64, hidden: 96, type: 'float32', tied: false });
 const HALF = tinyLanguageModel({ vocabulary: 128, width: 64, hidden: 96, type: 'float16', tied: false });
 
-const written = async (bytes: Uint8Array) => Object.fromEntries((await scanBytes(bytes)).metadata.map(({ key, value }) => [key, value]));
+const written = async (bytes: Uint8Array) =>
+  Object.fromEntries((await scanBytes(bytes)).metadata.map(({ key, value }) => [key, value]));
 
 describe('a written model says where it comes from', () => {
   test.each<[string, object]>([
     ['fp16', {}],
-    ['int4:block=64,asymmetric', { block: 64, asymmetric: true, head: 'quantize', embedding: false, source: 'baseline' }],
-    ['uint8:exclude=a|b', { head: 'quantize', embedding: false, source: 'baseline', mode: 'dynamic', exclude: ['a', 'b'] }],
+    [
+      'int4:block=64,asymmetric',
+      { block: 64, asymmetric: true, head: 'quantize', embedding: false, source: 'baseline' },
+    ],
+    [
+      'uint8:exclude=a|b',
+      { head: 'quantize', embedding: false, source: 'baseline', mode: 'dynamic', exclude: ['a', 'b'] },
+    ],
   ])('%s', async (level, settings) => {
     const { bytes, plan } = await quantize(MODEL, level, undefined, { fingerprint: FINGERPRINT });
     expect(plan.bytes).toBe(bytes.length);
     const { 'nibble.settings': given, ...rest } = await written(bytes);
     expect(JSON.parse(given ?? '')).toEqual(settings);
-    expect(rest).toEqual({ 'nibble.version': version, 'nibble.level': level, 'nibble.source_fingerprint': FINGERPRINT });
+    expect(rest).toEqual({
+      'nibble.version': version,
+      'nibble.level': level,
+      'nibble.source_fingerprint': FINGERPRINT,
+    });
     await (await native.InferenceSession.create(bytes)).release();
   });
 
@@ -36,7 +47,12 @@ describe('a written model says where it comes from', () => {
     const first = await quantize(MODEL, 'fp16', undefined, { fingerprint: '0'.repeat(64) });
     const { bytes } = await quantize(first.bytes, 'int4', undefined, { fingerprint: FINGERPRINT });
     const { metadata } = await scanBytes(bytes);
-    expect(metadata.map(({ key }) => key)).toEqual(['nibble.version', 'nibble.level', 'nibble.settings', 'nibble.source_fingerprint']);
+    expect(metadata.map(({ key }) => key)).toEqual([
+      'nibble.version',
+      'nibble.level',
+      'nibble.settings',
+      'nibble.source_fingerprint',
+    ]);
     expect((await written(bytes))['nibble.source_fingerprint']).toBe(FINGERPRINT);
   });
 

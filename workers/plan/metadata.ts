@@ -9,24 +9,48 @@ import { formatLevel } from '../contract/levels/level.ts';
 import type { ResolvedLevel } from '../contract/levels/scheme.ts';
 import type { QuantizeTask } from './quantize-task.ts';
 
-export interface Entry { key: string; value: string }
+export interface Entry {
+  key: string;
+  value: string;
+}
 
 const PREFIX = 'nibble.';
 
 /** @param fingerprint Of the model it is made of, see hash.ts. */
-export function describeOrigin(id: LevelId, settings: LevelSettings, level: ResolvedLevel, fingerprint: string): Entry[] {
+export function describeOrigin(
+  id: LevelId,
+  settings: LevelSettings,
+  level: ResolvedLevel,
+  fingerprint: string,
+): Entry[] {
   return Object.entries({
-    version, level: formatLevel({ id, settings }), settings: JSON.stringify(settingsInFull(level)), source_fingerprint: fingerprint,
+    version,
+    level: formatLevel({ id, settings }),
+    settings: JSON.stringify(settingsInFull(level)),
+    source_fingerprint: fingerprint,
   }).map(([key, value]) => ({ key: `${PREFIX}${key}`, value }));
 }
 
 /** Settings in full, as used. */
-export function settingsInFull({ baseline, form, weights, head, tables, source, exclude, override }: ResolvedLevel): LevelReport['settings'] {
+export function settingsInFull({
+  baseline,
+  form,
+  weights,
+  head,
+  tables,
+  source,
+  exclude,
+  override,
+}: ResolvedLevel): LevelReport['settings'] {
   if (baseline) return {};
   return {
     ...(weights && { block: weights.block, asymmetric: !weights.symmetric }),
-    head: head ? 'quantize' : 'keep', embedding: tables === 'tokens' ? tables : tables === 'all', source,
-    ...(form === 'blocks' ? {} : { mode: form }), ...(exclude.length > 0 ? { exclude: [...exclude] } : {}), ...(override.length > 0 ? { override: [...override] } : {}),
+    head: head ? 'quantize' : 'keep',
+    embedding: tables === 'tokens' ? tables : tables === 'all',
+    source,
+    ...(form === 'blocks' ? {} : { mode: form }),
+    ...(exclude.length > 0 ? { exclude: [...exclude] } : {}),
+    ...(override.length > 0 ? { override: [...override] } : {}),
   };
 }
 
@@ -35,7 +59,14 @@ export function metadataEdits(model: Model, entries: readonly Entry[]): Edit<Qua
   if (entries.length === 0) return [];
   const { size } = model.source;
   return [
-    ...model.metadata.filter(({ key }) => key.startsWith(PREFIX)).map(({ span: { start, end } }) => ({ start, end, within: [], pieces: [] })),
-    { start: size, end: size, within: [], pieces: entries.map(({ key, value }) => ({ kind: 'bytes' as const, bytes: encodeMetadata(key, value) })) },
+    ...model.metadata
+      .filter(({ key }) => key.startsWith(PREFIX))
+      .map(({ span: { start, end } }) => ({ start, end, within: [], pieces: [] })),
+    {
+      start: size,
+      end: size,
+      within: [],
+      pieces: entries.map(({ key, value }) => ({ kind: 'bytes' as const, bytes: encodeMetadata(key, value) })),
+    },
   ];
 }

@@ -10,11 +10,29 @@ import { quantize } from '../test-support.ts';
 import { describePattern } from './patterns.ts';
 
 const w = (name: string) => tensor(name, 'float32', [64, 64], randomValues(1, 4096, 0.1));
-const names = ['model.layers.0.up.weight', 'model.layers.0.down.weight', 'model.layers.1.up.weight', 'model.layers.1.down.weight', 'lm_head.weight'];
-const bytes = encode(model(graph({
-  node: [...names.map((name, i) => ({ ...node('MatMul', [`v${i}`, name], [`v${i + 1}`]), name: `/${name.replace('.weight', '').replaceAll('.', '/')}/MatMul` })), node('Mul', ['v5', 'norm.weight'], ['v6'])],
-  initializer: [...names.map(w), tensor('norm.weight', 'float32', [64], randomValues(2, 64))], input: [value('v0', 'float32', [3, 64])], output: [value('v6', 'float32', [3, 64])],
-})));
+const names = [
+  'model.layers.0.up.weight',
+  'model.layers.0.down.weight',
+  'model.layers.1.up.weight',
+  'model.layers.1.down.weight',
+  'lm_head.weight',
+];
+const bytes = encode(
+  model(
+    graph({
+      node: [
+        ...names.map((name, i) => ({
+          ...node('MatMul', [`v${i}`, name], [`v${i + 1}`]),
+          name: `/${name.replace('.weight', '').replaceAll('.', '/')}/MatMul`,
+        })),
+        node('Mul', ['v5', 'norm.weight'], ['v6']),
+      ],
+      initializer: [...names.map(w), tensor('norm.weight', 'float32', [64], randomValues(2, 64))],
+      input: [value('v0', 'float32', [3, 64])],
+      output: [value('v6', 'float32', [3, 64])],
+    }),
+  ),
+);
 
 describe('patterns of a level', () => {
   test.each([
@@ -50,7 +68,11 @@ describe('patterns of a level', () => {
   test('several have an entry each, in their order', async () => {
     const { plan: made } = await quantize(bytes, 'int4:exclude=lm_head*|nothing|*norm*,override=*up*=int8|*none*=int8');
     expect(made.patterns!.map(({ setting, pattern, matched }) => [setting, pattern, matched])).toEqual([
-      ['exclude', 'lm_head*', 1], ['exclude', 'nothing', 0], ['exclude', '*norm*', 0], ['override', '*up*', 2], ['override', '*none*', 0],
+      ['exclude', 'lm_head*', 1],
+      ['exclude', 'nothing', 0],
+      ['exclude', '*norm*', 0],
+      ['override', '*up*', 2],
+      ['override', '*none*', 0],
     ]);
   });
 
@@ -73,11 +95,19 @@ test('plan and report have them, and a note for each', async () => {
   const file = new File([bytes], 'm.onnx');
   const [planned] = await plan([file], levels);
   expect(planned?.patterns).toMatchObject([{ matched: 0 }, { matched: 1 }]);
-  const report = await compare({ files: [file], levels, maxTokens: null }, {
-    kernel: () => Promise.resolve(createReferenceKernel()), sink: (_, source, { external }) => Promise.resolve(blobSink(source, external)), threads: 1,
-    evaluator: createNodeEvaluator(),
-  }, () => undefined, new AbortController().signal);
+  const report = await compare(
+    { files: [file], levels, maxTokens: null },
+    {
+      kernel: () => Promise.resolve(createReferenceKernel()),
+      sink: (_, source, { external }) => Promise.resolve(blobSink(source, external)),
+      threads: 1,
+      evaluator: createNodeEvaluator(),
+    },
+    () => undefined,
+    new AbortController().signal,
+  );
   expect(report.levels.find(({ id }) => id === 'int4')?.patterns).toEqual(planned?.patterns);
   expect(report.levels.find(({ id }) => id === 'fp16')?.patterns).toBeUndefined();
-  for (const use of planned?.patterns ?? []) expect(report.notes.filter((note) => note.endsWith(describePattern(use)))).toHaveLength(1);
+  for (const use of planned?.patterns ?? [])
+    expect(report.notes.filter((note) => note.endsWith(describePattern(use)))).toHaveLength(1);
 }, 120_000);

@@ -15,11 +15,19 @@ export function isNamed({ node, seen }: Candidate, pattern: string): boolean {
 }
 
 /** One entry for each pattern of a level, in the order they are given. */
-export function patternUses(candidates: readonly Candidate[], { exclude, override }: Pick<ResolvedLevel, 'exclude' | 'override'>): PatternUse[] {
+export function patternUses(
+  candidates: readonly Candidate[],
+  { exclude, override }: Pick<ResolvedLevel, 'exclude' | 'override'>,
+): PatternUse[] {
   const use = (setting: PatternUse['setting'], pattern: string): PatternUse => {
     const matched = new Set<Constant>();
     for (const candidate of candidates) if (isNamed(candidate, pattern)) matched.add(candidate.seen.constant);
-    return { setting, pattern, matched: matched.size, nearest: matched.size > 0 ? [] : nearestNames(pattern, candidates) };
+    return {
+      setting,
+      pattern,
+      matched: matched.size,
+      nearest: matched.size > 0 ? [] : nearestNames(pattern, candidates),
+    };
   };
   return [...exclude.map((pattern) => use('exclude', pattern)), ...override.map(({ name }) => use('override', name))];
 }
@@ -27,7 +35,8 @@ export function patternUses(candidates: readonly Candidate[], { exclude, overrid
 /** A sentence for a pattern. */
 export function describePattern({ setting, pattern, matched, nearest }: PatternUse): string {
   if (matched > 0) return `${setting}=${pattern} applies to ${count(matched, 'weight')}.`;
-  const names = nearest.length > 1 ? `${nearest.slice(0, -1).join(', ')} and ${nearest.at(-1) ?? ''}` : nearest.join('');
+  const names =
+    nearest.length > 1 ? `${nearest.slice(0, -1).join(', ')} and ${nearest.at(-1) ?? ''}` : nearest.join('');
   return `Nothing to quantize is called ${pattern}.${names === '' ? '' : ` The nearest ${nearest.length > 1 ? 'names are' : 'name is'} ${names}.`}`;
 }
 
@@ -39,9 +48,11 @@ function nearestNames(pattern: string, candidates: readonly Candidate[]): string
     if (node.name !== '') names.add(node.name);
   }
   const wanted = pairsOf(pattern.replace(/[*?]+/g, ' '));
-  return [...names].map((name) => ({ name, alike: alikeness(wanted, pairsOf(name)) }))
+  return [...names]
+    .map((name) => ({ name, alike: alikeness(wanted, pairsOf(name)) }))
     .sort((a, b) => b.alike - a.alike || a.name.length - b.name.length)
-    .slice(0, NEAREST).map(({ name }) => name);
+    .slice(0, NEAREST)
+    .map(({ name }) => name);
 }
 
 /** How often each pair of neighbouring characters is in a text; case does not count, nor do pairs with a space. */

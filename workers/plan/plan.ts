@@ -21,7 +21,18 @@ import * as float16 from './precision/float16.ts';
 import { findOutputProjections } from './graph/output-projections.ts';
 import { raiseIrVersion } from './ir-version.ts';
 import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
-import { bytesInWords, changedLine, count, droppedLine, extraLine, keptLine, millions, sparseLines, whatStayed, whyNotCovered } from './ledger.ts';
+import {
+  bytesInWords,
+  changedLine,
+  count,
+  droppedLine,
+  extraLine,
+  keptLine,
+  millions,
+  sparseLines,
+  whatStayed,
+  whyNotCovered,
+} from './ledger.ts';
 import type { QuantizeTask } from './quantize-task.ts';
 import { findScopes, isNodeKnown, type Constant, type Scope } from './graph/scopes.ts';
 import { matchesPattern } from './pattern.ts';
@@ -86,24 +97,39 @@ export function preparePlan(model: Model, taken: ReadonlySet<string> = new Set()
   const [root] = scopes;
   const functionScopes = scopes.filter(({ kind, parent }) => kind === 'function' && !parent);
   const overloads = new Map<string, number>();
-  for (const { domain, name } of model.functions) overloads.set(functionKey(domain, name), (overloads.get(functionKey(domain, name)) ?? 0) + 1);
-  const functions: Functions = new Map(model.functions.flatMap(({ domain, name, inputs }, i) => {
-    const scope = functionScopes[i];
-    const key = functionKey(domain, name);
-    // Overloads have one name; which of them a call means is not known here.
-    return scope && overloads.get(key) === 1 ? [[key, { inputs, scope }] as const] : [];
-  }));
-  const found = scopes.flatMap((scope) => scope.nodes.flatMap((node) => (
-    functions.has(functionKey(node.domain, node.type)) ? findInCall(node, scope, functions) : isNodeKnown(node, scope) ? familyOf(node)?.find(node, scope) ?? [] : []
-  )));
+  for (const { domain, name } of model.functions)
+    overloads.set(functionKey(domain, name), (overloads.get(functionKey(domain, name)) ?? 0) + 1);
+  const functions: Functions = new Map(
+    model.functions.flatMap(({ domain, name, inputs }, i) => {
+      const scope = functionScopes[i];
+      const key = functionKey(domain, name);
+      // Overloads have one name; which of them a call means is not known here.
+      return scope && overloads.get(key) === 1 ? [[key, { inputs, scope }] as const] : [];
+    }),
+  );
+  const found = scopes.flatMap((scope) =>
+    scope.nodes.flatMap((node) =>
+      functions.has(functionKey(node.domain, node.type))
+        ? findInCall(node, scope, functions)
+        : isNodeKnown(node, scope)
+          ? (familyOf(node)?.find(node, scope) ?? [])
+          : [],
+    ),
+  );
   const constants = scopes.flatMap((scope) => [...scope.constants.values()]);
   const flow = traceFlow(model, scopes);
-  const noWeights = new Map(constants.flatMap((constant) => {
-    const no = float16.whyNotStored(constant) === null ? whyNoWeight(constant, flow) : null;
-    return no ? [[constant, no] as const] : [];
-  }));
+  const noWeights = new Map(
+    constants.flatMap((constant) => {
+      const no = float16.whyNotStored(constant) === null ? whyNoWeight(constant, flow) : null;
+      return no ? [[constant, no] as const] : [];
+    }),
+  );
   return {
-    model, scopes, constants, flow, noWeights,
+    model,
+    scopes,
+    constants,
+    flow,
+    noWeights,
     candidates: found.flatMap((one) => (one.kind === 'candidate' ? [one] : [])),
     lefts: found.flatMap((one) => (one.kind === 'left' ? [one] : [])),
     heads: root ? findOutputProjections(root) : new Set(),
@@ -116,8 +142,12 @@ export function preparePlan(model: Model, taken: ReadonlySet<string> = new Set()
  */
 export function takeOverridden(input: PlanInput, override: readonly Override[]): PlanInput {
   const patterns = override.map(({ name }) => name).filter((name) => /[^*?]/.test(name));
-  const taken = input.constants.filter(({ name, overridable }) => overridable && patterns.some((pattern) => matchesPattern(pattern, name)));
-  return taken.every(({ doubt }) => doubt === null) ? input : preparePlan(input.model, new Set(taken.map(({ name }) => name)));
+  const taken = input.constants.filter(
+    ({ name, overridable }) => overridable && patterns.some((pattern) => matchesPattern(pattern, name)),
+  );
+  return taken.every(({ doubt }) => doubt === null)
+    ? input
+    : preparePlan(input.model, new Set(taken.map(({ name }) => name)));
 }
 
 /**
@@ -128,17 +158,44 @@ export function takeOverridden(input: PlanInput, override: readonly Override[]):
  *
  * @param misfits float32 tensors that fp16 does not hold (see precision/fits.ts).
  */
-export function planLevel(given: PlanInput, scheme: Scheme, settings: LevelSettings, misfits: Misfits, { fingerprint, limit = SINGLE_FILE_LIMIT, before = modelBytes(given.model), rounded }: PlanOptions = {}): Plan {
+export function planLevel(
+  given: PlanInput,
+  scheme: Scheme,
+  settings: LevelSettings,
+  misfits: Misfits,
+  { fingerprint, limit = SINGLE_FILE_LIMIT, before = modelBytes(given.model), rounded }: PlanOptions = {},
+): Plan {
   const level = scheme.resolve(settings);
   const input = takeOverridden(given, level.override);
   const metadata = fingerprint === undefined ? [] : describeOrigin(scheme.id, settings, level, fingerprint);
   const planWith = (data: DataFile | null): Plan => {
-    if (!level.baseline) return planQuantized(input, scheme, level, rounded ?? roundedIn(input, misfits), { data, metadata, operators: new Set(), types: new Set(), before });
-    const { edits, ledger, summary } = float16.planFloat16(input.scopes, input.constants, input.noWeights, misfits, data);
-    return finish(input, edits, ledger, summary, null, { data, metadata, operators: new Set(['Cast']), types: new Set(), before });
+    if (!level.baseline)
+      return planQuantized(input, scheme, level, rounded ?? roundedIn(input, misfits), {
+        data,
+        metadata,
+        operators: new Set(),
+        types: new Set(),
+        before,
+      });
+    const { edits, ledger, summary } = float16.planFloat16(
+      input.scopes,
+      input.constants,
+      input.noWeights,
+      misfits,
+      data,
+    );
+    return finish(input, edits, ledger, summary, null, {
+      data,
+      metadata,
+      operators: new Set(['Cast']),
+      types: new Set(),
+      before,
+    });
   };
   const whole = planWith(null);
-  return whole.bytes <= limit ? whole : planWith(createDataFile(dataFileName(fileName(input.model.source.name, scheme.suffix(settings)))));
+  return whole.bytes <= limit
+    ? whole
+    : planWith(createDataFile(dataFileName(fileName(input.model.source.name, scheme.suffix(settings)))));
 }
 
 export interface PlanOptions {
@@ -152,7 +209,13 @@ export interface PlanOptions {
   rounded?: (constant: Constant) => boolean;
 }
 
-interface Output { data: DataFile | null; metadata: readonly Entry[]; operators: ReadonlySet<string>; /** Element types of new tensors. */ types: ReadonlySet<number>; /** Bytes of the model. */ before: number }
+interface Output {
+  data: DataFile | null;
+  metadata: readonly Entry[];
+  operators: ReadonlySet<string>;
+  /** Element types of new tensors. */ types: ReadonlySet<number>;
+  /** Bytes of the model. */ before: number;
+}
 
 export function isHalfPrecision({ constants }: PlanInput): boolean {
   return float16.isHalfPrecision(constants);
@@ -169,10 +232,12 @@ export const MOST_READ = 256;
 /** float32 tensors to find misfits among: weights of the baseline, and what else q4f16 may round. */
 export function judgedTensors(input: PlanInput): Tensor[] {
   const weights = new Set(roundedTensors(input));
-  return isHalfPrecision(input) ? [] : input.constants.flatMap(({ tensor, readable, doubt }) => {
-    const isLarge = tensor.type === FLOAT32 && readable && doubt === null && elementCount(tensor.dims) > MOST_READ;
-    return isLarge || weights.has(tensor) ? [tensor] : [];
-  });
+  return isHalfPrecision(input)
+    ? []
+    : input.constants.flatMap(({ tensor, readable, doubt }) => {
+        const isLarge = tensor.type === FLOAT32 && readable && doubt === null && elementCount(tensor.dims) > MOST_READ;
+        return isLarge || weights.has(tensor) ? [tensor] : [];
+      });
 }
 
 /** Whether the fp16 baseline of a model rounds a constant. */
@@ -181,7 +246,13 @@ export function roundedIn({ constants, noWeights }: PlanInput, misfits: Misfits)
   return (constant) => rounded.has(constant);
 }
 
-function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, isRounded: (constant: Constant) => boolean, output: Output): Plan {
+function planQuantized(
+  input: PlanInput,
+  scheme: Scheme,
+  level: ResolvedLevel,
+  isRounded: (constant: Constant) => boolean,
+  output: Output,
+): Plan {
   const { model, scopes, constants } = input;
   const draft = createDraft(model, scopes, output.data);
   const store = createStore(draft, (constant) => level.source === 'baseline' && isRounded(constant));
@@ -194,19 +265,41 @@ function planQuantized(input: PlanInput, scheme: Scheme, level: ResolvedLevel, i
     const named = level.override.find(({ name }) => isNamed(candidate, name));
     const { overridable, doubt } = candidate.seen.constant;
     // Whatever is asked for tables or heads, it is the input that keeps a default as it is.
-    const answer = (overridable ? doubt : null) ?? whyAsked(candidate, level, input.heads, named !== undefined) ?? whyExact(candidate, input, named !== undefined) ?? candidate.offer(named ? overridden(level, named.to) : level);
+    const answer =
+      (overridable ? doubt : null) ??
+      whyAsked(candidate, level, input.heads, named !== undefined) ??
+      whyExact(candidate, input, named !== undefined) ??
+      candidate.offer(named ? overridden(level, named.to) : level);
     if (typeof answer === 'string') whyKept.set(candidate.seen.constant, answer);
     else offers.push(answer);
   }
   for (const offer of offers) offer.write({ draft, store, activations });
   if (offers.length === 0) {
-    const ledger = constants.map((constant) => keptLine(constant, whyKept.get(constant) ?? whyNotCovered(constant, scheme.element)));
-    return { ...finish(input, [], ledger, 'Nothing to quantize.', whyNothing(input, whyKept), output), ...(patterns.length > 0 && { patterns }) };
+    const ledger = constants.map((constant) =>
+      keptLine(constant, whyKept.get(constant) ?? whyNotCovered(constant, scheme.element)),
+    );
+    return {
+      ...finish(input, [], ledger, 'Nothing to quantize.', whyNothing(input, whyKept), output),
+      ...(patterns.length > 0 && { patterns }),
+    };
   }
   const { edits, extras } = draft.finish();
-  const ledger = [...constants.map((constant) => lineOf(constant, draft, store.told.get(constant) ?? [], whyKept.get(constant), scheme.element)), ...extras.map(extraLine)];
+  const ledger = [
+    ...constants.map((constant) =>
+      lineOf(constant, draft, store.told.get(constant) ?? [], whyKept.get(constant), scheme.element),
+    ),
+    ...extras.map(extraLine),
+  ];
   const summary = [summarize(store.told), ...patterns.map(describePattern)].join(' ');
-  const finished = finish(input, edits, ledger, summary, null, { ...output, operators: draft.operators, types: draft.types }, findStoredTwice(constants, draft));
+  const finished = finish(
+    input,
+    edits,
+    ledger,
+    summary,
+    null,
+    { ...output, operators: draft.operators, types: draft.types },
+    findStoredTwice(constants, draft),
+  );
   return { ...finished, ...(patterns.length > 0 && { patterns }) };
 }
 
@@ -216,13 +309,20 @@ function tablesFirst(candidates: readonly Candidate[]): Candidate[] {
 }
 
 /** Why a person wants a use left as it is, or null. */
-function whyAsked(candidate: Candidate, level: ResolvedLevel, heads: ReadonlySet<Node>, isOverridden: boolean): string | null {
+function whyAsked(
+  candidate: Candidate,
+  level: ResolvedLevel,
+  heads: ReadonlySet<Node>,
+  isOverridden: boolean,
+): string | null {
   const { node, role } = candidate;
   if (level.exclude.some((pattern) => isNamed(candidate, pattern))) return 'left as it is, as asked for by name';
   if (isOverridden) return null;
   if (role === 'weight') return heads.has(node) && !level.head ? 'output projection, kept as asked' : null;
   if (level.tables === 'all' || (level.tables === 'tokens' && role === 'tokens')) return null;
-  return role === 'tokens' ? 'embedding table; the embedding setting quantizes it' : 'table looked up by something else than tokens, such as positions: kept exact';
+  return role === 'tokens'
+    ? 'embedding table; the embedding setting quantizes it'
+    : 'table looked up by something else than tokens, such as positions: kept exact';
 }
 
 /** Angles and positions are spoiled by any rounding; only who names the weight gets them quantized. */
@@ -231,7 +331,13 @@ function whyExact({ seen }: Candidate, { noWeights }: PlanInput, isOverridden: b
   return no?.exact && !isOverridden ? no.why : null;
 }
 
-function lineOf(constant: Constant, draft: Draft, told: readonly LedgerNote[], why: string | undefined, element: string): LedgerLine {
+function lineOf(
+  constant: Constant,
+  draft: Draft,
+  told: readonly LedgerNote[],
+  why: string | undefined,
+  element: string,
+): LedgerLine {
   const { name, tensor, scope } = constant;
   if (draft.isDropped(constant)) return droppedLine(constant);
   if (!draft.isReplaced(constant)) return keptLine(constant, why ?? whyNotCovered(constant, element));
@@ -239,14 +345,19 @@ function lineOf(constant: Constant, draft: Draft, told: readonly LedgerNote[], w
   const type = elementType(tensor.type).name;
   const stays = !draft.isDead(scope, name);
   const forms = [...new Set(told.map((form) => form.element))];
-  return changedLine(constant, [...(stays ? [type] : []), ...forms].join(' and '), bytes + (stays ? tensor.bytes : 0),
-    `${[...new Set(told.map(({ reason }) => reason))].join('; ')}${stays ? `; stored twice, because ${whyStays(draft, constant, why)}` : ''}`);
+  return changedLine(
+    constant,
+    [...(stays ? [type] : []), ...forms].join(' and '),
+    bytes + (stays ? tensor.bytes : 0),
+    `${[...new Set(told.map(({ reason }) => reason))].join('; ')}${stays ? `; stored twice, because ${whyStays(draft, constant, why)}` : ''}`,
+  );
 }
 
 function whyStays(draft: Draft, { name, tensor, scope }: Constant, why: string | undefined): string {
   const users = [...new Set(draft.liveUses(scope, name).map(({ type }) => type))];
   const type = elementType(tensor.type).name;
-  const use = users.length > 0 ? `${users.join(', ')} still needs it as ${type}` : `the graph still needs it as ${type}`;
+  const use =
+    users.length > 0 ? `${users.join(', ')} still needs it as ${type}` : `the graph still needs it as ${type}`;
   return why ? `${use} (${why})` : use;
 }
 
@@ -256,39 +367,92 @@ function summarize(told: ReadonlyMap<Constant, LedgerNote[]>): string {
   for (const [{ tensor }, forms] of told) {
     for (const { element, form } of forms) {
       const entry = groups.get(form) ?? { element, tensors: 0, parameters: 0 };
-      groups.set(form, { element, tensors: entry.tensors + 1, parameters: entry.parameters + elementCount(tensor.dims) });
+      groups.set(form, {
+        element,
+        tensors: entry.tensors + 1,
+        parameters: entry.parameters + elementCount(tensor.dims),
+      });
     }
   }
-  const clauses = [...groups].map(([form, { element, tensors, parameters }]) => `${count(tensors, 'weight')} with ${millions(parameters)} parameters ${tensors === 1 ? 'becomes' : 'become'} ${element}, ${form}`);
+  const clauses = [...groups].map(
+    ([form, { element, tensors, parameters }]) =>
+      `${count(tensors, 'weight')} with ${millions(parameters)} parameters ${tensors === 1 ? 'becomes' : 'become'} ${element}, ${form}`,
+  );
   return `${clauses.join('; ')}.`;
 }
 
 function whyNothing({ model, scopes }: PlanInput, whyKept: ReadonlyMap<Constant, string>): EngineError {
   const name = shown(model.source.name);
-  const quantized = [...new Set(scopes.flatMap(({ nodes }) => nodes).filter(isQuantizedOperator).map(({ type }) => type))];
+  const quantized = [
+    ...new Set(
+      scopes
+        .flatMap(({ nodes }) => nodes)
+        .filter(isQuantizedOperator)
+        .map(({ type }) => type),
+    ),
+  ];
   if (quantized.length > 0) {
-    return engineError('already-quantized', `${name} is quantized already (it uses ${quantized.join(', ')}).`, 'Use the float16 or float32 model it was made from.');
+    return engineError(
+      'already-quantized',
+      `${name} is quantized already (it uses ${quantized.join(', ')}).`,
+      'Use the float16 or float32 model it was made from.',
+    );
   }
   const reasons = [...new Set(whyKept.values())];
   const [reason, ...more] = reasons;
   if (reason !== undefined) {
-    return engineError('nothing-to-quantize', `No weight of ${name} can be quantized with these settings: ${reason}${more.length > 0 ? `, and ${count(more.length, 'other reason')}` : ''}.`,
-      'Try other settings or another level.', reasons.join('\n'));
+    return engineError(
+      'nothing-to-quantize',
+      `No weight of ${name} can be quantized with these settings: ${reason}${more.length > 0 ? `, and ${count(more.length, 'other reason')}` : ''}.`,
+      'Try other settings or another level.',
+      reasons.join('\n'),
+    );
   }
-  return engineError('nothing-to-quantize', `${name} has no weight that can be quantized: no constant float16 or float32 weight of ${OPERATORS_WITH_WEIGHTS.slice(0, -1).join(', ')} or ${OPERATORS_WITH_WEIGHTS.at(-1) ?? ''}.`,
-    'Use a model with weights of its own; what is computed while running has none.');
+  return engineError(
+    'nothing-to-quantize',
+    `${name} has no weight that can be quantized: no constant float16 or float32 weight of ${OPERATORS_WITH_WEIGHTS.slice(0, -1).join(', ')} or ${OPERATORS_WITH_WEIGHTS.at(-1) ?? ''}.`,
+    'Use a model with weights of its own; what is computed while running has none.',
+  );
 }
 
-function finish(input: PlanInput, edits: Edit<QuantizeTask>[], lines: LedgerLine[], summary: string, problem: EngineError | null, { data, metadata, operators, types, before }: Output, storedTwice: StoredTwice[] = []): Plan {
+function finish(
+  input: PlanInput,
+  edits: Edit<QuantizeTask>[],
+  lines: LedgerLine[],
+  summary: string,
+  problem: EngineError | null,
+  { data, metadata, operators, types, before }: Output,
+  storedTwice: StoredTwice[] = [],
+): Plan {
   const { model, scopes } = input;
   const changed = lines.filter((line) => line.from !== line.to && line.from !== '').length;
   const originPieces = changed > 0 ? metadata.length : 0;
-  const pieces = splice(model.source.size, [...edits, ...placeKept(model, edits, data), ...(changed > 0 ? [...raiseIrVersion(model, scopes, edits, types), ...metadataEdits(model, metadata)] : [])]);
+  const pieces = splice(model.source.size, [
+    ...edits,
+    ...placeKept(model, edits, data),
+    ...(changed > 0 ? [...raiseIrVersion(model, scopes, edits, types), ...metadataEdits(model, metadata)] : []),
+  ]);
   const bytes = piecesLength(pieces) + (data?.bytes() ?? 0);
-  const ledger = [...lines, ...scopes.flatMap((scope) => [...scope.shadowed.map((constant) => keptLine(constant, 'another tensor of the same name comes after it, which is the one that counts')), ...sparseLines(scope)])].map((line) => ({ ...line, reason: shownSentence(line.reason) }));
+  const ledger = [
+    ...lines,
+    ...scopes.flatMap((scope) => [
+      ...scope.shadowed.map((constant) =>
+        keptLine(constant, 'another tensor of the same name comes after it, which is the one that counts'),
+      ),
+      ...sparseLines(scope),
+    ]),
+  ].map((line) => ({ ...line, reason: shownSentence(line.reason) }));
   const weightBytes = ledger.reduce((sum, line) => sum + line.bytesAfter, 0);
   return {
-    pieces, originPieces, ledger, bytes, weightBytes, problem, changed, operators, storedTwice,
+    pieces,
+    originPieces,
+    ledger,
+    bytes,
+    weightBytes,
+    problem,
+    changed,
+    operators,
+    storedTwice,
     data: data && { file: data.file, pieces: data.pieces, bytes: data.bytes() },
     graphBytes: bytes - weightBytes,
     summary: shownSentence(problem ? summary : `${summary}${sizeRemark(bytes, before, roundedTensors(input), ledger)}`),
@@ -303,7 +467,9 @@ export function modelBytes({ source, external }: Model): number {
 /** A file that hardly got smaller, or is larger than the fp16 baseline, says why. */
 function sizeRemark(bytes: number, before: number, rounded: readonly Tensor[], ledger: readonly LedgerLine[]): string {
   const names = new Set(rounded.map(({ name }) => name));
-  const wide = ledger.filter(({ tensor, from, to }) => from === 'float32' && /^float32( |$)/.test(to) && names.has(tensor));
+  const wide = ledger.filter(
+    ({ tensor, from, to }) => from === 'float32' && /^float32( |$)/.test(to) && names.has(tensor),
+  );
   const stays = wide.reduce((all, { bytesBefore }) => all + bytesBefore, 0);
   const more = bytes - (before - sum(rounded) / 2);
   if (more > 0 && stays / 2 >= more) {

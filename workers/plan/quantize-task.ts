@@ -20,38 +20,74 @@ export type QuantizeTask =
    * With `nibbles`, of 4-bit weights, instead `nibbles`, `nibbleScales`, `nibbleZeroPoints` as ONNX's own 4-bit types
    * have them: int4 when symmetric, uint4 when not, laid out [N, K] (`rows`) or [K, N] (`columns`).
    */
-  | Weight & { kind: 'quantize'; layout: 'kn' | 'nk'; k: number; n: number; scheme: BlockScheme; nibbles?: 'rows' | 'columns' }
+  | (Weight & {
+      kind: 'quantize';
+      layout: 'kn' | 'nk';
+      k: number;
+      n: number;
+      scheme: BlockScheme;
+      nibbles?: 'rows' | 'columns';
+    })
   /** One scale a channel. Parts `codes`, `scales` (float32), `zeroPoints`. */
-  | Weight & { kind: 'linear'; outer: number; channels: number; inner: number; scheme: LinearScheme }
+  | (Weight & { kind: 'linear'; outer: number; channels: number; inner: number; scheme: LinearScheme })
   /** Part `values`. With `limit`, numbers beyond it, to either side of zero, become it. */
   | { kind: 'to-float16'; tensor: Tensor; limit?: number };
 
 /** Bytes of each part of what a recipe makes; parts that are some other part's bytes in another order are counted, too. */
 export function partBytes(recipe: QuantizeTask): ReadonlyMap<string, number> {
   switch (recipe.kind) {
-    case 'to-float16': return new Map([['values', float16Bytes(recipe.tensor)]]);
-    case 'linear': return new Map([['codes', recipe.outer * recipe.channels * recipe.inner], ['scales', recipe.channels * 4], ['zeroPoints', recipe.channels]]);
+    case 'to-float16':
+      return new Map([['values', float16Bytes(recipe.tensor)]]);
+    case 'linear':
+      return new Map([
+        ['codes', recipe.outer * recipe.channels * recipe.inner],
+        ['scales', recipe.channels * 4],
+        ['zeroPoints', recipe.channels],
+      ]);
     case 'quantize': {
       const { k, n, scheme, type, nibbles } = recipe;
       const { codes, rows, scales, zeroPoints } = blockedBytes(k, n, scheme, type);
       const packed = (elements: number) => Math.ceil(elements / 2);
-      return new Map(nibbles ? [
-        ['nibbles', packed(k * n)], ['nibbleScales', scales], ...(scheme.symmetric ? [] : [['nibbleZeroPoints', packed(n * Math.ceil(k / scheme.block))] as const]),
-      ] : [
-        ['codes', codes], ['rows', rows], ['scales', scales], ...(scheme.symmetric ? [] : [['zeroPoints', zeroPoints] as const]),
-      ]);
+      return new Map(
+        nibbles
+          ? [
+              ['nibbles', packed(k * n)],
+              ['nibbleScales', scales],
+              ...(scheme.symmetric ? [] : [['nibbleZeroPoints', packed(n * Math.ceil(k / scheme.block))] as const]),
+            ]
+          : [
+              ['codes', codes],
+              ['rows', rows],
+              ['scales', scales],
+              ...(scheme.symmetric ? [] : [['zeroPoints', zeroPoints] as const]),
+            ],
+      );
     }
   }
 }
 
 /** Dimensions of what MatMulNBits takes for a [K, N] weight (onnxruntime's ContribOperators.md). */
-export function blockedShape(k: number, n: number, { bits, block }: BlockScheme): { blocks: number; codes: [number, number, number]; scales: [number, number]; zeroPoints: [number, number] } {
+export function blockedShape(
+  k: number,
+  n: number,
+  { bits, block }: BlockScheme,
+): { blocks: number; codes: [number, number, number]; scales: [number, number]; zeroPoints: [number, number] } {
   const blocks = Math.ceil(k / block);
-  return { blocks, codes: [n, blocks, (block * bits) / 8], scales: [n, blocks], zeroPoints: [n, Math.ceil((blocks * bits) / 8)] };
+  return {
+    blocks,
+    codes: [n, blocks, (block * bits) / 8],
+    scales: [n, blocks],
+    zeroPoints: [n, Math.ceil((blocks * bits) / 8)],
+  };
 }
 
 /** Bytes of each part of a quantized weight. */
-export function blockedBytes(k: number, n: number, scheme: BlockScheme, scaleType: number): { codes: number; rows: number; scales: number; zeroPoints: number } {
+export function blockedBytes(
+  k: number,
+  n: number,
+  scheme: BlockScheme,
+  scaleType: number,
+): { codes: number; rows: number; scales: number; zeroPoints: number } {
   const shape = blockedShape(k, n, scheme);
   return {
     codes: elementCount(shape.codes),

@@ -17,12 +17,23 @@ const MOST_TOLD = 20;
  */
 export async function checkPlannedFile(model: Model, { pieces, data }: Pick<Plan, 'pieces' | 'data'>): Promise<void> {
   const [only] = pieces;
-  if (pieces.length === 1 && only?.kind === 'copy' && only.location === undefined && only.start === 0 && only.end === model.source.size) return;
+  if (
+    pieces.length === 1 &&
+    only?.kind === 'copy' &&
+    only.location === undefined &&
+    only.start === 0 &&
+    only.end === model.source.size
+  )
+    return;
   const problems = await findProblems(model, pieces, data);
   if (problems.length === 0) return;
   const told = problems.slice(0, MOST_TOLD);
-  fail('internal', `Nibble planned a file of ${model.source.name} that is not a valid ONNX model, and did not write it.`, 'Copy the details into a bug report.',
-    [...told, ...(problems.length > told.length ? [`and ${problems.length - told.length} more`] : [])].join('\n'));
+  fail(
+    'internal',
+    `Nibble planned a file of ${model.source.name} that is not a valid ONNX model, and did not write it.`,
+    'Copy the details into a bug report.',
+    [...told, ...(problems.length > told.length ? [`and ${problems.length - told.length} more`] : [])].join('\n'),
+  );
 }
 
 async function findProblems(model: Model, pieces: Plan['pieces'], data: Plan['data']): Promise<string[]> {
@@ -53,15 +64,20 @@ function newViolations(planned: ModelOutline, before: ModelOutline): Violation[]
 function contractProblems(planned: ModelOutline, before: ModelOutline): string[] {
   const problems: string[] = [];
   const compare = (what: string, now: readonly string[], then: readonly string[]) => {
-    if (now.length !== then.length || now.some((name, i) => name !== then[i])) problems.push(`its ${what} are [${now.join(', ')}] and were [${then.join(', ')}]`);
+    if (now.length !== then.length || now.some((name, i) => name !== then[i]))
+      problems.push(`its ${what} are [${now.join(', ')}] and were [${then.join(', ')}]`);
   };
   compare('required inputs', requiredInputs(planned.graph), requiredInputs(before.graph));
   compare('outputs', planned.graph.outputs, before.graph.outputs);
   const versions = new Map(planned.opsets.map(({ domain, version }) => [domain, version]));
   for (const { domain, version } of before.opsets) {
-    if (versions.get(domain) !== version) problems.push(`it imports version ${versions.get(domain) ?? 'none'} of the operator set "${domain}", the model version ${version}`);
+    if (versions.get(domain) !== version)
+      problems.push(
+        `it imports version ${versions.get(domain) ?? 'none'} of the operator set "${domain}", the model version ${version}`,
+      );
   }
-  if (planned.irVersion < before.irVersion) problems.push(`it is of IR version ${planned.irVersion}, the model of ${before.irVersion}`);
+  if (planned.irVersion < before.irVersion)
+    problems.push(`it is of IR version ${planned.irVersion}, the model of ${before.irVersion}`);
   return problems;
 }
 
@@ -77,7 +93,9 @@ function placeProblems({ initializers, nodes }: GraphOutline, data: Plan['data']
       if (!place) return [];
       const { location, offset, length } = place;
       if (location !== data?.file) return [`the tensor "${name}" lies in "${location}", which is not written`];
-      return offset + (length ?? 0) > data.bytes ? [`the tensor "${name}" ends at byte ${offset + (length ?? 0)} of a data file of ${data.bytes}`] : [];
+      return offset + (length ?? 0) > data.bytes
+        ? [`the tensor "${name}" ends at byte ${offset + (length ?? 0)} of a data file of ${data.bytes}`]
+        : [];
     }),
     ...nodes.flatMap(({ bodies }) => bodies.flatMap(({ graph }) => placeProblems(graph, data))),
   ];

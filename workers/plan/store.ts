@@ -1,5 +1,15 @@
 /** The quantized forms constants are stored in: each form of a constant once, however many nodes use it. */
-import { elementCount, elementType, FLOAT16, FLOAT32, INT4, INT8, packedBytes, UINT4, UINT8 } from '../onnx/numbers/element-types.ts';
+import {
+  elementCount,
+  elementType,
+  FLOAT16,
+  FLOAT32,
+  INT4,
+  INT8,
+  packedBytes,
+  UINT4,
+  UINT8,
+} from '../onnx/numbers/element-types.ts';
 import type { NewNode, NewTensor } from '../onnx/writing/encode.ts';
 import type { BlockedWeights, LinearWeights } from '../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from './draft.ts';
@@ -31,7 +41,11 @@ export interface Blocked {
   reshaped: Map<Scope, string>;
 }
 
-export interface Linear { codes: string; scales: string; zeroPoints: string }
+export interface Linear {
+  codes: string;
+  scales: string;
+  zeroPoints: string;
+}
 
 /** What the ledger says of a constant's new form. */
 export interface LedgerNote {
@@ -76,7 +90,12 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
     draft.replacementOf(constant).tensors.push(tensor);
     return tensor.name;
   };
-  const weightOf = ({ constant, type }: ConstantView, view: View | null) => ({ tensor: constant.tensor, type, rounded: isRounded(constant), ...(view && { view }) });
+  const weightOf = ({ constant, type }: ConstantView, view: View | null) => ({
+    tensor: constant.tensor,
+    type,
+    rounded: isRounded(constant),
+    ...(view && { view }),
+  });
 
   const store: Store = {
     told,
@@ -85,16 +104,38 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const { constant, type } = seen;
       const known = blockedOf.get(constant) ?? [];
       const view = neededMatrixView(matrix);
-      const same = known.find(({ recipe }) => recipe.layout === layout && recipe.type === type && recipe.scheme.bits === weights.bits && JSON.stringify(recipe.view ?? null) === JSON.stringify(view));
+      const same = known.find(
+        ({ recipe }) =>
+          recipe.layout === layout &&
+          recipe.type === type &&
+          recipe.scheme.bits === weights.bits &&
+          JSON.stringify(recipe.view ?? null) === JSON.stringify(view),
+      );
       if (same) return same;
       const recipe: Blocked['recipe'] = {
-        kind: 'quantize', ...weightOf(seen, view), layout, k, n, scheme: weights,
+        kind: 'quantize',
+        ...weightOf(seen, view),
+        layout,
+        k,
+        n,
+        scheme: weights,
       };
       const bytes = blockedBytes(k, n, weights, type);
       const shape = blockedShape(k, n, weights);
-      const scales = add(seen, { name: draft.unique(`${constant.name}_scales`), type, dims: shape.scales, data: { kind: 'made', recipe, part: 'scales', length: bytes.scales } });
-      const zeroPoints = weights.symmetric ? null
-        : add(seen, { name: draft.unique(`${constant.name}_zero_points`), type: UINT8, dims: shape.zeroPoints, data: { kind: 'made', recipe, part: 'zeroPoints', length: bytes.zeroPoints } });
+      const scales = add(seen, {
+        name: draft.unique(`${constant.name}_scales`),
+        type,
+        dims: shape.scales,
+        data: { kind: 'made', recipe, part: 'scales', length: bytes.scales },
+      });
+      const zeroPoints = weights.symmetric
+        ? null
+        : add(seen, {
+            name: draft.unique(`${constant.name}_zero_points`),
+            type: UINT8,
+            dims: shape.zeroPoints,
+            data: { kind: 'made', recipe, part: 'zeroPoints', length: bytes.zeroPoints },
+          });
       const made: Blocked = { recipe, codes: null, rows: null, scales, zeroPoints, reshaped: new Map() };
       blockedOf.set(constant, [...known, made]);
       constantOf.set(made, constant);
@@ -109,7 +150,12 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       // Codes before scales: they are written as they are made, and what is made beside them is small enough to wait.
       const { tensors } = draft.replacementOf(constant);
       const scales = tensors.findIndex((tensor) => tensor.name === made.scales);
-      tensors.splice(scales, 0, { name, type: UINT8, dims, data: { kind: 'made', recipe: made.recipe, part, length: elementCount(dims) } });
+      tensors.splice(scales, 0, {
+        name,
+        type: UINT8,
+        dims,
+        data: { kind: 'made', recipe: made.recipe, part, length: elementCount(dims) },
+      });
       made[part] = name;
       return name;
     },
@@ -118,20 +164,47 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const known = linearOf.get(key);
       if (known) return known;
       const { dims } = seen.view;
-      const channels = axis === null ? 1 : dims[axis] ?? 1;
+      const channels = axis === null ? 1 : (dims[axis] ?? 1);
       const inner = elementCount(axis === null ? dims : dims.slice(axis + 1));
-      const recipe: QuantizeTask = { kind: 'linear', ...weightOf(seen, neededView(seen)), outer: axis === null ? 1 : elementCount(dims.slice(0, axis)), channels, inner, scheme: { type: weights.type, symmetric: weights.symmetric } };
+      const recipe: QuantizeTask = {
+        kind: 'linear',
+        ...weightOf(seen, neededView(seen)),
+        outer: axis === null ? 1 : elementCount(dims.slice(0, axis)),
+        channels,
+        inner,
+        scheme: { type: weights.type, symmetric: weights.symmetric },
+      };
       const made = (part: string, length: number) => ({ kind: 'made' as const, recipe, part, length });
       const type = weights.type === 'int8' ? INT8 : UINT8;
       const { name } = seen.constant;
       const each = axis === null ? [] : [channels];
       const linear: Linear = {
-        scales: add(seen, { name: draft.unique(`${name}_scale`), type: FLOAT32, dims: each, data: made('scales', channels * 4) }),
-        zeroPoints: add(seen, { name: draft.unique(`${name}_zero_point`), type, dims: each, data: made('zeroPoints', channels) }),
-        codes: add(seen, { name: draft.unique(`${name}_quantized`), type, dims, data: made('codes', elementCount(dims)) }),
+        scales: add(seen, {
+          name: draft.unique(`${name}_scale`),
+          type: FLOAT32,
+          dims: each,
+          data: made('scales', channels * 4),
+        }),
+        zeroPoints: add(seen, {
+          name: draft.unique(`${name}_zero_point`),
+          type,
+          dims: each,
+          data: made('zeroPoints', channels),
+        }),
+        codes: add(seen, {
+          name: draft.unique(`${name}_quantized`),
+          type,
+          dims,
+          data: made('codes', elementCount(dims)),
+        }),
       };
       linearOf.set(key, linear);
-      tell(seen, weights.type, describeLinear(weights, axis === null ? 'one scale' : 'a scale for each channel'), describeLinear(weights, axis === null ? 'one scale' : `a scale for each of ${channels} channels`));
+      tell(
+        seen,
+        weights.type,
+        describeLinear(weights, axis === null ? 'one scale' : 'a scale for each channel'),
+        describeLinear(weights, axis === null ? 'one scale' : `a scale for each of ${channels} channels`),
+      );
       return linear;
     },
     dequantized(seen, axis, weights) {
@@ -142,7 +215,15 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const name = draft.unique(`${seen.constant.name}_dequantized`);
       const { scope } = seen.constant;
       const { nodes } = draft.replacementOf(seen.constant);
-      for (const node of dequantizeNodes(draft, scope, { codes, scales, zeroPoints, axis, type: seen.type, output: name })) nodes.push(node);
+      for (const node of dequantizeNodes(draft, scope, {
+        codes,
+        scales,
+        zeroPoints,
+        axis,
+        type: seen.type,
+        output: name,
+      }))
+        nodes.push(node);
       dequantizedOf.set(key, name);
       return name;
     },
@@ -153,19 +234,43 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       if (known !== undefined) return known;
       const view = neededMatrixView(matrix);
       const recipe: QuantizeTask = {
-        kind: 'quantize', ...weightOf(seen, view), layout, k, n, scheme: weights, nibbles,
+        kind: 'quantize',
+        ...weightOf(seen, view),
+        layout,
+        k,
+        n,
+        scheme: weights,
+        nibbles,
       };
       const blocks = k / weights.block;
       const oriented = (count: number) => (nibbles === 'rows' ? [n, count] : [count, n]);
-      const made = (part: string, type: number, dims: number[]) => ({ dims, type, data: { kind: 'made' as const, recipe, part, length: packedBytes(type, elementCount(dims)) ?? 0 } });
+      const made = (part: string, type: number, dims: number[]) => ({
+        dims,
+        type,
+        data: { kind: 'made' as const, recipe, part, length: packedBytes(type, elementCount(dims)) ?? 0 },
+      });
       const type = weights.symmetric ? INT4 : UINT4;
       const { name } = seen.constant;
       const output = draft.unique(`${name}_dequantized`);
       const codes = add(seen, { name: draft.unique(`${name}_Q4`), ...made('nibbles', type, oriented(k)) });
-      const scales = add(seen, { name: draft.unique(`${name}_scales`), ...made('nibbleScales', seen.type, oriented(blocks)) });
-      const zeroPoints = weights.symmetric ? [] : [add(seen, { name: draft.unique(`${name}_zero_points`), ...made('nibbleZeroPoints', type, oriented(blocks)) })];
+      const scales = add(seen, {
+        name: draft.unique(`${name}_scales`),
+        ...made('nibbleScales', seen.type, oriented(blocks)),
+      });
+      const zeroPoints = weights.symmetric
+        ? []
+        : [
+            add(seen, {
+              name: draft.unique(`${name}_zero_points`),
+              ...made('nibbleZeroPoints', type, oriented(blocks)),
+            }),
+          ];
       draft.replacementOf(seen.constant).nodes.push({
-        type: 'DequantizeLinear', domain: '', name: output, inputs: [codes, scales, ...zeroPoints], outputs: [output],
+        type: 'DequantizeLinear',
+        domain: '',
+        name: output,
+        inputs: [codes, scales, ...zeroPoints],
+        outputs: [output],
         attributes: { axis: nibbles === 'rows' ? 1 : 0, block_size: weights.block },
       });
       dequantizedOf.set(key, output);
@@ -184,20 +289,38 @@ function neededView({ view }: ConstantView): View | null {
 /** A matrix in either layout needs no other order, but more than one Cast has to be told. */
 function neededMatrixView({ view, seen }: Matrix): View | null {
   const { dims } = seen.constant.tensor;
-  return view ?? (seen.view.casts.length < 2 ? null : { dims, strides: dims.map((_, axis) => elementCount(dims.slice(axis + 1))), casts: seen.view.casts });
+  return (
+    view ??
+    (seen.view.casts.length < 2
+      ? null
+      : { dims, strides: dims.map((_, axis) => elementCount(dims.slice(axis + 1))), casts: seen.view.casts })
+  );
 }
 
 /**
  * DequantizeLinear of 8-bit codes. Its scales are float32 whatever the arithmetic, so that fp16 loses nothing in them;
  * one scale a channel came with operator set 13, onnxruntime's own operator has it in every one.
  */
-export function dequantizeNodes(draft: Draft, scope: Scope, { codes, scales, zeroPoints, axis, type, output }: Linear & { axis: number | null; type: number; output: string }): NewNode[] {
+export function dequantizeNodes(
+  draft: Draft,
+  scope: Scope,
+  { codes, scales, zeroPoints, axis, type, output }: Linear & { axis: number | null; type: number; output: string },
+): NewNode[] {
   const version = opsetOf(scope);
   const domain = version >= 13 || (version >= 10 && axis === null) ? '' : CONTRIB;
   const wide = type === FLOAT32 ? output : draft.unique(`${output}_float32`);
   return [
-    { type: 'DequantizeLinear', domain, name: wide, inputs: [codes, scales, zeroPoints], outputs: [wide], attributes: axis === null ? {} : { axis } },
-    ...(type === FLOAT32 ? [] : [{ type: 'Cast', domain: '', name: output, inputs: [wide], outputs: [output], attributes: { to: type } }]),
+    {
+      type: 'DequantizeLinear',
+      domain,
+      name: wide,
+      inputs: [codes, scales, zeroPoints],
+      outputs: [wide],
+      attributes: axis === null ? {} : { axis },
+    },
+    ...(type === FLOAT32
+      ? []
+      : [{ type: 'Cast', domain: '', name: output, inputs: [wide], outputs: [output], attributes: { to: type } }]),
   ];
 }
 
@@ -209,8 +332,10 @@ export function whyNotLinear({ constant, view, type }: ConstantView, axis: numbe
   const reason = whyNotQuantizable(constant, type);
   if (reason !== null) return reason;
   const count = elementCount(view.dims);
-  const channels = axis === null ? 1 : view.dims[axis] ?? 1;
-  return count + channels * 5 + NODE_BYTES < constant.tensor.bytes ? null : 'would not get smaller: scales and a node take what the weights save';
+  const channels = axis === null ? 1 : (view.dims[axis] ?? 1);
+  return count + channels * 5 + NODE_BYTES < constant.tensor.bytes
+    ? null
+    : 'would not get smaller: scales and a node take what the weights save';
 }
 
 /** Why storing a matrix in blocks would gain nothing or cannot be done, or null. */
@@ -218,20 +343,25 @@ export function whyNotBlocked({ seen: { constant, type }, k, n }: Matrix, weight
   const reason = whyNotQuantizable(constant, type);
   if (reason !== null) return reason;
   const { codes, scales, zeroPoints } = blockedBytes(k, n, weights, type);
-  return codes + scales + zeroPoints < constant.tensor.bytes ? null : `would not get smaller: ${k} inputs fill too little of a block of ${weights.block}`;
+  return codes + scales + zeroPoints < constant.tensor.bytes
+    ? null
+    : `would not get smaller: ${k} inputs fill too little of a block of ${weights.block}`;
 }
 
 /** Why a matrix cannot be stored as ONNX's own 4-bit type, or null. */
 export function whyNotNibbles({ k }: Matrix, scope: Scope, { block }: BlockedWeights): string | null {
-  if (opsetOf(scope) < 21) return `4-bit DequantizeLinear came with operator set 21, the model is written for ${opsetOf(scope)}`;
+  if (opsetOf(scope) < 21)
+    return `4-bit DequantizeLinear came with operator set 21, the model is written for ${opsetOf(scope)}`;
   return k % block === 0 ? null : `${k} inputs are no multiple of the block of ${block}, which DequantizeLinear needs`;
 }
 
 function whyNotQuantizable({ tensor, readable, scope, doubt }: Constant, type: number): string | null {
   if (!readable) return 'stored in another file, which is missing';
   if (doubt !== null) return doubt;
-  if (type !== FLOAT32 && type !== FLOAT16) return `computes in ${elementType(type).name}, which quantized operators do not`;
-  if (type === FLOAT16 && opsetOf(scope) < 6) return `a Cast back to float16 came with operator set 6, the model is written for ${opsetOf(scope)}`;
+  if (type !== FLOAT32 && type !== FLOAT16)
+    return `computes in ${elementType(type).name}, which quantized operators do not`;
+  if (type === FLOAT16 && opsetOf(scope) < 6)
+    return `a Cast back to float16 came with operator set 6, the model is written for ${opsetOf(scope)}`;
   return elementCount(tensor.dims) === 0 ? 'it is empty' : null;
 }
 

@@ -27,14 +27,24 @@ interface TargetFacts {
 const WASM_MEMORY = 2 ** 32;
 
 const FACTS: Readonly<Record<Exclude<Target, 'both'>, TargetFacts>> = {
-  'wasm': { name: 'onnxruntime-web on WebAssembly', memory: WASM_MEMORY },
-  'webgpu': {
-    name: 'onnxruntime-web on WebGPU', memory: WASM_MEMORY,
-    onCpu: ['DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger', 'com.microsoft:DynamicQuantizeLSTM', 'com.microsoft:DequantizeLinear'],
+  wasm: { name: 'onnxruntime-web on WebAssembly', memory: WASM_MEMORY },
+  webgpu: {
+    name: 'onnxruntime-web on WebGPU',
+    memory: WASM_MEMORY,
+    onCpu: [
+      'DynamicQuantizeLinear',
+      'MatMulInteger',
+      'ConvInteger',
+      'com.microsoft:DynamicQuantizeLSTM',
+      'com.microsoft:DequantizeLinear',
+    ],
   },
-  'cpu': { name: 'onnxruntime on the CPU' },
+  cpu: { name: 'onnxruntime on the CPU' },
   // Its MatMulInteger takes int8 activations only, and DynamicQuantizeLinear makes uint8 ones.
-  'cuda': { name: 'onnxruntime on CUDA', onCpu: ['DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger', 'com.microsoft:DynamicQuantizeLSTM'] },
+  cuda: {
+    name: 'onnxruntime on CUDA',
+    onCpu: ['DynamicQuantizeLinear', 'MatMulInteger', 'ConvInteger', 'com.microsoft:DynamicQuantizeLSTM'],
+  },
   'transformers.js': { name: 'transformers.js', memory: WASM_MEMORY },
 };
 
@@ -45,9 +55,11 @@ export function whyUnsupported(target: Target, written: WrittenModel): string | 
   if (target === 'both') return whyUnsupported('wasm', written) ?? whyUnsupported('webgpu', written);
   const { name, onCpu, memory } = FACTS[target];
   const { operators, bytes } = written;
-  if (memory !== undefined && bytes > memory) return `The file is ${bytesInWords(bytes)}; ${name} has ${bytesInWords(memory)} of memory for everything.`;
+  if (memory !== undefined && bytes > memory)
+    return `The file is ${bytesInWords(bytes)}; ${name} has ${bytesInWords(memory)} of memory for everything.`;
   const missing = onCpu?.filter((operator) => operators.has(operator)) ?? [];
-  if (missing.length > 0) return `${name} has no kernel for ${missing.join(', ')}: these nodes would run on the CPU, with a copy there and back each time.`;
+  if (missing.length > 0)
+    return `${name} has no kernel for ${missing.join(', ')}: these nodes would run on the CPU, with a copy there and back each time.`;
   return null;
 }
 

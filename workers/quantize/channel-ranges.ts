@@ -39,11 +39,23 @@ export function addRanges(ranges: Int32Array, part: Int32Array, channel: number)
 }
 
 /** Scales and zero points of channels with these ranges. A scale that is not finite stands for a weight that is not. */
-export function gridsOf(ranges: Int32Array, type: WeightTensor['type'], scheme: LinearScheme): Pick<LinearTensor, 'scales' | 'zeroPoints'> {
+export function gridsOf(
+  ranges: Int32Array,
+  type: WeightTensor['type'],
+  scheme: LinearScheme,
+): Pick<LinearTensor, 'scales' | 'zeroPoints'> {
   const channels = ranges.length / 2;
-  const made: LinearTensor = { codes: new Uint8Array(0), scales: new Uint8Array(channels * 4), zeroPoints: new Uint8Array(channels) };
+  const made: LinearTensor = {
+    codes: new Uint8Array(0),
+    scales: new Uint8Array(channels * 4),
+    zeroPoints: new Uint8Array(channels),
+  };
   for (let channel = 0; channel < channels; channel++) {
-    storeParameters(made, channel, parametersOf(weightOfKey(ranges[channel * 2]!, type), weightOfKey(ranges[channel * 2 + 1]!, type), scheme));
+    storeParameters(
+      made,
+      channel,
+      parametersOf(weightOfKey(ranges[channel * 2]!, type), weightOfKey(ranges[channel * 2 + 1]!, type), scheme),
+    );
   }
   return made;
 }
@@ -52,7 +64,10 @@ export function gridsOf(ranges: Int32Array, type: WeightTensor['type'], scheme: 
  * A tensor with two more weights a channel, so that each has the range it has in the whole weight.
  * @returns It, and how to take the tensor's own codes from those of all.
  */
-export function withExtremes(tensor: WeightTensor, ranges: Int32Array): { tensor: WeightTensor; codesOf(codes: Uint8Array): Uint8Array } {
+export function withExtremes(
+  tensor: WeightTensor,
+  ranges: Int32Array,
+): { tensor: WeightTensor; codesOf(codes: Uint8Array): Uint8Array } {
   const { data, type, outer, channels, inner } = tensor;
   const size = elementBytes(type);
   const extreme = (channel: number, which: number) => {
@@ -88,7 +103,8 @@ export function withExtremes(tensor: WeightTensor, ranges: Int32Array): { tensor
     tensor: { ...tensor, data: more, inner: wide },
     codesOf(codes) {
       const own = new Uint8Array(channels * inner);
-      for (let channel = 0; channel < channels; channel++) own.set(codes.subarray(channel * wide + 2, (channel + 1) * wide), channel * inner);
+      for (let channel = 0; channel < channels; channel++)
+        own.set(codes.subarray(channel * wide + 2, (channel + 1) * wide), channel * inner);
       return own;
     },
   };

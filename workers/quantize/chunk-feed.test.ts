@@ -17,7 +17,8 @@ function noting(): { open: OpenSequentialReader; reads: string[]; buffers: Set<A
   const reads: string[] = [];
   const buffers = new Set<ArrayBuffer>();
   return {
-    reads, buffers,
+    reads,
+    buffers,
     open: (name) => ({
       read(offset, length, buffer) {
         reads.push(`${name} ${offset} ${length}`);
@@ -33,7 +34,10 @@ it('reads what lies in one piece, in the file it lies in', async () => {
   const { open, reads } = noting();
   const feed = createChunkFeed(4, open);
   expect((await feed.read(inline(8), source, external)).bytes?.length).toBe(16);
-  expect((await feed.read(slab({ kind: 'external', location: 'w.bin', offset: 4, length: null }), source, external)).bytes?.length).toBe(16);
+  expect(
+    (await feed.read(slab({ kind: 'external', location: 'w.bin', offset: 4, length: null }), source, external)).bytes
+      ?.length,
+  ).toBe(16);
   expect(reads).toEqual(['model.onnx 8 16', 'w.bin 4 16']);
 });
 
@@ -68,7 +72,8 @@ it('fills a few buffers again and again, and waits when all are out', async () =
 it('has the buffer free again when reading fails', async () => {
   let broken = true;
   const feed = createChunkFeed(1, () => ({
-    read: (_, length, buffer) => (broken ? Promise.reject(new Error('gone')) : Promise.resolve(new Uint8Array(buffer, 0, length))),
+    read: (_, length, buffer) =>
+      broken ? Promise.reject(new Error('gone')) : Promise.resolve(new Uint8Array(buffer, 0, length)),
     close: () => undefined,
   }));
   await expect(feed.read(inline(0), source, external)).rejects.toThrow('gone');

@@ -13,7 +13,11 @@ export interface ChunkFeed {
    * too many, or are not there. Give the buffer back, or say with null that it is lost.
    * Errors: `file-changed`.
    */
-  read(slab: WeightChunk, source: File, external: ExternalBlobs): Promise<{ bytes: Uint8Array<ArrayBuffer> | null; giveBack(buffer: ArrayBuffer | null): void }>;
+  read(
+    slab: WeightChunk,
+    source: File,
+    external: ExternalBlobs,
+  ): Promise<{ bytes: Uint8Array<ArrayBuffer> | null; giveBack(buffer: ArrayBuffer | null): void }>;
   close(): void;
 }
 
@@ -31,7 +35,7 @@ export function createChunkFeed(buffers: number, inOrder: OpenSequentialReader):
 
   const readerOf = (blob: Blob, name: string): SequentialReader | null => {
     let reader = files.get(blob);
-    if (reader === undefined) files.set(blob, reader = inOrder(name, blob));
+    if (reader === undefined) files.set(blob, (reader = inOrder(name, blob)));
     return reader;
   };
   const giveBack = (buffer: ArrayBuffer | null) => {
@@ -46,7 +50,10 @@ export function createChunkFeed(buffers: number, inOrder: OpenSequentialReader):
       const place = placeOf(slab, source, external);
       const reader = place && readerOf(place.blob, place.name);
       if (!reader) return { bytes: null, giveBack: () => undefined };
-      if (inUse >= buffers) await new Promise<void>((resolve) => { waiting.push(resolve); });
+      if (inUse >= buffers)
+        await new Promise<void>((resolve) => {
+          waiting.push(resolve);
+        });
       else inUse++;
       try {
         return { bytes: await reader.read(place.offset, place.length, free.pop() ?? new ArrayBuffer(SIZE)), giveBack };
@@ -63,7 +70,11 @@ export function createChunkFeed(buffers: number, inOrder: OpenSequentialReader):
   };
 }
 
-function placeOf({ tensor: { data, dims, type }, lines }: WeightChunk, source: File, external: ExternalBlobs): { blob: Blob; name: string; offset: number; length: number } | null {
+function placeOf(
+  { tensor: { data, dims, type }, lines }: WeightChunk,
+  source: File,
+  external: ExternalBlobs,
+): { blob: Blob; name: string; offset: number; length: number } | null {
   if (lines || (data.kind !== 'inline' && data.kind !== 'external')) return null;
   const blob = data.kind === 'inline' ? source : external.get(data.location);
   const length = data.length ?? packedBytes(type, elementCount(dims)) ?? Infinity;

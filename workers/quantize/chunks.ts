@@ -43,7 +43,13 @@ export type WeightChunk = (QuantizeTask | RangeTask) & {
 export type RangeTask = Omit<LinearRecipe, 'kind'> & { kind: 'range' };
 
 /** Some of a weight's elements, neighbours in their order, as a weight [outer, channels, inner]. */
-interface Run { start: number; outer: number; channel: number; channels: number; inner: number }
+interface Run {
+  start: number;
+  outer: number;
+  channel: number;
+  channels: number;
+  inner: number;
+}
 
 export type OutputChunk = {
   /** Bytes it adds to each part; 0 for a part that comes in other stretches. */
@@ -73,12 +79,15 @@ export function outputChunksOf(recipe: QuantizeTask, limits: ChunkLimits = CHUNK
   const inOrder = data.kind !== 'typed' && data.kind !== 'values' && (!view || isContiguous(view));
   if (!inOrder || tensor.bytes <= limits.slab) return [{ kind: 'one', recipe, slab: recipe, bytes: partBytes(recipe) }];
   switch (recipe.kind) {
-    case 'quantize': return matrixStretches(recipe, limits);
-    case 'linear': return channelStretches(recipe, limits);
-    case 'to-float16': return runsOf(elementCount(tensor.dims), Math.floor(limits.slab / sizeOf(tensor))).map(([start, count]) => {
-      const slab: QuantizeTask = { ...recipe, tensor: partOf(tensor, start, [count]) };
-      return { kind: 'one', recipe, slab, bytes: partBytes(slab) };
-    });
+    case 'quantize':
+      return matrixStretches(recipe, limits);
+    case 'linear':
+      return channelStretches(recipe, limits);
+    case 'to-float16':
+      return runsOf(elementCount(tensor.dims), Math.floor(limits.slab / sizeOf(tensor))).map(([start, count]) => {
+        const slab: QuantizeTask = { ...recipe, tensor: partOf(tensor, start, [count]) };
+        return { kind: 'one', recipe, slab, bytes: partBytes(slab) };
+      });
   }
 }
 
@@ -90,39 +99,68 @@ function matrixStretches(recipe: Quantize, { slab, joined }: ChunkLimits): Outpu
   const alongK = nibbles === 'columns';
   const made = ({ codes, scales, zeroPoints }: ReturnType<typeof blockedBytes>) => codes + scales + zeroPoints;
   const inOnePiece = alongK === (layout === 'kn');
-  const rows = !alongK ? k : fit(blocks, k, inOnePiece ? slab / (n * size) : (joined * k) / made(blockedBytes(k, n, scheme, recipe.type)));
-  const columns = alongK ? n : fit(COLUMNS, n, inOnePiece ? slab / (k * size) : (joined * n) / made(blockedBytes(k, n, scheme, recipe.type)));
+  const rows = !alongK
+    ? k
+    : fit(blocks, k, inOnePiece ? slab / (n * size) : (joined * k) / made(blockedBytes(k, n, scheme, recipe.type)));
+  const columns = alongK
+    ? n
+    : fit(COLUMNS, n, inOnePiece ? slab / (k * size) : (joined * n) / made(blockedBytes(k, n, scheme, recipe.type)));
   return tilesOf({ row: 0, rows: k, column: 0, columns: n }, rows, columns).map((stretch): OutputChunk => {
     const whole: Quantize = { ...recipe, k: stretch.rows, n: stretch.columns };
     const bytes = partBytes(whole);
-    const [tallest, widest] = layout === 'kn'
-      ? [fit(blocks, stretch.rows, slab / (stretch.columns * size)), fit(COLUMNS, stretch.columns, (slab * WIDEST) / (Math.min(blocks, stretch.rows) * size))]
-      : [fit(blocks, stretch.rows, (slab * WIDEST) / (Math.min(COLUMNS, stretch.columns) * size)), fit(COLUMNS, stretch.columns, slab / (stretch.rows * size))];
+    const [tallest, widest] =
+      layout === 'kn'
+        ? [
+            fit(blocks, stretch.rows, slab / (stretch.columns * size)),
+            fit(COLUMNS, stretch.columns, (slab * WIDEST) / (Math.min(blocks, stretch.rows) * size)),
+          ]
+        : [
+            fit(blocks, stretch.rows, (slab * WIDEST) / (Math.min(COLUMNS, stretch.columns) * size)),
+            fit(COLUMNS, stretch.columns, slab / (stretch.rows * size)),
+          ];
     const tiles = tilesOf(stretch, tallest, widest);
     if (tiles.length === 1) return { kind: 'one', recipe, slab: matrixSlab(recipe, stretch), bytes };
     // What is packed or turned round is made of the whole stretch.
     const { nibbles: _, ...plain } = recipe;
     return {
-      kind: 'joined', recipe, whole, bytes,
-      slabs: tiles.map((tile) => ({ slab: matrixSlab(plain, tile), tile: { ...tile, row: tile.row - stretch.row, column: tile.column - stretch.column } })),
+      kind: 'joined',
+      recipe,
+      whole,
+      bytes,
+      slabs: tiles.map((tile) => ({
+        slab: matrixSlab(plain, tile),
+        tile: { ...tile, row: tile.row - stretch.row, column: tile.column - stretch.column },
+      })),
     };
   });
 }
 
 /** A rectangle cut along both sides. */
 function tilesOf(whole: Tile, rows: number, columns: number): Tile[] {
-  return runsOf(whole.columns, columns).flatMap(([column, width]) => runsOf(whole.rows, rows).map(([row, height]) => (
-    { row: whole.row + row, rows: height, column: whole.column + column, columns: width }
-  )));
+  return runsOf(whole.columns, columns).flatMap(([column, width]) =>
+    runsOf(whole.rows, rows).map(([row, height]) => ({
+      row: whole.row + row,
+      rows: height,
+      column: whole.column + column,
+      columns: width,
+    })),
+  );
 }
 
 function matrixSlab(recipe: Quantize, { row, rows, column, columns }: Tile): WeightChunk {
   const { tensor, layout, k, n, view } = recipe;
   const size = sizeOf(tensor);
-  const [line, length, count, across, pitch] = layout === 'kn' ? [row, columns, rows, column, n] : [column, rows, columns, row, k];
+  const [line, length, count, across, pitch] =
+    layout === 'kn' ? [row, columns, rows, column, n] : [column, rows, columns, row, k];
   const dims = [count, length];
   const part = partOf(tensor, line * pitch + across, dims);
-  const slab: WeightChunk = { ...recipe, tensor: part, k: rows, n: columns, ...(view && { view: inOrder(view, dims) }) };
+  const slab: WeightChunk = {
+    ...recipe,
+    tensor: part,
+    k: rows,
+    n: columns,
+    ...(view && { view: inOrder(view, dims) }),
+  };
   return length === pitch ? slab : { ...slab, lines: { count, bytes: length * size, pitch: pitch * size } };
 }
 
@@ -139,12 +177,22 @@ function channelStretches(recipe: LinearRecipe, limits: ChunkLimits): OutputChun
   const size = partBytes(recipe);
   return [
     {
-      kind: 'grids', recipe, bytes: new Map([...size, ['codes', 0]]),
+      kind: 'grids',
+      recipe,
+      bytes: new Map([...size, ['codes', 0]]),
       slabs: runs.map((run) => ({ slab: { ...linearSlab(recipe, run), kind: 'range' }, channel: run.channel })),
     },
     ...runs.map((run): OutputChunk => ({
-      kind: 'codes', recipe, slab: linearSlab(recipe, run), channel: run.channel, channels: run.channels,
-      bytes: new Map([['codes', run.outer * run.channels * run.inner], ['scales', 0], ['zeroPoints', 0]]),
+      kind: 'codes',
+      recipe,
+      slab: linearSlab(recipe, run),
+      channel: run.channel,
+      channels: run.channels,
+      bytes: new Map([
+        ['codes', run.outer * run.channels * run.inner],
+        ['scales', 0],
+        ['zeroPoints', 0],
+      ]),
     })),
   ];
 }
@@ -152,17 +200,46 @@ function channelStretches(recipe: LinearRecipe, limits: ChunkLimits): OutputChun
 /** All elements of a weight in runs of at most `most`: over the outermost dimension, else inside each of its indices, else inside a channel. */
 function elementRuns({ outer, channels, inner }: LinearRecipe, most: number): Run[] {
   const line = channels * inner;
-  if (line <= most) return runsOf(outer, Math.floor(most / line)).map(([index, count]) => ({ start: index * line, outer: count, channel: 0, channels, inner }));
-  const inside = inner <= most
-    ? runsOf(channels, Math.floor(most / inner)).map(([channel, count]): Run => ({ start: channel * inner, outer: 1, channel, channels: count, inner }))
-    : runsOf(channels, 1).flatMap(([channel]) => runsOf(inner, most).map(([start, count]): Run => ({ start: channel * inner + start, outer: 1, channel, channels: 1, inner: count })));
+  if (line <= most)
+    return runsOf(outer, Math.floor(most / line)).map(([index, count]) => ({
+      start: index * line,
+      outer: count,
+      channel: 0,
+      channels,
+      inner,
+    }));
+  const inside =
+    inner <= most
+      ? runsOf(channels, Math.floor(most / inner)).map(([channel, count]): Run => ({
+          start: channel * inner,
+          outer: 1,
+          channel,
+          channels: count,
+          inner,
+        }))
+      : runsOf(channels, 1).flatMap(([channel]) =>
+          runsOf(inner, most).map(([start, count]): Run => ({
+            start: channel * inner + start,
+            outer: 1,
+            channel,
+            channels: 1,
+            inner: count,
+          })),
+        );
   return runsOf(outer, 1).flatMap(([index]) => inside.map((run) => ({ ...run, start: index * line + run.start })));
 }
 
 function linearSlab(recipe: LinearRecipe, { start, outer, channels, inner }: Run): LinearRecipe {
   const { tensor, view } = recipe;
   const dims = [outer, channels, inner];
-  return { ...recipe, tensor: partOf(tensor, start, dims), outer, channels, inner, ...(view && { view: inOrder(view, dims) }) };
+  return {
+    ...recipe,
+    tensor: partOf(tensor, start, dims),
+    outer,
+    channels,
+    inner,
+    ...(view && { view: inOrder(view, dims) }),
+  };
 }
 
 /** Elements of a tensor from number `start` on, as a tensor. */

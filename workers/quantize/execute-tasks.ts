@@ -22,7 +22,10 @@ export interface ExecutionOptions {
 }
 
 /** @param release Gives back the memory of what a slab made, once it is joined with others; absent where it is left to the collector. */
-export function executeTasks(makeSlab: QuantizeChunk, { limits, release }: { limits?: ChunkLimits; release?: ((bytes: Uint8Array) => void) | undefined } = {}): ExecutionOptions {
+export function executeTasks(
+  makeSlab: QuantizeChunk,
+  { limits, release }: { limits?: ChunkLimits; release?: ((bytes: Uint8Array) => void) | undefined } = {},
+): ExecutionOptions {
   const known = new Map<QuantizeTask, readonly OutputChunk[]>();
   /** Ranges of channels that do not lie together: needed for every stretch of the codes. */
   const ranges = new Map<QuantizeTask, Promise<Int32Array>>();
@@ -30,10 +33,12 @@ export function executeTasks(makeSlab: QuantizeChunk, { limits, release }: { lim
   const find = async (recipe: QuantizeTask & { kind: 'linear' }, signal: AbortSignal): Promise<Int32Array> => {
     const found = new Int32Array(recipe.channels * 2);
     const grids = stretches(recipe).find((stretch) => stretch.kind === 'grids');
-    await Promise.all((grids?.slabs ?? []).map(async ({ slab, channel }) => {
-      const part = (await makeSlab(slab, signal)).get('ranges')!;
-      addRanges(found, new Int32Array(part.buffer, part.byteOffset, part.byteLength / 4), channel);
-    }));
+    await Promise.all(
+      (grids?.slabs ?? []).map(async ({ slab, channel }) => {
+        const part = (await makeSlab(slab, signal)).get('ranges')!;
+        addRanges(found, new Int32Array(part.buffer, part.byteOffset, part.byteLength / 4), channel);
+      }),
+    );
     return found;
   };
   const rangesOf = (recipe: QuantizeTask & { kind: 'linear' }, signal: AbortSignal): Promise<Int32Array> => {
@@ -51,20 +56,28 @@ export function executeTasks(makeSlab: QuantizeChunk, { limits, release }: { lim
     stretchesOf: stretches,
     async make(stretch, signal) {
       switch (stretch.kind) {
-        case 'one': return makeSlab(stretch.slab, signal);
-        case 'joined': return joined(stretch, makeSlab, signal, release);
+        case 'one':
+          return makeSlab(stretch.slab, signal);
+        case 'joined':
+          return joined(stretch, makeSlab, signal, release);
         case 'grids': {
           const { recipe } = stretch;
           const type = recipe.type === FLOAT16 ? 'float16' : 'float32';
           const found = await rangesOf(recipe, signal);
           const { scales, zeroPoints } = gridsOf(found, type, recipe.scheme);
-          if (asFloat32(scales).some((scale) => !Number.isFinite(scale))) refuseWeight(recipe.tensor, recipe.type, extentOfRanges(found, type));
-          return new Map([['scales', scales], ['zeroPoints', zeroPoints]]);
+          if (asFloat32(scales).some((scale) => !Number.isFinite(scale)))
+            refuseWeight(recipe.tensor, recipe.type, extentOfRanges(found, type));
+          return new Map([
+            ['scales', scales],
+            ['zeroPoints', zeroPoints],
+          ]);
         }
         case 'codes': {
           const { recipe, slab, channel, channels } = stretch;
           const all = await rangesOf(recipe, signal);
-          const codes = (await makeSlab({ ...slab, ranges: all.slice(channel * 2, (channel + channels) * 2) }, signal)).get('codes')!;
+          const codes = (
+            await makeSlab({ ...slab, ranges: all.slice(channel * 2, (channel + channels) * 2) }, signal)
+          ).get('codes')!;
           return new Map([['codes', codes]]);
         }
       }
@@ -77,23 +90,39 @@ function extentOfRanges(ranges: Int32Array, type: 'float16' | 'float32'): Extent
   let extent: Extent = { broken: false, largest: 0 };
   for (const key of ranges) {
     const value = weightOfKey(key, type);
-    extent = Number.isFinite(value) ? { ...extent, largest: Math.max(extent.largest, Math.abs(value)) } : { ...extent, broken: true };
+    extent = Number.isFinite(value)
+      ? { ...extent, largest: Math.max(extent.largest, Math.abs(value)) }
+      : { ...extent, broken: true };
   }
   return extent;
 }
 
 /** One matrix of the codes of its slabs. */
-async function joined({ whole, slabs }: OutputChunk & { kind: 'joined' }, makeSlab: QuantizeChunk, signal: AbortSignal, release?: (bytes: Uint8Array) => void): Promise<Parts> {
+async function joined(
+  { whole, slabs }: OutputChunk & { kind: 'joined' },
+  makeSlab: QuantizeChunk,
+  signal: AbortSignal,
+  release?: (bytes: Uint8Array) => void,
+): Promise<Parts> {
   const { k, n, scheme, type } = whole;
   const layout = layoutOfShape(k, type === FLOAT16 ? 2 : 4, scheme);
   const result: QuantizedMatrix = emptyResult(n, layout, scheme.symmetric);
-  await Promise.all(slabs.map(async ({ slab, tile }) => {
-    const parts = await makeSlab(slab, signal);
-    const stride = channelBytes(tile.rows, scheme, layout);
-    const part = (name: keyof typeof stride) => ({ bytes: parts.get(name) ?? new Uint8Array(0), stride: stride[name] });
-    placeGroup(result, tile, k, scheme, layout, { codes: part('codes'), scales: part('scales'), zeroPoints: part('zeroPoints') });
-    for (const buffer of new Set([...parts.values()].map((bytes) => bytes.buffer))) release?.(new Uint8Array(buffer));
-  }));
+  await Promise.all(
+    slabs.map(async ({ slab, tile }) => {
+      const parts = await makeSlab(slab, signal);
+      const stride = channelBytes(tile.rows, scheme, layout);
+      const part = (name: keyof typeof stride) => ({
+        bytes: parts.get(name) ?? new Uint8Array(0),
+        stride: stride[name],
+      });
+      placeGroup(result, tile, k, scheme, layout, {
+        codes: part('codes'),
+        scales: part('scales'),
+        zeroPoints: part('zeroPoints'),
+      });
+      for (const buffer of new Set([...parts.values()].map((bytes) => bytes.buffer))) release?.(new Uint8Array(buffer));
+    }),
+  );
   return blockedParts(whole, result);
 }
 
@@ -102,7 +131,10 @@ export function withWorkerSlots(most: number): <T>(work: () => Promise<T>) => Pr
   let running = 0;
   const waiting: (() => void)[] = [];
   return async (work) => {
-    if (running >= most) await new Promise<void>((resolve) => { waiting.push(resolve); });
+    if (running >= most)
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve);
+      });
     else running++;
     try {
       return await work();

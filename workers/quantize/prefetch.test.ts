@@ -9,9 +9,20 @@ function byHand() {
   const finish = new Map<string, () => void>();
   const make = (recipe: string) => {
     asked.push(recipe);
-    return new Promise<string>((resolve, reject) => { finish.set(recipe, () => { if (recipe.startsWith('bad')) reject(new Error(recipe)); else resolve(`${recipe} made`); }); });
+    return new Promise<string>((resolve, reject) => {
+      finish.set(recipe, () => {
+        if (recipe.startsWith('bad')) reject(new Error(recipe));
+        else resolve(`${recipe} made`);
+      });
+    });
   };
-  return { asked, make, finish: (recipe: string) => { finish.get(recipe)?.(); } };
+  return {
+    asked,
+    make,
+    finish: (recipe: string) => {
+      finish.get(recipe)?.();
+    },
+  };
 }
 
 describe('making ahead', () => {
@@ -30,7 +41,10 @@ describe('making ahead', () => {
 
   it('does not hold more weights at once than allowed, but always those asked for', async () => {
     const { asked, make, finish } = byHand();
-    const { make: ahead } = prefetch(['small', 'large', 'next'], (name) => (name === 'large' ? 1000 : 1), make, { count: 3, bytes: 10 });
+    const { make: ahead } = prefetch(['small', 'large', 'next'], (name) => (name === 'large' ? 1000 : 1), make, {
+      count: 3,
+      bytes: 10,
+    });
     const small = ahead('small', signal);
     expect(asked).toEqual(['small']);
     finish('small');

@@ -23,7 +23,12 @@ export interface Prefetched<Stretch, Parts> {
  * @param order The stretches in the order they will be asked for, each once.
  * @param size Bytes of what a stretch makes.
  */
-export function prefetch<Stretch, Parts>(order: readonly Stretch[], size: (stretch: Stretch) => number, make: Make<Stretch, Parts>, lanes: WorkerSlots): Prefetched<Stretch, Parts> {
+export function prefetch<Stretch, Parts>(
+  order: readonly Stretch[],
+  size: (stretch: Stretch) => number,
+  make: Make<Stretch, Parts>,
+  lanes: WorkerSlots,
+): Prefetched<Stretch, Parts> {
   const place = new Map(order.map((stretch, index) => [stretch, index]));
   const started = new Map<Stretch, Promise<Parts>>();
   /** What comes before has been asked for: when it is asked for again, what follows it may be there already. */

@@ -19,20 +19,38 @@ export type Parts = ReadonlyMap<string, Uint8Array>;
  * All parts of the slab by name, see `Recipe`.
  * Errors: `weights-not-finite`, `weights-too-large`, and those of `readTensor`.
  */
-export async function quantizeChunk(slab: WeightChunk, source: ByteSource, kernel: Kernel, signal: AbortSignal, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Parts> {
-  const stored = slab.lines ? await readLines(source, slab.tensor, slab.lines, external) : await readTensor(source, slab.tensor, external);
+export async function quantizeChunk(
+  slab: WeightChunk,
+  source: ByteSource,
+  kernel: Kernel,
+  signal: AbortSignal,
+  external: ExternalFiles = NO_EXTERNAL_FILES,
+): Promise<Parts> {
+  const stored = slab.lines
+    ? await readLines(source, slab.tensor, slab.lines, external)
+    : await readTensor(source, slab.tensor, external);
   return quantizeBytes(slab, stored, kernel, signal);
 }
 
 /** The same of the slab's bytes as they are stored. What is made has memory of its own, but for codes that go to `memory`. */
-export async function quantizeBytes(slab: WeightChunk, stored: Uint8Array, kernel: Kernel, signal: AbortSignal, memory?: ArrayBuffer): Promise<Parts> {
-  if (slab.kind === 'to-float16') return new Map([['values', new Uint8Array(toFloat16Array(limited(asFloat32(stored), slab.limit)).buffer)]]);
+export async function quantizeBytes(
+  slab: WeightChunk,
+  stored: Uint8Array,
+  kernel: Kernel,
+  signal: AbortSignal,
+  memory?: ArrayBuffer,
+): Promise<Parts> {
+  if (slab.kind === 'to-float16')
+    return new Map([['values', new Uint8Array(toFloat16Array(limited(asFloat32(stored), slab.limit)).buffer)]]);
   const data = elements(slab, stored);
   const type = slab.type === FLOAT16 ? 'float16' : 'float32';
   switch (slab.kind) {
-    case 'quantize': return inBlocks(slab, stored, data, type, kernel, signal, memory);
-    case 'linear': return byChannel(slab, stored, data, type, kernel, signal);
-    case 'range': return new Map([['ranges', new Uint8Array(rangesOf({ ...slab, data, type }).buffer)]]);
+    case 'quantize':
+      return inBlocks(slab, stored, data, type, kernel, signal, memory);
+    case 'linear':
+      return byChannel(slab, stored, data, type, kernel, signal);
+    case 'range':
+      return new Map([['ranges', new Uint8Array(rangesOf({ ...slab, data, type }).buffer)]]);
   }
 }
 
@@ -41,13 +59,25 @@ function limited(values: Float32Array, limit: number | undefined): Float32Array 
 }
 
 /** The weight as the arithmetic has it. */
-function elements({ tensor, view, type, rounded }: Exclude<QuantizeTask, { kind: 'to-float16' }> | RangeTask, stored: Uint8Array): Uint8Array {
+function elements(
+  { tensor, view, type, rounded }: Exclude<QuantizeTask, { kind: 'to-float16' }> | RangeTask,
+  stored: Uint8Array,
+): Uint8Array {
   const exact = rounded ? roundedToFloat16(stored) : stored;
-  const ordered = view && !isContiguous(view) ? gather(exact, elementType(tensor.type).bits / 8, view.dims, view.strides) : exact;
-  return convert(ordered, [tensor.type, ...view?.casts ?? [], type]);
+  const ordered =
+    view && !isContiguous(view) ? gather(exact, elementType(tensor.type).bits / 8, view.dims, view.strides) : exact;
+  return convert(ordered, [tensor.type, ...(view?.casts ?? []), type]);
 }
 
-async function inBlocks(recipe: QuantizeTask & { kind: 'quantize' }, stored: Uint8Array, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal, memory?: ArrayBuffer): Promise<Parts> {
+async function inBlocks(
+  recipe: QuantizeTask & { kind: 'quantize' },
+  stored: Uint8Array,
+  data: Uint8Array,
+  type: 'float16' | 'float32',
+  kernel: Kernel,
+  signal: AbortSignal,
+  memory?: ArrayBuffer,
+): Promise<Parts> {
   const { layout, k, n, scheme } = recipe;
   const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal, memory);
   if (!isFinite(quantized, type)) refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
@@ -55,10 +85,17 @@ async function inBlocks(recipe: QuantizeTask & { kind: 'quantize' }, stored: Uin
 }
 
 /** Everything a recipe for blocks makes, from what the kernel does. */
-export function blockedParts({ k, n, scheme, type, nibbles }: QuantizeTask & { kind: 'quantize' }, { codes, scales, zeroPoints }: QuantizedMatrix): Parts {
+export function blockedParts(
+  { k, n, scheme, type, nibbles }: QuantizeTask & { kind: 'quantize' },
+  { codes, scales, zeroPoints }: QuantizedMatrix,
+): Parts {
   const blocks = Math.ceil(k / scheme.block);
   if (!nibbles) {
-    const parts = new Map([['codes', codes], ['rows', withoutPadding(codes, k, n, scheme.bits)], ['scales', scales]]);
+    const parts = new Map([
+      ['codes', codes],
+      ['rows', withoutPadding(codes, k, n, scheme.bits)],
+      ['scales', scales],
+    ]);
     return zeroPoints ? parts.set('zeroPoints', fillLastHalf(zeroPoints, n, blocks, scheme.bits)) : parts;
   }
   const columns = nibbles === 'columns';
@@ -74,13 +111,27 @@ export function blockedParts({ k, n, scheme, type, nibbles }: QuantizeTask & { k
   return parts.set('nibbleZeroPoints', packNibbles(columns ? transposed(points, n, blocks) : points));
 }
 
-async function byChannel(recipe: WeightChunk & { kind: 'linear' }, stored: Uint8Array, data: Uint8Array, type: 'float16' | 'float32', kernel: Kernel, signal: AbortSignal): Promise<Parts> {
+async function byChannel(
+  recipe: WeightChunk & { kind: 'linear' },
+  stored: Uint8Array,
+  data: Uint8Array,
+  type: 'float16' | 'float32',
+  kernel: Kernel,
+  signal: AbortSignal,
+): Promise<Parts> {
   const { outer, channels, inner, scheme, ranges } = recipe;
   const tensor = { data, type, outer, channels, inner } as const;
-  const { tensor: whole, codesOf } = ranges ? withExtremes(tensor, ranges) : { tensor, codesOf: (codes: Uint8Array) => codes };
+  const { tensor: whole, codesOf } = ranges
+    ? withExtremes(tensor, ranges)
+    : { tensor, codesOf: (codes: Uint8Array) => codes };
   const { codes, scales, zeroPoints } = await kernel.quantizePerChannel(whole, scheme, signal);
-  if (asFloat32(scales).some((scale) => !Number.isFinite(scale))) refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
-  return new Map([['codes', codesOf(codes)], ['scales', scales], ['zeroPoints', zeroPoints]]);
+  if (asFloat32(scales).some((scale) => !Number.isFinite(scale)))
+    refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
+  return new Map([
+    ['codes', codesOf(codes)],
+    ['scales', scales],
+    ['zeroPoints', zeroPoints],
+  ]);
 }
 
 /** Kernels give a block that holds NaN or infinity a scale of NaN. */
@@ -89,7 +140,8 @@ function isFinite({ scales }: QuantizedMatrix, type: 'float16' | 'float32'): boo
   if (type === 'float16') {
     for (let i = 0; i < scales.byteLength; i += 2) if ((view.getUint16(i, true) & 0x7c00) === 0x7c00) return false;
   } else {
-    for (let i = 0; i < scales.byteLength; i += 4) if ((view.getUint32(i, true) & 0x7f800000) === 0x7f800000) return false;
+    for (let i = 0; i < scales.byteLength; i += 4)
+      if ((view.getUint32(i, true) & 0x7f800000) === 0x7f800000) return false;
   }
   return true;
 }

@@ -16,7 +16,8 @@ export interface Extent {
 
 /** Looks at elements of a floating-point type. */
 export function extentOf(stored: Uint8Array, type: number): Extent {
-  const values = type === FLOAT64 ? new Float64Array(new Uint8Array(stored).buffer) : asFloat32(convert(stored, [type, FLOAT32]));
+  const values =
+    type === FLOAT64 ? new Float64Array(new Uint8Array(stored).buffer) : asFloat32(convert(stored, [type, FLOAT32]));
   let broken = false;
   let largest = 0;
   for (const value of values) {
@@ -30,9 +31,21 @@ export function extentOf(stored: Uint8Array, type: number): Extent {
  * Errors: `weights-not-finite` when the model's own numbers are broken; `weights-too-large` when they are finite and only
  * the level's arithmetic, in elements of `type`, has no room for them.
  */
-export function refuseWeight({ name, type: stored }: Pick<Tensor, 'name' | 'type'>, type: number, { broken, largest }: Extent): never {
-  if (broken) fail('weights-not-finite', `The weight ${shown(name)} holds NaN or infinity.`, 'The model itself is broken there: export it again, or check the training run.');
+export function refuseWeight(
+  { name, type: stored }: Pick<Tensor, 'name' | 'type'>,
+  type: number,
+  { broken, largest }: Extent,
+): never {
+  if (broken)
+    fail(
+      'weights-not-finite',
+      `The weight ${shown(name)} holds NaN or infinity.`,
+      'The model itself is broken there: export it again, or check the training run.',
+    );
   const narrow = type === FLOAT16 && stored !== FLOAT16;
-  fail('weights-too-large', `The weight ${shown(name)} holds numbers up to ${largest.toPrecision(3)}, ${narrow ? 'and this level needs them in float16, which ends at 65,504' : `and a block of such numbers has a range beyond ${elementType(type).name}`}.`,
-    `Leave it as it is with exclude=${shown(name)}, or use another level.`);
+  fail(
+    'weights-too-large',
+    `The weight ${shown(name)} holds numbers up to ${largest.toPrecision(3)}, ${narrow ? 'and this level needs them in float16, which ends at 65,504' : `and a block of such numbers has a range beyond ${elementType(type).name}`}.`,
+    `Leave it as it is with exclude=${shown(name)}, or use another level.`,
+  );
 }

@@ -25,10 +25,13 @@ const pool = (threads: number, start?: () => Worker): WorkerPool => {
   pools.push(made);
   return made;
 };
-afterEach(() => { for (const made of pools.splice(0)) made.dispose(); });
+afterEach(() => {
+  for (const made of pools.splice(0)) made.dispose();
+});
 
 const realWorker = () => new Worker(new URL('../entry/quantize.worker.ts', import.meta.url), { type: 'module' });
-const dyingWorker = () => new Worker(URL.createObjectURL(new Blob(['onmessage = () => { throw new Error("killed"); }'])));
+const dyingWorker = () =>
+  new Worker(URL.createObjectURL(new Blob(['onmessage = () => { throw new Error("killed"); }'])));
 
 describe('kernel workers', () => {
   it('make the same bytes as the reference, more recipes than threads at once', async () => {
@@ -36,7 +39,8 @@ describe('kernel workers', () => {
     expect(all.length).toBeGreaterThan(2);
     const workers = pool(2);
     const made = await Promise.all(all.map((recipe) => workers.make(recipe, file, signal)));
-    for (const [index, recipe] of all.entries()) expect(made[index]).toEqual(await quantizeChunk(recipe, source, createReferenceKernel(), signal));
+    for (const [index, recipe] of all.entries())
+      expect(made[index]).toEqual(await quantizeChunk(recipe, source, createReferenceKernel(), signal));
   });
 
   it('go on with another worker when one dies', async () => {
@@ -51,7 +55,9 @@ describe('kernel workers', () => {
     const [recipe] = await recipes();
     let started = 0;
     const workers = pool(1, () => (started++ < 2 ? dyingWorker() : realWorker()));
-    await expect(workers.make(recipe!, file, signal)).rejects.toMatchObject({ engineError: { code: 'worker-crashed' } });
+    await expect(workers.make(recipe!, file, signal)).rejects.toMatchObject({
+      engineError: { code: 'worker-crashed' },
+    });
     expect((await workers.make(recipe!, file, signal)).size).toBeGreaterThan(0);
   });
 
@@ -70,9 +76,22 @@ describe('kernel workers', () => {
     broken[5] = Number.NaN;
     const name = 'layers.0.up.weight';
     const bad = new File([tinyLanguageModel(SHAPE, new Map([[name, broken]]))], 'bad.onnx');
-    const tensor = (await scanModel(blobSource(bad.name, bad))).graph.initializers.find((candidate) => candidate.name === name)!;
-    const recipe: QuantizeTask = { kind: 'quantize', tensor, layout: 'kn', k: 64, n: 96, scheme: { bits: 4, block: 32, symmetric: true }, type: 1, rounded: false };
-    await expect(pool(1).make(recipe, bad, signal)).rejects.toMatchObject({ engineError: { code: 'weights-not-finite' } });
+    const tensor = (await scanModel(blobSource(bad.name, bad))).graph.initializers.find(
+      (candidate) => candidate.name === name,
+    )!;
+    const recipe: QuantizeTask = {
+      kind: 'quantize',
+      tensor,
+      layout: 'kn',
+      k: 64,
+      n: 96,
+      scheme: { bits: 4, block: 32, symmetric: true },
+      type: 1,
+      rounded: false,
+    };
+    await expect(pool(1).make(recipe, bad, signal)).rejects.toMatchObject({
+      engineError: { code: 'weights-not-finite' },
+    });
   });
 
   it('end with what is under way, and start nothing any more', async () => {
@@ -92,10 +111,25 @@ describe('kernel workers', () => {
     const side = 512;
     const weights = new Uint8Array(randomValues(3, side * side).buffer);
     const raw = new File([weights as Uint8Array<ArrayBuffer>], 'raw.bin');
-    const tensor = { name: 'w', type: 1, dims: [side, side], bytes: weights.length, data: { kind: 'inline', offset: 0, length: weights.length } } as QuantizeTask['tensor'];
+    const tensor = {
+      name: 'w',
+      type: 1,
+      dims: [side, side],
+      bytes: weights.length,
+      data: { kind: 'inline', offset: 0, length: weights.length },
+    } as QuantizeTask['tensor'];
     const workers = pool(1);
     for (const block of [32, 64, 128] as const) {
-      const recipe: QuantizeTask = { kind: 'quantize', tensor, layout: 'kn', k: side, n: side, scheme: { bits: 4, block, symmetric: true }, type: 1, rounded: false };
+      const recipe: QuantizeTask = {
+        kind: 'quantize',
+        tensor,
+        layout: 'kn',
+        k: side,
+        n: side,
+        scheme: { bits: 4, block, symmetric: true },
+        type: 1,
+        rounded: false,
+      };
       const made = await workers.make(recipe, raw, signal);
       const expected = await quantizeChunk(recipe, blobSource('raw.bin', raw), createReferenceKernel(), signal);
       expect(made.get('scales')).toEqual(expected.get('scales'));

@@ -22,7 +22,12 @@ export interface WorkerPool {
    * worker is ended and another started when it is needed.
    * Errors: those of `make`; `worker-crashed` when a slab brings down two workers.
    */
-  make(slab: WeightChunk, source: File, signal: AbortSignal, external?: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>>;
+  make(
+    slab: WeightChunk,
+    source: File,
+    signal: AbortSignal,
+    external?: ExternalBlobs,
+  ): Promise<ReadonlyMap<string, Uint8Array>>;
   /** Takes back the memory of parts that nobody looks at any more, for codes that come. */
   recycle(bytes: Uint8Array): void;
   /** Ends the workers, and with them what is under way. */
@@ -37,7 +42,8 @@ function ofSlab({ tensor: { data } }: WeightChunk, external: ExternalBlobs): Ext
 
 type Lane = { worker: RemoteWorker<QuantizeWorker> | null };
 
-const startWorker = (): Worker => new Worker(new URL('../entry/quantize.worker.ts', import.meta.url), { type: 'module', name: 'quantize' });
+const startWorker = (): Worker =>
+  new Worker(new URL('../entry/quantize.worker.ts', import.meta.url), { type: 'module', name: 'quantize' });
 
 /** What is smaller, as scales are, costs nothing to make anew, and would take the place of codes. */
 const SMALLEST_SPARE = 1 << 18;
@@ -50,7 +56,11 @@ const READ_AHEAD = 1;
  * @param inOrder Opens a file to read slabs from.
  * @param start Makes a worker; another one in tests.
  */
-export function createWorkerPool(threads: number, inOrder: OpenSequentialReader = readSequentially, start: () => Worker = startWorker): WorkerPool {
+export function createWorkerPool(
+  threads: number,
+  inOrder: OpenSequentialReader = readSequentially,
+  start: () => Worker = startWorker,
+): WorkerPool {
   const lanes: readonly Lane[] = Array.from({ length: threads }, () => ({ worker: null }));
   const idle = [...lanes];
   const ended = new AbortController();
@@ -61,7 +71,11 @@ export function createWorkerPool(threads: number, inOrder: OpenSequentialReader 
 
   const take = (): Promise<Lane> => {
     const lane = idle.pop();
-    return lane ? Promise.resolve(lane) : new Promise((resolve) => { waiting.push(resolve); });
+    return lane
+      ? Promise.resolve(lane)
+      : new Promise((resolve) => {
+          waiting.push(resolve);
+        });
   };
   const giveBack = (lane: Lane) => {
     const next = waiting.shift();
@@ -70,7 +84,11 @@ export function createWorkerPool(threads: number, inOrder: OpenSequentialReader 
   };
 
   /** In the lane's worker, which is ended when the signal fires. */
-  const call = async (lane: Lane, signal: AbortSignal, invoke: Parameters<RemoteWorker<QuantizeWorker>['call']>[0]): Promise<QuantizedChunk> => {
+  const call = async (
+    lane: Lane,
+    signal: AbortSignal,
+    invoke: Parameters<RemoteWorker<QuantizeWorker>['call']>[0],
+  ): Promise<QuantizedChunk> => {
     const end = () => {
       lane.worker?.terminate();
       lane.worker = null;
@@ -80,7 +98,7 @@ export function createWorkerPool(threads: number, inOrder: OpenSequentialReader 
     signal.addEventListener('abort', end);
     try {
       lane.worker ??= connect<QuantizeWorker>(start());
-      const made = await lane.worker.call(invoke) as Result<QuantizedChunk>;
+      const made = (await lane.worker.call(invoke)) as Result<QuantizedChunk>;
       if (made.ok) return made.value;
       throw thrownError(made.error);
     } catch (thrown) {
@@ -99,14 +117,22 @@ export function createWorkerPool(threads: number, inOrder: OpenSequentialReader 
     return at < 0 ? undefined : spare.splice(at, 1)[0];
   };
 
-  const makeOnce = async (slab: WeightChunk, source: File, signal: AbortSignal, external: ExternalBlobs): Promise<ReadonlyMap<string, Uint8Array>> => {
+  const makeOnce = async (
+    slab: WeightChunk,
+    source: File,
+    signal: AbortSignal,
+    external: ExternalBlobs,
+  ): Promise<ReadonlyMap<string, Uint8Array>> => {
     const { bytes, giveBack: giveBackBuffer } = await feed.read(slab, source, external);
     let buffer: ArrayBuffer | null = null;
     const lane = await take();
     const memory = bytes ? memoryFor(slab) : undefined;
     try {
-      const made = await call(lane, signal, (api) => (bytes
-        ? api.makeOf(slab, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory])) : api.make(slab, source.name, source, ofSlab(slab, external))));
+      const made = await call(lane, signal, (api) =>
+        bytes
+          ? api.makeOf(slab, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory]))
+          : api.make(slab, source.name, source, ofSlab(slab, external)),
+      );
       buffer = made.stored ?? null;
       return made.parts;
     } finally {
@@ -129,8 +155,12 @@ export function createWorkerPool(threads: number, inOrder: OpenSequentialReader 
         } catch (thrown) {
           if (!isCrash(thrown)) throw thrown;
           if (attempt === 2) {
-            fail('worker-crashed', `The part of the engine that quantizes stopped twice at ${slab.tensor.name}; most often the tab is out of memory.`,
-              'Close other tabs and try again; levels written so far are still here.', thrown.message);
+            fail(
+              'worker-crashed',
+              `The part of the engine that quantizes stopped twice at ${slab.tensor.name}; most often the tab is out of memory.`,
+              'Close other tabs and try again; levels written so far are still here.',
+              thrown.message,
+            );
           }
         }
       }

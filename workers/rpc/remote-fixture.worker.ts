@@ -19,22 +19,29 @@ export interface Fixture {
 
 const fixture: Fixture = {
   double: async (value) => 2 * value,
-  count: (count, port) => reporting<number, number>(port, async (report) => {
-    for (let value = 0; value < count; value++) report(value);
-    return count;
-  }),
+  count: (count, port) =>
+    reporting<number, number>(port, async (report) => {
+      for (let value = 0; value < count; value++) report(value);
+      return count;
+    }),
   hang: () => new Promise(() => undefined),
   crash(message) {
-    setTimeout(() => { throw new Error(message); });
+    setTimeout(() => {
+      throw new Error(message);
+    });
     return new Promise(() => undefined);
   },
   leave() {
     close();
     return new Promise(() => undefined);
   },
-  fail: async (message) => { throw new Error(message); },
+  fail: async (message) => {
+    throw new Error(message);
+  },
   async crashNested() {
-    const nested = connect<Fixture>(new Worker(new URL('./remote-fixture.worker.ts', import.meta.url), { type: 'module' }));
+    const nested = connect<Fixture>(
+      new Worker(new URL('./remote-fixture.worker.ts', import.meta.url), { type: 'module' }),
+    );
     return nested.call((api) => api.crash('nested')).then(() => 'no crash', String);
   },
 };

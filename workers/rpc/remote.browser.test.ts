@@ -4,11 +4,15 @@ import { connect, notify, WORKER_CRASHED, type RemoteWorker } from './remote.ts'
 
 const workers: RemoteWorker<Fixture>[] = [];
 const start = (): RemoteWorker<Fixture> => {
-  const worker = connect<Fixture>(new Worker(new URL('./remote-fixture.worker.ts', import.meta.url), { type: 'module' }));
+  const worker = connect<Fixture>(
+    new Worker(new URL('./remote-fixture.worker.ts', import.meta.url), { type: 'module' }),
+  );
   workers.push(worker);
   return worker;
 };
-afterEach(() => { for (const worker of workers.splice(0)) worker.terminate(); });
+afterEach(() => {
+  for (const worker of workers.splice(0)) worker.terminate();
+});
 
 describe('a remote worker', () => {
   it('answers', async () => {
@@ -23,7 +27,12 @@ describe('a remote worker', () => {
 
   it('settles a call only after its last event', async () => {
     const events: number[] = [];
-    const count = await start().callWithEvents<number, number>((event) => { events.push(event); }, (api, port) => api.count(1000, port));
+    const count = await start().callWithEvents<number, number>(
+      (event) => {
+        events.push(event);
+      },
+      (api, port) => api.count(1000, port),
+    );
     expect(count).toBe(1000);
     expect(events).toEqual(Array.from({ length: 1000 }, (_, index) => index));
   });
@@ -33,26 +42,45 @@ describe('a worker that is gone', () => {
   it('rejects every call under way, with the reason', async () => {
     const worker = start();
     const calls = [worker.call((api) => api.hang()), worker.call((api) => api.crash('out of luck'))];
-    await Promise.all(calls.map((call) => expect(call).rejects.toMatchObject({ name: WORKER_CRASHED, message: expect.stringContaining('out of luck') as string })));
+    await Promise.all(
+      calls.map((call) =>
+        expect(call).rejects.toMatchObject({
+          name: WORKER_CRASHED,
+          message: expect.stringContaining('out of luck') as string,
+        }),
+      ),
+    );
     expect(await worker.gone).toMatchObject({ name: WORKER_CRASHED });
   });
 
   it('is noticed when it ends without a word', async () => {
     const worker = start();
     const calls = [worker.call((api) => api.hang()), worker.call((api) => api.leave())];
-    await Promise.all(calls.map((call) => expect(call).rejects.toMatchObject({ name: WORKER_CRASHED, message: 'the worker ended without a word' })));
+    await Promise.all(
+      calls.map((call) =>
+        expect(call).rejects.toMatchObject({ name: WORKER_CRASHED, message: 'the worker ended without a word' }),
+      ),
+    );
   });
 
   it('rejects later calls at once', async () => {
     const worker = start();
     worker.terminate();
     await expect(worker.call((api) => api.double(1))).rejects.toMatchObject({ name: WORKER_CRASHED });
-    await expect(worker.callWithEvents(() => undefined, (api, port) => api.count(1, port))).rejects.toMatchObject({ name: WORKER_CRASHED });
+    await expect(
+      worker.callWithEvents(
+        () => undefined,
+        (api, port) => api.count(1, port),
+      ),
+    ).rejects.toMatchObject({ name: WORKER_CRASHED });
   });
 
   it('rejects a call that is reporting events', async () => {
     const worker = start();
-    const call = worker.callWithEvents(() => undefined, (api) => api.hang());
+    const call = worker.callWithEvents(
+      () => undefined,
+      (api) => api.hang(),
+    );
     worker.terminate();
     await expect(call).rejects.toMatchObject({ name: WORKER_CRASHED });
   });
@@ -86,7 +114,9 @@ describe('a worker that is gone', () => {
     const outer = start();
     expect(await outer.call((api) => api.crashNested())).toContain('nested');
     // The error would reach this page a little later.
-    await new Promise((resolve) => { setTimeout(resolve, 200); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 200);
+    });
     expect(await outer.call((api) => api.double(4))).toBe(8);
   });
 });

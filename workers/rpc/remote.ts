@@ -12,16 +12,22 @@ export const WORKER_CRASHED = 'WorkerCrashed';
 export interface RemoteWorker<T> {
   call<R>(invoke: (api: Comlink.Remote<T>) => Promise<R>): Promise<R>;
   /** A call that reports events on the way: hand `port` to the worker, which wraps its work in `reporting`. */
-  callWithEvents<E, R>(onEvent: (event: E) => void, invoke: (api: Comlink.Remote<T>, port: MessagePort) => Promise<R>): Promise<R>;
+  callWithEvents<E, R>(
+    onEvent: (event: E) => void,
+    invoke: (api: Comlink.Remote<T>, port: MessagePort) => Promise<R>,
+  ): Promise<R>;
   /** Ends the worker; calls under way reject. */
   terminate(): void;
   /** Settles with the reason once the worker is gone. */
   readonly gone: Promise<Error>;
 }
 
-interface Alive { holds: string }
+interface Alive {
+  holds: string;
+}
 
-const isAlive = (data: unknown): data is Alive => typeof data === 'object' && data !== null && typeof (data as Partial<Alive>).holds === 'string';
+const isAlive = (data: unknown): data is Alive =>
+  typeof data === 'object' && data !== null && typeof (data as Partial<Alive>).holds === 'string';
 
 /** Typed as always there; outside secure contexts it is not. */
 const webLocks = (): LockManager | undefined => (navigator as { locks?: LockManager }).locks;
@@ -30,7 +36,9 @@ const webLocks = (): LockManager | undefined => (navigator as { locks?: LockMana
 export function connect<T>(worker: Worker): RemoteWorker<T> {
   const api = Comlink.wrap<T>(worker);
   let end!: (reason: Error) => void;
-  const gone = new Promise<Error>((resolve) => { end = resolve; });
+  const gone = new Promise<Error>((resolve) => {
+    end = resolve;
+  });
   const underWay = new Set<(reason: Error) => void>();
   let ended: Error | null = null;
   const crash = (message: string) => {
@@ -47,30 +55,47 @@ export function connect<T>(worker: Worker): RemoteWorker<T> {
     event.preventDefault();
     crash(event.message || 'the worker could not be started');
   });
-  worker.addEventListener('messageerror', () => { crash('the worker sent something that cannot be read'); });
+  worker.addEventListener('messageerror', () => {
+    crash('the worker sent something that cannot be read');
+  });
   worker.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
     // A worker can end without an error event; its locks end with it, however it ends (https://w3c.github.io/web-locks).
-    if (isAlive(data)) void webLocks()?.request(data.holds, () => { crash('the worker ended without a word'); }).catch(() => undefined);
+    if (isAlive(data))
+      void webLocks()
+        ?.request(data.holds, () => {
+          crash('the worker ended without a word');
+        })
+        .catch(() => undefined);
   });
   /** Each call enters and leaves the set: a race against `gone` would keep every settled call for the worker's life. */
-  const orGone = <R>(reply: Promise<R>): Promise<R> => new Promise((resolve, reject) => {
-    if (ended) reject(ended);
-    else underWay.add(reject);
-    void reply.then(resolve, reject).finally(() => { underWay.delete(reject); });
-  });
+  const orGone = <R>(reply: Promise<R>): Promise<R> =>
+    new Promise((resolve, reject) => {
+      if (ended) reject(ended);
+      else underWay.add(reject);
+      void reply.then(resolve, reject).finally(() => {
+        underWay.delete(reject);
+      });
+    });
 
   return {
     gone,
-    terminate: () => { crash('the worker was ended'); },
+    terminate: () => {
+      crash('the worker was ended');
+    },
     call: (invoke) => orGone(invoke(api)),
-    async callWithEvents<E, R>(onEvent: (event: E) => void, invoke: (api: Comlink.Remote<T>, port: MessagePort) => Promise<R>) {
+    async callWithEvents<E, R>(
+      onEvent: (event: E) => void,
+      invoke: (api: Comlink.Remote<T>, port: MessagePort) => Promise<R>,
+    ) {
       const { port1, port2 } = new MessageChannel();
       const lastEvent = new Promise<void>((resolve) => {
         port1.onmessage = ({ data }: MessageEvent<{ event: E } | 'end'>) => {
           if (data === 'end') resolve();
           else onEvent(data.event);
         };
-        port1.onmessageerror = () => { crash('the worker sent an event that cannot be read'); };
+        port1.onmessageerror = () => {
+          crash('the worker sent an event that cannot be read');
+        };
       });
       try {
         const reply = await orGone(invoke(api, Comlink.transfer(port2, [port2])));
@@ -88,7 +113,9 @@ export function connect<T>(worker: Worker): RemoteWorker<T> {
  * is gone before it replies is therefore no error; anything else that the call rejects with still is.
  */
 export function notify<T>(worker: RemoteWorker<T>, invoke: (api: Comlink.Remote<T>) => Promise<unknown>): void {
-  worker.call(invoke).catch((thrown: unknown) => { if (!isCrash(thrown)) throw thrown; });
+  worker.call(invoke).catch((thrown: unknown) => {
+    if (!isCrash(thrown)) throw thrown;
+  });
 }
 
 /** Whether a call rejected because its worker is gone. */
@@ -100,10 +127,15 @@ export function isCrash(thrown: unknown): thrown is Error {
 export function expose(api: object): void {
   const alive = holdLock();
   Comlink.expose(api, {
-    postMessage: (message: unknown, transferred: Transferable[] = []) => { postMessage(message, { transfer: transferred }); },
+    postMessage: (message: unknown, transferred: Transferable[] = []) => {
+      postMessage(message, { transfer: transferred });
+    },
     addEventListener(type, listener) {
       addEventListener(type, (event) => {
-        void alive.then(() => { if (typeof listener === 'function') listener(event); else listener.handleEvent(event); });
+        void alive.then(() => {
+          if (typeof listener === 'function') listener(event);
+          else listener.handleEvent(event);
+        });
       });
     },
     removeEventListener: () => undefined,
@@ -115,11 +147,15 @@ function holdLock(): Promise<void> {
   if (!locks) return Promise.resolve();
   const holds = `nibble:alive:${crypto.randomUUID()}`;
   return new Promise((resolve) => {
-    locks.request(holds, () => {
-      postMessage({ holds } satisfies Alive);
-      resolve();
-      return new Promise<void>(() => undefined);
-    }).catch(() => { resolve(); });
+    locks
+      .request(holds, () => {
+        postMessage({ holds } satisfies Alive);
+        resolve();
+        return new Promise<void>(() => undefined);
+      })
+      .catch(() => {
+        resolve();
+      });
   });
 }
 
@@ -129,7 +165,9 @@ export const transfer: <T>(reply: T, buffers: ArrayBuffer[]) => T = Comlink.tran
 /** Worker side: runs `work`, sending what it reports through `port`. */
 export async function reporting<E, R>(port: MessagePort, work: (report: (event: E) => void) => Promise<R>): Promise<R> {
   try {
-    return await work((event) => { port.postMessage({ event }); });
+    return await work((event) => {
+      port.postMessage({ event });
+    });
   } finally {
     port.postMessage('end');
   }

@@ -4,7 +4,10 @@ import type { EngineEvent } from '../contract/events.ts';
 export const PROGRESS_EVERY_MS = 50;
 
 /** Passes everything but progress on at once; of progress, the first of a step, the last, and one every 50 ms. */
-export function throttleProgress(send: (event: EngineEvent) => void, now: () => number = () => performance.now()): (event: EngineEvent) => void {
+export function throttleProgress(
+  send: (event: EngineEvent) => void,
+  now: () => number = () => performance.now(),
+): (event: EngineEvent) => void {
   const sent = new Map<string, number>();
   return (event) => {
     if (event.type === 'progress') {
@@ -19,7 +22,10 @@ export function throttleProgress(send: (event: EngineEvent) => void, now: () => 
 }
 
 /** The same of work with one step only. */
-export function throttleSteps<T extends { done: number; total: number }>(send: (step: T) => void, now: () => number = () => performance.now()): (step: T) => void {
+export function throttleSteps<T extends { done: number; total: number }>(
+  send: (step: T) => void,
+  now: () => number = () => performance.now(),
+): (step: T) => void {
   let last = -Infinity;
   return (step) => {
     const time = now();

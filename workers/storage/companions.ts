@@ -17,7 +17,11 @@ export interface Companion {
   bytes: number;
 }
 
-export const companionSchema: z.ZodType<Companion> = z.object({ path: z.string().min(1), sha256: z.string().refine(isKey), bytes: z.number().int().nonnegative() });
+export const companionSchema: z.ZodType<Companion> = z.object({
+  path: z.string().min(1),
+  sha256: z.string().refine(isKey),
+  bytes: z.number().int().nonnegative(),
+});
 
 export interface CompanionStore {
   /** Stores the files; null when they are more than the limit together. Rejects as the disk does. */

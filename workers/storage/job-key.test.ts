@@ -6,29 +6,51 @@ import { quantize } from '../test-support.ts';
 import { isKey, levelKey, measurementKey, RESULT_FORMAT, splitSpellings, type MeasurementIdentity } from './job-key.ts';
 
 const IDENTITY: MeasurementIdentity = {
-  model: { name: 'm.onnx', fingerprint: 'a' }, levels: ['fp16', 'int4'], text: { name: 't', content: 'text' }, tokenizer: { json: '{}', config: null }, inputs: [],
-  protocol: undefined, maxTokens: null, extras: undefined, provider: undefined, threads: 1,
+  model: { name: 'm.onnx', fingerprint: 'a' },
+  levels: ['fp16', 'int4'],
+  text: { name: 't', content: 'text' },
+  tokenizer: { json: '{}', config: null },
+  inputs: [],
+  protocol: undefined,
+  maxTokens: null,
+  extras: undefined,
+  provider: undefined,
+  threads: 1,
 };
 
 describe('keys', () => {
   test('are the same for the same work', async () => {
     expect(await levelKey('a', 'int4')).toBe(await levelKey('a', 'int4'));
-    expect(await measurementKey({ ...IDENTITY, protocol: { name: 'llama.cpp' }, extras: { speed: false } })).toBe(await measurementKey(IDENTITY));
+    expect(await measurementKey({ ...IDENTITY, protocol: { name: 'llama.cpp' }, extras: { speed: false } })).toBe(
+      await measurementKey(IDENTITY),
+    );
     expect(isKey(await measurementKey(IDENTITY))).toBe(true);
   });
 
   test.each<[string, Partial<MeasurementIdentity>]>([
-    ['model', { model: { name: 'm.onnx', fingerprint: 'b' } }], ['name', { model: { name: 'n.onnx', fingerprint: 'a' } }], ['levels', { levels: ['fp16', 'int8'] }],
-    ['text', { text: { name: 't', content: 'texts' } }], ['no text', { text: null }], ['tokenizer', { tokenizer: { json: '{ }', config: null } }],
-    ['tokenizer configuration', { tokenizer: { json: '{}', config: '{}' } }], ['inputs', { inputs: [{ name: 'i', fingerprint: 'i' }] }], ['protocol', { protocol: { name: 'gptq' } }],
-    ['context', { protocol: { name: 'llama.cpp', context: 128 } }], ['stride', { protocol: { name: 'llama.cpp', stride: 128 } }], ['tokens', { maxTokens: 512 }],
-    ['extras', { extras: { words: true } }], ['provider', { provider: 'webgpu' }], ['threads', { threads: 2 }],
+    ['model', { model: { name: 'm.onnx', fingerprint: 'b' } }],
+    ['name', { model: { name: 'n.onnx', fingerprint: 'a' } }],
+    ['levels', { levels: ['fp16', 'int8'] }],
+    ['text', { text: { name: 't', content: 'texts' } }],
+    ['no text', { text: null }],
+    ['tokenizer', { tokenizer: { json: '{ }', config: null } }],
+    ['tokenizer configuration', { tokenizer: { json: '{}', config: '{}' } }],
+    ['inputs', { inputs: [{ name: 'i', fingerprint: 'i' }] }],
+    ['protocol', { protocol: { name: 'gptq' } }],
+    ['context', { protocol: { name: 'llama.cpp', context: 128 } }],
+    ['stride', { protocol: { name: 'llama.cpp', stride: 128 } }],
+    ['tokens', { maxTokens: 512 }],
+    ['extras', { extras: { words: true } }],
+    ['provider', { provider: 'webgpu' }],
+    ['threads', { threads: 2 }],
   ])('differ with the %s', async (_, change) => {
     expect(await measurementKey({ ...IDENTITY, ...change })).not.toBe(await measurementKey(IDENTITY));
   });
 
   test('of a model with a data file differ with the name of that file, which is in the model', async () => {
-    const spellings = ['a_q4.onnx_data', 'b_q4.onnx_data'].flatMap((file) => Object.values(splitSpellings('int4', file)));
+    const spellings = ['a_q4.onnx_data', 'b_q4.onnx_data'].flatMap((file) =>
+      Object.values(splitSpellings('int4', file)),
+    );
     expect(new Set(await Promise.all([...spellings, 'int4'].map((spelling) => levelKey('a', spelling)))).size).toBe(5);
   });
 

@@ -50,14 +50,34 @@ export interface MeasurementIdentity {
 }
 
 /** Of a report. Names are part of it: they appear there. */
-export async function measurementKey({ model, levels, text, tokenizer, inputs, protocol, maxTokens, extras, provider, threads }: MeasurementIdentity): Promise<string> {
+export async function measurementKey({
+  model,
+  levels,
+  text,
+  tokenizer,
+  inputs,
+  protocol,
+  maxTokens,
+  extras,
+  provider,
+  threads,
+}: MeasurementIdentity): Promise<string> {
   return keyOf([
-    'measurement', model.name, model.fingerprint, levels,
+    'measurement',
+    model.name,
+    model.fingerprint,
+    levels,
     text && [text.name, await hash(text.content)],
     tokenizer && [await hash(tokenizer.json), tokenizer.config === null ? null : await hash(tokenizer.config)],
     inputs.map(({ name, fingerprint }) => [name, fingerprint]),
     protocol ? [protocol.name, protocol.context ?? null, protocol.stride ?? null] : ['llama.cpp', null, null],
-    maxTokens, Object.entries(extras ?? {}).filter(([, wanted]) => wanted === true).map(([extra]) => extra).sort(), provider ?? 'wasm', threads,
+    maxTokens,
+    Object.entries(extras ?? {})
+      .filter(([, wanted]) => wanted === true)
+      .map(([extra]) => extra)
+      .sort(),
+    provider ?? 'wasm',
+    threads,
   ]);
 }
 

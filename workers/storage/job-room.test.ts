@@ -5,9 +5,23 @@ import { levelKey } from './job-key.ts';
 import { checkFreeSpace, type PlannedFile } from './job-room.ts';
 
 const fingerprint = '0'.repeat(64);
-const file = (level: string, bytes: number, madeBytes = bytes): PlannedFile => ({ name: `m_${level}.onnx`, fingerprint, level, bytes, madeBytes });
+const file = (level: string, bytes: number, madeBytes = bytes): PlannedFile => ({
+  name: `m_${level}.onnx`,
+  fingerprint,
+  level,
+  bytes,
+  madeBytes,
+});
 const stored = async (level: string, bytes: number): Promise<StoredResult> => ({
-  key: await levelKey(fingerprint, level), file: `m_${level}.onnx`, level, model: { name: 'm.onnx', fingerprint }, finished: false, bytes, total: 1e9, createdAt: '', lastUsed: '2000-01-01',
+  key: await levelKey(fingerprint, level),
+  file: `m_${level}.onnx`,
+  level,
+  model: { name: 'm.onnx', fingerprint },
+  finished: false,
+  bytes,
+  total: 1e9,
+  createdAt: '',
+  lastUsed: '2000-01-01',
 });
 const check = (files: PlannedFile[], room: number, results: StoredResult[] = [], memoryLimit = 1e9) =>
   settle(() => checkFreeSpace(files, { store: { list: async () => results }, free: async () => room, memoryLimit }));
@@ -21,7 +35,10 @@ test('what fits to the last byte is no matter', async () => {
 
 test('what is there already counts, and the same file twice does not', async () => {
   expect(await check([...TWO, ...TWO], 500e6, [await stored('int8', 400e6)])).toEqual({ ok: true, value: null });
-  expect(await check(TWO, 0, [await stored('int8', 600e6), await stored('int4', 300e6)])).toEqual({ ok: true, value: null });
+  expect(await check(TWO, 0, [await stored('int8', 600e6), await stored('int4', 300e6)])).toEqual({
+    ok: true,
+    value: null,
+  });
 });
 
 test('what does not fit is held in memory, which is said once, with figures and what could be deleted', async () => {
@@ -29,7 +46,8 @@ test('what does not fit is held in memory, which is said once, with figures and 
     ok: true,
     value: {
       code: 'storage-full',
-      message: 'This browser\'s storage has no room for the 2 files of this job (900 MB): 200 MB are missing. What does not fit is held in memory, until this tab is closed.',
+      message:
+        "This browser's storage has no room for the 2 files of this job (900 MB): 200 MB are missing. What does not fit is held in memory, until this tab is closed.",
       action: 'Delete stored results and try again: m_other.onnx (250 MB) would be enough.',
     },
   });
@@ -37,7 +55,13 @@ test('what does not fit is held in memory, which is said once, with figures and 
 
 test('more than memory is to hold is refused before anything is written', async () => {
   expect(await check([file('int8', 2e9)], 700e6)).toMatchObject({
-    ok: false, error: { code: 'storage-full', message: 'This browser\'s storage has no room for m_int8.onnx (2.0 GB): 1.3 GB are missing. Nothing has been written.', action: 'Free space on this disk and try again.' },
+    ok: false,
+    error: {
+      code: 'storage-full',
+      message:
+        "This browser's storage has no room for m_int8.onnx (2.0 GB): 1.3 GB are missing. Nothing has been written.",
+      action: 'Free space on this disk and try again.',
+    },
   });
   // The first fits; of the others each alone would do in memory, together they do not.
   expect(await check([file('int8', 600e6), file('a', 600e6), file('b', 600e6)], 600e6)).toMatchObject({ ok: false });

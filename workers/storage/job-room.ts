@@ -31,7 +31,10 @@ export interface FreeSpacePlatform {
  * with what is missing of them, and each file that does not fit whole is held in memory instead.
  * Errors: `storage-full` when that would be more than memory is to hold; nothing has been written then.
  */
-export async function checkFreeSpace(files: readonly PlannedFile[], { store, free, memoryLimit }: FreeSpacePlatform): Promise<EngineError | null> {
+export async function checkFreeSpace(
+  files: readonly PlannedFile[],
+  { store, free, memoryLimit }: FreeSpacePlatform,
+): Promise<EngineError | null> {
   // A level that is the model as it is, is not stored.
   const written = files.filter(({ madeBytes }) => madeBytes > 0);
   const [results, room] = [await store.list(), await free()];
@@ -51,8 +54,14 @@ export async function checkFreeSpace(files: readonly PlannedFile[], { store, fre
     else held += there + madeBytes;
   }
   if (held === 0) return null;
-  const all = written.length === 1 ? written[0]?.name ?? '' : `the ${written.length} files of this job`;
-  const say = (what: string) => storageFull(`${all} (${bytesInWords(needed)})`, Math.max(1, needed - room), results.filter(({ key }) => !own.has(key)), what);
+  const all = written.length === 1 ? (written[0]?.name ?? '') : `the ${written.length} files of this job`;
+  const say = (what: string) =>
+    storageFull(
+      `${all} (${bytesInWords(needed)})`,
+      Math.max(1, needed - room),
+      results.filter(({ key }) => !own.has(key)),
+      what,
+    );
   if (held > memoryLimit) throw failure(say('Nothing has been written.'));
   return say('What does not fit is held in memory, until this tab is closed.');
 }

@@ -25,11 +25,15 @@ export interface BesideSurroundings {
 }
 
 /** Rejects when the report cannot be stored; it is stored alone where there is no room for the rest. */
-export async function keepWithFiles(kept: KeptReport, beside: Beside | undefined, surroundings: BesideSurroundings): Promise<void> {
+export async function keepWithFiles(
+  kept: KeptReport,
+  beside: Beside | undefined,
+  surroundings: BesideSurroundings,
+): Promise<void> {
   const { reports, companions, locks } = surroundings;
   const release = await locks.hold(COMPANIONS_LOCK, new AbortController().signal);
   try {
-    const added = beside && await storeCompanions(beside.files, companions).catch(() => null);
+    const added = beside && (await storeCompanions(beside.files, companions).catch(() => null));
     const all = merged(kept.companions, added ?? undefined);
     await reports.keep({ ...kept, ...(all && { companions: all }) });
   } finally {
@@ -39,7 +43,11 @@ export async function keepWithFiles(kept: KeptReport, beside: Beside | undefined
 }
 
 /** Deletes companions that no stored report names any more. */
-export async function removeUnusedCompanions({ reports, companions, locks }: Pick<BesideSurroundings, 'reports' | 'companions' | 'locks'>): Promise<void> {
+export async function removeUnusedCompanions({
+  reports,
+  companions,
+  locks,
+}: Pick<BesideSurroundings, 'reports' | 'companions' | 'locks'>): Promise<void> {
   const release = await locks.hold(COMPANIONS_LOCK, new AbortController().signal);
   try {
     const kept = await Promise.all((await reports.keys()).map((key) => reports.read(key)));
@@ -51,30 +59,45 @@ export async function removeUnusedCompanions({ reports, companions, locks }: Pic
 
 /** All of them or null: some alone would pass for all. What is larger than the limit is told by its name alone. */
 async function storeCompanions(files: readonly File[], companions: CompanionStore): Promise<Companion[] | null> {
-  if (files.some(({ name, size }) => size > COMPANIONS_LIMIT && COPIED_NAMES.includes(name.split('/').at(-1) ?? ''))) return null;
-  return companions.keep(await companionFiles(files.filter(({ name, size }) => size <= COMPANIONS_LIMIT && !/\.onnx$/i.test(name))));
+  if (files.some(({ name, size }) => size > COMPANIONS_LIMIT && COPIED_NAMES.includes(name.split('/').at(-1) ?? '')))
+    return null;
+  return companions.keep(
+    await companionFiles(files.filter(({ name, size }) => size <= COMPANIONS_LIMIT && !/\.onnx$/i.test(name))),
+  );
 }
 
 /** Files of one name: the later one. Undefined when neither is known. */
-function merged(before: readonly Companion[] | undefined, added: readonly Companion[] | undefined): Companion[] | undefined {
+function merged(
+  before: readonly Companion[] | undefined,
+  added: readonly Companion[] | undefined,
+): Companion[] | undefined {
   if (!before && !added) return undefined;
-  return [...new Map([...before ?? [], ...added ?? []].map((companion) => [companion.path, companion])).values()];
+  return [...new Map([...(before ?? []), ...(added ?? [])].map((companion) => [companion.path, companion])).values()];
 }
 
-async function storeOriginal({ file, name, level, fingerprint }: Original, { store, locks, free }: BesideSurroundings): Promise<void> {
+async function storeOriginal(
+  { file, name, level, fingerprint }: Original,
+  { store, locks, free }: BesideSurroundings,
+): Promise<void> {
   if (file.size > ORIGINAL_LIMIT) return;
   const key = await levelKey(fingerprint, level);
   if (await store.find(key)) return;
-  if (await free() < ROOM_FACTOR * file.size) return;
+  if ((await free()) < ROOM_FACTOR * file.size) return;
   // Whoever holds it is storing the same file.
   const release = await locks.tryHold(key);
   if (!release) return;
   try {
     const unfinished = await store.begin(key, {
-      file: name, level, model: { name: file.name, fingerprint }, total: file.size, engine: ENGINE_VERSION, createdAt: new Date().toISOString(),
+      file: name,
+      level,
+      model: { name: file.name, fingerprint },
+      total: file.size,
+      engine: ENGINE_VERSION,
+      createdAt: new Date().toISOString(),
     });
     try {
-      for (let at = unfinished.size(); at < file.size; at += SLAB) unfinished.append(new Uint8Array(await file.slice(at, at + SLAB).arrayBuffer()));
+      for (let at = unfinished.size(); at < file.size; at += SLAB)
+        unfinished.append(new Uint8Array(await file.slice(at, at + SLAB).arrayBuffer()));
       await unfinished.finish();
     } catch (thrown) {
       unfinished.close();

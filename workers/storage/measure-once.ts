@@ -27,7 +27,12 @@ export interface Beside {
 }
 
 /** A baseline that is the dropped model itself. */
-export interface Original { file: File; name: string; level: string; fingerprint: string }
+export interface Original {
+  file: File;
+  name: string;
+  level: string;
+  fingerprint: string;
+}
 
 export interface MeasurementPlatform {
   reports: ReportStore;
@@ -39,18 +44,28 @@ export interface MeasurementPlatform {
   notKept(thrown: unknown): void;
 }
 
-interface Announcement { measurement: string; event: EngineEvent }
+interface Announcement {
+  measurement: string;
+  event: EngineEvent;
+}
 
 /** `known` when nothing had to be measured. */
-export async function measureOnce({ identity, onEvent, signal, finish, beside, measure }: OnceTask, { reports, keep, locks, channel: connect, notKept }: MeasurementPlatform): Promise<{ report: Report; known: boolean }> {
+export async function measureOnce(
+  { identity, onEvent, signal, finish, beside, measure }: OnceTask,
+  { reports, keep, locks, channel: connect, notKept }: MeasurementPlatform,
+): Promise<{ report: Report; known: boolean }> {
   const key = await measurementKey(identity);
   const channel = connect();
-  channel.onmessage = ({ data }: MessageEvent<Announcement>) => { if (data.measurement === key) onEvent(data.event); };
-  const release = await locks.hold(key, finish ? AbortSignal.any([signal, finish]) : signal).catch((thrown: unknown) => {
-    channel.close();
-    if (signal.aborted || !finish?.aborted) throw thrown;
-    return null;
-  });
+  channel.onmessage = ({ data }: MessageEvent<Announcement>) => {
+    if (data.measurement === key) onEvent(data.event);
+  };
+  const release = await locks
+    .hold(key, finish ? AbortSignal.any([signal, finish]) : signal)
+    .catch((thrown: unknown) => {
+      channel.close();
+      if (signal.aborted || !finish?.aborted) throw thrown;
+      return null;
+    });
   channel.onmessage = null;
   try {
     const kept = await reports.read(key).catch(() => null);
@@ -63,11 +78,15 @@ export async function measureOnce({ identity, onEvent, signal, finish, beside, m
     const report = await measure((event) => {
       if (event.type === 'warning') warnings.push(event.error);
       // Levels have other names in another tab.
-      if (event.type === 'progress' && release) channel.postMessage({ measurement: key, event: { ...event, level: null } } satisfies Announcement);
+      if (event.type === 'progress' && release)
+        channel.postMessage({ measurement: key, event: { ...event, level: null } } satisfies Announcement);
       onEvent(event);
     });
     const answers = warnings.length === 0 && finish?.aborted !== true && isWhole(report);
-    await keep({ key: answers ? key : await incompleteKey(key), createdAt: new Date().toISOString(), answers, report }, beside).catch(notKept);
+    await keep(
+      { key: answers ? key : await incompleteKey(key), createdAt: new Date().toISOString(), answers, report },
+      beside,
+    ).catch(notKept);
     return { report, known: false };
   } finally {
     channel.close();
@@ -77,7 +96,11 @@ export async function measureOnce({ identity, onEvent, signal, finish, beside, m
 
 /** Whether measuring again could not give more. */
 function isWhole({ protocol, inputs, levels }: Report): boolean {
-  const measured = protocol ? protocol.stoppedEarly !== true && levels.every(({ perplexity }) => perplexity !== null)
+  const measured = protocol
+    ? protocol.stoppedEarly !== true && levels.every(({ perplexity }) => perplexity !== null)
     : Boolean(inputs) && levels.every(({ baseline, outputs }) => baseline || Boolean(outputs));
-  return measured && levels.every(({ runtimeDrift, speed }) => !runtimeDrift?.problem && !speed?.some(({ problem }) => problem));
+  return (
+    measured &&
+    levels.every(({ runtimeDrift, speed }) => !runtimeDrift?.problem && !speed?.some(({ problem }) => problem))
+  );
 }

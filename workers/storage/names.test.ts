@@ -14,21 +14,55 @@ const SIZE = 32;
 
 /** A chain of matrices with these names, as are the values between them. */
 function chain(names: readonly string[]): Uint8Array<ArrayBuffer> {
-  return encode(model(graph({
-    node: names.map((name, i) => node('MatMul', [i === 0 ? 'hasOwnProperty' : `${names[i - 1] ?? ''}/out`, name], [i === names.length - 1 ? 'valueOf' : `${name}/out`])),
-    initializer: names.map((name, i) => tensor(name, 'float32', [SIZE, SIZE], randomValues(i + 1, SIZE * SIZE, 0.3))),
-    input: [value('hasOwnProperty', 'float32', ['__proto__', SIZE])],
-    output: [value('valueOf', 'float32', ['__proto__', SIZE])],
-  })));
+  return encode(
+    model(
+      graph({
+        node: names.map((name, i) =>
+          node(
+            'MatMul',
+            [i === 0 ? 'hasOwnProperty' : `${names[i - 1] ?? ''}/out`, name],
+            [i === names.length - 1 ? 'valueOf' : `${name}/out`],
+          ),
+        ),
+        initializer: names.map((name, i) =>
+          tensor(name, 'float32', [SIZE, SIZE], randomValues(i + 1, SIZE * SIZE, 0.3)),
+        ),
+        input: [value('hasOwnProperty', 'float32', ['__proto__', SIZE])],
+        output: [value('valueOf', 'float32', ['__proto__', SIZE])],
+      }),
+    ),
+  );
 }
 
 async function run(name: string, exclude: string[] = []) {
   const disk = memoryDisk();
-  const keeper = await createResultRepository(disk, { locks: localLocks(), channel: () => new BroadcastChannel('nibble:names') });
+  const keeper = await createResultRepository(disk, {
+    locks: localLocks(),
+    channel: () => new BroadcastChannel('nibble:names'),
+  });
   const events: EngineEvent[] = [];
-  const report = await compare({ files: [new File([chain(NAMES)], name)], levels: [{ key: '__proto__', id: 'int8', settings: {} }, { key: 'constructor', id: 'int4', settings: { exclude } }], maxTokens: null }, {
-    ...keeper.job((error) => { events.push({ type: 'warning', error }); }), kernel: async () => createReferenceKernel(), evaluator: createNodeEvaluator(), threads: 1,
-  }, (event) => { events.push(event); }, new AbortController().signal);
+  const report = await compare(
+    {
+      files: [new File([chain(NAMES)], name)],
+      levels: [
+        { key: '__proto__', id: 'int8', settings: {} },
+        { key: 'constructor', id: 'int4', settings: { exclude } },
+      ],
+      maxTokens: null,
+    },
+    {
+      ...keeper.job((error) => {
+        events.push({ type: 'warning', error });
+      }),
+      kernel: async () => createReferenceKernel(),
+      evaluator: createNodeEvaluator(),
+      threads: 1,
+    },
+    (event) => {
+      events.push(event);
+    },
+    new AbortController().signal,
+  );
   return { disk, keeper, events, report };
 }
 
@@ -40,17 +74,28 @@ describe('names of tensors', () => {
     expect(int8?.outputs?.map(({ output }) => output)).toEqual(['valueOf']);
     // Left out by name, and nothing else is.
     expect(int4?.ledger.filter(({ to }) => to !== 'int4').map((line) => line.tensor)).toEqual(['__proto__']);
-    expect(events.flatMap((event) => (event.type === 'written' ? event.level : [])).sort()).toEqual(['__proto__', 'constructor', 'fp16']);
+    expect(events.flatMap((event) => (event.type === 'written' ? event.level : [])).sort()).toEqual([
+      '__proto__',
+      'constructor',
+      'fp16',
+    ]);
 
     const [stored] = await keeper.history();
     expect((await keeper.openStored(stored?.key ?? '')).report).toEqual(report);
-    for (const path of disk.files.keys()) expect(path).toMatch(/^(results\/[0-9a-f]{64}\/(about\.json|data|journal|last-used)|reports\/[0-9a-f]{64}(\.json)?)$/);
+    for (const path of disk.files.keys())
+      expect(path).toMatch(
+        /^(results\/[0-9a-f]{64}\/(about\.json|data|journal|last-used)|reports\/[0-9a-f]{64}(\.json)?)$/,
+      );
     expect(Object.keys(Object.prototype)).toEqual([]);
   });
 });
 
 describe('names of files', () => {
-  test.each([['__proto__.onnx', '__proto___q4.onnx'], ['../../etc/x.onnx', 'x_q4.onnx'], ['..\\x.onnx', 'x_q4.onnx']])('%s', async (name, written) => {
+  test.each([
+    ['__proto__.onnx', '__proto___q4.onnx'],
+    ['../../etc/x.onnx', 'x_q4.onnx'],
+    ['..\\x.onnx', 'x_q4.onnx'],
+  ])('%s', async (name, written) => {
     const { disk, report } = await run(name);
     expect(report.levels[2]?.file).toEqual(written);
     for (const path of disk.files.keys()) expect(path).toMatch(/^(results|reports)\/[0-9a-f]{64}/);

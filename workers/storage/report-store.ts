@@ -38,7 +38,11 @@ const REPORTS = 'reports';
 const EXTENSION = '.json';
 
 const schema: z.ZodType<KeptReport & { schema: string }> = z.object({
-  schema: z.literal('nibble.kept-report/1'), key: z.string(), createdAt: z.iso.datetime(), answers: z.boolean(), report: reportSchema,
+  schema: z.literal('nibble.kept-report/1'),
+  key: z.string(),
+  createdAt: z.iso.datetime(),
+  answers: z.boolean(),
+  report: reportSchema,
   companions: z.array(companionSchema).optional(),
 });
 
@@ -67,9 +71,17 @@ export function openReportStore(disk: Disk): ReportStore {
   };
 }
 
-export function line({ key, createdAt, bytes, companions = [], report: { model, levels, protocol } }: StoredKeptReport): StoredReport {
+export function line({
+  key,
+  createdAt,
+  bytes,
+  companions = [],
+  report: { model, levels, protocol },
+}: StoredKeptReport): StoredReport {
   return {
-    key, createdAt, bytes: companions.reduce((sum, companion) => sum + companion.bytes, bytes),
+    key,
+    createdAt,
+    bytes: companions.reduce((sum, companion) => sum + companion.bytes, bytes),
     model: { name: model.name, bytes: model.bytes },
     levels: levels.map(({ level }) => level),
     protocol: protocol && { name: protocol.name, text: protocol.text, tokens: protocol.tokens },
@@ -77,10 +89,16 @@ export function line({ key, createdAt, bytes, companions = [], report: { model, 
 }
 
 /** JSON has no word for NaN and the infinities, which a broken level's figures may be. */
-const NOT_FINITE = new Map<unknown, number>([['\u0000NaN', NaN], ['\u0000Infinity', Infinity], ['\u0000-Infinity', -Infinity]]);
+const NOT_FINITE = new Map<unknown, number>([
+  ['\u0000NaN', NaN],
+  ['\u0000Infinity', Infinity],
+  ['\u0000-Infinity', -Infinity],
+]);
 
 function encode(kept: KeptReport): string {
-  return JSON.stringify({ schema: 'nibble.kept-report/1', ...kept }, (_, value: unknown) => (typeof value === 'number' && !Number.isFinite(value) ? `\u0000${value}` : value));
+  return JSON.stringify({ schema: 'nibble.kept-report/1', ...kept }, (_, value: unknown) =>
+    typeof value === 'number' && !Number.isFinite(value) ? `\u0000${value}` : value,
+  );
 }
 
 function decode(text: string): KeptReport | null {

@@ -7,7 +7,16 @@ import { z } from 'zod';
 import type { StoredResult } from '../contract/storage.ts';
 import { readBytes, readText, writeAll, writeText, type Disk, type DiskFile } from './disk/disk.ts';
 import { isKey } from './job-key.ts';
-import { createChecksum, encodeHead, encodeRecord, equal, readJournal, RECORD_BYTES, type Checksum, type JournalEntry } from './disk/journal.ts';
+import {
+  createChecksum,
+  encodeHead,
+  encodeRecord,
+  equal,
+  readJournal,
+  RECORD_BYTES,
+  type Checksum,
+  type JournalEntry,
+} from './disk/journal.ts';
 
 export interface About {
   /** File name for downloads. */
@@ -23,8 +32,12 @@ export interface About {
 }
 
 const aboutSchema: z.ZodType<About> = z.object({
-  file: z.string(), level: z.string(), model: z.object({ name: z.string(), fingerprint: z.string() }),
-  total: z.number().int().nonnegative(), engine: z.string(), createdAt: z.iso.datetime(),
+  file: z.string(),
+  level: z.string(),
+  model: z.object({ name: z.string(), fingerprint: z.string() }),
+  total: z.number().int().nonnegative(),
+  engine: z.string(),
+  createdAt: z.iso.datetime(),
 });
 
 /** A file under way. Rejections and throws are the disk's; after one of `append` nothing of that call counts as written. */
@@ -61,7 +74,10 @@ const RESULTS = 'results';
 const RECORD_EVERY = 1 << 23;
 const SLAB = 1 << 22;
 
-export async function openResultStore(disk: Disk, { recordEvery = RECORD_EVERY, now = () => new Date() }: { recordEvery?: number; now?: () => Date } = {}): Promise<ResultStore> {
+export async function openResultStore(
+  disk: Disk,
+  { recordEvery = RECORD_EVERY, now = () => new Date() }: { recordEvery?: number; now?: () => Date } = {},
+): Promise<ResultStore> {
   /** Used from start to end without giving way in between. */
   const shared = await createChecksum();
   const path = (key: string, file: 'about.json' | 'data' | 'journal' | 'last-used'): string[] => {
@@ -176,7 +192,8 @@ export async function openResultStore(disk: Disk, { recordEvery = RECORD_EVERY, 
         // The time is a nicety: a full disk must not hide the file.
         await noteUse(key).catch(() => undefined);
         const file = await disk.file(path(key, 'data'));
-        if (file?.size !== about.total) throw new Error(`the file just written has ${file?.size ?? 'no'} bytes, and should have ${about.total}`);
+        if (file?.size !== about.total)
+          throw new Error(`the file just written has ${file?.size ?? 'no'} bytes, and should have ${about.total}`);
         return named(file, about);
       },
       close() {
@@ -228,30 +245,41 @@ export async function openResultStore(disk: Disk, { recordEvery = RECORD_EVERY, 
       const entries = await entriesOf(key, about.total);
       const last = entries.at(-1);
       // What comes before the last record was flushed before that was written.
-      return last && await holds(data, entries.at(-2)?.position ?? 0, last) ? data.slice(0, last.position) : null;
+      return last && (await holds(data, entries.at(-2)?.position ?? 0, last)) ? data.slice(0, last.position) : null;
     },
     async verify(key) {
       const found = await finished(key);
       if (!found) return false;
       let start = 0;
       for (const entry of found.entries) {
-        if (!await holds(found.data, start, entry)) return false;
+        if (!(await holds(found.data, start, entry))) return false;
         start = entry.position;
       }
       return true;
     },
     async list() {
-      const listed = await Promise.all((await disk.list([RESULTS])).filter(isKey).map(async (key): Promise<StoredResult[]> => {
-        const about = await readAbout(key);
-        if (!about) return [];
-        const { file, level, model, total, createdAt } = about;
-        const size = (await disk.file(path(key, 'data')))?.size ?? 0;
-        const lastUsed = z.iso.datetime().safeParse(await readText(disk, path(key, 'last-used')));
-        return [{
-          key, file, level, model, total, createdAt, bytes: size, finished: await finished(key) !== null,
-          lastUsed: lastUsed.success ? lastUsed.data : createdAt,
-        }];
-      }));
+      const listed = await Promise.all(
+        (await disk.list([RESULTS])).filter(isKey).map(async (key): Promise<StoredResult[]> => {
+          const about = await readAbout(key);
+          if (!about) return [];
+          const { file, level, model, total, createdAt } = about;
+          const size = (await disk.file(path(key, 'data')))?.size ?? 0;
+          const lastUsed = z.iso.datetime().safeParse(await readText(disk, path(key, 'last-used')));
+          return [
+            {
+              key,
+              file,
+              level,
+              model,
+              total,
+              createdAt,
+              bytes: size,
+              finished: (await finished(key)) !== null,
+              lastUsed: lastUsed.success ? lastUsed.data : createdAt,
+            },
+          ];
+        }),
+      );
       return listed.flat().sort((a, b) => b.lastUsed.localeCompare(a.lastUsed));
     },
     keys: async () => (await disk.list([RESULTS])).filter(isKey),
@@ -263,7 +291,8 @@ export async function openResultStore(disk: Disk, { recordEvery = RECORD_EVERY, 
 async function holds(file: Blob, start: number, { position, data }: JournalEntry): Promise<boolean> {
   if (position > file.size) return false;
   const checksum = (await createChecksum()).init();
-  for (let at = start; at < position; at += SLAB) checksum.update(new Uint8Array(await file.slice(at, Math.min(at + SLAB, position)).arrayBuffer()));
+  for (let at = start; at < position; at += SLAB)
+    checksum.update(new Uint8Array(await file.slice(at, Math.min(at + SLAB, position)).arrayBuffer()));
   return equal(checksum.digest('binary'), data);
 }
 

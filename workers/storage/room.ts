@@ -19,17 +19,34 @@ export function whatWouldGo(results: readonly StoredResult[], needed: number): S
  * @param missing Bytes short.
  * @param held What happens instead, as a sentence.
  */
-export function storageFull(file: string, missing: number, results: readonly StoredResult[], held: string): EngineError {
+export function storageFull(
+  file: string,
+  missing: number,
+  results: readonly StoredResult[],
+  held: string,
+): EngineError {
   const candidates = whatWouldGo(results, missing);
   const enough = candidates.reduce((sum, { bytes }) => sum + bytes, 0) >= missing;
   const names = candidates.slice(0, 3).map((result) => `${result.file} (${bytesInWords(result.bytes)})`);
   const more = candidates.length - names.length;
-  const action = candidates.length === 0 ? 'Free space on this disk and try again.'
-    : `Delete stored results and try again: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''} ${enough ? 'would be enough' : 'would help, and so would space on this disk'}.`;
-  return engineError('storage-full', `This browser's storage has no room for ${file}: ${bytesInWords(missing)} are missing. ${held}`, action,
-    candidates.map(({ key, file: name, bytes, lastUsed }) => `${key} ${name} ${bytes} bytes, last used ${lastUsed}`).join('\n'));
+  const action =
+    candidates.length === 0
+      ? 'Free space on this disk and try again.'
+      : `Delete stored results and try again: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''} ${enough ? 'would be enough' : 'would help, and so would space on this disk'}.`;
+  return engineError(
+    'storage-full',
+    `This browser's storage has no room for ${file}: ${bytesInWords(missing)} are missing. ${held}`,
+    action,
+    candidates
+      .map(({ key, file: name, bytes, lastUsed }) => `${key} ${name} ${bytes} bytes, last used ${lastUsed}`)
+      .join('\n'),
+  );
 }
 
 export function bytesInWords(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : bytes >= 1e6 ? `${(bytes / 1e6).toFixed(0)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
+  return bytes >= 1e9
+    ? `${(bytes / 1e9).toFixed(1)} GB`
+    : bytes >= 1e6
+      ? `${(bytes / 1e6).toFixed(0)} MB`
+      : `${Math.ceil(bytes / 1e3)} kB`;
 }

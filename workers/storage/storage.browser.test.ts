@@ -8,29 +8,50 @@ import type { StoreFixture, Written } from './test-store.worker.ts';
 
 const workers: RemoteWorker<StoreFixture>[] = [];
 const start = () => {
-  const worker = connect<StoreFixture>(new Worker(new URL('./test-store.worker.ts', import.meta.url), { type: 'module' }));
+  const worker = connect<StoreFixture>(
+    new Worker(new URL('./test-store.worker.ts', import.meta.url), { type: 'module' }),
+  );
   workers.push(worker);
   return worker;
 };
 /** For what needs no worker of its own: each loads dozens of modules. */
-const keeper = connect<StoreFixture>(new Worker(new URL('./test-store.worker.ts', import.meta.url), { type: 'module' }));
-const write = (worker: RemoteWorker<StoreFixture>, order: WriteOrder, onProgress: (progress: WriteProgress) => void = () => undefined) =>
-  worker.callWithEvents<WriteProgress, Result<Written>>(onProgress, (api, port) => api.write(order, port));
+const keeper = connect<StoreFixture>(
+  new Worker(new URL('./test-store.worker.ts', import.meta.url), { type: 'module' }),
+);
+const write = (
+  worker: RemoteWorker<StoreFixture>,
+  order: WriteOrder,
+  onProgress: (progress: WriteProgress) => void = () => undefined,
+) => worker.callWithEvents<WriteProgress, Result<Written>>(onProgress, (api, port) => api.write(order, port));
 
-beforeEach(async () => { await keeper.call<Result<Storage>>((api) => api.removeAll()); });
-afterEach(() => { for (const worker of workers.splice(0)) worker.terminate(); });
-afterAll(() => { keeper.terminate(); });
+beforeEach(async () => {
+  await keeper.call<Result<Storage>>((api) => api.removeAll());
+});
+afterEach(() => {
+  for (const worker of workers.splice(0)) worker.terminate();
+});
+afterAll(() => {
+  keeper.terminate();
+});
 
 const MB = 1 << 20;
 const source = bytesOf(9, 6 * MB);
 let jobs = 0;
-const order = (pace: number): WriteOrder => ({ model: `model ${++jobs}`, source: new File([source], 'source.onnx'), tensors: 6, bytesEach: 2 * MB, pace });
+const order = (pace: number): WriteOrder => ({
+  model: `model ${++jobs}`,
+  source: new File([source], 'source.onnx'),
+  tensors: 6,
+  bytesEach: 2 * MB,
+  pace,
+});
 const expected = testFile(source, orderedPieces(order(0))).expected;
 
 /** A promise, and what resolves it. */
 function gate() {
   let open!: () => void;
-  const opened = new Promise<void>((resolve) => { open = resolve; });
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
   return { opened, open };
 }
 
@@ -49,7 +70,9 @@ describe('a worker that is ended while it writes', () => {
   it.each([0, 1, 3, 5])('at tensor %i: another one goes on from what is durable', async (tensor) => {
     const job = order(30);
     const first = start();
-    const ended = write(first, job, (progress) => { if (progress.tensor === `tensor ${tensor}`) first.terminate(); });
+    const ended = write(first, job, (progress) => {
+      if (progress.tensor === `tensor ${tensor}`) first.terminate();
+    });
     await expect(ended).rejects.toMatchObject({ name: WORKER_CRASHED });
     const { made, resumeAt } = await expectWhole(await write(start(), job));
     // Progress is made durable every 8 MB: what comes before that is not done again.
@@ -65,7 +88,9 @@ describe('a worker that is ended while it writes', () => {
     for (const after of [20, 60, 100, 140, 180]) {
       const worker = start();
       const ended = write(worker, job).catch(() => null);
-      await new Promise((resolve) => { setTimeout(resolve, after); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, after);
+      });
       worker.terminate();
       await ended;
     }
@@ -82,11 +107,18 @@ describe('two workers with the same job', () => {
     const held = navigator.locks.request(job.gate, () => open.opened);
     const first = write(start(), job, underWay.open);
     await underWay.opened;
-    const second = write(start(), job, (progress) => { heard.push(progress); });
-    await vi.waitFor(async () => {
-      const waiting = (await navigator.locks.query()).pending?.filter(({ name }) => name !== job.gate && !name?.startsWith('nibble:alive:'));
-      expect(waiting).toHaveLength(1);
-    }, { timeout: 10 * 60_000 });
+    const second = write(start(), job, (progress) => {
+      heard.push(progress);
+    });
+    await vi.waitFor(
+      async () => {
+        const waiting = (await navigator.locks.query()).pending?.filter(
+          ({ name }) => name !== job.gate && !name?.startsWith('nibble:alive:'),
+        );
+        expect(waiting).toHaveLength(1);
+      },
+      { timeout: 10 * 60_000 },
+    );
     open.open();
     await held;
     const results = await Promise.all([first.then(expectWhole), second.then(expectWhole)]);
@@ -113,7 +145,14 @@ it('what is stored is told and deleted', async () => {
   await expectWhole(await write(worker, order(0)));
   const storage = await worker.call<Result<Storage>>((api) => api.storage());
   if (!storage.ok) throw new Error(storage.error.message);
-  expect(storage.value).toMatchObject({ problem: null, used: expected.length, results: [{ file: 'file.onnx', finished: true, bytes: expected.length }] });
+  expect(storage.value).toMatchObject({
+    problem: null,
+    used: expected.length,
+    results: [{ file: 'file.onnx', finished: true, bytes: expected.length }],
+  });
   expect(storage.value.quota).toBeGreaterThan(expected.length);
-  expect(await worker.call<Result<Storage>>((api) => api.removeAll())).toMatchObject({ ok: true, value: { used: 0, results: [] } });
+  expect(await worker.call<Result<Storage>>((api) => api.removeAll())).toMatchObject({
+    ok: true,
+    value: { used: 0, results: [] },
+  });
 });

@@ -27,7 +27,10 @@ export interface ResultRepository {
    * For one job: where its files go, and its measurement done once. `warn` hears of each problem once.
    * @param folder Where files go instead of the browser's storage.
    */
-  job(warn: (error: EngineError) => void, folder?: FileSystemDirectoryHandle): {
+  job(
+    warn: (error: EngineError) => void,
+    folder?: FileSystemDirectoryHandle,
+  ): {
     /**
      * Before the first file: warns when not all of them fit, and fails with `storage-full` when not even memory would do;
      * in a folder with `write-failed` when a name is taken that cannot be another.
@@ -45,24 +48,44 @@ export interface ResultRepository {
   removeAll(): Promise<Storage>;
 }
 
-export interface RepositoryOptions { locks: Locks; channel(): BroadcastChannel; notes?: WrittenNotes; recordEvery?: number; memoryLimit?: number }
+export interface RepositoryOptions {
+  locks: Locks;
+  channel(): BroadcastChannel;
+  notes?: WrittenNotes;
+  recordEvery?: number;
+  memoryLimit?: number;
+}
 
 /** Results and reports in the browser's private file system. */
 export async function openBrowserRepository(): Promise<ResultRepository> {
   // Typed as always there; outside secure contexts it is not.
   const { locks } = (globalThis as { navigator?: { locks?: LockManager } }).navigator ?? {};
-  const turns = { locks: locks ? webLocks(locks) : localLocks(), channel: () => new BroadcastChannel('nibble:progress'), notes: indexedNotes() };
+  const turns = {
+    locks: locks ? webLocks(locks) : localLocks(),
+    channel: () => new BroadcastChannel('nibble:progress'),
+    notes: indexedNotes(),
+  };
   let disk: Disk;
   try {
     disk = await opfsDisk();
   } catch (thrown) {
-    return forgetfulKeeper(turns, engineError('storage-unavailable', 'This browser keeps no files for this page, as is usual in private windows: results last until the tab is closed.',
-      'Download what you want to keep, or use a normal window.', String(thrown)));
+    return forgetfulKeeper(
+      turns,
+      engineError(
+        'storage-unavailable',
+        'This browser keeps no files for this page, as is usual in private windows: results last until the tab is closed.',
+        'Download what you want to keep, or use a normal window.',
+        String(thrown),
+      ),
+    );
   }
   return createResultRepository(disk, turns);
 }
 
-export async function createResultRepository(disk: Disk, { locks, channel, notes = heldNotes(), recordEvery, memoryLimit }: RepositoryOptions): Promise<ResultRepository> {
+export async function createResultRepository(
+  disk: Disk,
+  { locks, channel, notes = heldNotes(), recordEvery, memoryLimit }: RepositoryOptions,
+): Promise<ResultRepository> {
   const store = await openResultStore(disk, recordEvery === undefined ? {} : { recordEvery });
   const reports = openReportStore(disk);
   const companions = openCompanionStore(disk);
@@ -71,15 +94,24 @@ export async function createResultRepository(disk: Disk, { locks, channel, notes
     return quota - used;
   };
 
-  const partOf = async (key: string): Promise<Blob | null> => await store.find(key) ?? await store.begun(key);
+  const partOf = async (key: string): Promise<Blob | null> => (await store.find(key)) ?? (await store.begun(key));
 
   async function storage(): Promise<Storage> {
-    const [results, kept, companionBytes, room, persisted] = await Promise.all([store.list(), readAll(reports), companions.bytes(), disk.room(), disk.persisted()]);
+    const [results, kept, companionBytes, room, persisted] = await Promise.all([
+      store.list(),
+      readAll(reports),
+      companions.bytes(),
+      disk.room(),
+      disk.persisted(),
+    ]);
     const known = Number.isFinite(room.quota);
     return {
-      problem: null, results, persisted,
+      problem: null,
+      results,
+      persisted,
       used: [...results, ...kept].reduce((sum, { bytes }) => sum + bytes, companionBytes),
-      quota: known ? room.quota : null, free: known ? Math.max(0, room.quota - room.used) : null,
+      quota: known ? room.quota : null,
+      free: known ? Math.max(0, room.quota - room.used) : null,
     };
   }
 
@@ -98,31 +130,66 @@ export async function createResultRepository(disk: Disk, { locks, channel, notes
       }
     }
     await removeUnusedCompanions({ reports, companions, locks });
-    if (inUse > 0) fail('busy', `${inUse === 1 ? 'One stored result is' : `${inUse} stored results are`} being made just now, here or in another tab.`, 'Wait for it or cancel it, then delete it; the others are deleted.');
+    if (inUse > 0)
+      fail(
+        'busy',
+        `${inUse === 1 ? 'One stored result is' : `${inUse} stored results are`} being made just now, here or in another tab.`,
+        'Wait for it or cancel it, then delete it; the others are deleted.',
+      );
     return storage();
   }
 
   return {
     problem: null,
     job(warn, folder) {
-      const surroundings = { store, reports, locks, channel, free, warn, ...(memoryLimit === undefined ? {} : { memoryLimit }) };
+      const surroundings = {
+        store,
+        reports,
+        locks,
+        channel,
+        free,
+        warn,
+        ...(memoryLimit === undefined ? {} : { memoryLimit }),
+      };
       /** Said once for the job, it need not be said of each file. */
       let announced = false;
-      const unlessAnnounced = (error: EngineError) => { if (!announced || error.code !== 'storage-full') warn(error); };
-      const once = (task: OnceTask) => measureOnce(task, {
-        ...surroundings,
-        // A job that writes to a folder has its files there.
-        keep: (kept, beside) => keepWithFiles(kept, beside && (folder ? { ...beside, original: null } : beside), { reports, companions, store, locks, free }),
-        notKept: (thrown) => {
-          warn(isFull(thrown) ? storageFull('the report', 1, [], 'It is on this page, but will not be there after a reload.')
-            : engineError('write-failed', 'The report could not be stored.', 'It is on this page: export it to keep it.', String(thrown)));
-        },
-      });
-      if (folder) return { ...filesIn({ folder, locks, channel, notes, stored: (key) => partOf(key).catch(() => null) }), once };
+      const unlessAnnounced = (error: EngineError) => {
+        if (!announced || error.code !== 'storage-full') warn(error);
+      };
+      const once = (task: OnceTask) =>
+        measureOnce(task, {
+          ...surroundings,
+          // A job that writes to a folder has its files there.
+          keep: (kept, beside) =>
+            keepWithFiles(kept, beside && (folder ? { ...beside, original: null } : beside), {
+              reports,
+              companions,
+              store,
+              locks,
+              free,
+            }),
+          notKept: (thrown) => {
+            warn(
+              isFull(thrown)
+                ? storageFull('the report', 1, [], 'It is on this page, but will not be there after a reload.')
+                : engineError(
+                    'write-failed',
+                    'The report could not be stored.',
+                    'It is on this page: export it to keep it.',
+                    String(thrown),
+                  ),
+            );
+          },
+        });
+      if (folder)
+        return { ...filesIn({ folder, locks, channel, notes, stored: (key) => partOf(key).catch(() => null) }), once };
       return {
         async checkFreeSpace(files) {
           // A storage that fails is dealt with where a file is to be written.
-          const looked = { store: { list: () => store.list().catch(() => []) }, free: () => free().catch(() => Infinity) };
+          const looked = {
+            store: { list: () => store.list().catch(() => []) },
+            free: () => free().catch(() => Infinity),
+          };
           const problem = await checkFreeSpace(files, { ...looked, memoryLimit: memoryLimit ?? MEMORY_LIMIT });
           if (!problem) return;
           announced = true;
@@ -135,29 +202,45 @@ export async function createResultRepository(disk: Disk, { locks, channel, notes
     history: () => reports.list(),
     async openStored(key) {
       const kept = isKey(key) ? await reports.read(key) : null;
-      if (!kept) fail('not-stored', 'This report is not stored any more, or cannot be read.', 'Drop the model and compare it again; files that are still stored are not made again.');
+      if (!kept)
+        fail(
+          'not-stored',
+          'This report is not stored any more, or cannot be read.',
+          'Drop the model and compare it again; files that are still stored are not made again.',
+        );
       const { report } = kept;
-      const files = await Promise.all(report.levels.map(async ({ level, data }) => {
-        const fingerprint = report.model.fingerprint ?? '';
-        const split = data && splitSpellings(level, data.file);
-        const result = await levelKey(fingerprint, split?.model ?? level);
-        return { level, result, file: await store.find(result), ...(split && { data: await store.find(await levelKey(fingerprint, split.data)) }) };
-      }));
+      const files = await Promise.all(
+        report.levels.map(async ({ level, data }) => {
+          const fingerprint = report.model.fingerprint ?? '';
+          const split = data && splitSpellings(level, data.file);
+          const result = await levelKey(fingerprint, split?.model ?? level);
+          return {
+            level,
+            result,
+            file: await store.find(result),
+            ...(split && { data: await store.find(await levelKey(fingerprint, split.data)) }),
+          };
+        }),
+      );
       const opened = await Promise.all((kept.companions ?? []).map((companion) => companions.open(companion)));
-      return { stored: line(kept), report, files, ...(kept.companions && { companions: opened.filter((file) => file !== null) }) };
+      return {
+        stored: line(kept),
+        report,
+        files,
+        ...(kept.companions && { companions: opened.filter((file) => file !== null) }),
+      };
     },
     storage,
     remove,
     async removeAll() {
       await notes.clear();
-      return remove([...await store.keys(), ...await reports.keys()]);
+      return remove([...(await store.keys()), ...(await reports.keys())]);
     },
   };
 }
 
-const readAll = async (reports: ReportStore): Promise<StoredKeptReport[]> => (
-  (await Promise.all((await reports.keys()).map((key) => reports.read(key)))).filter((kept) => kept !== null)
-);
+const readAll = async (reports: ReportStore): Promise<StoredKeptReport[]> =>
+  (await Promise.all((await reports.keys()).map((key) => reports.read(key)))).filter((kept) => kept !== null);
 
 /** Files of a job that go to a folder of a person's own. */
 function filesIn(surroundings: FolderPlatform) {
@@ -167,8 +250,18 @@ function filesIn(surroundings: FolderPlatform) {
   };
 }
 
-function forgetfulKeeper({ locks, channel, notes = heldNotes() }: RepositoryOptions, problem: EngineError): ResultRepository {
-  const nothing = async (): Promise<Storage> => ({ problem, used: 0, quota: null, free: null, persisted: false, results: [] });
+function forgetfulKeeper(
+  { locks, channel, notes = heldNotes() }: RepositoryOptions,
+  problem: EngineError,
+): ResultRepository {
+  const nothing = async (): Promise<Storage> => ({
+    problem,
+    used: 0,
+    quota: null,
+    free: null,
+    persisted: false,
+    results: [],
+  });
   return {
     problem,
     job(warn, folder) {

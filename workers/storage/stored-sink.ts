@@ -59,8 +59,14 @@ export async function storedSink(file: LevelFile, surroundings: SinkPlatform): P
     if (there.kind === 'unfinished') return await writingSink(key, file, there.unfinished, surroundings, turn);
     turn.end();
     if (there.kind === 'finished') return finishedSink(there.file);
-    surroundings.warn(engineError('storage-unavailable', `This browser's storage does not work just now: ${file.name} is held in memory, until this tab is closed.`,
-      'Download it to keep it. If this happens again, clear the data of this site in the browser\'s settings.', String(there.thrown)));
+    surroundings.warn(
+      engineError(
+        'storage-unavailable',
+        `This browser's storage does not work just now: ${file.name} is held in memory, until this tab is closed.`,
+        "Download it to keep it. If this happens again, clear the data of this site in the browser's settings.",
+        String(there.thrown),
+      ),
+    );
     return blobSink(file.source, file.external);
   } catch (thrown) {
     turn.end();
@@ -68,15 +74,27 @@ export async function storedSink(file: LevelFile, surroundings: SinkPlatform): P
   }
 }
 
-type Found = { kind: 'finished'; file: File } | { kind: 'unfinished'; unfinished: Unfinished | null } | { kind: 'broken'; thrown: unknown };
+type Found =
+  | { kind: 'finished'; file: File }
+  | { kind: 'unfinished'; unfinished: Unfinished | null }
+  | { kind: 'broken'; thrown: unknown };
 
 /** What the store has of the file. `unfinished` is null when there is not even room to begin. */
-async function look(key: string, { name, level, source, fingerprint, bytes }: LevelFile, store: ResultStore): Promise<Found> {
+async function look(
+  key: string,
+  { name, level, source, fingerprint, bytes }: LevelFile,
+  store: ResultStore,
+): Promise<Found> {
   try {
     const file = await store.find(key);
     if (file) return { kind: 'finished', file };
     const unfinished = await store.begin(key, {
-      file: name, level, model: { name: source.name, fingerprint }, total: bytes, engine: ENGINE_VERSION, createdAt: new Date().toISOString(),
+      file: name,
+      level,
+      model: { name: source.name, fingerprint },
+      total: bytes,
+      engine: ENGINE_VERSION,
+      createdAt: new Date().toISOString(),
     });
     return { kind: 'unfinished', unfinished };
   } catch (thrown) {
@@ -86,10 +104,22 @@ async function look(key: string, { name, level, source, fingerprint, bytes }: Le
 
 function finishedSink(found: File): Sink {
   const refuse = () => Promise.reject(new Error(`${found.name} is finished`));
-  return { resumeAt: found.size, write: refuse, copy: refuse, finish: () => Promise.resolve(found), discard: () => Promise.resolve() };
+  return {
+    resumeAt: found.size,
+    write: refuse,
+    copy: refuse,
+    finish: () => Promise.resolve(found),
+    discard: () => Promise.resolve(),
+  };
 }
 
-async function writingSink(key: string, file: LevelFile, unfinished: Unfinished | null, { store, free, warn, memoryLimit = MEMORY_LIMIT }: SinkPlatform, turn: Turn): Promise<Sink> {
+async function writingSink(
+  key: string,
+  file: LevelFile,
+  unfinished: Unfinished | null,
+  { store, free, warn, memoryLimit = MEMORY_LIMIT }: SinkPlatform,
+  turn: Turn,
+): Promise<Sink> {
   /** Takes over when the storage is full. */
   let memory: Sink | null = null;
   const spilled = (): Sink | null => memory;
@@ -126,7 +156,7 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
   }
 
   try {
-    const missing = file.bytes - resumeAt - await free();
+    const missing = file.bytes - resumeAt - (await free());
     // Some browsers tell of more room than they give: then all that is known is that there is none for this file.
     if (!unfinished) await spill(Math.max(missing, file.bytes));
     else if (missing > 0) await spill(missing);
@@ -138,7 +168,11 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
     resumeAt,
     write,
     async copy(start, end, onBytes, location) {
-      const source = blobSource(location ?? file.source.name, copiedFrom(file.source, file.external ?? NO_EXTERNAL_BLOBS, location), file.inOrder);
+      const source = blobSource(
+        location ?? file.source.name,
+        copiedFrom(file.source, file.external ?? NO_EXTERNAL_BLOBS, location),
+        file.inOrder,
+      );
       let at = start;
       if (!spilled()) {
         for await (const bytes of inSlabs(source, start, end)) {
@@ -175,5 +209,10 @@ async function writingSink(key: string, file: LevelFile, unfinished: Unfinished 
 }
 
 function storageFailed(name: string, thrown: unknown): never {
-  fail('write-failed', `This browser's storage failed while ${name} was written.`, 'Try again; what has been written of it is kept, unless the site\'s data was cleared.', String(thrown));
+  fail(
+    'write-failed',
+    `This browser's storage failed while ${name} was written.`,
+    "Try again; what has been written of it is kept, unless the site's data was cleared.",
+    String(thrown),
+  );
 }

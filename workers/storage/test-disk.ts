@@ -56,8 +56,12 @@ export function memoryDisk(): MemoryDisk {
           files.set(name, cut);
         },
         getSize: () => bytes().length,
-        flush: () => { bytes(); },
-        close: () => { if (born === life) open.delete(name); },
+        flush: () => {
+          bytes();
+        },
+        close: () => {
+          if (born === life) open.delete(name);
+        },
       };
     },
     async file(path) {
@@ -66,7 +70,13 @@ export function memoryDisk(): MemoryDisk {
     },
     async list(path) {
       const start = within(path);
-      return [...new Set([...files.keys()].filter((name) => name.startsWith(start)).map((name) => name.slice(start.length).split('/')[0] ?? ''))];
+      return [
+        ...new Set(
+          [...files.keys()]
+            .filter((name) => name.startsWith(start))
+            .map((name) => name.slice(start.length).split('/')[0] ?? ''),
+        ),
+      ];
     },
     async remove(path) {
       for (const name of files.keys()) if (name === path.join('/') || name.startsWith(within(path))) files.delete(name);
@@ -95,10 +105,16 @@ export function faulty(disk: Disk, fate: (n: number, path: Path, length: number)
           if (told.bytes > 0) file.write(bytes.slice(0, told.bytes), options);
           throw told.error;
         },
-        truncate: (size) => { file.truncate(size); },
+        truncate: (size) => {
+          file.truncate(size);
+        },
         getSize: () => file.getSize(),
-        flush: () => { file.flush(); },
-        close: () => { file.close(); },
+        flush: () => {
+          file.flush();
+        },
+        close: () => {
+          file.close();
+        },
       };
     },
   };

@@ -27,13 +27,18 @@ export function memoryFolder(name = 'chosen'): MemoryFolder {
     files.set(file, bytes);
     changed.set(file, clock++);
   };
-  const check = () => { if (folder.broken) throw folder.broken; };
+  const check = () => {
+    if (folder.broken) throw folder.broken;
+  };
 
   const fileHandle = (file: string) => ({
-    kind: 'file', name: file,
+    kind: 'file',
+    name: file,
     getFile() {
       const bytes = files.get(file);
-      return bytes ? Promise.resolve(new File([bytes], file, { lastModified: changed.get(file) ?? 0 })) : Promise.reject(missing(file));
+      return bytes
+        ? Promise.resolve(new File([bytes], file, { lastModified: changed.get(file) ?? 0 }))
+        : Promise.reject(missing(file));
     },
     async createWritable() {
       check();
@@ -65,9 +70,14 @@ export function memoryFolder(name = 'chosen'): MemoryFolder {
   });
   const handles = new Map<string, ReturnType<typeof fileHandle>>();
   const folder: MemoryFolder = {
-    files, folders, room: Infinity, broken: null, onWrite: () => undefined,
+    files,
+    folders,
+    room: Infinity,
+    broken: null,
+    onWrite: () => undefined,
     handle: {
-      kind: 'directory', name,
+      kind: 'directory',
+      name,
       async getFileHandle(file: string, options?: { create?: boolean }) {
         if (folders.has(file)) throw new DOMException(file, 'TypeMismatchError');
         if (!files.has(file)) {
@@ -83,7 +93,8 @@ export function memoryFolder(name = 'chosen'): MemoryFolder {
         check();
         if (!files.delete(file)) throw missing(file);
       },
-      resolve: (handle: unknown) => Promise.resolve([...handles].find(([, known]) => known === handle)?.slice(0, 1) ?? null),
+      resolve: (handle: unknown) =>
+        Promise.resolve([...handles].find(([, known]) => known === handle)?.slice(0, 1) ?? null),
     } as unknown as FileSystemDirectoryHandle,
   };
   return folder;

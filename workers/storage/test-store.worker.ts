@@ -9,7 +9,12 @@ import { opfsDisk } from './disk/opfs.ts';
 import { openBrowserRepository } from './storage.ts';
 import { carryOut, orderedPieces, storeChecks, type WriteOrder } from './test-store-suite.ts';
 
-export interface Written { blob: Blob; made: number; resumeAt: number; warnings: EngineError[] }
+export interface Written {
+  blob: Blob;
+  made: number;
+  resumeAt: number;
+  warnings: EngineError[];
+}
 
 export interface StoreFixture {
   /** Runs one of `storeChecks` on OPFS. */
@@ -28,25 +33,47 @@ const fixture: StoreFixture = {
     if (!check) throw new Error(`no check called ${name}`);
     await check(await opfsDisk());
   },
-  write: (order, port) => reporting<WriteProgress, Result<Written>>(port, (report) => settle(async () => {
-    const { source, model, pace, gate, tensors } = order;
-    const pieces = orderedPieces(order);
-    const warnings: EngineError[] = [];
-    let made = 0;
-    const sink = await (await openBrowserRepository()).job((error) => { warnings.push(error); }).sink('file.onnx', source, {
-      name: 'file.onnx', source, fingerprint: model, level: 'int4', bytes: piecesLength(pieces), madeBytes: order.tensors * order.bytesEach, signal, onProgress: report,
-    });
-    const resumeAt = sink.resumeAt ?? 0;
-    const blob = await writePieces({
-      pieces, sink, signal, nameOf: ({ name }) => name, onProgress: report,
-      ...atOnce(pieces, async (recipe) => {
-        if (++made > tensors / 2 && gate) await navigator.locks.request(gate, () => undefined);
-        await new Promise((resolve) => { setTimeout(resolve, pace); });
-        return carryOut(recipe);
+  write: (order, port) =>
+    reporting<WriteProgress, Result<Written>>(port, (report) =>
+      settle(async () => {
+        const { source, model, pace, gate, tensors } = order;
+        const pieces = orderedPieces(order);
+        const warnings: EngineError[] = [];
+        let made = 0;
+        const sink = await (
+          await openBrowserRepository()
+        )
+          .job((error) => {
+            warnings.push(error);
+          })
+          .sink('file.onnx', source, {
+            name: 'file.onnx',
+            source,
+            fingerprint: model,
+            level: 'int4',
+            bytes: piecesLength(pieces),
+            madeBytes: order.tensors * order.bytesEach,
+            signal,
+            onProgress: report,
+          });
+        const resumeAt = sink.resumeAt ?? 0;
+        const blob = await writePieces({
+          pieces,
+          sink,
+          signal,
+          nameOf: ({ name }) => name,
+          onProgress: report,
+          ...atOnce(pieces, async (recipe) => {
+            if (++made > tensors / 2 && gate) await navigator.locks.request(gate, () => undefined);
+            await new Promise((resolve) => {
+              setTimeout(resolve, pace);
+            });
+            return carryOut(recipe);
+          }),
+        });
+        return { blob, made, resumeAt, warnings };
       }),
-    });
-    return { blob, made, resumeAt, warnings };
-  })),
+    ),
   storage: () => settle(async () => (await openBrowserRepository()).storage()),
   removeAll: () => settle(async () => (await openBrowserRepository()).removeAll()),
 };

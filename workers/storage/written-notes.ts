@@ -22,32 +22,48 @@ const STORE = 'files';
 
 export function indexedNotes(): WrittenNotes {
   let opening: Promise<IDBDatabase> | null = null;
-  const open = () => (opening ??= new Promise<IDBDatabase>((resolve, reject) => {
-    const request = indexedDB.open(DATABASE, 1);
-    request.onupgradeneeded = () => { request.result.createObjectStore(STORE); };
-    request.onsuccess = () => { resolve(request.result); };
-    request.onerror = () => { reject(request.error ?? new Error('the database could not be opened')); };
-  }).catch((thrown: unknown) => {
-    opening = null;
-    throw thrown;
-  }));
+  const open = () =>
+    (opening ??= new Promise<IDBDatabase>((resolve, reject) => {
+      const request = indexedDB.open(DATABASE, 1);
+      request.onupgradeneeded = () => {
+        request.result.createObjectStore(STORE);
+      };
+      request.onsuccess = () => {
+        resolve(request.result);
+      };
+      request.onerror = () => {
+        reject(request.error ?? new Error('the database could not be opened'));
+      };
+    }).catch((thrown: unknown) => {
+      opening = null;
+      throw thrown;
+    }));
   const ask = async <T>(mode: IDBTransactionMode, act: (files: IDBObjectStore) => IDBRequest<T>): Promise<T | null> => {
     try {
       const database = await open();
       return await new Promise<T>((resolve, reject) => {
         const transaction = database.transaction(STORE, mode);
         const request = act(transaction.objectStore(STORE));
-        transaction.oncomplete = () => { resolve(request.result); };
-        transaction.onabort = () => { reject(transaction.error ?? new Error('the database gave up')); };
+        transaction.oncomplete = () => {
+          resolve(request.result);
+        };
+        transaction.onabort = () => {
+          reject(transaction.error ?? new Error('the database gave up'));
+        };
       });
     } catch {
       return null;
     }
   };
   return {
-    find: async (key) => (await ask<Note | undefined>('readonly', (files) => files.get(key) as IDBRequest<Note | undefined>)) ?? null,
-    async keep(key, note) { await ask('readwrite', (files) => files.put(note, key)); },
-    async clear() { await ask('readwrite', (files) => files.clear()); },
+    find: async (key) =>
+      (await ask<Note | undefined>('readonly', (files) => files.get(key) as IDBRequest<Note | undefined>)) ?? null,
+    async keep(key, note) {
+      await ask('readwrite', (files) => files.put(note, key));
+    },
+    async clear() {
+      await ask('readwrite', (files) => files.clear());
+    },
   };
 }
 

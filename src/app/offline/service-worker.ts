@@ -14,7 +14,9 @@ const PREFIX = 'nibble-';
 const CACHE = `${PREFIX}${__BUILD__}`;
 const PAGE = './index.html';
 const HEADERS = {
-  'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Resource-Policy': 'same-origin',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+  'Cross-Origin-Resource-Policy': 'same-origin',
   'Content-Security-Policy': __POLICY__,
 };
 
@@ -29,20 +31,24 @@ self.addEventListener('activate', (event) => {
 
 async function dropOthers(): Promise<void> {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)));
+  await Promise.all(
+    names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)),
+  );
 }
 
 self.addEventListener('fetch', (event) => {
   const { request } = event;
   // Ranges and other origins are none of its business.
-  if (request.method !== 'GET' || new URL(request.url).origin !== self.location.origin || request.headers.has('range')) return;
+  if (request.method !== 'GET' || new URL(request.url).origin !== self.location.origin || request.headers.has('range'))
+    return;
   event.respondWith(answer(request).then(withHeaders));
 });
 
 async function answer(request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
   // The page is asked for from the network first, so that a new version is seen; what it consists of has names of its own.
-  if (request.mode === 'navigate') return fetch(request).catch(async () => await cache.match(PAGE, { ignoreVary: true }) ?? Response.error());
+  if (request.mode === 'navigate')
+    return fetch(request).catch(async () => (await cache.match(PAGE, { ignoreVary: true })) ?? Response.error());
   // What is kept is the same whoever asks: a script that a worker imports is asked for with an Origin, which servers vary on.
   const known = await cache.match(request, { ignoreVary: true });
   if (known) return known;

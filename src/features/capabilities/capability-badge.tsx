@@ -9,7 +9,12 @@ import { describeBackend, explainBackend } from './describe.ts';
 export function CapabilityBadge() {
   const capabilities = useWorkbench((state) => state.capabilities);
   // Room is kept, so that the header does not move when the answer comes.
-  if (!capabilities) return <span className={classes.badge} data-pending aria-hidden="true">&nbsp;</span>;
+  if (!capabilities)
+    return (
+      <span className={classes.badge} data-pending aria-hidden="true">
+        &nbsp;
+      </span>
+    );
   return <Badge capabilities={capabilities} />;
 }
 

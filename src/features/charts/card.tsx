@@ -5,7 +5,14 @@ import type { Provenance } from '../protocols/protocols.ts';
 import { Hint } from '../../ui/terms/term.tsx';
 import classes from './charts.module.css';
 
-interface CardProps { title: ReactNode; about: ReactNode; provenance?: Provenance | null; control?: ReactNode; wide?: boolean; children: ReactNode }
+interface CardProps {
+  title: ReactNode;
+  about: ReactNode;
+  provenance?: Provenance | null;
+  control?: ReactNode;
+  wide?: boolean;
+  children: ReactNode;
+}
 
 export function Card({ title, about, provenance, control, wide = false, children }: CardProps) {
   return (
@@ -13,7 +20,12 @@ export function Card({ title, about, provenance, control, wide = false, children
       <figcaption>
         <div className={classes.cardHead}>
           <h3>{title}</h3>
-          {control ?? (provenance && <Hint text={provenance.sentence} className={classes.how}>{provenance.tag}</Hint>)}
+          {control ??
+            (provenance && (
+              <Hint text={provenance.sentence} className={classes.how}>
+                {provenance.tag}
+              </Hint>
+            ))}
         </div>
         <p>{about}</p>
       </figcaption>

@@ -1,8 +1,15 @@
 /** Axis ranges and what goes where on them. */
 import { greatest, least } from '../../lib/format/extremes.ts';
-interface Datum { value: number | null; error?: number; more?: number }
+interface Datum {
+  value: number | null;
+  error?: number;
+  more?: number;
+}
 
-export interface Axis { domain: [number, number]; ticks: number[] }
+export interface Axis {
+  domain: [number, number];
+  ticks: number[];
+}
 
 const STEPS = [1, 2, 2.5, 5, 10];
 
@@ -15,16 +22,28 @@ export function niceAxis(low: number, high: number, count: number): Axis {
   const first = Math.floor(low / step + 1e-9);
   const last = Math.max(first + 1, Math.ceil(high / step - 1e-9));
   // Multiples of the step carry floating-point dust, which would show in labels.
-  const ticks = Array.from({ length: last - first + 1 }, (_, index) => Number(((first + index) * step).toPrecision(12)));
+  const ticks = Array.from({ length: last - first + 1 }, (_, index) =>
+    Number(((first + index) * step).toPrecision(12)),
+  );
   return { domain: [ticks[0] ?? low, ticks.at(-1) ?? high], ticks };
 }
 
 /** An axis that shows every value with its whiskers: from zero for lengths, around the values for positions. */
-export function axisOf(data: readonly Datum[], { fromZero, limit, count }: { fromZero: boolean; limit?: number; count: number }): Axis {
-  const known = data.flatMap(({ value, error = 0, more = 0 }) => value === null || !Number.isFinite(value) ? [] : [{ low: value - error, high: value + more + error }]);
+export function axisOf(
+  data: readonly Datum[],
+  { fromZero, limit, count }: { fromZero: boolean; limit?: number; count: number },
+): Axis {
+  const known = data.flatMap(({ value, error = 0, more = 0 }) =>
+    value === null || !Number.isFinite(value) ? [] : [{ low: value - error, high: value + more + error }],
+  );
   const high = greatest(known.map((range) => range.high));
   if (known.length === 0 || (fromZero && high === 0)) return { domain: [0, 1], ticks: fromZero ? [0] : [] };
-  const low = fromZero ? least(data.map(({ value }) => value !== null && Number.isFinite(value) ? value : 0), 0) : Math.max(0, least(known.map((range) => range.low)));
+  const low = fromZero
+    ? least(
+        data.map(({ value }) => (value !== null && Number.isFinite(value) ? value : 0)),
+        0,
+      )
+    : Math.max(0, least(known.map((range) => range.low)));
   const axis = niceAxis(low, high, count);
   if (limit === undefined || axis.domain[1] <= limit) return axis;
   if (low >= limit) return axisOf([{ value: limit * 0.9 }, { value: limit }], { fromZero, limit, count });
@@ -42,7 +61,11 @@ export function frontierOf<T extends { x: number; y: number }>(points: readonly 
   return frontier;
 }
 
-export interface LabelBox { left: number; width: number; y: number }
+export interface LabelBox {
+  left: number;
+  width: number;
+  y: number;
+}
 
 /** Moves labels up, `step` at a time, until none covers another. Boxes keep their order. */
 export function spreadLabels(boxes: readonly LabelBox[], step: number): LabelBox[] {

@@ -38,6 +38,14 @@ export function takeTurn(act: () => void): () => void {
  */
 export function useInTurn<T extends { sign: string }>(value: T | null): T | null {
   const [shown, setShown] = useState<T | null>(null);
-  useEffect(() => value === null || shown?.sign === value.sign ? undefined : takeTurn(() => { setShown(value); }), [value, shown]);
+  useEffect(
+    () =>
+      value === null || shown?.sign === value.sign
+        ? undefined
+        : takeTurn(() => {
+            setShown(value);
+          }),
+    [value, shown],
+  );
   return shown;
 }

@@ -26,7 +26,13 @@ export interface Bar {
   text: string;
 }
 
-interface Props { name: string; bars: Bar[]; tick: (value: number) => string; dots?: boolean; limit?: number }
+interface Props {
+  name: string;
+  bars: Bar[];
+  tick: (value: number) => string;
+  dots?: boolean;
+  limit?: number;
+}
 
 const ROW = 46;
 const NAME_ROOM = 84;
@@ -36,7 +42,10 @@ const GAP = 14;
 
 export function LevelBars(props: Props) {
   const { name, bars } = props;
-  const summary = `${name}: ${bars.filter(({ value }) => value !== null).map(({ id, detail, text }) => `${id}${detail ? ` ${detail}` : ''} ${text}`).join('; ')}`;
+  const summary = `${name}: ${bars
+    .filter(({ value }) => value !== null)
+    .map(({ id, detail, text }) => `${id}${detail ? ` ${detail}` : ''} ${text}`)
+    .join('; ')}`;
   // The width is known before anything is drawn: a chart that finds it out by itself is drawn twice.
   const { ref, width } = useElementSize<HTMLDivElement>();
   const shown = useInTurn(width === 0 ? null : { ...props, width, sign: `${width} ${JSON.stringify(bars)}` });
@@ -52,25 +61,79 @@ const heightOf = (bars: readonly Bar[]): number => bars.length * ROW + 26;
 /** Anew only for another `Props`: what it was given stays the same object until its turn comes again. */
 export const Drawn = memo(function Drawn({ bars, tick, dots = false, limit, width }: Props & { width: number }) {
   const prefix = useId();
-  const reach = bars.flatMap(({ value, error = 0, spread, more = 0, target }) => [{ value, error: spread && value !== null ? Math.max(value - spread[0], spread[1] - value) : error, more }, { value: target ?? null }]);
+  const reach = bars.flatMap(({ value, error = 0, spread, more = 0, target }) => [
+    { value, error: spread && value !== null ? Math.max(value - spread[0], spread[1] - value) : error, more },
+    { value: target ?? null },
+  ]);
   const { domain, ticks } = axisOf(reach, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });
-  const valueRoom = greatest(bars.map(({ text }) => text.length), 9) * LETTER + GAP;
+  const valueRoom =
+    greatest(
+      bars.map(({ text }) => text.length),
+      9,
+    ) *
+      LETTER +
+    GAP;
   const height = heightOf(bars);
   const stacked = bars.some(({ more }) => more !== undefined);
   return (
-    <BarChart width={width} height={height} data={bars} layout="vertical" accessibilityLayer={false} barSize={20} margin={{ top: 0, right: valueRoom, bottom: 0, left: 0 }}>
+    <BarChart
+      width={width}
+      height={height}
+      data={bars}
+      layout="vertical"
+      accessibilityLayer={false}
+      barSize={20}
+      margin={{ top: 0, right: valueRoom, bottom: 0, left: 0 }}
+    >
       <Patterns slots={bars.map(({ slot }) => slot)} prefix={prefix} />
       <CartesianGrid horizontal={false} stroke="var(--line)" />
-      <XAxis type="number" domain={domain} allowDataOverflow ticks={ticks} tickFormatter={tick} tickLine={false} axisLine={false} height={24} minTickGap={8}
-        tick={{ fill: 'var(--muted)', fontSize: 11 }} />
-      <YAxis type="category" dataKey="uid" width={NAME_ROOM} tickLine={false} axisLine={{ stroke: dots ? 'var(--line)' : 'var(--line-strong)' }}
-        tick={({ x, y, payload }) => <Name bar={bars.find(({ uid }) => uid === payload.value)} x={Number(x)} y={Number(y)} />} />
-      <RechartsBar dataKey="value" stackId="all" isAnimationActive={false} shape={(props: unknown) => dots || !drawn(props, bars) ? <g /> : <Body {...boxOf(props)} prefix={prefix} />}>
+      <XAxis
+        type="number"
+        domain={domain}
+        allowDataOverflow
+        ticks={ticks}
+        tickFormatter={tick}
+        tickLine={false}
+        axisLine={false}
+        height={24}
+        minTickGap={8}
+        tick={{ fill: 'var(--muted)', fontSize: 11 }}
+      />
+      <YAxis
+        type="category"
+        dataKey="uid"
+        width={NAME_ROOM}
+        tickLine={false}
+        axisLine={{ stroke: dots ? 'var(--line)' : 'var(--line-strong)' }}
+        tick={({ x, y, payload }) => (
+          <Name bar={bars.find(({ uid }) => uid === payload.value)} x={Number(x)} y={Number(y)} />
+        )}
+      />
+      <RechartsBar
+        dataKey="value"
+        stackId="all"
+        isAnimationActive={false}
+        shape={(props: unknown) => (dots || !drawn(props, bars) ? <g /> : <Body {...boxOf(props)} prefix={prefix} />)}
+      >
         {bars.some(({ error, spread }) => error !== undefined || spread !== undefined) && (
-          <ErrorBar dataKey={({ uid }: Bar) => whiskers(bars.find((bar) => bar.uid === uid))} direction="x" width={5} strokeWidth={1.4} stroke="var(--ink)" isAnimationActive={false} />
+          <ErrorBar
+            dataKey={({ uid }: Bar) => whiskers(bars.find((bar) => bar.uid === uid))}
+            direction="x"
+            width={5}
+            strokeWidth={1.4}
+            stroke="var(--ink)"
+            isAnimationActive={false}
+          />
         )}
       </RechartsBar>
-      {stacked && <RechartsBar dataKey="more" stackId="all" isAnimationActive={false} shape={(props: unknown) => drawn(props, bars) ? <More {...boxOf(props)} /> : <g />} />}
+      {stacked && (
+        <RechartsBar
+          dataKey="more"
+          stackId="all"
+          isAnimationActive={false}
+          shape={(props: unknown) => (drawn(props, bars) ? <More {...boxOf(props)} /> : <g />)}
+        />
+      )}
       {bars.some(({ target }) => target !== undefined) && <Targets bars={bars} domain={domain} />}
       {dots && <Dots bars={bars} domain={domain} />}
       <Values bars={bars} />
@@ -93,13 +156,21 @@ function Targets({ bars, domain: [low, high] }: { bars: Bar[]; domain: [number, 
       {bars.map(({ uid, target }, index) => {
         if (target === undefined) return null;
         const x = area.x + ((target - low) / (high - low)) * area.width;
-        return <line key={uid} x1={x} x2={x} y1={area.y + (index + 0.5) * row - 15} y2={area.y + (index + 0.5) * row + 15} />;
+        return (
+          <line key={uid} x1={x} x2={x} y1={area.y + (index + 0.5) * row - 15} y2={area.y + (index + 0.5) * row + 15} />
+        );
       })}
     </g>
   );
 }
 
-interface Box { x: number; y: number; width: number; height: number; slot: number }
+interface Box {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  slot: number;
+}
 
 /** The chart library hands a shape its place and its datum in one untyped object. */
 function boxOf(props: unknown): Box {
@@ -119,7 +190,9 @@ function drawn(props: unknown, bars: Bar[]): boolean {
 }
 
 function Body({ x, y, width, height, slot, prefix }: Box & { prefix: string }) {
-  return <rect x={x} y={y} width={Math.max(width, 1)} height={height} rx={2} fill={`url(#${patternId(prefix, slot)})`} />;
+  return (
+    <rect x={x} y={y} width={Math.max(width, 1)} height={height} rx={2} fill={`url(#${patternId(prefix, slot)})`} />
+  );
 }
 
 /** Drawn over the plot and not inside it, where a mark at the very end would be cut in half. */
@@ -144,7 +217,19 @@ function Dots({ bars, domain: [low, high] }: { bars: Bar[]; domain: [number, num
 }
 
 function More({ x, y, width, height, slot }: Box) {
-  return <rect x={x} y={y} width={Math.max(0, width)} height={height} rx={2} fill={tone(slot)} fillOpacity={0.3} stroke={tone(slot)} strokeOpacity={0.6} />;
+  return (
+    <rect
+      x={x}
+      y={y}
+      width={Math.max(0, width)}
+      height={height}
+      rx={2}
+      fill={tone(slot)}
+      fillOpacity={0.3}
+      stroke={tone(slot)}
+      strokeOpacity={0.6}
+    />
+  );
 }
 
 function Values({ bars }: { bars: Bar[] }) {
@@ -153,7 +238,17 @@ function Values({ bars }: { bars: Bar[] }) {
   return (
     <g>
       {bars.map(({ uid, text }, index) => (
-        <text key={uid} x={area.x + area.width + GAP} y={area.y + ((index + 0.5) * area.height) / bars.length} dominantBaseline="central" fill="var(--ink)" fontSize={12} fontWeight={550}>{text}</text>
+        <text
+          key={uid}
+          x={area.x + area.width + GAP}
+          y={area.y + ((index + 0.5) * area.height) / bars.length}
+          dominantBaseline="central"
+          fill="var(--ink)"
+          fontSize={12}
+          fontWeight={550}
+        >
+          {text}
+        </text>
       ))}
     </g>
   );
@@ -165,14 +260,31 @@ function Name({ bar, x, y }: { bar: Bar | undefined; x: number; y: number }) {
   return (
     <g>
       <Shape slot={bar.slot} x={left} y={y} size={10} />
-      <text x={left + 12} y={bar.detail ? y - 6 : y} dominantBaseline="central" fill="var(--ink)" fontSize={12.5} fontWeight={600}>{bar.id}</text>
-      {bar.detail && <text x={left + 12} y={y + 8} dominantBaseline="central" fill="var(--muted)" fontSize={9.5}>{short(bar.detail)}</text>}
+      <text
+        x={left + 12}
+        y={bar.detail ? y - 6 : y}
+        dominantBaseline="central"
+        fill="var(--ink)"
+        fontSize={12.5}
+        fontWeight={600}
+      >
+        {bar.id}
+      </text>
+      {bar.detail && (
+        <text x={left + 12} y={y + 8} dominantBaseline="central" fill="var(--muted)" fontSize={9.5}>
+          {short(bar.detail)}
+        </text>
+      )}
     </g>
   );
 }
 
 /** The full words are in the table and in the chart's label; here there is room for a few letters. */
 function short(detail: string): string {
-  const words = detail.replace('asymmetric', 'asym').replace('block ', 'b').replace('head kept', 'head').replace('embedding', 'emb');
+  const words = detail
+    .replace('asymmetric', 'asym')
+    .replace('block ', 'b')
+    .replace('head kept', 'head')
+    .replace('embedding', 'emb');
   return words.length > 13 ? `${words.slice(0, 12)}…` : words;
 }

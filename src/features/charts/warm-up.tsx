@@ -13,8 +13,28 @@ export function warmUp(): void {
   if (done) return;
   done = true;
   const root = createRoot(document.createElement('div'));
-  takeTurn(() => { root.render(<BarChart width={300} height={100} data={[{ uid: 'a', value: 1 }]} accessibilityLayer={false} />); });
-  takeTurn(() => { root.render(<BarChart width={300} height={100} layout="vertical" data={[{ uid: 'a', value: 1 }]} accessibilityLayer={false}><XAxis type="number" /><YAxis type="category" dataKey="uid" /></BarChart>); });
-  takeTurn(() => { root.render(<Drawn name="" width={300} tick={String} bars={[{ uid: 'a', slot: 0, id: 'a', detail: '', value: 1, error: 0.1, text: '1' }]} />); });
-  takeTurn(() => { root.unmount(); });
+  takeTurn(() => {
+    root.render(<BarChart width={300} height={100} data={[{ uid: 'a', value: 1 }]} accessibilityLayer={false} />);
+  });
+  takeTurn(() => {
+    root.render(
+      <BarChart width={300} height={100} layout="vertical" data={[{ uid: 'a', value: 1 }]} accessibilityLayer={false}>
+        <XAxis type="number" />
+        <YAxis type="category" dataKey="uid" />
+      </BarChart>,
+    );
+  });
+  takeTurn(() => {
+    root.render(
+      <Drawn
+        name=""
+        width={300}
+        tick={String}
+        bars={[{ uid: 'a', slot: 0, id: 'a', detail: '', value: 1, error: 0.1, text: '1' }]}
+      />,
+    );
+  });
+  takeTurn(() => {
+    root.unmount();
+  });
 }

@@ -8,7 +8,9 @@ export function DropTarget({ children }: { children: ReactNode }) {
   const { getRootProps, isDragActive } = useDropzone({
     noClick: true,
     noKeyboard: true,
-    onDrop: (files) => { void actions.addFiles(files); },
+    onDrop: (files) => {
+      void actions.addFiles(files);
+    },
   });
   return (
     <div {...getRootProps()}>

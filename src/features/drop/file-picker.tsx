@@ -13,7 +13,9 @@ function take(event: ChangeEvent<HTMLInputElement>) {
 
 export function FilePicker({ prominent = false }: { prominent?: boolean }) {
   const folder = useRef<HTMLInputElement>(null);
-  useEffect(() => { folder.current?.setAttribute('webkitdirectory', ''); }, []);
+  useEffect(() => {
+    folder.current?.setAttribute('webkitdirectory', '');
+  }, []);
   return (
     <>
       <label className={classes.pick} data-prominent={prominent || undefined}>

@@ -7,9 +7,17 @@ import { save } from '../../lib/save.ts';
 export function ExportButton({ run: { report, model } }: { run: Run }) {
   return (
     <Button
-      variant="subtle" size="compact-sm" disabled={report === null}
+      variant="subtle"
+      size="compact-sm"
+      disabled={report === null}
       leftSection={<IconBraces size={15} stroke={1.75} aria-hidden="true" />}
-      onClick={() => { if (report) save(new Blob([`${JSON.stringify(report, null, 2)}\n`], { type: 'application/json' }), reportFileName(model.name)); }}
+      onClick={() => {
+        if (report)
+          save(
+            new Blob([`${JSON.stringify(report, null, 2)}\n`], { type: 'application/json' }),
+            reportFileName(model.name),
+          );
+      }}
     >
       Export JSON
     </Button>

@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { browserFolders } from './picker.ts';
 
-const folder = (permissions: object = {}) => ({ kind: 'directory', name: 'models', ...permissions }) as unknown as FileSystemDirectoryHandle;
+const folder = (permissions: object = {}) =>
+  ({ kind: 'directory', name: 'models', ...permissions }) as unknown as FileSystemDirectoryHandle;
 const folders = (answer: () => Promise<FileSystemDirectoryHandle>) => {
   const asked: unknown[] = [];
-  const found = browserFolders({ showDirectoryPicker: (options) => { asked.push(options); return answer(); } });
+  const found = browserFolders({
+    showDirectoryPicker: (options) => {
+      asked.push(options);
+      return answer();
+    },
+  });
   if (!found) throw new Error('not offered');
   return { ...found, asked };
 };
@@ -22,16 +28,31 @@ describe('folders', () => {
   });
 
   it('that are not chosen are no error; what else goes wrong is', async () => {
-    expect(await folders(() => Promise.reject(new DOMException('', 'AbortError'))).pick()).toEqual({ ok: true, value: null });
-    expect(await folders(() => Promise.reject(new DOMException('', 'SecurityError'))).pick()).toMatchObject({ ok: false, error: { code: 'write-failed' } });
+    expect(await folders(() => Promise.reject(new DOMException('', 'AbortError'))).pick()).toEqual({
+      ok: true,
+      value: null,
+    });
+    expect(await folders(() => Promise.reject(new DOMException('', 'SecurityError'))).pick()).toMatchObject({
+      ok: false,
+      error: { code: 'write-failed' },
+    });
   });
 
   it.each([
-    ['granted', 'granted', true, 0], ['prompt', 'granted', true, 1], ['prompt', 'denied', false, 1], ['denied', 'denied', false, 1],
+    ['granted', 'granted', true, 0],
+    ['prompt', 'granted', true, 1],
+    ['prompt', 'denied', false, 1],
+    ['denied', 'denied', false, 1],
   ] as const)('%s before and %s when asked: %s', async (before, after, may, times) => {
     let asked = 0;
     const { mayWrite } = folders(() => Promise.resolve(folder()));
-    const chosen = folder({ queryPermission: () => Promise.resolve(before), requestPermission: () => { asked++; return Promise.resolve(after); } });
+    const chosen = folder({
+      queryPermission: () => Promise.resolve(before),
+      requestPermission: () => {
+        asked++;
+        return Promise.resolve(after);
+      },
+    });
     expect(await mayWrite(chosen)).toBe(may);
     expect(asked).toBe(times);
   });

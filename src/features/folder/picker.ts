@@ -24,17 +24,25 @@ export function browserFolders(page: PickerWindow): Folders | null {
   return {
     async pick() {
       try {
-        return { ok: true, value: await page.showDirectoryPicker?.({ id: 'nibble', mode: 'readwrite' }) ?? null };
+        return { ok: true, value: (await page.showDirectoryPicker?.({ id: 'nibble', mode: 'readwrite' })) ?? null };
       } catch (thrown) {
         if (thrown instanceof Error && thrown.name === 'AbortError') return { ok: true, value: null };
-        return { ok: false, error: { code: 'write-failed', message: 'The browser did not open a folder to write to.', action: 'Try again, or have files kept in this browser and download them.', details: String(thrown) } };
+        return {
+          ok: false,
+          error: {
+            code: 'write-failed',
+            message: 'The browser did not open a folder to write to.',
+            action: 'Try again, or have files kept in this browser and download them.',
+            details: String(thrown),
+          },
+        };
       }
     },
     async mayWrite(folder) {
       const handle = folder as PermissionHandle;
       try {
-        if (await handle.queryPermission?.({ mode: 'readwrite' }) === 'granted') return true;
-        return (await handle.requestPermission?.({ mode: 'readwrite' }) ?? 'granted') === 'granted';
+        if ((await handle.queryPermission?.({ mode: 'readwrite' })) === 'granted') return true;
+        return ((await handle.requestPermission?.({ mode: 'readwrite' })) ?? 'granted') === 'granted';
       } catch {
         return false;
       }

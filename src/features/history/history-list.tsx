@@ -15,17 +15,26 @@ export function HistoryList() {
   const storage = useWorkbench((state) => state.storage);
   const fold = useRef<HTMLElement>(null);
   // What had the focus goes with its line.
-  const stay = () => { fold.current?.focus(); };
+  const stay = () => {
+    fold.current?.focus();
+  };
   return (
     <details className={layout.fold}>
       <summary ref={fold}>Earlier results: {stored.length === 0 ? 'none finished' : stored.length}</summary>
       <div className={classes.content}>
         {stored.length > 0 && (
           <ul className={`${layout.panel} ${classes.list}`}>
-            {stored.map((entry) => <Entry key={entry.key} entry={entry} onDelete={stay} />)}
+            {stored.map((entry) => (
+              <Entry key={entry.key} entry={entry} onDelete={stay} />
+            ))}
           </ul>
         )}
-        {storage && <div className={classes.storage}><p>{storageSentence(storage)}</p><DeleteAll onDelete={stay} /></div>}
+        {storage && (
+          <div className={classes.storage}>
+            <p>{storageSentence(storage)}</p>
+            <DeleteAll onDelete={stay} />
+          </div>
+        )}
       </div>
     </details>
   );
@@ -39,12 +48,37 @@ function Entry({ entry, onDelete }: { entry: StoredReport; onDelete: () => void 
   return (
     <li className={classes.entry}>
       <div className={classes.what}>
-        <p id={id} className={classes.name}>{entry.model.name}: {entry.levels.map(spellingInWords).join('; ')}</p>
-        <p className={classes.aside}>{formatWhen(entry.createdAt)} · {storedLine(entry)}</p>
+        <p id={id} className={classes.name}>
+          {entry.model.name}: {entry.levels.map(spellingInWords).join('; ')}
+        </p>
+        <p className={classes.aside}>
+          {formatWhen(entry.createdAt)} · {storedLine(entry)}
+        </p>
       </div>
       <div className={classes.buttons}>
-        <Button size="compact-sm" variant="default" aria-describedby={id} disabled={blocked} onClick={() => { void open(entry.key); }}>Open</Button>
-        <Button size="compact-sm" variant="subtle" aria-describedby={id} disabled={blocked} onClick={() => { onDelete(); void actions.removeStored(entry.key); }}>Delete</Button>
+        <Button
+          size="compact-sm"
+          variant="default"
+          aria-describedby={id}
+          disabled={blocked}
+          onClick={() => {
+            void open(entry.key);
+          }}
+        >
+          Open
+        </Button>
+        <Button
+          size="compact-sm"
+          variant="subtle"
+          aria-describedby={id}
+          disabled={blocked}
+          onClick={() => {
+            onDelete();
+            void actions.removeStored(entry.key);
+          }}
+        >
+          Delete
+        </Button>
       </div>
     </li>
   );
@@ -53,7 +87,9 @@ function Entry({ entry, onDelete }: { entry: StoredReport; onDelete: () => void 
 /** Brings what was opened into view, above the list it was chosen from. */
 async function open(key: string): Promise<void> {
   await actions.openStored(key);
-  requestAnimationFrame(() => { document.getElementById('run-heading')?.focus(); });
+  requestAnimationFrame(() => {
+    document.getElementById('run-heading')?.focus();
+  });
 }
 
 /** Asks in its own place before it does it. */
@@ -61,12 +97,52 @@ function DeleteAll({ onDelete }: { onDelete: () => void }) {
   const [asking, setAsking] = useState(false);
   const blocked = useBlocked();
   const results = useWorkbench((state) => state.storage?.results.length ?? 0);
-  if (!asking) return <Button size="compact-sm" variant="subtle" disabled={blocked} onClick={() => { setAsking(true); }}>Delete all</Button>;
+  if (!asking)
+    return (
+      <Button
+        size="compact-sm"
+        variant="subtle"
+        disabled={blocked}
+        onClick={() => {
+          setAsking(true);
+        }}
+      >
+        Delete all
+      </Button>
+    );
   return (
-    <div className={classes.asking} role="group" aria-label="Delete all" onKeyDown={({ key }) => { if (key === 'Escape') setAsking(false); }}>
+    <div
+      className={classes.asking}
+      role="group"
+      aria-label="Delete all"
+      onKeyDown={({ key }) => {
+        if (key === 'Escape') setAsking(false);
+      }}
+    >
       <span>Delete every result and {plural(results, 'stored file')}? This cannot be undone.</span>
-      <Button size="compact-sm" color="red" variant="light" disabled={blocked} onClick={() => { setAsking(false); onDelete(); void actions.removeAllStored(); }}>Yes, delete all</Button>
-      <Button size="compact-sm" variant="default" autoFocus onClick={() => { setAsking(false); }}>Keep them</Button>
+      <Button
+        size="compact-sm"
+        color="red"
+        variant="light"
+        disabled={blocked}
+        onClick={() => {
+          setAsking(false);
+          onDelete();
+          void actions.removeAllStored();
+        }}
+      >
+        Yes, delete all
+      </Button>
+      <Button
+        size="compact-sm"
+        variant="default"
+        autoFocus
+        onClick={() => {
+          setAsking(false);
+        }}
+      >
+        Keep them
+      </Button>
     </div>
   );
 }

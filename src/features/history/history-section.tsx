@@ -9,5 +9,11 @@ const Shelf = lazy(async () => ({ default: (await loadHistoryList()).HistoryList
 export function HistorySection() {
   const any = useWorkbench((state) => state.stored.length > 0 || (state.storage?.used ?? 0) > 0);
   if (!any) return null;
-  return <Boundary what="Earlier results"><Suspense fallback={null}><Shelf /></Suspense></Boundary>;
+  return (
+    <Boundary what="Earlier results">
+      <Suspense fallback={null}>
+        <Shelf />
+      </Suspense>
+    </Boundary>
+  );
 }

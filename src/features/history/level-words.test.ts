@@ -10,4 +10,6 @@ it.each([
   ['int8:mode=dynamic,exclude=lm_head*|model.0', 'int8, dynamic, without lm_head* model.0'],
   ['int4:override=a=b=int8|c=int4', 'int4, a=b as int8, c as int4'],
   ['int4:later=7', 'int4, later=7'],
-])('%s', (spelling, words) => { expect(spellingInWords(spelling)).toBe(words); });
+])('%s', (spelling, words) => {
+  expect(spellingInWords(spelling)).toBe(words);
+});

@@ -2,7 +2,7 @@
 
 const WORDS: readonly [RegExp, string | ((value: string, id: string) => string)][] = [
   [/^mode=dynamic$/, 'dynamic'],
-  [/^mode=dequantize$/, (_, id) => id === 'int8' ? 'per channel' : 'DequantizeLinear'],
+  [/^mode=dequantize$/, (_, id) => (id === 'int8' ? 'per channel' : 'DequantizeLinear')],
   [/^block=(\d+)$/, (block) => `block ${block}`],
   [/^asymmetric$/, 'asymmetric'],
   [/^head=keep$/, 'head kept'],
@@ -10,7 +10,14 @@ const WORDS: readonly [RegExp, string | ((value: string, id: string) => string)]
   [/^embedding$/, 'all tables'],
   [/^source=original$/, 'from float32'],
   [/^exclude=(.*)$/, (patterns) => `without ${patterns.replaceAll('|', ' ')}`],
-  [/^override=(.*)$/, (list) => list.split('|').map((entry) => entry.replace(/=([^=]*)$/, ' as $1')).join(', ')],
+  [
+    /^override=(.*)$/,
+    (list) =>
+      list
+        .split('|')
+        .map((entry) => entry.replace(/=([^=]*)$/, ' as $1'))
+        .join(', '),
+  ],
 ];
 
 /** `int4:block=128,embedding=tokens` → `int4, block 128, embedding`. What is not known stays as it is. */
@@ -18,11 +25,17 @@ export function spellingInWords(spelling: string): string {
   const at = spelling.indexOf(':');
   if (at < 0) return spelling;
   const id = spelling.slice(0, at);
-  return [id, ...spelling.slice(at + 1).split(',').map((part) => {
-    for (const [pattern, words] of WORDS) {
-      const match = pattern.exec(part);
-      if (match) return typeof words === 'string' ? words : words(match[1] ?? '', id);
-    }
-    return part;
-  })].join(', ');
+  return [
+    id,
+    ...spelling
+      .slice(at + 1)
+      .split(',')
+      .map((part) => {
+        for (const [pattern, words] of WORDS) {
+          const match = pattern.exec(part);
+          if (match) return typeof words === 'string' ? words : words(match[1] ?? '', id);
+        }
+        return part;
+      }),
+  ].join(', ');
 }

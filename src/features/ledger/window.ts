@@ -7,7 +7,10 @@ const AROUND = 12;
 /** The first row moves on by so many at a time: scrolling within them draws nothing anew. */
 const STEP = 8;
 
-export interface Window { first: number; last: number }
+export interface Window {
+  first: number;
+  last: number;
+}
 
 /** Rows `first` up to and without `last`, of `count`. */
 export function windowOf(scrolled: number, height: number, count: number): Window {

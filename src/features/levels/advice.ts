@@ -26,17 +26,30 @@ export function adviceOn(plan: LevelPlan, settings: LevelSettings): Advice | nul
   const { bytes, baselineBytes, storedTwice, alternatives = [], problem } = plan;
   if (problem) return null;
   const saves = (way: LevelAlternative) => bytes - way.bytes >= WORTH * bytes;
-  const ways = alternatives.filter(saves).toSorted((a, b) => order(a, settings) - order(b, settings) || a.bytes - b.bytes);
+  const ways = alternatives
+    .filter(saves)
+    .toSorted((a, b) => order(a, settings) - order(b, settings) || a.bytes - b.bytes);
   const [first] = ways;
-  if (storedTwice && storedTwice.bytes >= WORTH * bytes) return { code: 'stored-twice', bytes: storedTwice.bytes, tensors: storedTwice.tensors.map(({ tensor }) => tensor), ways };
+  if (storedTwice && storedTwice.bytes >= WORTH * bytes)
+    return {
+      code: 'stored-twice',
+      bytes: storedTwice.bytes,
+      tensors: storedTwice.tensors.map(({ tensor }) => tensor),
+      ways,
+    };
   if (!first) return null;
-  if (baselineBytes !== undefined && bytes > baselineBytes) return { code: 'larger-than-fp16', bytes: bytes - baselineBytes, tensors: [], ways };
+  if (baselineBytes !== undefined && bytes > baselineBytes)
+    return { code: 'larger-than-fp16', bytes: bytes - baselineBytes, tensors: [], ways };
   return { code: 'embedding-is-most', bytes: bytes - first.bytes, tensors: [], ways };
 }
 
 /** The switch before the override, the override before keeping the head. */
 const order = ({ settings }: LevelAlternative, before: LevelSettings): number =>
-  settings.embedding && !before.embedding ? 0 : (settings.override?.length ?? 0) > (before.override?.length ?? 0) ? 1 : 2;
+  settings.embedding && !before.embedding
+    ? 0
+    : (settings.override?.length ?? 0) > (before.override?.length ?? 0)
+      ? 1
+      : 2;
 
 /**
  * Settings a new level should have on this model instead of none: its token embedding quantized where the table would
@@ -47,6 +60,9 @@ export function betterDefault(plan: LevelPlan): LevelSettings | null {
   const way = advice?.ways.find(({ settings }) => settings.embedding);
   if (!advice || !way) return null;
   const hardlySmaller = plan.baselineBytes !== undefined && plan.bytes > HARDLY_SMALLER * plan.baselineBytes;
-  const pays = (advice.code === 'stored-twice' && way.storedTwiceBytes < advice.bytes) || hardlySmaller || plan.bytes - way.bytes >= MUCH_SMALLER * plan.bytes;
+  const pays =
+    (advice.code === 'stored-twice' && way.storedTwiceBytes < advice.bytes) ||
+    hardlySmaller ||
+    plan.bytes - way.bytes >= MUCH_SMALLER * plan.bytes;
   return pays ? way.settings : null;
 }

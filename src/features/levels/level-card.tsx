@@ -9,7 +9,20 @@ import { formatBytes, formatCount, formatSmaller, plural } from '../../lib/forma
 import layout from '../../ui/layout.module.css';
 import { BLOCKED, BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level } from '../../store/levels.ts';
 import { isActive } from '../../store/run.ts';
-import { choicesOf, modeLabel, refusal, refused, refusedBy, replacements, targetFor, TARGET_LABELS, targetInWords, withBlock, withMode, withRange } from '../../store/targets.ts';
+import {
+  choicesOf,
+  modeLabel,
+  refusal,
+  refused,
+  refusedBy,
+  replacements,
+  targetFor,
+  TARGET_LABELS,
+  targetInWords,
+  withBlock,
+  withMode,
+  withRange,
+} from '../../store/targets.ts';
 import { actions, useWorkbench } from '../../store/use-workbench.ts';
 import { canMeasure } from '../../store/workbench.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
@@ -23,16 +36,38 @@ export function LevelCard({ level }: { level: Level }) {
   return (
     <article className={classes.card} aria-label={name} style={{ '--tone': tone(level.slot) }}>
       <header className={classes.cardHead}>
-        <h3><Mark slot={level.slot} size={14} /> <Term id={level.id}>{level.id}</Term></h3>
-        {pinned ? <span className={classes.pinned}>baseline</span> : (
+        <h3>
+          <Mark slot={level.slot} size={14} /> <Term id={level.id}>{level.id}</Term>
+        </h3>
+        {pinned ? (
+          <span className={classes.pinned}>baseline</span>
+        ) : (
           <div>
             <Tooltip label="Duplicate">
-              <ActionIcon variant="subtle" color="gray" size="sm" aria-label={`Duplicate ${name}`} disabled={running} onClick={() => { actions.duplicateLevel(level.uid); }}>
+              <ActionIcon
+                variant="subtle"
+                color="gray"
+                size="sm"
+                aria-label={`Duplicate ${name}`}
+                disabled={running}
+                onClick={() => {
+                  actions.duplicateLevel(level.uid);
+                }}
+              >
                 <IconCopy size={15} stroke={1.75} />
               </ActionIcon>
             </Tooltip>
             <Tooltip label="Remove">
-              <ActionIcon variant="subtle" color="gray" size="sm" aria-label={`Remove ${name}`} disabled={running} onClick={() => { actions.removeLevel(level.uid); }}>
+              <ActionIcon
+                variant="subtle"
+                color="gray"
+                size="sm"
+                aria-label={`Remove ${name}`}
+                disabled={running}
+                onClick={() => {
+                  actions.removeLevel(level.uid);
+                }}
+              >
                 <IconTrash size={15} stroke={1.75} />
               </ActionIcon>
             </Tooltip>
@@ -48,13 +83,17 @@ export function LevelCard({ level }: { level: Level }) {
 
 function Prediction({ level }: { level: Level }) {
   const entry = useWorkbench((state) => state.plans.get(level.uid));
-  const baseline = useWorkbench((state) => state.plans.get(state.levels.find(({ id }) => id === 'fp16')?.uid ?? '')?.plan);
+  const baseline = useWorkbench(
+    (state) => state.plans.get(state.levels.find(({ id }) => id === 'fp16')?.uid ?? '')?.plan,
+  );
   const current = entry?.forLevel === levelName(level);
   const plan = entry?.plan;
   if (plan?.problem && current) {
     return (
       <div className={classes.prediction} role="note">
-        <p className={classes.problemText}><strong>{plan.problem.message}</strong> {plan.problem.action}</p>
+        <p className={classes.problemText}>
+          <strong>{plan.problem.message}</strong> {plan.problem.action}
+        </p>
         <Instead level={level} />
       </div>
     );
@@ -62,11 +101,27 @@ function Prediction({ level }: { level: Level }) {
   return (
     <div className={classes.prediction} data-stale={!current || undefined}>
       <p className={classes.bytes}>
-        {plan ? <Hint text={`${formatCount(plan.bytes)} bytes, known before any weight is read`}>{formatBytes(plan.bytes)}</Hint> : '\u00a0'}
-        {plan && baseline && level.id !== 'fp16' && <span className={classes.ratio}>{formatSmaller(plan.bytes, baseline.bytes)}{againstDropped(plan.bytes, baseline.bytes, plan.sourceBytes)}</span>}
-        {plan && level.id === 'fp16' && plan.sourceBytes !== undefined && plan.sourceBytes !== plan.bytes && <span className={classes.ratio}>{formatSmaller(plan.bytes, plan.sourceBytes)} than the dropped file</span>}
+        {plan ? (
+          <Hint text={`${formatCount(plan.bytes)} bytes, known before any weight is read`}>
+            {formatBytes(plan.bytes)}
+          </Hint>
+        ) : (
+          '\u00a0'
+        )}
+        {plan && baseline && level.id !== 'fp16' && (
+          <span className={classes.ratio}>
+            {formatSmaller(plan.bytes, baseline.bytes)}
+            {againstDropped(plan.bytes, baseline.bytes, plan.sourceBytes)}
+          </span>
+        )}
+        {plan && level.id === 'fp16' && plan.sourceBytes !== undefined && plan.sourceBytes !== plan.bytes && (
+          <span className={classes.ratio}>{formatSmaller(plan.bytes, plan.sourceBytes)} than the dropped file</span>
+        )}
       </p>
-      <p className={classes.summary}>{plan?.summary ?? '\u00a0'}{plan && level.settings.embedding && ' The embedding is among them.'}</p>
+      <p className={classes.summary}>
+        {plan?.summary ?? '\u00a0'}
+        {plan && level.settings.embedding && ' The embedding is among them.'}
+      </p>
       {plan?.file !== undefined && <SavedAs file={plan.file} />}
       {plan?.sameFileAs !== undefined && current && <SameFile level={level} uid={plan.sameFileAs} />}
       {plan && current && level.id !== 'fp16' && <SizeAdvice level={level} plan={plan} />}
@@ -77,18 +132,35 @@ function Prediction({ level }: { level: Level }) {
 /** Where names matter: transformers.js finds a model by its own. */
 function SavedAs({ file }: { file: string }) {
   const named = useWorkbench((state) => state.target === 'transformers.js');
-  return named && <p className={classes.summary}>Saved as <span className={layout.mono}>{file}</span></p>;
+  return (
+    named && (
+      <p className={classes.summary}>
+        Saved as <span className={layout.mono}>{file}</span>
+      </p>
+    )
+  );
 }
 
 /** Levels that are equal, or have the same content but for its metadata. */
 function SameFile({ level, uid }: { level: Level; uid: string }) {
-  const name = useWorkbench((state) => { const other = state.levels.find((level) => level.uid === uid); return other ? levelName(other) : null; });
-  return name === null ? null : <p className={classes.summary} data-same-file>{name === levelName(level) ? 'Same settings as an earlier level. One file is made for both.' : `Same file as ${name}, but for its metadata. It is measured once.`}</p>;
+  const name = useWorkbench((state) => {
+    const other = state.levels.find((level) => level.uid === uid);
+    return other ? levelName(other) : null;
+  });
+  return name === null ? null : (
+    <p className={classes.summary} data-same-file>
+      {name === levelName(level)
+        ? 'Same settings as an earlier level. One file is made for both.'
+        : `Same file as ${name}, but for its metadata. It is measured once.`}
+    </p>
+  );
 }
 
 /** `, 3.5× smaller than the dropped file`; nothing where the dropped file is the fp16 baseline. */
 function againstDropped(bytes: number, baseline: number, source: number | undefined): string {
-  return source === undefined || source === baseline ? '' : ` than fp16, ${formatSmaller(bytes, source)} than the dropped file`;
+  return source === undefined || source === baseline
+    ? ''
+    : ` than fp16, ${formatSmaller(bytes, source)} than the dropped file`;
 }
 
 /** At most so many at once: more are found in the settings below. */
@@ -101,14 +173,34 @@ function Instead({ level }: { level: Level }) {
   const offers = useWorkbench((state) => state.offers);
   const target = useWorkbench((state) => state.target);
   const instead = replacements(levels, offers, target, level);
-  const elsewhere = instead.length > 0 || target === 'wasm' || replacements(levels, offers, 'wasm', level).length === 0 ? null : 'wasm';
+  const elsewhere =
+    instead.length > 0 || target === 'wasm' || replacements(levels, offers, 'wasm', level).length === 0 ? null : 'wasm';
   return (
     <div className={classes.ways}>
       {instead.slice(0, MOST_REPLACEMENTS).map((setup) => (
-        <Button key={levelName(setup)} variant="default" size="compact-sm" disabled={running} onClick={() => { actions.replaceLevel(level.uid, setup); }}>Use {levelName(setup)} instead</Button>
+        <Button
+          key={levelName(setup)}
+          variant="default"
+          size="compact-sm"
+          disabled={running}
+          onClick={() => {
+            actions.replaceLevel(level.uid, setup);
+          }}
+        >
+          Use {levelName(setup)} instead
+        </Button>
       ))}
       <CompareOn target={elsewhere} />
-      <Button variant="default" size="compact-sm" disabled={running} onClick={() => { actions.removeLevel(level.uid); }}>Remove {levelName(level)}</Button>
+      <Button
+        variant="default"
+        size="compact-sm"
+        disabled={running}
+        onClick={() => {
+          actions.removeLevel(level.uid);
+        }}
+      >
+        Remove {levelName(level)}
+      </Button>
     </div>
   );
 }
@@ -116,8 +208,19 @@ function Instead({ level }: { level: Level }) {
 /** Changes the target to one that runs what the present one does not. */
 export function CompareOn({ target }: { target: Target | null }) {
   const running = useWorkbench((state) => isActive(state.run));
-  return target && (
-    <Button variant="default" size="compact-sm" disabled={running} onClick={() => { actions.setTarget(target); }}>Compare on {TARGET_LABELS[target]}</Button>
+  return (
+    target && (
+      <Button
+        variant="default"
+        size="compact-sm"
+        disabled={running}
+        onClick={() => {
+          actions.setTarget(target);
+        }}
+      >
+        Compare on {TARGET_LABELS[target]}
+      </Button>
+    )
   );
 }
 
@@ -129,7 +232,13 @@ function Refusal({ level }: { level: Level }) {
   if (reason === null) return null;
   return (
     <div className={classes.refusal} role="note">
-      <p><strong>{TARGET_LABELS[refusedBy(offers, target, level)]} cannot run this{level.id === 'fp16' ? '; it is compared all the same' : ''}.</strong> {reason}</p>
+      <p>
+        <strong>
+          {TARGET_LABELS[refusedBy(offers, target, level)]} cannot run this
+          {level.id === 'fp16' ? '; it is compared all the same' : ''}.
+        </strong>{' '}
+        {reason}
+      </p>
       <CompareOn target={targetFor(offers, level)} />
     </div>
   );
@@ -142,13 +251,20 @@ function NotOffered({ level, id }: { level: Level; id: string }) {
   const groups = refused(choicesOf(level), offers, target);
   if (groups.length === 0) return null;
   // The level's own button is there already where the level itself is refused.
-  const other = refusal(offers, target, level) === null ? groups.find((group) => group.target !== null)?.target ?? null : null;
+  const other =
+    refusal(offers, target, level) === null ? (groups.find((group) => group.target !== null)?.target ?? null) : null;
   return (
     <div className={classes.notOffered}>
       <details className={layout.fold}>
-        <summary id={id}>Not offered for {targetInWords(target)}: {groups.flatMap(({ words }) => words).join(', ')}</summary>
+        <summary id={id}>
+          Not offered for {targetInWords(target)}: {groups.flatMap(({ words }) => words).join(', ')}
+        </summary>
         <ul className={classes.reasons}>
-          {groups.map(({ words, reason }) => <li key={reason}><strong>{words.join(', ')}.</strong> {reason}</li>)}
+          {groups.map(({ words, reason }) => (
+            <li key={reason}>
+              <strong>{words.join(', ')}.</strong> {reason}
+            </li>
+          ))}
         </ul>
       </details>
       <CompareOn target={other} />
@@ -174,8 +290,11 @@ function Settings({ level }: { level: Level }) {
   const target = useWorkbench((state) => state.target);
   const offers = useWorkbench((state) => state.offers);
   /** What is chosen already can stay. */
-  const off = (choice: Pick<Level, 'id' | 'settings'>) => levelName(choice) !== levelName(level) && refusal(offers, target, choice) !== null;
-  const edit = (change: LevelSettings) => { actions.editLevel(level.uid, { ...settings, ...change }); };
+  const off = (choice: Pick<Level, 'id' | 'settings'>) =>
+    levelName(choice) !== levelName(level) && refusal(offers, target, choice) !== null;
+  const edit = (change: LevelSettings) => {
+    actions.editLevel(level.uid, { ...settings, ...change });
+  };
   return (
     <div className={classes.settings}>
       {MODES[level.id].length > 0 && <ModeSetting level={level} disabled={running} off={off} why={why} />}
@@ -184,34 +303,65 @@ function Settings({ level }: { level: Level }) {
           <Setting label={<Term id="block">Block</Term>}>
             {(labelId) => (
               <NativeSelect
-                size="xs" aria-labelledby={labelId} aria-describedby={why} disabled={running} className={classes.select}
-                data={BLOCKS.map((block) => ({ value: String(block), label: `${block} weights`, disabled: off(withBlock(level, block)) }))}
+                size="xs"
+                aria-labelledby={labelId}
+                aria-describedby={why}
+                disabled={running}
+                className={classes.select}
+                data={BLOCKS.map((block) => ({
+                  value: String(block),
+                  label: `${block} weights`,
+                  disabled: off(withBlock(level, block)),
+                }))}
                 value={String(settings.block ?? DEFAULT_BLOCK)}
-                onChange={(event) => { const block = BLOCKS.find((size) => String(size) === event.currentTarget.value); if (block) edit({ block: block satisfies BlockSize }); }}
+                onChange={(event) => {
+                  const block = BLOCKS.find((size) => String(size) === event.currentTarget.value);
+                  if (block) edit({ block: block satisfies BlockSize });
+                }}
               />
             )}
           </Setting>
           <Setting label={<Term id="symmetric">Range</Term>}>
             {(labelId) => (
               <SegmentedControl
-                size="xs" aria-labelledby={labelId} aria-describedby={why} disabled={running}
-                data={['symmetric', 'asymmetric'].map((value) => ({ value, label: value, disabled: off(withRange(level, value === 'asymmetric')) }))}
+                size="xs"
+                aria-labelledby={labelId}
+                aria-describedby={why}
+                disabled={running}
+                data={['symmetric', 'asymmetric'].map((value) => ({
+                  value,
+                  label: value,
+                  disabled: off(withRange(level, value === 'asymmetric')),
+                }))}
                 value={settings.asymmetric ? 'asymmetric' : 'symmetric'}
-                onChange={(value) => { edit({ asymmetric: value === 'asymmetric' }); }}
+                onChange={(value) => {
+                  edit({ asymmetric: value === 'asymmetric' });
+                }}
               />
             )}
           </Setting>
         </>
       ) : (
         <>
-          <Setting label={<Term id="block">Block</Term>}>{() => <span className={classes.fixed}>{level.id === 'uint8' ? 'the whole tensor' : settings.mode ? 'a channel' : `${DEFAULT_BLOCK} weights`}</span>}</Setting>
-          <Setting label={<Term id="symmetric">Range</Term>}>{() => <span className={classes.fixed}>{level.id === 'uint8' ? 'asymmetric' : 'symmetric'}</span>}</Setting>
+          <Setting label={<Term id="block">Block</Term>}>
+            {() => (
+              <span className={classes.fixed}>
+                {level.id === 'uint8' ? 'the whole tensor' : settings.mode ? 'a channel' : `${DEFAULT_BLOCK} weights`}
+              </span>
+            )}
+          </Setting>
+          <Setting label={<Term id="symmetric">Range</Term>}>
+            {() => <span className={classes.fixed}>{level.id === 'uint8' ? 'asymmetric' : 'symmetric'}</span>}
+          </Setting>
         </>
       )}
       <Setting label={<Term id="head">Quantize output head</Term>}>
         {(labelId) => (
           <Switch
-            size="sm" aria-labelledby={labelId} disabled={running} checked={settings.head !== 'keep'}
+            size="sm"
+            aria-labelledby={labelId}
+            disabled={running}
+            checked={settings.head !== 'keep'}
             onChange={(event) => {
               const next: LevelSettings = { ...settings, head: 'keep' };
               if (event.currentTarget.checked) delete next.head;
@@ -222,8 +372,15 @@ function Settings({ level }: { level: Level }) {
       </Setting>
       <Setting label={<Term id="embedding">Quantize embedding</Term>}>
         {(labelId) => (
-          <Switch size="sm" aria-labelledby={labelId} disabled={running} checked={Boolean(settings.embedding)}
-            onChange={(event) => { edit({ embedding: event.currentTarget.checked && 'tokens' }); }} />
+          <Switch
+            size="sm"
+            aria-labelledby={labelId}
+            disabled={running}
+            checked={Boolean(settings.embedding)}
+            onChange={(event) => {
+              edit({ embedding: event.currentTarget.checked && 'tokens' });
+            }}
+          />
         )}
       </Setting>
       <Exclude level={level} disabled={running} />
@@ -233,16 +390,42 @@ function Settings({ level }: { level: Level }) {
 }
 
 /** How the runtime computes with the weights. */
-function ModeSetting({ level, disabled, off, why }: { level: Level; disabled: boolean; off(choice: Pick<Level, 'id' | 'settings'>): boolean; why: string }) {
+function ModeSetting({
+  level,
+  disabled,
+  off,
+  why,
+}: {
+  level: Level;
+  disabled: boolean;
+  off(choice: Pick<Level, 'id' | 'settings'>): boolean;
+  why: string;
+}) {
   const { uid, id, settings } = level;
   return (
     <Setting label={<Term id="mode">Mode</Term>}>
       {(labelId) => (
         <NativeSelect
-          size="xs" aria-labelledby={labelId} aria-describedby={why} disabled={disabled} className={classes.select}
-          data={[undefined, ...MODES[id]].map((mode) => ({ value: mode ?? 'blocks', label: modeLabel(id, mode), disabled: off(withMode(level, mode)) }))}
+          size="xs"
+          aria-labelledby={labelId}
+          aria-describedby={why}
+          disabled={disabled}
+          className={classes.select}
+          data={[undefined, ...MODES[id]].map((mode) => ({
+            value: mode ?? 'blocks',
+            label: modeLabel(id, mode),
+            disabled: off(withMode(level, mode)),
+          }))}
           value={settings.mode ?? 'blocks'}
-          onChange={(event) => { actions.editLevel(uid, withMode(level, MODES[id].find((each) => each === event.currentTarget.value)).settings); }}
+          onChange={(event) => {
+            actions.editLevel(
+              uid,
+              withMode(
+                level,
+                MODES[id].find((each) => each === event.currentTarget.value),
+              ).settings,
+            );
+          }}
         />
       )}
     </Setting>
@@ -262,9 +445,23 @@ function Exclude({ level: { uid, settings }, disabled }: { level: Level; disable
     <details className={layout.fold}>
       <summary>Leave out by name: {kept.length === 0 ? 'none' : plural(kept.length, 'pattern')}</summary>
       <TextInput
-        size="xs" value={text} disabled={disabled} classNames={{ description: classes.hint ?? '' }} label="Weights or nodes" description="Comma-separated names; * matches any characters, ? one." placeholder="lm_head*, model.layers.0.*"
-        autoComplete="off" autoCapitalize="none" spellCheck={false}
-        onChange={(event) => { setText(event.currentTarget.value); }} onBlur={take} onKeyDown={(event) => { if (event.key === 'Enter') take(); }}
+        size="xs"
+        value={text}
+        disabled={disabled}
+        classNames={{ description: classes.hint ?? '' }}
+        label="Weights or nodes"
+        description="Comma-separated names; * matches any characters, ? one."
+        placeholder="lm_head*, model.layers.0.*"
+        autoComplete="off"
+        autoCapitalize="none"
+        spellCheck={false}
+        onChange={(event) => {
+          setText(event.currentTarget.value);
+        }}
+        onBlur={take}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter') take();
+        }}
       />
     </details>
   );

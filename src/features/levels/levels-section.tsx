@@ -20,17 +20,29 @@ export function LevelsSection() {
   return (
     <section aria-labelledby="levels-heading">
       <div className={layout.sectionHead}>
-        <h2 id="levels-heading" className={layout.heading}>Levels</h2>
+        <h2 id="levels-heading" className={layout.heading}>
+          Levels
+        </h2>
         <div className={classes.add}>
           <TargetChoice disabled={running} />
-          {ADDABLE.map((id) => <Add key={id} id={id} disabled={running} />)}
+          {ADDABLE.map((id) => (
+            <Add key={id} id={id} disabled={running} />
+          ))}
         </div>
       </div>
       <NotAddable />
       <Removed disabled={running} />
-      {planProblem && <div className={classes.problem}><ErrorText error={planProblem} /></div>}
+      {planProblem && (
+        <div className={classes.problem}>
+          <ErrorText error={planProblem} />
+        </div>
+      )}
       <ul className={classes.cards}>
-        {levels.map((level) => <li key={level.uid}><LevelCard level={level} /></li>)}
+        {levels.map((level) => (
+          <li key={level.uid}>
+            <LevelCard level={level} />
+          </li>
+        ))}
       </ul>
     </section>
   );
@@ -40,11 +52,18 @@ function TargetChoice({ disabled }: { disabled: boolean }) {
   const target = useWorkbench((state) => state.target);
   return (
     <div className={classes.target}>
-      <span id="target-label"><Term id="target">To run on</Term></span>
+      <span id="target-label">
+        <Term id="target">To run on</Term>
+      </span>
       <NativeSelect
-        size="xs" aria-labelledby="target-label" value={target} disabled={disabled}
+        size="xs"
+        aria-labelledby="target-label"
+        value={target}
+        disabled={disabled}
         data={Object.entries(TARGET_NAMES).map(([value, label]) => ({ value, label }))}
-        onChange={(event) => { actions.setTarget(targetNamed(event.currentTarget.value)); }}
+        onChange={(event) => {
+          actions.setTarget(targetNamed(event.currentTarget.value));
+        }}
       />
     </div>
   );
@@ -62,7 +81,17 @@ function Removed({ disabled }: { disabled: boolean }) {
       {removed && (
         <>
           <p>Removed {levelName(removed.level)}.</p>
-          <Button ref={undo} variant="default" size="compact-xs" disabled={disabled} onClick={() => { actions.undoRemove(); }}>Undo</Button>
+          <Button
+            ref={undo}
+            variant="default"
+            size="compact-xs"
+            disabled={disabled}
+            onClick={() => {
+              actions.undoRemove();
+            }}
+          >
+            Undo
+          </Button>
         </>
       )}
     </div>
@@ -75,11 +104,17 @@ function NotAddable() {
   const target = useWorkbench((state) => state.target);
   // A level that is set up says so on its card.
   const there = useWorkbench((state) => state.levels.map(({ id }) => id).join(' '));
-  const groups = refused(ADDABLE.filter((id) => !there.split(' ').includes(id)).map((id) => ({ words: id, level: { id, settings: {} } })), offers, target);
+  const groups = refused(
+    ADDABLE.filter((id) => !there.split(' ').includes(id)).map((id) => ({ words: id, level: { id, settings: {} } })),
+    offers,
+    target,
+  );
   if (groups.length === 0) return null;
   return (
     <div className={classes.notAddable}>
-      <p>{TARGET_LABELS[target]} cannot run {groups.flatMap(({ words }) => words).join(', ')}.</p>
+      <p>
+        {TARGET_LABELS[target]} cannot run {groups.flatMap(({ words }) => words).join(', ')}.
+      </p>
       <CompareOn target={groups.find((group) => group.target !== null)?.target ?? null} />
     </div>
   );
@@ -90,14 +125,31 @@ function Add({ id, disabled }: { id: LevelId; disabled: boolean }) {
   const reason = useWorkbench((state) => refusal(state.offers, state.target, { id, settings: {} }));
   const button = (
     <Button
-      variant="subtle" size="compact-sm" leftSection={<IconPlus size={15} aria-hidden="true" />} disabled={disabled}
-      {...(reason === null ? {} : { 'data-disabled': true, 'aria-disabled': true, 'aria-description': `Not offered: ${reason}` })}
-      onClick={() => { if (reason === null) actions.addLevel(id); }}
+      variant="subtle"
+      size="compact-sm"
+      leftSection={<IconPlus size={15} aria-hidden="true" />}
+      disabled={disabled}
+      {...(reason === null
+        ? {}
+        : { 'data-disabled': true, 'aria-disabled': true, 'aria-description': `Not offered: ${reason}` })}
+      onClick={() => {
+        if (reason === null) actions.addLevel(id);
+      }}
     >
       Add {id}
     </Button>
   );
-  return reason === null ? button : (
-    <Tooltip label={`Not offered: ${reason}`} events={{ hover: true, focus: true, touch: true }} multiline w={300} withArrow>{button}</Tooltip>
+  return reason === null ? (
+    button
+  ) : (
+    <Tooltip
+      label={`Not offered: ${reason}`}
+      events={{ hover: true, focus: true, touch: true }}
+      multiline
+      w={300}
+      withArrow
+    >
+      {button}
+    </Tooltip>
   );
 }

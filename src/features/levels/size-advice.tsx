@@ -15,13 +15,27 @@ export function SizeAdvice({ level, plan }: { level: Level; plan: LevelPlan }) {
   const target = useWorkbench((state) => state.target);
   const advice = adviceOn(plan, level.settings);
   if (!advice) return null;
-  const ways = advice.ways.filter(({ settings }) => refusal(offers, target, { id: level.id, settings: normalize(level.id, settings) }) === null).slice(0, 2);
+  const ways = advice.ways
+    .filter(
+      ({ settings }) => refusal(offers, target, { id: level.id, settings: normalize(level.id, settings) }) === null,
+    )
+    .slice(0, 2);
   return (
     <div className={classes.advice} role="group" aria-label={`Size of ${levelName(level)}`} data-advice={advice.code}>
       <p>{sentence(advice, plan)}</p>
       {ways.map((way) => (
-        <Button key={JSON.stringify(way.settings)} size="compact-xs" variant="light" classNames={{ root: classes.way ?? '', label: classes.wayLabel ?? '' }} disabled={running} onClick={() => { actions.editLevel(level.uid, way.settings); }}>
-          {verb(way, level)}: {formatBytes(way.bytes)}{plan.baselineBytes !== undefined && `, ${formatSmaller(way.bytes, plan.baselineBytes)}`}
+        <Button
+          key={JSON.stringify(way.settings)}
+          size="compact-xs"
+          variant="light"
+          classNames={{ root: classes.way ?? '', label: classes.wayLabel ?? '' }}
+          disabled={running}
+          onClick={() => {
+            actions.editLevel(level.uid, way.settings);
+          }}
+        >
+          {verb(way, level)}: {formatBytes(way.bytes)}
+          {plan.baselineBytes !== undefined && `, ${formatSmaller(way.bytes, plan.baselineBytes)}`}
         </Button>
       ))}
     </div>
@@ -30,14 +44,22 @@ export function SizeAdvice({ level, plan }: { level: Level; plan: LevelPlan }) {
 
 function verb({ settings }: LevelAlternative, level: Level): string {
   if (settings.embedding && !level.settings.embedding) return 'Quantize embedding';
-  return (settings.override?.length ?? 0) > (level.settings.override?.length ?? 0) ? 'Embedding at 8 bits' : 'Keep the output head';
+  return (settings.override?.length ?? 0) > (level.settings.override?.length ?? 0)
+    ? 'Embedding at 8 bits'
+    : 'Keep the output head';
 }
 
 function sentence({ code, bytes, tensors }: Advice, { baselineBytes, bytes: all, summary }: LevelPlan): string {
-  const larger = baselineBytes !== undefined && all > baselineBytes && !summary.includes('larger than fp16') ? ` The file is ${formatSmaller(all, baselineBytes)} than fp16.` : '';
+  const larger =
+    baselineBytes !== undefined && all > baselineBytes && !summary.includes('larger than fp16')
+      ? ` The file is ${formatSmaller(all, baselineBytes)} than fp16.`
+      : '';
   switch (code) {
-    case 'stored-twice': return `${tensors.length === 1 ? `${tensors[0] ?? ''} is` : `${tensors[0] ?? ''} and ${tensors.length - 1} more are`} stored twice, which costs ${formatBytes(bytes)}.${larger}`;
-    case 'larger-than-fp16': return `The file is ${formatBytes(bytes)} larger than fp16.`;
-    case 'embedding-is-most': return `The token embedding is not quantized. Quantizing it saves ${formatBytes(bytes)}.`;
+    case 'stored-twice':
+      return `${tensors.length === 1 ? `${tensors[0] ?? ''} is` : `${tensors[0] ?? ''} and ${tensors.length - 1} more are`} stored twice, which costs ${formatBytes(bytes)}.${larger}`;
+    case 'larger-than-fp16':
+      return `The file is ${formatBytes(bytes)} larger than fp16.`;
+    case 'embedding-is-most':
+      return `The token embedding is not quantized. Quantizing it saves ${formatBytes(bytes)}.`;
   }
 }

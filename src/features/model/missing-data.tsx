@@ -21,17 +21,24 @@ export function MissingData({ missing }: { missing: readonly Missing[] }) {
   return (
     <div className={classes.missing} role="group" aria-label="Missing external data">
       <p>
-        <span className={layout.mono}>{model}</span> keeps weights in other files. {plural(missing.length, 'file')} with {plural(tensors, 'tensor')}, {formatBytes(bytes)} at least,
-        {missing.length === 1 ? ' is' : ' are'} missing{there > 0 && `; ${formatCount(there)} ${there === 1 ? 'is' : 'are'} there`}. Drop {missing.length === 1 ? 'it' : 'them'} anywhere, or drop the whole folder.
+        <span className={layout.mono}>{model}</span> keeps weights in other files. {plural(missing.length, 'file')} with{' '}
+        {plural(tensors, 'tensor')}, {formatBytes(bytes)} at least,
+        {missing.length === 1 ? ' is' : ' are'} missing
+        {there > 0 && `; ${formatCount(there)} ${there === 1 ? 'is' : 'are'} there`}. Drop{' '}
+        {missing.length === 1 ? 'it' : 'them'} anywhere, or drop the whole folder.
       </p>
       <ul className={classes.slots}>
-        {shown.map((entry) => <DataSlot key={entry.location} entry={entry} />)}
+        {shown.map((entry) => (
+          <DataSlot key={entry.location} entry={entry} />
+        ))}
         {missing.length > shown.length && (
           <li className={classes.slot}>
             <IconFolder size={16} stroke={2} aria-hidden="true" />
             <div>
               <span className={classes.slotLabel}>and {formatCount(missing.length - shown.length)} more</span>
-              <span className={classes.slotText}>Drop the folder they are in, or choose it above: files are found by their names and folders.</span>
+              <span className={classes.slotText}>
+                Drop the folder they are in, or choose it above: files are found by their names and folders.
+              </span>
             </div>
           </li>
         )}
@@ -47,19 +54,28 @@ function DataSlot({ entry: { location, bytes, tensors } }: { entry: Missing }) {
     // Several are told apart by their names.
     void (files.length === 1 ? actions.fillMissing(location, only) : actions.addFiles(files));
   };
-  const { getRootProps, isDragActive } = useDropzone({ noClick: true, noKeyboard: true, noDragEventsBubbling: true, onDrop: take });
+  const { getRootProps, isDragActive } = useDropzone({
+    noClick: true,
+    noKeyboard: true,
+    noDragEventsBubbling: true,
+    onDrop: take,
+  });
   return (
     // It stays an item of the list.
     <li {...getRootProps()} role={undefined} className={classes.slot} data-over={isDragActive || undefined}>
       <IconFile size={16} stroke={2} aria-hidden="true" />
       <div className={classes.slotBody}>
         <span className={`${classes.slotLabel} ${layout.mono}`}>{location}</span>
-        <span className={classes.slotText}>{formatBytes(bytes)} at least, {plural(tensors, 'tensor')}</span>
+        <span className={classes.slotText}>
+          {formatBytes(bytes)} at least, {plural(tensors, 'tensor')}
+        </span>
       </div>
       <label className={drop.pick}>
         Choose file
         <input
-          type="file" className={drop.input} aria-label={`Choose the file for ${location}`}
+          type="file"
+          className={drop.input}
+          aria-label={`Choose the file for ${location}`}
           onChange={(event) => {
             const files = [...(event.currentTarget.files ?? [])];
             event.currentTarget.value = '';

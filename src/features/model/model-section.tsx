@@ -29,7 +29,14 @@ export function ModelSection() {
   return (
     <section aria-labelledby="model-heading">
       <div className={layout.sectionHead}>
-        <h1 ref={heading} tabIndex={-1} id="model-heading" className={classes.name}>{model?.name ?? (choices.length > 0 ? 'Which model?' : opened?.problems.some(({ code }) => code === 'onnx-external-data') ? 'A model without its weights' : 'No model yet')}</h1>
+        <h1 ref={heading} tabIndex={-1} id="model-heading" className={classes.name}>
+          {model?.name ??
+            (choices.length > 0
+              ? 'Which model?'
+              : opened?.problems.some(({ code }) => code === 'onnx-external-data')
+                ? 'A model without its weights'
+                : 'No model yet')}
+        </h1>
         <div className={classes.pickers}>
           {late && <Loader size="xs" color="gray" aria-label="Reading the files" />}
           <FilePicker />
@@ -53,8 +60,15 @@ function Choices() {
       <ul>
         {choices.map(({ name, bytes, index }) => (
           <li key={index}>
-            <Button variant="default" size="sm" onClick={() => { void actions.chooseModel(index); }}>
-              <span className={layout.mono}>{name}</span>&ensp;<span className={layout.muted}>{formatBytes(bytes)}</span>
+            <Button
+              variant="default"
+              size="sm"
+              onClick={() => {
+                void actions.chooseModel(index);
+              }}
+            >
+              <span className={layout.mono}>{name}</span>&ensp;
+              <span className={layout.muted}>{formatBytes(bytes)}</span>
             </Button>
           </li>
         ))}
@@ -65,15 +79,34 @@ function Choices() {
 
 function ModelLine({ model }: { model: ModelSummary }) {
   const opset = model.opsets.find(({ domain }) => domain === '' || domain === 'ai.onnx');
-  const types = model.elementTypes.filter(({ parameters }) => parameters > 0).sort((a, b) => b.bytes - a.bytes).slice(0, 2).map(({ type }) => type);
+  const types = model.elementTypes
+    .filter(({ parameters }) => parameters > 0)
+    .sort((a, b) => b.bytes - a.bytes)
+    .slice(0, 2)
+    .map(({ type }) => type);
   return (
     <ul className={classes.line}>
-      <li><Hint text={`${formatCount(model.parameters)} parameters`}>{formatLargeCount(model.parameters)}</Hint> <Term id="parameters">parameters</Term></li>
-      <li><Hint text={`${formatCount(model.bytes)} bytes, external data included`}>{formatBytes(model.bytes)}</Hint></li>
-      {types.length > 0 && <li><Term id="elementTypes">{types.join(', ')}</Term></li>}
-      {opset && <li><Term id="opset">opset</Term> {opset.version}</li>}
+      <li>
+        <Hint text={`${formatCount(model.parameters)} parameters`}>{formatLargeCount(model.parameters)}</Hint>{' '}
+        <Term id="parameters">parameters</Term>
+      </li>
+      <li>
+        <Hint text={`${formatCount(model.bytes)} bytes, external data included`}>{formatBytes(model.bytes)}</Hint>
+      </li>
+      {types.length > 0 && (
+        <li>
+          <Term id="elementTypes">{types.join(', ')}</Term>
+        </li>
+      )}
+      {opset && (
+        <li>
+          <Term id="opset">opset</Term> {opset.version}
+        </li>
+      )}
       {model.cacheBytesPerToken !== null && (
-        <li>{formatBytes(model.cacheBytesPerToken)} of <Term id="kvCache">KV cache</Term> a token</li>
+        <li>
+          {formatBytes(model.cacheBytesPerToken)} of <Term id="kvCache">KV cache</Term> a token
+        </li>
       )}
     </ul>
   );
@@ -92,24 +125,53 @@ function Slots({ opened }: { opened: Opened }) {
   const noLanguage = model !== null && model.languageModel === null;
   return (
     <ul className={classes.slots}>
-      {!model && !externalData && <Slot label="Model" unlocks={problemOf('no-model')?.message ?? 'Drop an .onnx file to begin.'} />}
-      {externalData && !waits && <Slot label="External data" unlocks={`${externalData.message} ${externalData.action}`} />}
+      {!model && !externalData && (
+        <Slot label="Model" unlocks={problemOf('no-model')?.message ?? 'Drop an .onnx file to begin.'} />
+      )}
+      {externalData && !waits && (
+        <Slot label="External data" unlocks={`${externalData.message} ${externalData.action}`} />
+      )}
       {!noLanguage && inputs.length > 0 && (
         <Slot label="Input files" unlocks="">
-          {inputs.map(({ name }) => name).join(', ')}: {model ? 'not used, as a language model is measured on text' : 'used with a model that takes such inputs'}
+          {inputs.map(({ name }) => name).join(', ')}:{' '}
+          {model ? 'not used, as a language model is measured on text' : 'used with a model that takes such inputs'}
         </Slot>
       )}
       {onlyInputs ? null : noLanguage ? (
-        <Slot optional label="Input files" unlocks={`Drop .npy, .pb or JSON files named after the inputs, or images, to compare outputs on data of your own; else ${RANDOM}.`}>
+        <Slot
+          optional
+          label="Input files"
+          unlocks={`Drop .npy, .pb or JSON files named after the inputs, or images, to compare outputs on data of your own; else ${RANDOM}.`}
+        >
           {inputs.length > 0 && <>{inputs.map(({ name }) => name).join(', ')}</>}
         </Slot>
       ) : (
         <>
-          <Slot label={<Term id="tokenizer">Tokenizer</Term>} unlocks="Drop its tokenizer.json to measure perplexity; sizes are compared without it.">
-            {tokenizer && <>{tokenizer.name}, {plural(tokenizer.vocabulary, 'token')} in its vocabulary</>}
+          <Slot
+            label={<Term id="tokenizer">Tokenizer</Term>}
+            unlocks="Drop its tokenizer.json to measure perplexity; sizes are compared without it."
+          >
+            {tokenizer && (
+              <>
+                {tokenizer.name}, {plural(tokenizer.vocabulary, 'token')} in its vocabulary
+              </>
+            )}
           </Slot>
-          <Slot label="Text" unlocks="Drop or paste any text to measure perplexity on, best one the model was not trained on.">
-            {text && <>{text.name}, {formatBytes(text.bytes)}{text.tokens !== null && <>, {formatCount(text.tokens)} <Term id="tokens">tokens</Term></>}{text.note !== undefined && <>. {text.note}</>}</>}
+          <Slot
+            label="Text"
+            unlocks="Drop or paste any text to measure perplexity on, best one the model was not trained on."
+          >
+            {text && (
+              <>
+                {text.name}, {formatBytes(text.bytes)}
+                {text.tokens !== null && (
+                  <>
+                    , {formatCount(text.tokens)} <Term id="tokens">tokens</Term>
+                  </>
+                )}
+                {text.note !== undefined && <>. {text.note}</>}
+              </>
+            )}
           </Slot>
         </>
       )}
@@ -117,13 +179,30 @@ function Slots({ opened }: { opened: Opened }) {
   );
 }
 
-function Slot({ label, unlocks, optional = false, children }: { label: ReactNode; unlocks: string; optional?: boolean; children?: ReactNode }) {
+function Slot({
+  label,
+  unlocks,
+  optional = false,
+  children,
+}: {
+  label: ReactNode;
+  unlocks: string;
+  optional?: boolean;
+  children?: ReactNode;
+}) {
   const filled = Boolean(children);
   return (
     <li className={classes.slot} data-filled={filled || undefined}>
-      {filled ? <IconCheck size={16} stroke={2} aria-hidden="true" /> : <IconPlus size={16} stroke={2} aria-hidden="true" />}
+      {filled ? (
+        <IconCheck size={16} stroke={2} aria-hidden="true" />
+      ) : (
+        <IconPlus size={16} stroke={2} aria-hidden="true" />
+      )}
       <div>
-        <span className={classes.slotLabel}>{label}{!filled && (optional ? ', none yet' : ' missing')}</span>
+        <span className={classes.slotLabel}>
+          {label}
+          {!filled && (optional ? ', none yet' : ' missing')}
+        </span>
         <span className={classes.slotText}>{filled ? children : unlocks}</span>
       </div>
     </li>

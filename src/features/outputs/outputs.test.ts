@@ -24,7 +24,8 @@ describe('outputs in words', () => {
   it('tell agreement only of class scores', () => {
     expect(plain(classSentence(int4))).toBe('The class with the highest score is the same for 88 % ± 13 of inputs.');
     const [scores] = int4;
-    const said = (shape: number[], counted?: OutputDrift['counted']) => plain(classSentence([{ ...scores!, shape, ...(counted && { counted }) }]));
+    const said = (shape: number[], counted?: OutputDrift['counted']) =>
+      plain(classSentence([{ ...scores!, shape, ...(counted && { counted }) }]));
     expect(said([1, 16, 300], { rows: 128, inputs: 8 })).toContain('of 128 positions in 8 inputs');
     expect(said([1, 1000], { rows: 8, inputs: 8 })).toContain('of 8 inputs');
     expect(said([1, 16, 300])).toContain('of positions');
@@ -32,10 +33,23 @@ describe('outputs in words', () => {
   });
   it('call random inputs random, and files yours', () => {
     expect(inputsPhrase(inputs)).toBe('8 random inputs (seed 1)');
-    expect(inputsProvenance(inputs).sentence).toContain('pixel_values, float32 1 × 3 × 256 × 256; run by onnxruntime-web, WASM on 4 threads. Random numbers');
-    const files = { ...inputs, kind: 'files', seed: null, samples: 3, inputs: [{ name: 'x', type: 'float32', shape: [1, 3], from: 'cat.npy' }] } as const;
-    expect(inputsPhrase({ ...files, inputs: [...files.inputs].map((input) => ({ ...input, shape: [...input.shape] })) })).toBe('3 samples from your files');
-    expect(inputsProvenance({ ...files, inputs: [...files.inputs].map((input) => ({ ...input, shape: [...input.shape] })) }).sentence).toContain('x, float32 1 × 3, from cat.npy');
+    expect(inputsProvenance(inputs).sentence).toContain(
+      'pixel_values, float32 1 × 3 × 256 × 256; run by onnxruntime-web, WASM on 4 threads. Random numbers',
+    );
+    const files = {
+      ...inputs,
+      kind: 'files',
+      seed: null,
+      samples: 3,
+      inputs: [{ name: 'x', type: 'float32', shape: [1, 3], from: 'cat.npy' }],
+    } as const;
+    expect(
+      inputsPhrase({ ...files, inputs: [...files.inputs].map((input) => ({ ...input, shape: [...input.shape] })) }),
+    ).toBe('3 samples from your files');
+    expect(
+      inputsProvenance({ ...files, inputs: [...files.inputs].map((input) => ({ ...input, shape: [...input.shape] })) })
+        .sentence,
+    ).toContain('x, float32 1 × 3, from cat.npy');
     expect(inputsProvenance({ ...files, inputs: [] }).sentence).not.toContain('andom');
   });
 });

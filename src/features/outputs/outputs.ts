@@ -6,7 +6,10 @@ import type { Provenance } from '../protocols/protocols.ts';
 /** The output that drifted most, by which a level is judged; null when there is none. */
 export function headline(outputs: readonly OutputDrift[]): OutputDrift | null {
   const ratio = ({ sqnr }: OutputDrift) => sqnr ?? Infinity;
-  return outputs.reduce<OutputDrift | null>((worst, output) => worst && ratio(worst) <= ratio(output) ? worst : output, null);
+  return outputs.reduce<OutputDrift | null>(
+    (worst, output) => (worst && ratio(worst) <= ratio(output) ? worst : output),
+    null,
+  );
 }
 
 /** `Its output keeps a signal-to-noise ratio of 23.1 dB.` */
@@ -14,7 +17,8 @@ export function outputsSentence(outputs: readonly OutputDrift[]): string | null 
   const worst = headline(outputs);
   if (!worst) return null;
   const many = outputs.length > 1;
-  if (worst.sqnr === null) return many ? 'Its outputs are the same, number for number.' : 'Its output is the same, number for number.';
+  if (worst.sqnr === null)
+    return many ? 'Its outputs are the same, number for number.' : 'Its output is the same, number for number.';
   return `Its output${many ? 's keep' : ' keeps'} a signal-to-noise ratio of ${many ? 'at least ' : ''}${formatDecibels(worst.sqnr)}.`;
 }
 
@@ -23,27 +27,46 @@ function shareOfCounted(share: Estimate, { counted, shape }: OutputDrift): strin
   const text = formatShare(share);
   if (!counted) return `${text} of ${shape.length > 2 ? 'positions' : 'inputs'}`;
   const { rows, inputs } = counted;
-  return rows === inputs ? `${text} of ${plural(inputs, 'input')}` : `${text} of ${plural(rows, 'position')} in ${plural(inputs, 'input')}`;
+  return rows === inputs
+    ? `${text} of ${plural(inputs, 'input')}`
+    : `${text} of ${plural(rows, 'position')} in ${plural(inputs, 'input')}`;
 }
 
 /** `The class with the highest score is the same for 87.5 % ± 6.0 of 8 inputs.`; null where no output looks like scores. */
 export function classSentence(outputs: readonly OutputDrift[]): string | null {
-  const scores = outputs.filter(({ top1 }) => top1 !== null).reduce<OutputDrift | null>((worst, output) => worst?.top1 && output.top1 && worst.top1.value <= output.top1.value ? worst : output, null);
-  return scores?.top1 ? `The class with the highest score is the same for ${shareOfCounted(scores.top1, scores)}.` : null;
+  const scores = outputs
+    .filter(({ top1 }) => top1 !== null)
+    .reduce<OutputDrift | null>(
+      (worst, output) => (worst?.top1 && output.top1 && worst.top1.value <= output.top1.value ? worst : output),
+      null,
+    );
+  return scores?.top1
+    ? `The class with the highest score is the same for ${shareOfCounted(scores.top1, scores)}.`
+    : null;
 }
 
 /** `8 random inputs (seed 1)`, `3 samples from your files` */
 export function inputsPhrase({ kind, seed, samples }: InputsUsed): string {
-  return kind === 'random' ? `${plural(samples, 'random input')}${seed === null ? '' : ` (seed ${seed})`}` : `${plural(samples, 'sample')} from your files`;
+  return kind === 'random'
+    ? `${plural(samples, 'random input')}${seed === null ? '' : ` (seed ${seed})`}`
+    : `${plural(samples, 'sample')} from your files`;
 }
 
 /** How figures over inputs were measured. */
 export function inputsProvenance(inputs: InputsUsed): Provenance {
-  const shapes = inputs.inputs.map(({ name, type, shape, from }) => `${name}, ${type} ${formatShape(shape)}${inputs.kind === 'files' ? `, from ${from}` : ''}`).join('; ');
+  const shapes = inputs.inputs
+    .map(
+      ({ name, type, shape, from }) =>
+        `${name}, ${type} ${formatShape(shape)}${inputs.kind === 'files' ? `, from ${from}` : ''}`,
+    )
+    .join('; ');
   const provider = inputs.provider === 'wasm' ? `WASM on ${plural(inputs.threads, 'thread')}` : 'WebGPU';
   return {
     tag: inputsPhrase(inputs),
-    sentence: `Measured on ${inputsPhrase(inputs)}, the same for every level: ${shapes}; run by onnxruntime-web, ${provider}.`
-      + (inputs.kind === 'random' ? ' Random numbers in the shape the graph asks for: a model may behave otherwise on real data.' : ''),
+    sentence:
+      `Measured on ${inputsPhrase(inputs)}, the same for every level: ${shapes}; run by onnxruntime-web, ${provider}.` +
+      (inputs.kind === 'random'
+        ? ' Random numbers in the shape the graph asks for: a model may behave otherwise on real data.'
+        : ''),
   };
 }

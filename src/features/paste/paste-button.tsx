@@ -8,7 +8,9 @@ import classes from './paste.module.css';
 
 const PasteDialog = lazy(async () => ({ default: (await import('./paste-dialog.tsx')).PasteDialog }));
 
-const take = (text: string) => { void actions.addFiles([asFile(text)]); };
+const take = (text: string) => {
+  void actions.addFiles([asFile(text)]);
+};
 
 /** Pasting anywhere but into a field is dropping a text. */
 export function usePaste(): void {
@@ -20,7 +22,9 @@ export function usePaste(): void {
       take(text);
     };
     document.addEventListener('paste', onPaste);
-    return () => { document.removeEventListener('paste', onPaste); };
+    return () => {
+      document.removeEventListener('paste', onPaste);
+    };
   }, []);
 }
 
@@ -29,12 +33,29 @@ export function PasteButton() {
   const [used, setUsed] = useState(false);
   return (
     <>
-      <Button variant="default" className={classes.button} leftSection={<IconClipboardText size={16} stroke={1.75} aria-hidden="true" />} onClick={() => { setUsed(true); setOpen(true); }}>
+      <Button
+        variant="default"
+        className={classes.button}
+        leftSection={<IconClipboardText size={16} stroke={1.75} aria-hidden="true" />}
+        onClick={() => {
+          setUsed(true);
+          setOpen(true);
+        }}
+      >
         Paste text
       </Button>
       {used && (
         <Suspense>
-          <PasteDialog opened={open} onClose={() => { setOpen(false); }} onTake={(text) => { setOpen(false); take(text); }} />
+          <PasteDialog
+            opened={open}
+            onClose={() => {
+              setOpen(false);
+            }}
+            onTake={(text) => {
+              setOpen(false);
+              take(text);
+            }}
+          />
         </Suspense>
       )}
     </>

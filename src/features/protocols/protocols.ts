@@ -41,24 +41,48 @@ const wholeWindows = (tokens: number, window: number): number => Math.floor(toke
 
 export const PROTOCOLS: Readonly<Record<ProtocolName, ProtocolFacts>> = {
   'llama.cpp': {
-    name: 'llama.cpp', label: 'llama.cpp (default)', unit: 'token', window: 512, slides: false,
-    about: ({ window }) => `Windows of ${formatCount(window)} tokens, the second half of each scored: comparable with what llama.cpp prints${window === 512 ? '' : ` with -c ${window}`}.`,
-    as: 'as llama.cpp does', scores: 'the second half of each scored',
+    name: 'llama.cpp',
+    label: 'llama.cpp (default)',
+    unit: 'token',
+    window: 512,
+    slides: false,
+    about: ({ window }) =>
+      `Windows of ${formatCount(window)} tokens, the second half of each scored: comparable with what llama.cpp prints${window === 512 ? '' : ` with -c ${window}`}.`,
+    as: 'as llama.cpp does',
+    scores: 'the second half of each scored',
   },
-  'gptq': {
-    name: 'gptq', label: 'GPTQ and AWQ papers', unit: 'token', window: 2048, slides: false,
-    about: ({ window }) => `Windows of ${formatCount(window)} tokens side by side, all of each scored: ${window === 2048 ? 'comparable with the tables in papers on quantization' : 'as in papers on quantization, which take 2,048'}.`,
-    as: 'as the GPTQ and AWQ papers do', scores: 'all but the first token of each scored',
+  gptq: {
+    name: 'gptq',
+    label: 'GPTQ and AWQ papers',
+    unit: 'token',
+    window: 2048,
+    slides: false,
+    about: ({ window }) =>
+      `Windows of ${formatCount(window)} tokens side by side, all of each scored: ${window === 2048 ? 'comparable with the tables in papers on quantization' : 'as in papers on quantization, which take 2,048'}.`,
+    as: 'as the GPTQ and AWQ papers do',
+    scores: 'all but the first token of each scored',
   },
-  'huggingface': {
-    name: 'huggingface', label: 'Hugging Face, sliding window', unit: 'token', window: 1024, slides: true,
-    about: ({ window, step }) => `A window of ${formatCount(window)} tokens moves on by ${formatCount(step)} and what is new is scored: every token has context${step < window ? ', and most text is run more than once' : ''}.`,
-    as: 'as in Hugging Face’s guide', scores: 'what is new in each scored',
+  huggingface: {
+    name: 'huggingface',
+    label: 'Hugging Face, sliding window',
+    unit: 'token',
+    window: 1024,
+    slides: true,
+    about: ({ window, step }) =>
+      `A window of ${formatCount(window)} tokens moves on by ${formatCount(step)} and what is new is scored: every token has context${step < window ? ', and most text is run more than once' : ''}.`,
+    as: 'as in Hugging Face’s guide',
+    scores: 'what is new in each scored',
   },
   'lm-eval': {
-    name: 'lm-eval', label: 'lm-eval, by word', unit: 'word', window: 2048, slides: false,
-    about: () => 'Every token is scored and the sum shared out over words: comparable between models with different tokenizers.',
-    as: 'as lm-eval does, by word', scores: 'every token scored',
+    name: 'lm-eval',
+    label: 'lm-eval, by word',
+    unit: 'word',
+    window: 2048,
+    slides: false,
+    about: () =>
+      'Every token is scored and the sum shared out over words: comparable between models with different tokenizers.',
+    as: 'as lm-eval does, by word',
+    scores: 'every token scored',
   },
 };
 
@@ -71,29 +95,43 @@ export const WINDOWS: readonly number[] = [128, 256, 512, 1024, 2048, 4096];
 export function lengthsOf({ name, context, stride }: ProtocolRequest): ProtocolLengths {
   const window = context ?? PROTOCOLS[name].window;
   switch (name) {
-    case 'llama.cpp': return {
-      window, step: window, takesRest: false,
-      run: (tokens) => tokens,
-      scored: (tokens) => tokens < window ? Math.max(1, Math.floor(tokens / 2)) : wholeWindows(tokens, window) * (window - Math.floor(window / 2) - 1),
-    };
-    case 'gptq': return {
-      window, step: window, takesRest: false,
-      run: (tokens) => tokens,
-      scored: (tokens) => tokens < window ? Math.max(1, tokens - 1) : wholeWindows(tokens, window) * (window - 1),
-    };
+    case 'llama.cpp':
+      return {
+        window,
+        step: window,
+        takesRest: false,
+        run: (tokens) => tokens,
+        scored: (tokens) =>
+          tokens < window
+            ? Math.max(1, Math.floor(tokens / 2))
+            : wholeWindows(tokens, window) * (window - Math.floor(window / 2) - 1),
+      };
+    case 'gptq':
+      return {
+        window,
+        step: window,
+        takesRest: false,
+        run: (tokens) => tokens,
+        scored: (tokens) => (tokens < window ? Math.max(1, tokens - 1) : wholeWindows(tokens, window) * (window - 1)),
+      };
     case 'huggingface': {
       const step = Math.min(stride ?? Math.min(DEFAULT_STRIDE, window / 2), window);
       return {
-        window, step, takesRest: true,
-        run: (tokens) => tokens <= window ? tokens : (Math.ceil((tokens - window) / step) + 1) * window,
+        window,
+        step,
+        takesRest: true,
+        run: (tokens) => (tokens <= window ? tokens : (Math.ceil((tokens - window) / step) + 1) * window),
         scored: (tokens) => Math.max(1, tokens - 1),
       };
     }
-    case 'lm-eval': return {
-      window, step: window, takesRest: true,
-      run: (tokens) => tokens,
-      scored: (tokens) => Math.max(1, tokens),
-    };
+    case 'lm-eval':
+      return {
+        window,
+        step: window,
+        takesRest: true,
+        run: (tokens) => tokens,
+        scored: (tokens) => Math.max(1, tokens),
+      };
   }
 }
 
@@ -110,10 +148,14 @@ export const PROTOCOL_NAMES: readonly ProtocolName[] = ['llama.cpp', 'gptq', 'hu
 export const DEFAULT_PROTOCOL: ProtocolRequest = { name: 'llama.cpp' };
 
 /** A known protocol by what a form control gives back. */
-export const protocolNamed = (value: string): ProtocolName => PROTOCOL_NAMES.find((name) => name === value) ?? DEFAULT_PROTOCOL.name;
+export const protocolNamed = (value: string): ProtocolName =>
+  PROTOCOL_NAMES.find((name) => name === value) ?? DEFAULT_PROTOCOL.name;
 
 /** How numbers on show were measured: a few words to stand beside them, and the whole for their hover. */
-export interface Provenance { tag: string; sentence: string }
+export interface Provenance {
+  tag: string;
+  sentence: string;
+}
 
 /** `llama.cpp, windows of 512`: numbers with different tags do not compare. */
 export function protocolTag({ name, context, stride }: Pick<Protocol, 'name' | 'context' | 'stride'>): string {
@@ -127,9 +169,11 @@ export function protocolSentence(protocol: Protocol): string {
   const stride = protocol.stride === undefined ? '' : `, a new one every ${formatCount(protocol.stride)},`;
   const words = protocol.words === undefined ? '' : ` and ${formatCount(protocol.words)} words`;
   const stopped = stoppedSentence(protocol);
-  return `Measured ${as}: ${plural(protocol.chunks, 'window')} of ${formatCount(protocol.context)} tokens${stride} from ${protocol.text}, `
-    + `${scores}, ${formatCount(protocol.tokens)} tokens${words} in all; run by onnxruntime-web, ${provider}. `
-    + `${stopped ? `${stopped} ` : ''}± is one standard error.`;
+  return (
+    `Measured ${as}: ${plural(protocol.chunks, 'window')} of ${formatCount(protocol.context)} tokens${stride} from ${protocol.text}, ` +
+    `${scores}, ${formatCount(protocol.tokens)} tokens${words} in all; run by onnxruntime-web, ${provider}. ` +
+    `${stopped ? `${stopped} ` : ''}± is one standard error.`
+  );
 }
 
 /** `Stopped early, after 12 of 240 windows (5.0 % of the text asked for).`; null for what ran to its end. */
@@ -143,8 +187,15 @@ export function stoppedSentence({ stoppedEarly, chunks, plannedChunks }: Protoco
 export function unfinishedProvenance(request: ProtocolRequest, active: boolean): Provenance {
   const state = active ? 'Still being measured' : 'Broken off while being measured';
   const { window, step } = lengthsOf(request);
-  const tag = protocolTag({ name: request.name, context: window, ...(PROTOCOLS[request.name].slides ? { stride: step } : {}) });
+  const tag = protocolTag({
+    name: request.name,
+    context: window,
+    ...(PROTOCOLS[request.name].slides ? { stride: step } : {}),
+  });
   return { tag, sentence: `${state}, ${PROTOCOLS[request.name].as}. ± is one standard error.` };
 }
 
-export const provenanceOf = (protocol: Protocol): Provenance => ({ tag: protocolTag(protocol), sentence: protocolSentence(protocol) });
+export const provenanceOf = (protocol: Protocol): Provenance => ({
+  tag: protocolTag(protocol),
+  sentence: protocolSentence(protocol),
+});

@@ -3,4 +3,6 @@ export const loadCharts = () => import('../charts/charts.tsx');
 
 /** What lies in the tabs below. */
 export const loadViews = () => import('./views.tsx');
-export const warmCharts = async (): Promise<void> => { (await import('../charts/warm-up.tsx')).warmUp(); };
+export const warmCharts = async (): Promise<void> => {
+  (await import('../charts/warm-up.tsx')).warmUp();
+};

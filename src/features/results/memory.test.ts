@@ -2,8 +2,17 @@ import { expect, test } from 'vitest';
 import type { MemoryPrediction } from '../../../workers/contract/report.ts';
 import { memoryFor, memoryInWords, memoryTotal } from './memory.ts';
 
-const wasm: MemoryPrediction = { fixed: { weights: 30e6, cache: 0, activations: 0, runtime: 20e6 }, perToken: { weights: 0, cache: 6000, activations: 16_000, runtime: 4000 } };
-const memory = { wasm, webgpu: { fixed: { weights: 12e6, cache: 0, activations: 0, runtime: 0 }, perToken: { weights: 0, cache: 6000, activations: 32_000, runtime: 0 } } };
+const wasm: MemoryPrediction = {
+  fixed: { weights: 30e6, cache: 0, activations: 0, runtime: 20e6 },
+  perToken: { weights: 0, cache: 6000, activations: 16_000, runtime: 4000 },
+};
+const memory = {
+  wasm,
+  webgpu: {
+    fixed: { weights: 12e6, cache: 0, activations: 0, runtime: 0 },
+    perToken: { weights: 0, cache: 6000, activations: 32_000, runtime: 0 },
+  },
+};
 
 test('fixed bytes and those of each token add up, part by part', () => {
   for (const tokens of [0, 1, 256, 2048]) {

@@ -5,7 +5,10 @@ import { formatBytes, formatCount } from '../../lib/format/numbers.ts';
 import type { Figure, Run } from '../../store/run.ts';
 
 export const MEMORY_PARTS: readonly { part: keyof MemoryParts; name: string }[] = [
-  { part: 'weights', name: 'weights' }, { part: 'cache', name: 'KV cache' }, { part: 'activations', name: 'logits' }, { part: 'runtime', name: 'runtime' },
+  { part: 'weights', name: 'weights' },
+  { part: 'cache', name: 'KV cache' },
+  { part: 'activations', name: 'logits' },
+  { part: 'runtime', name: 'runtime' },
 ];
 
 /** Null where the engine has not said. */
@@ -25,4 +28,5 @@ export function memoryInWords(parts: MemoryParts, tokens: number): string {
 }
 
 /** Where a run's models are run, and so where their memory is predicted. */
-export const providerOf = ({ report }: Pick<Run, 'report'>): Provider => report?.protocol?.provider ?? report?.inputs?.provider ?? 'wasm';
+export const providerOf = ({ report }: Pick<Run, 'report'>): Provider =>
+  report?.protocol?.provider ?? report?.inputs?.provider ?? 'wasm';

@@ -3,7 +3,7 @@ import { formatChange, formatEstimate, formatShare, formatSmaller, formatValue }
 import type { Figure } from '../../store/run.ts';
 
 /** Perplexity by word is another quantity than perplexity by token, and many times as large. */
-export const perplexityName = (unit: Figure['unit']): string => unit === 'word' ? 'Word perplexity' : 'Perplexity';
+export const perplexityName = (unit: Figure['unit']): string => (unit === 'word' ? 'Word perplexity' : 'Perplexity');
 
 /**
  * `int4 is 3.4× smaller than fp16.`; for fp16, that it is the baseline.
@@ -14,7 +14,10 @@ export function sizeSentence(figure: Figure, baseline: Figure | undefined, dropp
   if (figure.baseline) return 'fp16 is the baseline.';
   if (!baseline?.bytes) return null;
   const size = formatSmaller(figure.bytes, baseline.bytes);
-  const file = dropped === undefined || dropped === baseline.bytes ? '' : `, ${comparedWith(figure.bytes, dropped, 'the dropped file')}`;
+  const file =
+    dropped === undefined || dropped === baseline.bytes
+      ? ''
+      : `, ${comparedWith(figure.bytes, dropped, 'the dropped file')}`;
   return `${figure.name} is ${comparedWith(figure.bytes, baseline.bytes, 'fp16', size)}${file}.`;
 }
 
@@ -28,7 +31,8 @@ export function perplexitySentence(figure: Figure, baseline: Figure | undefined)
   if (!figure.perplexity) return null;
   const sofar = figure.final ? '' : ' so far';
   const name = perplexityName(figure.unit);
-  if (figure.baseline || !baseline?.perplexity || !figure.drift) return `${name}${sofar} ${formatEstimate(figure.perplexity)}.`;
+  if (figure.baseline || !baseline?.perplexity || !figure.drift)
+    return `${name}${sofar} ${formatEstimate(figure.perplexity)}.`;
   // The text's own error moves both alike; how far they lie apart is known to the paired error, and so are the decimals.
   const error = figure.perplexity.value * figure.drift.lnRatio.error;
   const [before, after] = [baseline.perplexity, figure.perplexity].map(({ value }) => formatValue({ value, error }));
@@ -37,5 +41,7 @@ export function perplexitySentence(figure: Figure, baseline: Figure | undefined)
 
 /** `The most likely next token stays the same for 91.25 % ± 0.11 of tokens.` */
 export function agreementSentence(figure: Figure): string | null {
-  return figure.drift ? `The most likely next token is the same for ${formatShare(figure.drift.sameTop)} of tokens.` : null;
+  return figure.drift
+    ? `The most likely next token is the same for ${formatShare(figure.drift.sameTop)} of tokens.`
+    : null;
 }

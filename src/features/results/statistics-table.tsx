@@ -13,24 +13,48 @@ export function StatisticsTable({ figures, provenance }: { figures: Figure[]; pr
     <div className={layout.tableWrap} tabIndex={0} role="region" aria-label="All statistics">
       <table className={`${layout.table} ${classes.statistics}`}>
         <caption className={classes.caption}>
-          Measured by the protocol <Hint text={provenance.sentence} className={classes.tag}>{provenance.tag}</Hint>; ± is one <Term id="error">standard error</Term>.
+          Measured by the protocol{' '}
+          <Hint text={provenance.sentence} className={classes.tag}>
+            {provenance.tag}
+          </Hint>
+          ; ± is one <Term id="error">standard error</Term>.
         </caption>
         <thead>
           <tr>
             <th scope="col">Statistic</th>
             {figures.map(({ level, name }) => (
-              <th key={level.uid} scope="col"><span className={classes.levelHead}><Mark slot={level.slot} /> {name}</span></th>
+              <th key={level.uid} scope="col">
+                <span className={classes.levelHead}>
+                  <Mark slot={level.slot} /> {name}
+                </span>
+              </th>
             ))}
           </tr>
         </thead>
         {statisticsOf(figures).map((group) => (
           <tbody key={group.name}>
-            <tr><th scope="rowgroup" colSpan={figures.length + 1} className={classes.group}><span>{group.name}</span></th></tr>
+            <tr>
+              <th scope="rowgroup" colSpan={figures.length + 1} className={classes.group}>
+                <span>{group.name}</span>
+              </th>
+            </tr>
             {group.rows.map(({ label, unit, meaning, cells }) => (
               <tr key={label}>
-                <th scope="row"><Term id={meaning}>{label}</Term>{unit && <span className={classes.unit}><span>, </span>{unit}</span>}</th>
+                <th scope="row">
+                  <Term id={meaning}>{label}</Term>
+                  {unit && (
+                    <span className={classes.unit}>
+                      <span>, </span>
+                      {unit}
+                    </span>
+                  )}
+                </th>
                 {/* A tab stop for each of these would be a hundred; the caption has one. */}
-                {cells.map((cell, index) => <td key={figures[index]?.level.uid} title={cell === null ? undefined : provenance.sentence}>{cell ?? NONE}</td>)}
+                {cells.map((cell, index) => (
+                  <td key={figures[index]?.level.uid} title={cell === null ? undefined : provenance.sentence}>
+                    {cell ?? NONE}
+                  </td>
+                ))}
               </tr>
             ))}
           </tbody>

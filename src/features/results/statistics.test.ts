@@ -5,21 +5,64 @@ import { MEANINGS } from '../../ui/terms/meanings.ts';
 import { statisticsOf } from './statistics.ts';
 
 const drift: Drift = {
-  lnRatio: { value: 0.1956, error: 0.0033 }, ratio: { value: 1.2161, error: 0.004 }, correlation: 0.987654,
-  kld: { mean: 0.2114, error: 0.0012, median: 0.1011, p90: 0.4022, p95: 0.6033, p99: 1.1044, p999: 2.2055, max: 4.3066 },
+  lnRatio: { value: 0.1956, error: 0.0033 },
+  ratio: { value: 1.2161, error: 0.004 },
+  correlation: 0.987654,
+  kld: {
+    mean: 0.2114,
+    error: 0.0012,
+    median: 0.1011,
+    p90: 0.4022,
+    p95: 0.6033,
+    p99: 1.1044,
+    p999: 2.2055,
+    max: 4.3066,
+  },
   sameTop: { value: 0.774, error: 0.0016 },
-  deltaP: { mean: -0.0123, rms: { value: 0.0456, error: 0.0007 }, p1: -0.3, p5: -0.1, median: -0.00001, p95: 0.02, p99: 0.05 },
+  deltaP: {
+    mean: -0.0123,
+    rms: { value: 0.0456, error: 0.0007 },
+    p1: -0.3,
+    p5: -0.1,
+    median: -0.00001,
+    p95: 0.02,
+    p99: 0.05,
+  },
 };
 const perplexity: Perplexity = { value: 10.36, error: 0.13, bitsPerByte: { value: 1.234, error: 0.005 } };
 const figure = (change: Partial<Figure>): Figure => ({
-  level: { uid: 'u', id: 'int4', settings: {}, created: 0, slot: 2 }, name: 'int4', baseline: false, bytes: 1, weightBytes: 1,
-  perplexity, unit: 'token', drift, final: true, file: 'f', blob: null, folder: null, data: null, ledger: [], outputs: null, runtimeDrift: null, speed: [], reported: null, ...change,
+  level: { uid: 'u', id: 'int4', settings: {}, created: 0, slot: 2 },
+  name: 'int4',
+  baseline: false,
+  bytes: 1,
+  weightBytes: 1,
+  perplexity,
+  unit: 'token',
+  drift,
+  final: true,
+  file: 'f',
+  blob: null,
+  folder: null,
+  data: null,
+  ledger: [],
+  outputs: null,
+  runtimeDrift: null,
+  speed: [],
+  reported: null,
+  ...change,
 });
 const baseline = figure({ name: 'fp16', baseline: true, drift: null });
 const nothing = figure({ name: 'int8', perplexity: null, drift: null });
 
-const cellsOf = (figures: Figure[]) => new Map(statisticsOf(figures).flatMap(({ name, rows }) =>
-  rows.map(({ label, cells }) => [`${name}: ${label}`, cells.map((cell) => cell?.replaceAll('\u00a0', ' ') ?? null)])));
+const cellsOf = (figures: Figure[]) =>
+  new Map(
+    statisticsOf(figures).flatMap(({ name, rows }) =>
+      rows.map(({ label, cells }) => [
+        `${name}: ${label}`,
+        cells.map((cell) => cell?.replaceAll('\u00a0', ' ') ?? null),
+      ]),
+    ),
+  );
 
 describe('all statistics', () => {
   it('shows every number of a report, each once', () => {
@@ -61,11 +104,14 @@ describe('all statistics', () => {
     expect(cells.get('Perplexity: Bits per byte')).toEqual([null]);
   });
   it('by word names it so, and shows byte perplexity where there is one', () => {
-    const cells = cellsOf([figure({ unit: 'word', perplexity: { ...perplexity, bytePerplexity: { value: 2.352, error: 0.008 } } })]);
+    const cells = cellsOf([
+      figure({ unit: 'word', perplexity: { ...perplexity, bytePerplexity: { value: 2.352, error: 0.008 } } }),
+    ]);
     expect(cells.get('Word perplexity: Word perplexity')).toEqual(['10.36 ± 0.13']);
     expect(cells.get('Word perplexity: Byte perplexity')).toEqual(['2.352 ± 0.008']);
   });
   it('gives every row a meaning, one sentence', () => {
-    for (const { rows } of statisticsOf([figure({})])) for (const { meaning } of rows) expect(MEANINGS[meaning]).toMatch(/^[^.]+\.$/);
+    for (const { rows } of statisticsOf([figure({})]))
+      for (const { meaning } of rows) expect(MEANINGS[meaning]).toMatch(/^[^.]+\.$/);
   });
 });

@@ -16,34 +16,47 @@ export interface StatisticRow {
   cells: (string | null)[];
 }
 
-export interface StatisticGroup { name: string; rows: StatisticRow[] }
+export interface StatisticGroup {
+  name: string;
+  rows: StatisticRow[];
+}
 
 const NATS = 'nats';
 const POINTS = 'percentage points';
 
 export function statisticsOf(figures: readonly Figure[]): StatisticGroup[] {
-  const row = (label: string, unit: string, meaning: TermId, cell: (figure: Figure) => string | null): StatisticRow =>
-    ({ label, unit, meaning, cells: figures.map(cell) });
+  const row = (
+    label: string,
+    unit: string,
+    meaning: TermId,
+    cell: (figure: Figure) => string | null,
+  ): StatisticRow => ({ label, unit, meaning, cells: figures.map(cell) });
   const ofText = (label: string, unit: string, meaning: TermId, say: (perplexity: Perplexity) => string | null) =>
     row(label, unit, meaning, ({ perplexity }) => perplexity && say(perplexity));
   const ofDrift = (label: string, unit: string, meaning: TermId, say: (drift: Drift) => string | null) =>
-    row(label, unit, meaning, ({ drift, baseline }) => drift && !baseline ? say(drift) : null);
-  const kld = (label: string, meaning: TermId, of: (kld: Drift['kld']) => number) => ofDrift(label, NATS, meaning, (drift) => formatPlain(of(drift.kld)));
-  const deltaP = (label: string, meaning: TermId, of: (change: Drift['deltaP']) => number) => ofDrift(label, POINTS, meaning, (drift) => formatPoints(of(drift.deltaP)));
+    row(label, unit, meaning, ({ drift, baseline }) => (drift && !baseline ? say(drift) : null));
+  const kld = (label: string, meaning: TermId, of: (kld: Drift['kld']) => number) =>
+    ofDrift(label, NATS, meaning, (drift) => formatPlain(of(drift.kld)));
+  const deltaP = (label: string, meaning: TermId, of: (change: Drift['deltaP']) => number) =>
+    ofDrift(label, POINTS, meaning, (drift) => formatPoints(of(drift.deltaP)));
 
   const byWord = figures.some(({ unit }) => unit === 'word');
   const name = perplexityName(byWord ? 'word' : 'token');
-  const bytePerplexity = ofText('Byte perplexity', '', 'bytePerplexity', ({ bytePerplexity: value }) => value ? formatEstimate(value) : null);
+  const bytePerplexity = ofText('Byte perplexity', '', 'bytePerplexity', ({ bytePerplexity: value }) =>
+    value ? formatEstimate(value) : null,
+  );
   return [
     {
       name,
       rows: [
         ofText(name, '', byWord ? 'wordPerplexity' : 'perplexity', formatEstimate),
-        ofText('Bits per byte', 'bits', 'bitsPerByte', ({ bitsPerByte }) => bitsPerByte ? formatEstimate(bitsPerByte) : null),
+        ofText('Bits per byte', 'bits', 'bitsPerByte', ({ bitsPerByte }) =>
+          bitsPerByte ? formatEstimate(bitsPerByte) : null,
+        ),
         // Only some protocols report it.
         ...(bytePerplexity.cells.some((cell) => cell !== null) ? [bytePerplexity] : []),
         ofDrift('ln of the ratio to fp16', NATS, 'lnRatio', ({ lnRatio }) => formatEstimate(lnRatio)),
-        ofDrift('Ratio to fp16', '', 'ratio', ({ ratio }) => ratio ? formatEstimate(ratio) : null),
+        ofDrift('Ratio to fp16', '', 'ratio', ({ ratio }) => (ratio ? formatEstimate(ratio) : null)),
         ofDrift('Correlation with fp16', '', 'correlation', ({ correlation }) => formatCorrelation(correlation)),
       ],
     },
@@ -59,12 +72,17 @@ export function statisticsOf(figures: readonly Figure[]): StatisticGroup[] {
         kld('Maximum', 'kldMax', ({ max }) => max),
       ],
     },
-    { name: 'Most likely token', rows: [ofDrift('Same top token', '', 'sameTop', ({ sameTop }) => formatShare(sameTop))] },
+    {
+      name: 'Most likely token',
+      rows: [ofDrift('Same top token', '', 'sameTop', ({ sameTop }) => formatShare(sameTop))],
+    },
     {
       name: 'Change in probability of the right token',
       rows: [
         deltaP('Mean', 'deltaP', ({ mean }) => mean),
-        ofDrift('Root mean square', POINTS, 'deltaPRms', ({ deltaP: { rms } }) => formatEstimate({ value: 100 * rms.value, error: 100 * rms.error })),
+        ofDrift('Root mean square', POINTS, 'deltaPRms', ({ deltaP: { rms } }) =>
+          formatEstimate({ value: 100 * rms.value, error: 100 * rms.error }),
+        ),
         deltaP('1st percentile', 'deltaPLow', ({ p1 }) => p1),
         deltaP('5th percentile', 'deltaPLow', ({ p5 }) => p5),
         deltaP('Median', 'median', ({ median }) => median),

@@ -5,11 +5,28 @@ import { startLive } from '../../store/live.ts';
 import { figuresOf, type Figure, type Run } from '../../store/run.ts';
 
 export function runOf(report: Report): Run {
-  const levels = report.levels.map(({ id, settings }, slot) => ({ uid: `${id}-${slot}`, id, settings: normalize(id, settings), created: 0, slot }));
+  const levels = report.levels.map(({ id, settings }, slot) => ({
+    uid: `${id}-${slot}`,
+    id,
+    settings: normalize(id, settings),
+    created: 0,
+    slot,
+  }));
   return {
-    id: 'run', startedAt: 0, endedAt: 60_000, status: 'done', levels, model: { ...report.model, baseline: 'as-is' },
-    subject: report.protocol ? 'text' : 'inputs', protocol: { name: report.protocol?.name ?? 'llama.cpp' }, extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true }, tokenizer: [], companions: [],
-    live: startLive(levels.map(({ uid }) => uid)), report, error: null,
+    id: 'run',
+    startedAt: 0,
+    endedAt: 60_000,
+    status: 'done',
+    levels,
+    model: { ...report.model, baseline: 'as-is' },
+    subject: report.protocol ? 'text' : 'inputs',
+    protocol: { name: report.protocol?.name ?? 'llama.cpp' },
+    extras: { noiseFloor: true, runtimeDrift: true, words: true, speed: true },
+    tokenizer: [],
+    companions: [],
+    live: startLive(levels.map(({ uid }) => uid)),
+    report,
+    error: null,
   };
 }
 

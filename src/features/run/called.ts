@@ -11,5 +11,7 @@ export function calledInRun(level: Level, levels: readonly Level[]): string {
     delete settings.embedding;
     return levelName({ id: each.id, settings });
   };
-  return levels.some((other) => other.uid !== level.uid && short(other) === short(level)) ? levelName(level) : short(level);
+  return levels.some((other) => other.uid !== level.uid && short(other) === short(level))
+    ? levelName(level)
+    : short(level);
 }

@@ -14,7 +14,12 @@ import { Hint } from '../../ui/terms/term.tsx';
 import classes from './run.module.css';
 import { DownloadActions } from './download-actions.tsx';
 
-interface Props { run: Run; figure: Figure; baseline: Figure | undefined; provenance: Provenance | null }
+interface Props {
+  run: Run;
+  figure: Figure;
+  baseline: Figure | undefined;
+  provenance: Provenance | null;
+}
 
 export function LevelRow({ run, figure, baseline, provenance }: Props) {
   const row = run.live.rows.get(figure.level.uid);
@@ -35,12 +40,28 @@ export function LevelRow({ run, figure, baseline, provenance }: Props) {
       </div>
       <Words run={run} figure={figure} baseline={baseline} row={row} active={active} provenance={provenance} />
       <DownloadActions run={run} figure={figure} />
-      <span className={classes.rowTrack} data-idle={!active || undefined} aria-hidden="true"><span className={classes.fill} style={{ '--done': done }} /></span>
+      <span className={classes.rowTrack} data-idle={!active || undefined} aria-hidden="true">
+        <span className={classes.fill} style={{ '--done': done }} />
+      </span>
     </li>
   );
 }
 
-function Words({ run, figure, baseline, row, active, provenance }: { run: Run; figure: Figure; baseline: Figure | undefined; row: Row | undefined; active: boolean; provenance: Provenance | null }) {
+function Words({
+  run,
+  figure,
+  baseline,
+  row,
+  active,
+  provenance,
+}: {
+  run: Run;
+  figure: Figure;
+  baseline: Figure | undefined;
+  row: Row | undefined;
+  active: boolean;
+  provenance: Provenance | null;
+}) {
   const levels = useWorkbench((state) => state.levels);
   const size = sizeSentence(figure, baseline, run.model.bytes);
   const outputs = figure.outputs ?? [];
@@ -49,22 +70,59 @@ function Words({ run, figure, baseline, row, active, provenance }: { run: Run; f
   const speed = speedSentence(figure, baseline);
   const age = active || run.storedAt !== undefined ? 'current' : staleness(figure.level, levels);
   const hover = provenance?.sentence ?? '';
-  if (active && !row?.written && row?.progress) return <div className={classes.words}><Passing row={row} /></div>;
-  if (row?.skipped) return <div className={classes.words}><p className={classes.aside}>Not made: {row.skipped.message}</p></div>;
-  if (size === null) return <div className={classes.words}><p className={classes.aside}>{active ? 'Waiting' : 'Not finished'}</p></div>;
+  if (active && !row?.written && row?.progress)
+    return (
+      <div className={classes.words}>
+        <Passing row={row} />
+      </div>
+    );
+  if (row?.skipped)
+    return (
+      <div className={classes.words}>
+        <p className={classes.aside}>Not made: {row.skipped.message}</p>
+      </div>
+    );
+  if (size === null)
+    return (
+      <div className={classes.words}>
+        <p className={classes.aside}>{active ? 'Waiting' : 'Not finished'}</p>
+      </div>
+    );
   return (
     <div className={classes.words}>
-      <p className={classes.sentence}>{size}{' '}{cost && <Hint text={hover}>{cost}</Hint>}{speed && <> {speed}</>}</p>
-      <p className={classes.aside}>
-        {figure.bytes !== null && <Hint text={`${formatCount(figure.bytes)} bytes in ${figure.file ?? 'the file'}`}>{formatBytes(figure.bytes)}</Hint>}
-        {agreement && <> · <Hint text={hover}>{agreement}</Hint></>}
+      <p className={classes.sentence}>
+        {size} {cost && <Hint text={hover}>{cost}</Hint>}
+        {speed && <> {speed}</>}
       </p>
-      {figure.sameFileAs != null && <p className={classes.aside} data-same-file>Same file as {figure.sameFileAs}, but for its metadata: measured once.</p>}
+      <p className={classes.aside}>
+        {figure.bytes !== null && (
+          <Hint text={`${formatCount(figure.bytes)} bytes in ${figure.file ?? 'the file'}`}>
+            {formatBytes(figure.bytes)}
+          </Hint>
+        )}
+        {agreement && (
+          <>
+            {' '}
+            · <Hint text={hover}>{agreement}</Hint>
+          </>
+        )}
+      </p>
+      {figure.sameFileAs != null && (
+        <p className={classes.aside} data-same-file>
+          Same file as {figure.sameFileAs}, but for its metadata: measured once.
+        </p>
+      )}
       {figure.data && figure.file !== null && (
-        <p className={classes.aside}>Two files that belong together, side by side in one folder: <span className={layout.mono}>{figure.file}</span> and <span className={layout.mono}>{figure.data.file}</span>.</p>
+        <p className={classes.aside}>
+          Two files that belong together, side by side in one folder: <span className={layout.mono}>{figure.file}</span>{' '}
+          and <span className={layout.mono}>{figure.data.file}</span>.
+        </p>
       )}
       {age !== 'current' && (
-        <p className={classes.madeWith}>Made with {describeSettings(figure.level)}; the level has been {age === 'removed' ? 'removed' : 'changed'} since.</p>
+        <p className={classes.madeWith}>
+          Made with {describeSettings(figure.level)}; the level has been {age === 'removed' ? 'removed' : 'changed'}{' '}
+          since.
+        </p>
       )}
     </div>
   );
@@ -73,7 +131,10 @@ function Words({ run, figure, baseline, row, active, provenance }: { run: Run; f
 function Passing({ row }: { row: Row }) {
   const { progress, perSecond } = row;
   if (!progress) return null;
-  const amount = progress.unit === 'bytes' ? `${formatBytes(progress.done)} of ${formatBytes(progress.total)}` : `${formatCount(progress.done)} of ${formatCount(progress.total)} ${progress.unit}`;
+  const amount =
+    progress.unit === 'bytes'
+      ? `${formatBytes(progress.done)} of ${formatBytes(progress.total)}`
+      : `${formatCount(progress.done)} of ${formatCount(progress.total)} ${progress.unit}`;
   return (
     <>
       <p className={`${classes.aside} ${classes.passing}`}>
@@ -81,7 +142,15 @@ function Passing({ row }: { row: Row }) {
       </p>
       <p className={classes.aside}>
         {amount}
-        {perSecond !== null && <> · {progress.unit === 'bytes' ? `${formatBytes(perSecond)}/s` : `${formatCount(Math.round(perSecond))} ${progress.unit}/s`}</>}
+        {perSecond !== null && (
+          <>
+            {' '}
+            ·{' '}
+            {progress.unit === 'bytes'
+              ? `${formatBytes(perSecond)}/s`
+              : `${formatCount(Math.round(perSecond))} ${progress.unit}/s`}
+          </>
+        )}
         {progress.secondsLeft !== null && <> · {formatDuration(progress.secondsLeft)} left</>}
       </p>
     </>

@@ -10,12 +10,31 @@ const level = (id: 'fp16' | 'int8' | 'int4', slot: number) => ({ uid: id, id, se
 const LEVELS = [level('fp16', 0), level('int8', 1), level('int4', 2)];
 
 const run = (change: Partial<Run> = {}): Run => ({
-  id: 'r', startedAt: 0, endedAt: 1, status: 'done', levels: LEVELS, model: { name: 'm.onnx', cacheBytesPerToken: null, baseline: 'as-is' }, subject: 'text',
-  protocol: { name: 'llama.cpp' }, extras: EXTRAS, tokenizer: [], companions: [], live: startLive(LEVELS.map(({ uid }) => uid)), report: languageReport, error: null, ...change,
+  id: 'r',
+  startedAt: 0,
+  endedAt: 1,
+  status: 'done',
+  levels: LEVELS,
+  model: { name: 'm.onnx', cacheBytesPerToken: null, baseline: 'as-is' },
+  subject: 'text',
+  protocol: { name: 'llama.cpp' },
+  extras: EXTRAS,
+  tokenizer: [],
+  companions: [],
+  live: startLive(LEVELS.map(({ uid }) => uid)),
+  report: languageReport,
+  error: null,
+  ...change,
 });
 const states = (of: Run) => Object.fromEntries(stageLines(of).map(({ name, state }) => [name, state]));
-const without = (report: Report): Report => ({ ...report, levels: report.levels.map((line) => ({ ...line, speed: [], runtimeDrift: null })) });
-const stopped = (report: Report): Report => ({ ...report, protocol: report.protocol && { ...report.protocol, stoppedEarly: true, chunks: 3, plannedChunks: 12 } });
+const without = (report: Report): Report => ({
+  ...report,
+  levels: report.levels.map((line) => ({ ...line, speed: [], runtimeDrift: null })),
+});
+const stopped = (report: Report): Report => ({
+  ...report,
+  protocol: report.protocol && { ...report.protocol, stoppedEarly: true, chunks: 3, plannedChunks: 12 },
+});
 
 describe('the stages of a finished run', () => {
   it('are done where something was done', () => {
@@ -24,23 +43,33 @@ describe('the stages of a finished run', () => {
 
   it('are not done where nothing was checked, stopped or not', () => {
     expect(states(run({ report: without(languageReport) })).Check).toBe('not-run');
-    expect(states(run({ report: without(stopped(languageReport)) }))).toMatchObject({ Measure: 'not-run', Check: 'not-run' });
+    expect(states(run({ report: without(stopped(languageReport)) }))).toMatchObject({
+      Measure: 'not-run',
+      Check: 'not-run',
+    });
   });
 
   it('tell which share was measured and checked before it was stopped', () => {
     const part = stopped(languageReport);
-    const first = { ...part, levels: part.levels.map((line, i) => (i === 0 ? line : { ...line, speed: [], runtimeDrift: null })) };
+    const first = {
+      ...part,
+      levels: part.levels.map((line, i) => (i === 0 ? line : { ...line, speed: [], runtimeDrift: null })),
+    };
     const lines = stageLines(run({ report: first }));
     expect(lines.find(({ name }) => name === 'Measure')).toMatchObject({ done: 0.25, state: 'not-run' });
     expect(lines.find(({ name }) => name === 'Check')?.done).toBeCloseTo(1 / 3);
   });
 
   it('have no checks where none were asked for', () => {
-    expect(Object.keys(states(run({ extras: { ...EXTRAS, runtimeDrift: false, speed: false } })))).not.toContain('Check');
+    expect(Object.keys(states(run({ extras: { ...EXTRAS, runtimeDrift: false, speed: false } })))).not.toContain(
+      'Check',
+    );
   });
 
   it('have no measuring where there was nothing to measure', () => {
-    expect(states(run({ report: { ...without(languageReport), protocol: null, inputs: null } })).Measure).toBe('not-run');
+    expect(states(run({ report: { ...without(languageReport), protocol: null, inputs: null } })).Measure).toBe(
+      'not-run',
+    );
   });
 });
 
@@ -49,8 +78,11 @@ it('a level that is skipped is not waited for', () => {
   const blob = new Blob();
   const live = [
     { type: 'warning' as const, error, level: 'int4' },
-    { type: 'written' as const, level: 'fp16', file: 'f', blob, bytes: 1, weightBytes: 1 }, { type: 'written' as const, level: 'int8', file: 'g', blob, bytes: 1, weightBytes: 1 },
+    { type: 'written' as const, level: 'fp16', file: 'f', blob, bytes: 1, weightBytes: 1 },
+    { type: 'written' as const, level: 'int8', file: 'g', blob, bytes: 1, weightBytes: 1 },
   ].reduce((now, event) => applyEvent(now, event, 0), startLive(LEVELS.map(({ uid }) => uid)));
   expect(live.rows.get('int4')?.skipped).toBe(error);
-  expect(stageLines(run({ status: 'running', report: null, live })).find(({ name }) => name === 'Write')).toMatchObject({ figure: '2 of 2', done: 1 });
+  expect(stageLines(run({ status: 'running', report: null, live })).find(({ name }) => name === 'Write')).toMatchObject(
+    { figure: '2 of 2', done: 1 },
+  );
 });

@@ -23,14 +23,18 @@ export function driftRows(figures: readonly Figure[]): DriftRow[] {
     const distance = figure.runtimeDrift?.distance ?? null;
     return {
       figure,
-      quantization: figure.drift && !figure.baseline ? { value: figure.drift.kld.mean, error: figure.drift.kld.error } : null,
+      quantization:
+        figure.drift && !figure.baseline ? { value: figure.drift.kld.mean, error: figure.drift.kld.error } : null,
       runtime: distance && { value: distance.kld.value, error: distance.kld.error },
       tokens: distance?.tokens ?? null,
     };
   });
 }
 
-export interface LogAxis { domain: [number, number]; ticks: number[] }
+export interface LogAxis {
+  domain: [number, number];
+  ticks: number[];
+}
 
 /** Smaller numbers come of the arithmetic of measuring, not of what is measured. */
 const SMALLEST = 1e-12;
@@ -43,7 +47,11 @@ function decadeOf(value: number): number {
 
 /** Whole powers of ten around everything above zero. What is zero or below has no place on it. */
 export function logAxisOf(values: readonly Estimate[]): LogAxis {
-  const known = values.flatMap(({ value, error }) => value > SMALLEST && Number.isFinite(value) ? [{ low: value - error > value / 10 ? value - error : value / 2, high: value + error }] : []);
+  const known = values.flatMap(({ value, error }) =>
+    value > SMALLEST && Number.isFinite(value)
+      ? [{ low: value - error > value / 10 ? value - error : value / 2, high: value + error }]
+      : [],
+  );
   if (known.length === 0) return { domain: [1e-6, 1], ticks: [1e-6, 1e-4, 1e-2, 1] };
   const first = decadeOf(least(known.map(({ low }) => low)));
   const highest = greatest(known.map(({ high }) => high));
@@ -77,19 +85,33 @@ export interface RuntimeWarning {
 
 /** Null when no provider differs from another by more than quantization does. */
 export function runtimeWarningOf(figures: readonly Figure[]): RuntimeWarning | null {
-  const wrong = figures.flatMap((figure) => figure.runtimeDrift?.exceeds ? [{ figure, drift: figure.runtimeDrift }] : []);
+  const wrong = figures.flatMap((figure) =>
+    figure.runtimeDrift?.exceeds ? [{ figure, drift: figure.runtimeDrift }] : [],
+  );
   const [first] = wrong;
   if (!first) return null;
   const parts = new Map<string, { levels: string[]; at: Divergence }>();
-  for (const { figure, drift: { partsAt } } of wrong) {
+  for (const {
+    figure,
+    drift: { partsAt },
+  } of wrong) {
     if (!partsAt) continue;
     const key = JSON.stringify([partsAt.node, partsAt.operator, partsAt.tensor, partsAt.provider, partsAt.fused]);
     const known = parts.get(key);
     if (known) known.levels.push(figure.name);
     else parts.set(key, { levels: [figure.name], at: partsAt });
   }
-  const verdicts = [...new Set(wrong.map(({ drift }) => verdictOf(drift)))].map((verdict) => ({ verdict, files: wrong.filter(({ drift }) => verdictOf(drift) === verdict) }));
-  const sentences = verdicts.map(({ verdict, files }) => verdictSentences(verdict, files.map(({ figure }) => figure.name), first.drift));
+  const verdicts = [...new Set(wrong.map(({ drift }) => verdictOf(drift)))].map((verdict) => ({
+    verdict,
+    files: wrong.filter(({ drift }) => verdictOf(drift) === verdict),
+  }));
+  const sentences = verdicts.map(({ verdict, files }) =>
+    verdictSentences(
+      verdict,
+      files.map(({ figure }) => figure.name),
+      first.drift,
+    ),
+  );
   return {
     headline: sentences.map(({ headline }) => headline).join(' '),
     comparisons: wrong.map(({ figure, drift }) => comparison(figure, drift)),
@@ -109,8 +131,13 @@ function verdictOf({ provider, arbitration }: RuntimeDrift): Verdict {
 }
 
 /** `against` is the provider that the figures were measured on. */
-function verdictSentences(verdict: Verdict, names: readonly string[], { provider, against }: RuntimeDrift): { headline: string; action: string } {
-  const [these, compute, them] = names.length === 1 ? ['this file', 'computes', 'it'] : ['these files', 'compute', 'them'];
+function verdictSentences(
+  verdict: Verdict,
+  names: readonly string[],
+  { provider, against }: RuntimeDrift,
+): { headline: string; action: string } {
+  const [these, compute, them] =
+    names.length === 1 ? ['this file', 'computes', 'it'] : ['these files', 'compute', 'them'];
   const report = 'The details are what a bug report to onnxruntime needs.';
   switch (verdict) {
     case 'both':
@@ -139,7 +166,10 @@ function verdictSentences(verdict: Verdict, names: readonly string[], { provider
 function comparison(figure: Figure, { provider, against, distance, outputs }: RuntimeDrift): string {
   const between = `between ${PROVIDERS[provider]} and ${PROVIDERS[against]}`;
   if (distance) {
-    const own = figure.drift && !figure.baseline ? `, and quantizing accounts for ${formatEstimate({ value: figure.drift.kld.mean, error: figure.drift.kld.error })}` : ', more than quantizing changes any level';
+    const own =
+      figure.drift && !figure.baseline
+        ? `, and quantizing accounts for ${formatEstimate({ value: figure.drift.kld.mean, error: figure.drift.kld.error })}`
+        : ', more than quantizing changes any level';
     return `${figure.name}: the predictions are ${formatEstimate(distance.kld)} nats apart ${between}${own}.`;
   }
   const far = headline(outputs ?? []);
@@ -157,18 +187,22 @@ export function listed(names: readonly string[]): string {
 export function partsSentence({ levels, at }: RuntimeWarning['parts'][number], alone: boolean): string {
   const they = alone ? 'They part' : `For ${listed(levels)} they part`;
   const { fused, provider } = at;
-  if (!fused) return `${they} at node ${at.node} (${at.operator}), tensor ${at.tensor}${provider ? `, which ${PROVIDERS[provider]} computes wrongly` : ''}.`;
+  if (!fused)
+    return `${they} at node ${at.node} (${at.operator}), tensor ${at.tensor}${provider ? `, which ${PROVIDERS[provider]} computes wrongly` : ''}.`;
   const kernel = fused.into ? `one kernel, ${fused.into}` : 'one kernel';
   return `${they} from node ${fused.firstNode} (${fused.firstOperator}) to node ${at.node} (${at.operator}), ${fused.operators.length} nodes that ${provider ? PROVIDERS[provider] : 'a provider'} fuses into ${kernel}; tensor ${at.tensor}.`;
 }
 
 /** Output by output: what quantizing and what the runtime leaves of the signal. */
-export function outputDriftRows(figures: readonly Figure[]): { figure: Figure; output: string; quantization: OutputDrift | null; runtime: OutputDrift | null }[] {
+export function outputDriftRows(
+  figures: readonly Figure[],
+): { figure: Figure; output: string; quantization: OutputDrift | null; runtime: OutputDrift | null }[] {
   return figures.flatMap((figure) => {
     const [own, runtime] = [figure.outputs ?? [], figure.runtimeDrift?.outputs ?? []];
     const names = new Set([...own, ...runtime].map(({ output }) => output));
     return [...names].map((output) => ({
-      figure, output,
+      figure,
+      output,
       quantization: own.find((drift) => drift.output === output) ?? null,
       runtime: runtime.find((drift) => drift.output === output) ?? null,
     }));

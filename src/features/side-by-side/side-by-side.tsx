@@ -17,7 +17,12 @@ import classes from './side-by-side.module.css';
 
 const MOST_TOKENS = 512;
 
-interface Sampling { kind: 'greedy' | 'seeded'; seed: number; temperature: number; topK: number }
+interface Sampling {
+  kind: 'greedy' | 'seeded';
+  seed: number;
+  temperature: number;
+  topK: number;
+}
 
 export function SideBySide({ run, figures }: { run: Run; figures: Figure[] }) {
   const ready = figures.filter(({ blob }) => blob !== null);
@@ -32,13 +37,22 @@ export function SideBySide({ run, figures }: { run: Run; figures: Figure[] }) {
   const [maxTokens, setMaxTokens] = useState(64);
   const [provider, setProvider] = useState<Provider>('wasm');
   const promptId = useId();
-  if (run.tokenizer.length === 0) return <p className={layout.muted}>Drop the model’s tokenizer.json and compare again: a prompt has to be cut into tokens.</p>;
+  if (run.tokenizer.length === 0)
+    return (
+      <p className={layout.muted}>
+        Drop the model’s tokenizer.json and compare again: a prompt has to be cut into tokens.
+      </p>
+    );
   if (!baseline) return <p className={layout.muted}>The levels can continue a prompt once their files are written.</p>;
 
   const columns = [baseline, ...levels.filter(({ level }) => chosen.includes(level.uid))];
   const go = () => {
     const job: GenerationJob = {
-      models: columns.flatMap(({ level, blob }) => blob ? [{ key: level.uid, model: blob }] : []), files: [...run.tokenizer], prompt, maxTokens, provider,
+      models: columns.flatMap(({ level, blob }) => (blob ? [{ key: level.uid, model: blob }] : [])),
+      files: [...run.tokenizer],
+      prompt,
+      maxTokens,
+      provider,
       sampling: sampling.kind === 'greedy' ? { kind: 'greedy' } : { ...sampling, kind: 'seeded' },
     };
     void generationActions.generate(job);
@@ -47,45 +61,151 @@ export function SideBySide({ run, figures }: { run: Run; figures: Figure[] }) {
   return (
     <div className={classes.view}>
       <div className={classes.form}>
-        <label htmlFor={promptId} className={classes.label}>Prompt</label>
-        <Textarea id={promptId} autosize minRows={2} maxRows={8} value={prompt} disabled={busy} onChange={(event) => { setPrompt(event.currentTarget.value); }} />
+        <label htmlFor={promptId} className={classes.label}>
+          Prompt
+        </label>
+        <Textarea
+          id={promptId}
+          autosize
+          minRows={2}
+          maxRows={8}
+          value={prompt}
+          disabled={busy}
+          onChange={(event) => {
+            setPrompt(event.currentTarget.value);
+          }}
+        />
         <div className={classes.controls}>
-          <Chip.Group multiple value={[...chosen]} onChange={(value: string[]) => { setChosen(value); }}>
+          <Chip.Group
+            multiple
+            value={[...chosen]}
+            onChange={(value: string[]) => {
+              setChosen(value);
+            }}
+          >
             <div className={classes.chips} role="group" aria-label="Levels to compare with fp16">
-              {levels.map(({ level, name }) => <Chip key={level.uid} value={level.uid} size="xs" radius="sm" variant="outline" disabled={busy}>{name}</Chip>)}
+              {levels.map(({ level, name }) => (
+                <Chip key={level.uid} value={level.uid} size="xs" radius="sm" variant="outline" disabled={busy}>
+                  {name}
+                </Chip>
+              ))}
             </div>
           </Chip.Group>
           <SegmentedControl
-            size="xs" aria-label="How tokens are chosen" disabled={busy} value={sampling.kind}
-            data={[{ value: 'greedy', label: 'most likely' }, { value: 'seeded', label: 'sampled' }]}
-            onChange={(kind) => { setSampling({ ...sampling, kind: kind === 'seeded' ? 'seeded' : 'greedy' }); }}
+            size="xs"
+            aria-label="How tokens are chosen"
+            disabled={busy}
+            value={sampling.kind}
+            data={[
+              { value: 'greedy', label: 'most likely' },
+              { value: 'seeded', label: 'sampled' },
+            ]}
+            onChange={(kind) => {
+              setSampling({ ...sampling, kind: kind === 'seeded' ? 'seeded' : 'greedy' });
+            }}
           />
           {gpu && (
             <SegmentedControl
-              size="xs" aria-label="Run on" disabled={busy} value={provider} data={[{ value: 'wasm', label: PROVIDERS.wasm }, { value: 'webgpu', label: PROVIDERS.webgpu }]}
-              onChange={(value) => { setProvider(value === 'webgpu' ? 'webgpu' : 'wasm'); }}
+              size="xs"
+              aria-label="Run on"
+              disabled={busy}
+              value={provider}
+              data={[
+                { value: 'wasm', label: PROVIDERS.wasm },
+                { value: 'webgpu', label: PROVIDERS.webgpu },
+              ]}
+              onChange={(value) => {
+                setProvider(value === 'webgpu' ? 'webgpu' : 'wasm');
+              }}
             />
           )}
         </div>
         <div className={classes.numbers}>
-          <Setting label={<Term id="tokens">Max tokens</Term>} value={maxTokens} min={1} max={MOST_TOKENS} disabled={busy} onChange={setMaxTokens} />
-          <Setting label={<Term id="seeded">Seed</Term>} value={sampling.seed} min={0} max={4_294_967_295} disabled={busy || sampling.kind === 'greedy'} onChange={(seed) => { setSampling({ ...sampling, seed }); }} />
-          <Setting label={<Term id="temperature">Temperature</Term>} value={sampling.temperature} min={0.05} max={5} step={0.1} decimals={2} disabled={busy || sampling.kind === 'greedy'} onChange={(temperature) => { setSampling({ ...sampling, temperature }); }} />
-          <Setting label={<Term id="topK">Top-k</Term>} value={sampling.topK} min={1} max={100_000} disabled={busy || sampling.kind === 'greedy'} onChange={(topK) => { setSampling({ ...sampling, topK }); }} />
+          <Setting
+            label={<Term id="tokens">Max tokens</Term>}
+            value={maxTokens}
+            min={1}
+            max={MOST_TOKENS}
+            disabled={busy}
+            onChange={setMaxTokens}
+          />
+          <Setting
+            label={<Term id="seeded">Seed</Term>}
+            value={sampling.seed}
+            min={0}
+            max={4_294_967_295}
+            disabled={busy || sampling.kind === 'greedy'}
+            onChange={(seed) => {
+              setSampling({ ...sampling, seed });
+            }}
+          />
+          <Setting
+            label={<Term id="temperature">Temperature</Term>}
+            value={sampling.temperature}
+            min={0.05}
+            max={5}
+            step={0.1}
+            decimals={2}
+            disabled={busy || sampling.kind === 'greedy'}
+            onChange={(temperature) => {
+              setSampling({ ...sampling, temperature });
+            }}
+          />
+          <Setting
+            label={<Term id="topK">Top-k</Term>}
+            value={sampling.topK}
+            min={1}
+            max={100_000}
+            disabled={busy || sampling.kind === 'greedy'}
+            onChange={(topK) => {
+              setSampling({ ...sampling, topK });
+            }}
+          />
           {busy ? (
-            <Button variant="default" className={classes.go} disabled={status === 'cancelling'} leftSection={<IconPlayerStopFilled size={14} aria-hidden="true" />} onClick={() => { generationActions.cancel(); }}>Stop</Button>
+            <Button
+              variant="default"
+              className={classes.go}
+              disabled={status === 'cancelling'}
+              leftSection={<IconPlayerStopFilled size={14} aria-hidden="true" />}
+              onClick={() => {
+                generationActions.cancel();
+              }}
+            >
+              Stop
+            </Button>
           ) : (
-            <Button className={`${classes.go} ${classes.primary}`} disabled={isActive(run) || prompt === ''} leftSection={<IconPlayerPlayFilled size={14} aria-hidden="true" />} onClick={go}>Continue</Button>
+            <Button
+              className={`${classes.go} ${classes.primary}`}
+              disabled={isActive(run) || prompt === ''}
+              leftSection={<IconPlayerPlayFilled size={14} aria-hidden="true" />}
+              onClick={go}
+            >
+              Continue
+            </Button>
           )}
         </div>
       </div>
-      {problem && <div className={classes.problem} role="alert"><ErrorText error={problem} /></div>}
+      {problem && (
+        <div className={classes.problem} role="alert">
+          <ErrorText error={problem} />
+        </div>
+      )}
       <Columns columns={columns} />
     </div>
   );
 }
 
-interface SettingProps { label: React.ReactNode; value: number; min: number; max: number; step?: number; decimals?: number; suffix?: string; disabled: boolean; onChange(value: number): void }
+interface SettingProps {
+  label: React.ReactNode;
+  value: number;
+  min: number;
+  max: number;
+  step?: number;
+  decimals?: number;
+  suffix?: string;
+  disabled: boolean;
+  onChange(value: number): void;
+}
 
 function Setting({ label, value, min, max, step = 1, decimals = 0, suffix = '', disabled, onChange }: SettingProps) {
   const id = useId();
@@ -93,8 +213,20 @@ function Setting({ label, value, min, max, step = 1, decimals = 0, suffix = '', 
     <div className={classes.setting}>
       <span id={id}>{label}</span>
       <NumberInput
-        size="xs" aria-labelledby={id} value={value} min={min} max={max} step={step} decimalScale={decimals} clampBehavior="blur" disabled={disabled} suffix={suffix} w={suffix ? 116 : 84}
-        onChange={(next) => { if (typeof next === 'number' && next >= min && next <= max) onChange(next); }}
+        size="xs"
+        aria-labelledby={id}
+        value={value}
+        min={min}
+        max={max}
+        step={step}
+        decimalScale={decimals}
+        clampBehavior="blur"
+        disabled={disabled}
+        suffix={suffix}
+        w={suffix ? 116 : 84}
+        onChange={(next) => {
+          if (typeof next === 'number' && next >= min && next <= max) onChange(next);
+        }}
       />
     </div>
   );
@@ -114,10 +246,16 @@ function Columns({ columns }: { columns: Figure[] }) {
         const parting = continuation && baselineText && !figure.baseline ? partingOf(continuation, baselineText) : null;
         return (
           <li key={figure.level.uid} className={layout.panel} style={{ '--tone': tone(figure.level.slot) }}>
-            <h4><Mark slot={figure.level.slot} /> {figure.name}</h4>
+            <h4>
+              <Mark slot={figure.level.slot} /> {figure.name}
+            </h4>
             <p className={classes.text}>
               {job && <span className={layout.muted}>{job.prompt}</span>}
-              {continuation ? <Written continuation={continuation} parting={parting} /> : <span className={layout.muted}>{job ? running ? ' …' : '' : 'Press Continue.'}</span>}
+              {continuation ? (
+                <Written continuation={continuation} parting={parting} />
+              ) : (
+                <span className={layout.muted}>{job ? (running ? ' …' : '') : 'Press Continue.'}</span>
+              )}
             </p>
             {continuation?.problem && <ErrorText error={continuation.problem} />}
             <p className={classes.foot}>
@@ -134,31 +272,53 @@ function Columns({ columns }: { columns: Figure[] }) {
 function Written({ continuation: { text }, parting }: { continuation: Continuation; parting: Parting | null }) {
   if (!parting) return text;
   const piece = text.slice(parting.same, parting.until);
-  const space = piece.trim() === '' ? '' : /^\s*/.exec(piece)?.[0] ?? '';
+  const space = piece.trim() === '' ? '' : (/^\s*/.exec(piece)?.[0] ?? '');
   return (
     <>
-      {text.slice(0, parting.same)}{space}
+      {text.slice(0, parting.same)}
+      {space}
       <mark>{piece.slice(space.length) || '■'}</mark>
       {text.slice(parting.until)}
     </>
   );
 }
 
-function said({ baseline }: Figure, continuation: Continuation | undefined, baselineText: Continuation | undefined, parting: Parting | null): string {
+function said(
+  { baseline }: Figure,
+  continuation: Continuation | undefined,
+  baselineText: Continuation | undefined,
+  parting: Parting | null,
+): string {
   if (!continuation) return '\u00a0';
   if (baseline) return 'Baseline.';
-  if (!parting) return continuation.final && baselineText?.final ? 'The same as fp16, to the last token.' : 'The same as fp16 so far.';
-  if (!parting.exact) return `Differs from fp16 ${parting.tokens === 0 ? 'within the first tokens' : `some tokens after the ${ordinal(parting.tokens)}`}.`;
-  return parting.tokens === 0 ? 'Differs from fp16 from the first token.' : `Differs from fp16 after ${plural(parting.tokens, 'token')}.`;
+  if (!parting)
+    return continuation.final && baselineText?.final
+      ? 'The same as fp16, to the last token.'
+      : 'The same as fp16 so far.';
+  if (!parting.exact)
+    return `Differs from fp16 ${parting.tokens === 0 ? 'within the first tokens' : `some tokens after the ${ordinal(parting.tokens)}`}.`;
+  return parting.tokens === 0
+    ? 'Differs from fp16 from the first token.'
+    : `Differs from fp16 after ${plural(parting.tokens, 'token')}.`;
 }
 
 const ENDINGS: Partial<Record<Intl.LDMLPluralRule, string>> = { one: 'st', two: 'nd', few: 'rd' };
-const ordinal = (count: number): string => `${count}${ENDINGS[new Intl.PluralRules('en', { type: 'ordinal' }).select(count)] ?? 'th'}`;
+const ordinal = (count: number): string =>
+  `${count}${ENDINGS[new Intl.PluralRules('en', { type: 'ordinal' }).select(count)] ?? 'th'}`;
 
-function Pace({ continuation: { tokens, tokensPerSecond, cached }, provider }: { continuation: Continuation; provider: Provider }) {
+function Pace({
+  continuation: { tokens, tokensPerSecond, cached },
+  provider,
+}: {
+  continuation: Continuation;
+  provider: Provider;
+}) {
   return (
-    <Hint text={`${plural(tokens, 'token')} on ${PROVIDERS[provider]}; the pace is that of the tokens after the first. One run, other work on the machine included: the speed tab measures better.`}>
-      {plural(tokens, 'token')}{tokensPerSecond !== null && <>, {formatRate(tokensPerSecond)}</>}, KV cache {cached ? 'used' : 'not used'}
+    <Hint
+      text={`${plural(tokens, 'token')} on ${PROVIDERS[provider]}; the pace is that of the tokens after the first. One run, other work on the machine included: the speed tab measures better.`}
+    >
+      {plural(tokens, 'token')}
+      {tokensPerSecond !== null && <>, {formatRate(tokensPerSecond)}</>}, KV cache {cached ? 'used' : 'not used'}
     </Hint>
   );
 }

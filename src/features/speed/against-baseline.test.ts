@@ -5,17 +5,23 @@ import { languageReport } from '../results/test-reports.ts';
 import { changeInWords, speedChanges, speedSentence } from './against-baseline.ts';
 
 const spread = (low: number, median: number, high: number): Spread => ({ low, median, high, runs: 3 });
-const decode = (tokensPerSecond: Spread): Partial<Speed> => ({ decode: { tokens: 32, tokensPerSecond, cached: true }, run: null });
+const decode = (tokensPerSecond: Spread): Partial<Speed> => ({
+  decode: { tokens: 32, tokensPerSecond, cached: true },
+  run: null,
+});
 const run = (seconds: Spread): Partial<Speed> => ({ decode: null, prefill: null, run: seconds });
 
 /** The figures of fp16 and of int4, timed so on WASM. */
 function figuresTimed(fp16: Partial<Speed>, int4: Partial<Speed>, sameFileAs?: string) {
   const report: Report = {
     ...languageReport,
-    levels: languageReport.levels.filter(({ id }) => id !== 'int8').map((level) => ({
-      ...level, ...(level.id === 'int4' && sameFileAs !== undefined && { sameFileAs }),
-      speed: (level.speed ?? []).slice(0, 1).map((line) => ({ ...line, ...(level.id === 'fp16' ? fp16 : int4) })),
-    })),
+    levels: languageReport.levels
+      .filter(({ id }) => id !== 'int8')
+      .map((level) => ({
+        ...level,
+        ...(level.id === 'int4' && sameFileAs !== undefined && { sameFileAs }),
+        speed: (level.speed ?? []).slice(0, 1).map((line) => ({ ...line, ...(level.id === 'fp16' ? fp16 : int4) })),
+      })),
   };
   const [first, second] = figuresIn(report);
   if (!first || !second) throw new Error('two figures were expected');

@@ -16,7 +16,10 @@ export interface SpeedChange {
 const WORTH = 1.1;
 
 /** Of one level on each provider that both were timed on. */
-export function speedChanges({ baseline, sameFileAs, speed }: Pick<Figure, 'baseline' | 'sameFileAs' | 'speed'>, fp16: Pick<Figure, 'name' | 'speed'> | undefined): SpeedChange[] {
+export function speedChanges(
+  { baseline, sameFileAs, speed }: Pick<Figure, 'baseline' | 'sameFileAs' | 'speed'>,
+  fp16: Pick<Figure, 'name' | 'speed'> | undefined,
+): SpeedChange[] {
   if (baseline || !fp16 || sameFileAs === 'fp16') return [];
   return speed.flatMap((line): SpeedChange[] => {
     const against = fp16.speed.find(({ provider }) => provider === line.provider);
@@ -26,7 +29,10 @@ export function speedChanges({ baseline, sameFileAs, speed }: Pick<Figure, 'base
 
 function changeOf(line: Speed, against: Speed): SpeedChange[] {
   const { provider } = line;
-  if (line.decode && against.decode) return [{ provider, of: 'decode', times: timesAsFast(line.decode.tokensPerSecond, against.decode.tokensPerSecond) }];
+  if (line.decode && against.decode)
+    return [
+      { provider, of: 'decode', times: timesAsFast(line.decode.tokensPerSecond, against.decode.tokensPerSecond) },
+    ];
   // Seconds: less is faster.
   return line.run && against.run ? [{ provider, of: 'run', times: timesAsFast(against.run, line.run) }] : [];
 }
@@ -37,7 +43,7 @@ function timesAsFast(rate: Spread, against: Spread): number | null {
 }
 
 /** `7.3`, `12` */
-const written = (times: number): string => times >= 9.95 ? times.toFixed(0) : times.toFixed(1);
+const written = (times: number): string => (times >= 9.95 ? times.toFixed(0) : times.toFixed(1));
 
 /** `7.3× slower than fp16`; `as fast as fp16` where no difference was seen. */
 export function changeInWords({ times }: SpeedChange): string {
@@ -47,7 +53,9 @@ export function changeInWords({ times }: SpeedChange): string {
 
 /** `Decoding is 7.3× slower than fp16 on WASM here.` Null where nothing was seen to be different. */
 export function speedSentence(figure: Figure, fp16: Figure | undefined): string | null {
-  const seen = speedChanges(figure, fp16).filter(({ times }) => times !== null && (times >= WORTH || times <= 1 / WORTH));
+  const seen = speedChanges(figure, fp16).filter(
+    ({ times }) => times !== null && (times >= WORTH || times <= 1 / WORTH),
+  );
   const [first] = seen;
   if (!first) return null;
   return `${first.of === 'decode' ? 'Decoding' : 'One run'} is ${seen.map((change) => `${changeInWords(change)} on ${PROVIDERS[change.provider]}`).join(' and ')} here.`;

@@ -4,8 +4,15 @@ import type { Provider } from '../../../workers/contract/capabilities.ts';
 import { formatAgainstPrediction, formatBytes, formatCount, plural } from '../../lib/format/numbers.ts';
 import type { Figure } from '../../store/run.ts';
 
-export interface SpeedLine { figure: Figure; speed: Speed }
-export interface SpeedGroup { provider: Provider; threads: number; lines: SpeedLine[] }
+export interface SpeedLine {
+  figure: Figure;
+  speed: Speed;
+}
+export interface SpeedGroup {
+  provider: Provider;
+  threads: number;
+  lines: SpeedLine[];
+}
 
 /** A group a provider, in the order they were measured; levels in the order of the figures. */
 export function speedGroups(figures: readonly Figure[]): SpeedGroup[] {
@@ -28,14 +35,26 @@ export function formatExtremes({ low, high }: Spread, write: (value: number) => 
 }
 
 /** What is drawn of measured memory: what is held, what more there is at most, and what was predicted. */
-export function memoryOf({ gpu, heap, predicted }: MeasuredMemory): { held: number; more: number; predicted: number; text: string; against: string } {
+export function memoryOf({ gpu, heap, predicted }: MeasuredMemory): {
+  held: number;
+  more: number;
+  predicted: number;
+  text: string;
+  against: string;
+} {
   const most = gpu ? gpu.peak : heap;
   return {
-    held: gpu ? gpu.steady : heap, more: gpu ? Math.max(0, gpu.peak - gpu.steady) : 0, predicted,
-    text: formatBytes(most), against: formatAgainstPrediction(most, predicted),
+    held: gpu ? gpu.steady : heap,
+    more: gpu ? Math.max(0, gpu.peak - gpu.steady) : 0,
+    predicted,
+    text: formatBytes(most),
+    against: formatAgainstPrediction(most, predicted),
   };
 }
 
 /** `6 of 214 nodes`; null where the runtime does not tell. */
 export const formatFallback = ({ fallback }: Speed): string | null =>
-  fallback && (fallback.nodes === 0 ? `none of ${plural(fallback.of, 'node')}` : `${formatCount(fallback.nodes)} of ${plural(fallback.of, 'node')}`);
+  fallback &&
+  (fallback.nodes === 0
+    ? `none of ${plural(fallback.of, 'node')}`
+    : `${formatCount(fallback.nodes)} of ${plural(fallback.of, 'node')}`);

@@ -16,7 +16,11 @@ export interface ShownToken {
   change: number | null;
 }
 
-export interface Page { passage: number; from: number; to: number }
+export interface Page {
+  passage: number;
+  from: number;
+  to: number;
+}
 
 /** Passages cut into pages of at most `size` scored tokens, about equally long. */
 export function pagesOf(passages: readonly Passage[], size = PAGE_TOKENS): Page[] {
@@ -24,7 +28,11 @@ export function pagesOf(passages: readonly Passage[], size = PAGE_TOKENS): Page[
     const scored = Math.max(0, tokens.length - scoredFrom);
     const count = Math.ceil(scored / size);
     const each = Math.ceil(scored / Math.max(1, count));
-    return Array.from({ length: count }, (_, page) => ({ passage, from: scoredFrom + page * each, to: Math.min(tokens.length, scoredFrom + (page + 1) * each) }));
+    return Array.from({ length: count }, (_, page) => ({
+      passage,
+      from: scoredFrom + page * each,
+      to: Math.min(tokens.length, scoredFrom + (page + 1) * each),
+    }));
   });
 }
 
@@ -38,7 +46,12 @@ export function tokensOn(page: Page, passages: readonly Passage[], level: string
     const index = start + offset;
     const scored = index - passage.scoredFrom;
     const counts = index >= page.from;
-    return { index, text, baseline: counts ? passage.baseline[scored] ?? null : null, change: counts ? change?.[scored] ?? null : null };
+    return {
+      index,
+      text,
+      baseline: counts ? (passage.baseline[scored] ?? null) : null,
+      change: counts ? (change?.[scored] ?? null) : null,
+    };
   });
 }
 
@@ -56,10 +69,19 @@ export function stepOf(change: number): Step {
 
 /** A token to be looked at by itself: what would not be seen is shown by signs. */
 export const visible = (token: string): string =>
-  token === '' ? '∅' : token.replaceAll('\r', '␍').replaceAll('\n', '↵').replaceAll('\t', '⇥').replace(/^ +| +$/g, (spaces) => '␣'.repeat(spaces.length));
+  token === ''
+    ? '∅'
+    : token
+        .replaceAll('\r', '␍')
+        .replaceAll('\n', '↵')
+        .replaceAll('\t', '⇥')
+        .replace(/^ +| +$/g, (spaces) => '␣'.repeat(spaces.length));
 
 /** The tokens a level loses most on, worst first. */
 export function worstFor(words: DriftInWords, level: string, count: number): WorstToken[] {
   const changeOf = (token: WorstToken) => token.levels.find((entry) => entry.level === level)?.change ?? -Infinity;
-  return words.worst.filter((token) => changeOf(token) > 0).sort((a, b) => changeOf(b) - changeOf(a)).slice(0, count);
+  return words.worst
+    .filter((token) => changeOf(token) > 0)
+    .sort((a, b) => changeOf(b) - changeOf(a))
+    .slice(0, count);
 }

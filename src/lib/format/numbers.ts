@@ -19,7 +19,11 @@ function formatFor(decimals: number): Intl.NumberFormat {
   return made;
 }
 
-const fixed = (value: number, decimals: number): string => formatFor(decimals).format(value).replace(/^-(?=[0.]+$)/, '').replace(/^-/, MINUS);
+const fixed = (value: number, decimals: number): string =>
+  formatFor(decimals)
+    .format(value)
+    .replace(/^-(?=[0.]+$)/, '')
+    .replace(/^-/, MINUS);
 
 /** Three significant digits below 1000. */
 function threeDigits(value: number): string {
@@ -46,7 +50,9 @@ export function formatBytes(bytes: number): string {
 
 /** Bytes on an axis: `4 MB`, without the zeros that say nothing there. */
 export function formatBytesTick(bytes: number): string {
-  return formatBytes(bytes).replace(/(\.\d*?)0+(?=\D)/, '$1').replace(/\.(?=\D)/, '');
+  return formatBytes(bytes)
+    .replace(/(\.\d*?)0+(?=\D)/, '$1')
+    .replace(/\.(?=\D)/, '');
 }
 
 /** `122,991` */
@@ -70,7 +76,9 @@ export function formatSmaller(bytes: number, baseline: number): string {
   if (ratio >= 1.05) return `${times(ratio)} smaller`;
   if (ratio <= 1 / 1.05) return `${times(1 / ratio)} larger`;
   const change = (bytes / baseline - 1) * 100;
-  return Math.abs(change) < 0.05 ? 'same size' : `${fixed(Math.abs(change), 1)}${NBSP}% ${change < 0 ? 'smaller' : 'larger'}`;
+  return Math.abs(change) < 0.05
+    ? 'same size'
+    : `${fixed(Math.abs(change), 1)}${NBSP}% ${change < 0 ? 'smaller' : 'larger'}`;
 }
 
 /** Decimals that show an error to one significant digit, or two where the first is 1 or 2. */
@@ -85,7 +93,9 @@ export function decimalsFor(error: number): number {
 
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 const superscript = (exponent: number): string =>
-  String(exponent).replace(/[-0-9]/g, (character) => character === '-' ? '⁻' : SUPERSCRIPTS[Number(character)] ?? '');
+  String(exponent).replace(/[-0-9]/g, (character) =>
+    character === '-' ? '⁻' : (SUPERSCRIPTS[Number(character)] ?? ''),
+  );
 
 /** `10⁻⁵` */
 export const formatPowerOfTen = (exponent: number): string => `10${superscript(exponent)}`;
@@ -224,7 +234,9 @@ export function formatAgainstPrediction(measured: number, predicted: number): st
   if (!(predicted > 0)) return 'nothing was predicted';
   const change = 100 * (measured / predicted - 1);
   const size = Math.abs(change);
-  return size < 0.5 ? 'as predicted' : `${fixed(size, size < 9.95 ? 1 : 0)}${NBSP}% ${change > 0 ? 'more' : 'less'} than predicted`;
+  return size < 0.5
+    ? 'as predicted'
+    : `${fixed(size, size < 9.95 ? 1 : 0)}${NBSP}% ${change > 0 ? 'more' : 'less'} than predicted`;
 }
 
 /** A probability as per cent: `41 %`, `0.32 %`, `under 0.001 %`; 100 only of what is certain. */

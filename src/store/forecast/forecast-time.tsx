@@ -23,11 +23,17 @@ export function ForecastTime({ tokens }: { tokens: number }) {
   const shape = shapeOf({ opened, levels, plans, tokens, protocol, extras, provider, capabilities, paces });
   if (!shape) return null;
   const { seconds, extraSeconds, basis } = forecast(stepsOf(shape), paces, capabilities?.pace ?? null);
-  const rests = basis === 'measured' ? 'Predicted from what was measured on this machine.' : 'Predicted from how fast this machine computes just now; measured with the first comparison.';
+  const rests =
+    basis === 'measured'
+      ? 'Predicted from what was measured on this machine.'
+      : 'Predicted from how fast this machine computes just now; measured with the first comparison.';
   const extra = extraSeconds >= 1 ? ` About ${formatDuration(extraSeconds)} of this is extra checks.` : '';
   return (
     <span data-seconds={seconds.toFixed(1)} data-basis={basis}>
-      <Hint text={`${rests} ${plural(levels.length, 'level')}, fp16 included, run over the same tokens.${extra}`}>{seconds < 1 ? '' : 'about '}{formatDuration(seconds)}</Hint>
+      <Hint text={`${rests} ${plural(levels.length, 'level')}, fp16 included, run over the same tokens.${extra}`}>
+        {seconds < 1 ? '' : 'about '}
+        {formatDuration(seconds)}
+      </Hint>
     </span>
   );
 }

@@ -4,7 +4,9 @@ import type { Pace } from './pace.ts';
 import { secondsOf, type Paces } from './paces.ts';
 import { FLOAT32, type RunShape, type Step } from './steps.ts';
 
-export interface PredictedStep extends Step { seconds: number }
+export interface PredictedStep extends Step {
+  seconds: number;
+}
 
 /** A run's steps with their predicted times, as it starts. */
 export interface Forecast {
@@ -20,7 +22,9 @@ export function forecast(steps: readonly Step[], paces: Paces, machinePace: numb
   const predicted = steps.map((step) => ({ ...step, seconds: secondsOf(step, paces, machinePace) }));
   const sum = (list: readonly PredictedStep[]) => list.reduce((all, { seconds }) => all + seconds, 0);
   return {
-    steps: predicted, seconds: sum(predicted), extraSeconds: sum(predicted.filter(({ order, kind }) => order > 5 || kind === FLOAT32)),
+    steps: predicted,
+    seconds: sum(predicted),
+    extraSeconds: sum(predicted.filter(({ order, kind }) => order > 5 || kind === FLOAT32)),
     basis: paces.length > 0 ? 'measured' : 'assumed',
   };
 }
@@ -35,14 +39,24 @@ export interface Observed {
 
 export const NOTHING_OBSERVED: Observed = { work: new Map(), at: null };
 
-const keyOf = ({ step, level, provider }: Pick<Timing, 'step' | 'level' | 'provider'>): string => JSON.stringify([step, level, provider]);
+const keyOf = ({ step, level, provider }: Pick<Timing, 'step' | 'level' | 'provider'>): string =>
+  JSON.stringify([step, level, provider]);
 
 /** Amounts and times of a step that is timed in parts add up. */
 export function observe({ work }: Observed, timing: Timing, now: number): Observed {
   const { step, level, provider } = timing;
   const key = keyOf(timing);
   const before = work.get(key);
-  return { work: new Map(work).set(key, { step, level, provider, amount: timing.amount + (before?.amount ?? 0), seconds: timing.seconds + (before?.seconds ?? 0) }), at: now };
+  return {
+    work: new Map(work).set(key, {
+      step,
+      level,
+      provider,
+      amount: timing.amount + (before?.amount ?? 0),
+      seconds: timing.seconds + (before?.seconds ?? 0),
+    }),
+    at: now,
+  };
 }
 
 /** What a run took as paces to remember. */
@@ -65,7 +79,7 @@ const OVERDUE = 0.2;
  * the steps so far were off.
  */
 export function secondsLeft({ steps }: Forecast, { work, at }: Observed, startedAt: number, now: number): number {
-  const reached = steps.reduce((order, step) => work.has(keyOf(step)) ? Math.max(order, step.order) : order, -1);
+  const reached = steps.reduce((order, step) => (work.has(keyOf(step)) ? Math.max(order, step.order) : order), -1);
   const parts = steps.map((step) => {
     const seen = work.get(keyOf(step));
     const share = seen ? Math.min(1, seen.amount / step.amount) : 0;
@@ -74,7 +88,10 @@ export function secondsLeft({ steps }: Forecast, { work, at }: Observed, started
   const seen = parts.filter((part) => part.seen);
   const took = seen.reduce((sum, part) => sum + (part.seen?.seconds ?? 0), 0);
   const expected = seen.reduce((sum, { step, share }) => sum + step.seconds * share, 0);
-  const correction = Math.min(MOST_CORRECTION, Math.max(1 / MOST_CORRECTION, (took + CONFIDENCE_SECONDS) / (expected + CONFIDENCE_SECONDS)));
+  const correction = Math.min(
+    MOST_CORRECTION,
+    Math.max(1 / MOST_CORRECTION, (took + CONFIDENCE_SECONDS) / (expected + CONFIDENCE_SECONDS)),
+  );
   const left = parts.map(({ step, seen: part, share }) => {
     if (share >= 1) return 0;
     const predicted = step.seconds * correction * (1 - share);

@@ -11,12 +11,25 @@ describe('paces in a browser’s storage', () => {
     const listeners: ((key: string | null, value: string | null) => void)[] = [];
     const storage: KeyValues = {
       getItem: (key) => values.get(key) ?? null,
-      setItem: (key, value) => { values.set(key, value); listeners.forEach((listen) => { listen(key, value); }); },
+      setItem: (key, value) => {
+        values.set(key, value);
+        listeners.forEach((listen) => {
+          listen(key, value);
+        });
+      },
     };
-    const tab = () => storedPaces(() => storage, (changed) => { listeners.push(changed); });
+    const tab = () =>
+      storedPaces(
+        () => storage,
+        (changed) => {
+          listeners.push(changed);
+        },
+      );
     const [first, second] = [tab(), tab()];
     let heard: Paces = [];
-    second.onChange((paces) => { heard = paces; });
+    second.onChange((paces) => {
+      heard = paces;
+    });
     first.write([PACE]);
     expect(tab().read()).toEqual([PACE]);
     expect(heard).toEqual([PACE]);
@@ -25,13 +38,32 @@ describe('paces in a browser’s storage', () => {
   });
 
   it('are none where storage is forbidden', () => {
-    const store = storedPaces(() => { throw new DOMException('no', 'SecurityError'); }, () => undefined);
+    const store = storedPaces(
+      () => {
+        throw new DOMException('no', 'SecurityError');
+      },
+      () => undefined,
+    );
     expect(store.read()).toEqual([]);
-    expect(() => { store.write([PACE]); }).not.toThrow();
+    expect(() => {
+      store.write([PACE]);
+    }).not.toThrow();
   });
 
   it('are only those that make sense', () => {
-    const odd: unknown[] = [null, 7, 'run', [], {}, { ...PACE, step: 'dance' }, { ...PACE, provider: 'cpu' }, { ...PACE, seconds: 0 }, { ...PACE, seconds: '1' }, { ...PACE, size: null }, { ...PACE, kind: 4 }];
+    const odd: unknown[] = [
+      null,
+      7,
+      'run',
+      [],
+      {},
+      { ...PACE, step: 'dance' },
+      { ...PACE, provider: 'cpu' },
+      { ...PACE, seconds: 0 },
+      { ...PACE, seconds: '1' },
+      { ...PACE, size: null },
+      { ...PACE, kind: 4 },
+    ];
     expect(pacesIn(JSON.stringify([...odd, PACE]))).toEqual([PACE]);
     for (const text of [null, '', '{', '{}', 'null', '7']) expect(pacesIn(text)).toEqual([]);
     expect(PACES_KEY).toContain('/');

@@ -17,11 +17,24 @@ export type KeyValues = Pick<Storage, 'getItem' | 'setItem'>;
 /** Raised when a pace means something else than before. */
 export const PACES_KEY = 'nibble.paces/1';
 
-const STEPS: readonly string[] = ['open', 'quantize', 'start', 'tokenize', 'load', 'run', 'overflow', 'runtime-drift', 'speed'] satisfies TimedStep[];
+const STEPS: readonly string[] = [
+  'open',
+  'quantize',
+  'start',
+  'tokenize',
+  'load',
+  'run',
+  'overflow',
+  'runtime-drift',
+  'speed',
+] satisfies TimedStep[];
 const PROVIDERS: readonly unknown[] = ['wasm', 'webgpu', null] satisfies (Provider | null)[];
 
 /** Paces of this page's storage; nothing is kept, and nothing is wrong, where a browser allows none. */
-export function storedPaces(storage: () => KeyValues, listen: (changed: (key: string | null, value: string | null) => void) => void): PaceStore {
+export function storedPaces(
+  storage: () => KeyValues,
+  listen: (changed: (key: string | null, value: string | null) => void) => void,
+): PaceStore {
   return {
     read() {
       try {
@@ -38,7 +51,9 @@ export function storedPaces(storage: () => KeyValues, listen: (changed: (key: st
       }
     },
     onChange(changed) {
-      listen((key, value) => { if (key === PACES_KEY || key === null) changed(pacesIn(value)); });
+      listen((key, value) => {
+        if (key === PACES_KEY || key === null) changed(pacesIn(value));
+      });
     },
   };
 }
@@ -57,7 +72,13 @@ export function pacesIn(text: string | null): Paces {
 function isPace(value: unknown): value is Pace {
   if (typeof value !== 'object' || value === null) return false;
   const { step, provider, kind, size, amount, seconds } = value as Partial<Record<keyof Pace, unknown>>;
-  return typeof step === 'string' && STEPS.includes(step) && PROVIDERS.includes(provider) && typeof kind === 'string' && [size, amount, seconds].every(isPositive);
+  return (
+    typeof step === 'string' &&
+    STEPS.includes(step) &&
+    PROVIDERS.includes(provider) &&
+    typeof kind === 'string' &&
+    [size, amount, seconds].every(isPositive)
+  );
 }
 
 const isPositive = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value > 0;

@@ -24,7 +24,17 @@ export interface Setup {
 }
 
 /** Null where no text is run: how long inputs take is not known before they have been found. */
-export function shapeOf({ opened, levels, plans, tokens, protocol, extras, provider, capabilities, paces }: Setup): RunShape | null {
+export function shapeOf({
+  opened,
+  levels,
+  plans,
+  tokens,
+  protocol,
+  extras,
+  provider,
+  capabilities,
+  paces,
+}: Setup): RunShape | null {
   const { model, text } = opened ?? {};
   if (!model || !text) return null;
   const checks = checksOf(extras, capabilities);
@@ -43,11 +53,21 @@ export function shapeOf({ opened, levels, plans, tokens, protocol, extras, provi
 }
 
 /** Where models will be measured: the faster provider is the GPU, until this machine has shown otherwise. */
-function providerOf(asked: Provider | 'faster', gpu: 'none' | 'software' | 'hardware', size: number, paces: Paces): Provider {
+function providerOf(
+  asked: Provider | 'faster',
+  gpu: 'none' | 'software' | 'hardware',
+  size: number,
+  paces: Paces,
+): Provider {
   if (gpu === 'none' || asked === 'wasm') return 'wasm';
   if (asked === 'webgpu') return 'webgpu';
   if (gpu === 'software') return 'wasm';
-  const run = (provider: Provider) => secondsOf({ step: 'run', provider, kind: 'fp16', size, amount: 1 }, paces.filter((pace) => pace.step === 'run' && pace.provider === provider), null);
+  const run = (provider: Provider) =>
+    secondsOf(
+      { step: 'run', provider, kind: 'fp16', size, amount: 1 },
+      paces.filter((pace) => pace.step === 'run' && pace.provider === provider),
+      null,
+    );
   const known = (provider: Provider) => paces.some((pace) => pace.step === 'run' && pace.provider === provider);
   return known('wasm') && known('webgpu') && run('wasm') < run('webgpu') ? 'wasm' : 'webgpu';
 }

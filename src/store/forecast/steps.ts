@@ -12,7 +12,10 @@ export interface Checks {
   gpu: 'none' | 'software' | 'hardware';
 }
 
-export function checksOf({ noiseFloor = false, runtimeDrift = false, speed = false }: Extras, capabilities: Capabilities | null): Checks {
+export function checksOf(
+  { noiseFloor = false, runtimeDrift = false, speed = false }: Extras,
+  capabilities: Capabilities | null,
+): Checks {
   const gpu = capabilities?.webgpu.available ? (capabilities.webgpu.software ? 'software' : 'hardware') : 'none';
   return { noiseFloor, runtimeDrift, speed, gpu };
 }
@@ -22,7 +25,11 @@ export interface RunShape {
   model: { bytes: number; parameters: number; baseline: 'as-is' | 'rounded-to-fp16' };
   /** The baseline first. `bytes` is the planned size; `kind` comes from `kindOf`. */
   levels: readonly { key: string; kind: string; bytes: number }[];
-  text: { bytes: number; /** Tokens each model runs; overlapping windows count each time. */ tokens: number; window: number };
+  text: {
+    bytes: number;
+    /** Tokens each model runs; overlapping windows count each time. */ tokens: number;
+    window: number;
+  };
   /** Where the models are measured. */
   provider: Provider;
   checks: Checks;
@@ -54,10 +61,34 @@ export function kindOf({ id, settings: { mode, block } }: { id: LevelId; setting
 
 export function stepsOf({ model, levels, text, provider, checks }: RunShape): Step[] {
   const size = model.parameters;
-  const plain = (step: TimedStep, order: number, amount: number, on: Provider | null = null): Step => ({ step, level: null, provider: on, kind: '', size, amount, order });
+  const plain = (step: TimedStep, order: number, amount: number, on: Provider | null = null): Step => ({
+    step,
+    level: null,
+    provider: on,
+    kind: '',
+    size,
+    amount,
+    order,
+  });
   const each = (step: TimedStep, order: number, on: Provider | null, amountOf: (bytes: number) => number): Step[] =>
-    levels.map(({ key, kind, bytes }) => ({ step, level: key, provider: on, kind, size, amount: amountOf(bytes), order }));
-  const float32 = (step: TimedStep, order: number, amount: number): Step => ({ step, level: null, provider, kind: FLOAT32, size, amount, order });
+    levels.map(({ key, kind, bytes }) => ({
+      step,
+      level: key,
+      provider: on,
+      kind,
+      size,
+      amount: amountOf(bytes),
+      order,
+    }));
+  const float32 = (step: TimedStep, order: number, amount: number): Step => ({
+    step,
+    level: null,
+    provider,
+    kind: FLOAT32,
+    size,
+    amount,
+    order,
+  });
   // Activations that are turned to fp16 are looked at, asked for or not.
   const inHalf = model.baseline === 'rounded-to-fp16' && levels.some(({ kind }) => kind.startsWith('q4f16'));
   const baselineBytes = levels[0]?.bytes ?? model.bytes;
@@ -72,7 +103,9 @@ export function stepsOf({ model, levels, text, provider, checks }: RunShape): St
     ...each('run', 5, provider, () => text.tokens),
     ...(checks.noiseFloor ? [float32('run', 5, Math.min(text.tokens, NOISE_FLOOR_WINDOWS * text.window))] : []),
     ...(checks.noiseFloor || inHalf ? [plain('overflow', 6, 1, 'wasm')] : []),
-    ...(checks.runtimeDrift && checks.gpu !== 'none' ? [plain('start', 7, 1, 'webgpu'), ...each('runtime-drift', 8, 'webgpu', () => 1)] : []),
+    ...(checks.runtimeDrift && checks.gpu !== 'none'
+      ? [plain('start', 7, 1, 'webgpu'), ...each('runtime-drift', 8, 'webgpu', () => 1)]
+      : []),
     ...(checks.speed ? each('speed', 9, 'wasm', () => 1) : []),
     ...(checks.speed && checks.gpu === 'hardware' ? each('speed', 10, 'webgpu', () => 1) : []),
   ];

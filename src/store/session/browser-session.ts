@@ -11,7 +11,8 @@ export function browserSession(): Session | null {
     const tab = sessionStorage.getItem(TAB) ?? crypto.randomUUID();
     sessionStorage.setItem(TAB, tab);
     return createSession({
-      text: sessionStorage, blobs: indexedBlobs(tab),
+      text: sessionStorage,
+      blobs: indexedBlobs(tab),
       async free() {
         const { usage = 0, quota = 0 } = await navigator.storage.estimate();
         return quota - usage;

@@ -7,7 +7,12 @@ const PIECES = 64;
 export async function contentHash(file: Blob): Promise<string> {
   const whole = file.size <= PIECE * PIECES;
   const step = (file.size - PIECE) / (PIECES - 1);
-  const content = whole ? file : new Blob([`${file.size} `, ...Array.from({ length: PIECES }, (_, i) => file.slice(Math.round(i * step), Math.round(i * step) + PIECE))]);
+  const content = whole
+    ? file
+    : new Blob([
+        `${file.size} `,
+        ...Array.from({ length: PIECES }, (_, i) => file.slice(Math.round(i * step), Math.round(i * step) + PIECE)),
+      ]);
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await content.arrayBuffer()));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

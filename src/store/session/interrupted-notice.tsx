@@ -14,17 +14,24 @@ export function InterruptedNotice() {
   return (
     <section className={`${layout.panel} ${classes.notice}`} aria-label="Interrupted comparison">
       <div className={classes.text}>
-        <h2>The comparison of <span className={layout.mono}>{model}</span> was interrupted</h2>
+        <h2>
+          The comparison of <span className={layout.mono}>{model}</span> was interrupted
+        </h2>
         <p>Levels and settings are as they were. Files that are finished are not made again.</p>
         {missing.length > 0 && (
           <ul>
             {missing.map(({ path, bytes }) => (
               <li key={path}>
-                <span>Choose <span className={layout.mono}>{path}</span> again, {formatBytes(bytes)}: the browser keeps no copy of it.</span>
+                <span>
+                  Choose <span className={layout.mono}>{path}</span> again, {formatBytes(bytes)}: the browser keeps no
+                  copy of it.
+                </span>
                 <label className={drop.pick}>
                   Choose file
                   <input
-                    type="file" className={drop.input} aria-label={`Choose ${path} again`}
+                    type="file"
+                    className={drop.input}
+                    aria-label={`Choose ${path} again`}
                     onChange={(event) => {
                       const files = [...(event.currentTarget.files ?? [])];
                       event.currentTarget.value = '';
@@ -36,11 +43,29 @@ export function InterruptedNotice() {
             ))}
           </ul>
         )}
-        {locked > 0 && <p>The browser asks whether this page may read {locked === 1 ? 'the file' : `the ${locked} files`} again.</p>}
+        {locked > 0 && (
+          <p>The browser asks whether this page may read {locked === 1 ? 'the file' : `the ${locked} files`} again.</p>
+        )}
       </div>
       <div className={classes.buttons}>
-        <Button size="sm" disabled={opening || missing.length > 0} onClick={() => { void actions.continueInterrupted(); }}>Continue comparing</Button>
-        <Button size="sm" variant="default" onClick={() => { actions.dismissInterrupted(); }}>Dismiss</Button>
+        <Button
+          size="sm"
+          disabled={opening || missing.length > 0}
+          onClick={() => {
+            void actions.continueInterrupted();
+          }}
+        >
+          Continue comparing
+        </Button>
+        <Button
+          size="sm"
+          variant="default"
+          onClick={() => {
+            actions.dismissInterrupted();
+          }}
+        >
+          Dismiss
+        </Button>
       </div>
     </section>
   );

@@ -32,17 +32,32 @@ export interface SavedFile {
   hash: string | null;
 }
 
-export interface Interrupted { model: string; files: SavedFile[] }
+export interface Interrupted {
+  model: string;
+  files: SavedFile[];
+}
 
 /** What is found again of an interrupted comparison. `locked` need the person's permission, `missing` the person's hand. */
-export interface Found { model: string; files: File[]; sample: boolean; locked: FileSystemFileHandle[]; missing: SavedFile[]; folder: FileSystemDirectoryHandle | null }
+export interface Found {
+  model: string;
+  files: File[];
+  sample: boolean;
+  locked: FileSystemFileHandle[];
+  missing: SavedFile[];
+  folder: FileSystemDirectoryHandle | null;
+}
 
 export interface Session {
   /** Null where nothing is saved, or it cannot be read. */
   setup(): Setup | null;
   saveSetup(setup: Setup): void;
   /** A comparison begins. Settles once its files are kept, as far as they can be; never rejects. */
-  begin(model: string, files: readonly File[], sample: ReadonlySet<File>, folder: FileSystemDirectoryHandle | null): Promise<void>;
+  begin(
+    model: string,
+    files: readonly File[],
+    sample: ReadonlySet<File>,
+    folder: FileSystemDirectoryHandle | null,
+  ): Promise<void>;
   /** It has ended: nothing is kept any more. */
   end(): Promise<void>;
   /** The comparison that was under way when the page went away; null when there was none. */
@@ -85,25 +100,39 @@ export function createSession({ text, blobs, free }: SessionParts): Session {
   return {
     setup() {
       const saved = read<Setup>(SETUP, isSetup);
-      return saved && { ...saved, levels: saved.levels.map((level) => ({ ...level, settings: normalize(level.id, level.settings) })) };
+      return (
+        saved && {
+          ...saved,
+          levels: saved.levels.map((level) => ({ ...level, settings: normalize(level.id, level.settings) })),
+        }
+      );
     },
-    saveSetup(setup) { write(SETUP, setup); },
+    saveSetup(setup) {
+      write(SETUP, setup);
+    },
 
     async begin(model, files, sample, folder) {
       const mine = ++turn;
-      const saved = files.map((file): SavedFile => ({ path: pathOf(file), bytes: file.size, from: sample.has(file) ? 'sample' : 'none', hash: null }));
-      const save = () => { if (mine === turn) write(RUNNING, { model, files: saved } satisfies Interrupted); };
+      const saved = files.map((file): SavedFile => ({
+        path: pathOf(file),
+        bytes: file.size,
+        from: sample.has(file) ? 'sample' : 'none',
+        hash: null,
+      }));
+      const save = () => {
+        if (mine === turn) write(RUNNING, { model, files: saved } satisfies Interrupted);
+      };
       save();
       try {
         await blobs.clear();
         if (folder) await blobs.put(FOLDER, folder);
-        let room = Math.min(COPY_LIMIT, await free() * COPY_SHARE);
+        let room = Math.min(COPY_LIMIT, (await free()) * COPY_SHARE);
         for (const [index, file] of files.entries()) {
           const entry = saved[index];
           if (!entry || entry.from === 'sample' || mine !== turn) continue;
           const handle = handleOf(file);
-          if (handle && await blobs.put(String(index), handle)) entry.from = 'handle';
-          else if (file.size <= room && await blobs.put(String(index), file)) {
+          if (handle && (await blobs.put(String(index), handle))) entry.from = 'handle';
+          else if (file.size <= room && (await blobs.put(String(index), file))) {
             entry.from = 'copy';
             room -= file.size;
           }
@@ -129,7 +158,14 @@ export function createSession({ text, blobs, free }: SessionParts): Session {
     async find() {
       const saved = read<Interrupted>(RUNNING, ({ model, files }) => typeof model === 'string' && Array.isArray(files));
       if (!saved) return null;
-      const found: Found = { model: saved.model, files: [], sample: false, locked: [], missing: [], folder: await blobs.get(FOLDER) as FileSystemDirectoryHandle | null };
+      const found: Found = {
+        model: saved.model,
+        files: [],
+        sample: false,
+        locked: [],
+        missing: [],
+        folder: (await blobs.get(FOLDER)) as FileSystemDirectoryHandle | null,
+      };
       for (const [index, entry] of saved.files.entries()) {
         if (entry.from === 'sample') {
           found.sample = true;
@@ -150,10 +186,12 @@ export function createSession({ text, blobs, free }: SessionParts): Session {
 async function openKept(kept: Blob | FileSystemHandle, entry: SavedFile): Promise<File | 'locked' | null> {
   try {
     if (!(kept instanceof Blob)) {
-      const handle = kept as FileSystemFileHandle & { queryPermission?(descriptor: { mode: 'read' }): Promise<PermissionState> };
-      if (await handle.queryPermission?.({ mode: 'read' }) === 'prompt') return 'locked';
+      const handle = kept as FileSystemFileHandle & {
+        queryPermission?(descriptor: { mode: 'read' }): Promise<PermissionState>;
+      };
+      if ((await handle.queryPermission?.({ mode: 'read' })) === 'prompt') return 'locked';
       const file = await handle.getFile();
-      return await isSameFile(file, entry) ? withPath(file, entry.path) : null;
+      return (await isSameFile(file, entry)) ? withPath(file, entry.path) : null;
     }
     return withPath(kept, entry.path);
   } catch {
@@ -163,7 +201,7 @@ async function openKept(kept: Blob | FileSystemHandle, entry: SavedFile): Promis
 
 /** Whether a file is the one that was saved, by its content. */
 export async function isSameFile(file: File, { bytes, hash }: SavedFile): Promise<boolean> {
-  return file.size === bytes && (hash === null || await contentHash(file) === hash);
+  return file.size === bytes && (hash === null || (await contentHash(file)) === hash);
 }
 
 function withPath(content: Blob, path: string): File {
@@ -175,15 +213,35 @@ function withPath(content: Blob, path: string): File {
 /** What a drop notes on a file where the browser gives handles. */
 function handleOf(file: File): FileSystemFileHandle | null {
   const handle: unknown = Reflect.get(file, 'handle');
-  return typeof handle === 'object' && handle !== null && 'getFile' in handle ? handle as FileSystemFileHandle : null;
+  return typeof handle === 'object' && handle !== null && 'getFile' in handle ? (handle as FileSystemFileHandle) : null;
 }
 
 const IDS: ReadonlySet<string> = new Set(['fp16', ...ADDABLE]);
 
 /** `levels` is what JSON gave: its entries are looked at before they are taken for levels. */
-function isSetup({ levels, target, protocol, extras }: { levels: unknown; target: unknown; protocol: unknown; extras: unknown }): boolean {
+function isSetup({
+  levels,
+  target,
+  protocol,
+  extras,
+}: {
+  levels: unknown;
+  target: unknown;
+  protocol: unknown;
+  extras: unknown;
+}): boolean {
   const isLevel = (level: unknown): level is Level =>
-    typeof level === 'object' && level !== null && IDS.has(String(Reflect.get(level, 'id'))) && typeof Reflect.get(level, 'uid') === 'string' && typeof Reflect.get(level, 'settings') === 'object';
-  return Array.isArray(levels) && levels.every(isLevel) && levels[0]?.id === 'fp16'
-    && typeof target === 'string' && typeof protocol === 'object' && typeof extras === 'object';
+    typeof level === 'object' &&
+    level !== null &&
+    IDS.has(String(Reflect.get(level, 'id'))) &&
+    typeof Reflect.get(level, 'uid') === 'string' &&
+    typeof Reflect.get(level, 'settings') === 'object';
+  return (
+    Array.isArray(levels) &&
+    levels.every(isLevel) &&
+    levels[0]?.id === 'fp16' &&
+    typeof target === 'string' &&
+    typeof protocol === 'object' &&
+    typeof extras === 'object'
+  );
 }

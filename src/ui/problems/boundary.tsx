@@ -3,7 +3,10 @@ import { Component, type ReactNode } from 'react';
 import { ErrorText } from './error-text.tsx';
 import classes from './problems.module.css';
 
-interface Props { what: string; children: ReactNode }
+interface Props {
+  what: string;
+  children: ReactNode;
+}
 
 export class Boundary extends Component<Props, { thrown: unknown }> {
   override state: { thrown: unknown } = { thrown: null };
@@ -15,10 +18,17 @@ export class Boundary extends Component<Props, { thrown: unknown }> {
   override render() {
     const { thrown } = this.state;
     if (thrown === null) return this.props.children;
-    const details = thrown instanceof Error ? thrown.stack ?? thrown.message : JSON.stringify(thrown);
+    const details = thrown instanceof Error ? (thrown.stack ?? thrown.message) : JSON.stringify(thrown);
     return (
       <div className={classes.notice} role="alert">
-        <ErrorText error={{ code: 'internal', message: `${this.props.what} cannot be shown.`, action: 'Everything else is as it was; Export JSON has the figures.', details }} />
+        <ErrorText
+          error={{
+            code: 'internal',
+            message: `${this.props.what} cannot be shown.`,
+            action: 'Everything else is as it was; Export JSON has the figures.',
+            details,
+          }}
+        />
       </div>
     );
   }

@@ -12,9 +12,15 @@ export function ErrorText({ error }: { error: EngineError }) {
       <p className={classes.action}>{error.action}</p>
       <details className={layout.fold}>
         <summary>Details</summary>
-        <pre className={classes.details} tabIndex={0}>{technical}</pre>
+        <pre className={classes.details} tabIndex={0}>
+          {technical}
+        </pre>
         <CopyButton value={`${error.message}\n${error.action}\n${technical}`}>
-          {({ copied, copy }) => <Button size="compact-xs" variant="default" onClick={copy}>{copied ? 'Copied' : 'Copy'}</Button>}
+          {({ copied, copy }) => (
+            <Button size="compact-xs" variant="default" onClick={copy}>
+              {copied ? 'Copied' : 'Copy'}
+            </Button>
+          )}
         </CopyButton>
       </details>
     </div>

@@ -18,7 +18,13 @@ export function Notices() {
             <ErrorText error={error} />
             <FolderRemedy error={error} />
           </div>
-          <CloseButton aria-label="Dismiss" size="sm" onClick={() => { actions.dismiss(id); }} />
+          <CloseButton
+            aria-label="Dismiss"
+            size="sm"
+            onClick={() => {
+              actions.dismiss(id);
+            }}
+          />
         </div>
       ))}
     </div>

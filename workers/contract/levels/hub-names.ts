@@ -14,14 +14,52 @@ export interface NamedLevel {
 
 /** Stems of the file names that transformers.js looks for (its session_config.js), and those of Optimum's exports. */
 const STEMS: ReadonlySet<string> = new Set([
-  'model', 'encoder_model', 'decoder_model', 'decoder_model_merged', 'decoder_with_past_model', 'language_model', 'text_model', 'vision_model', 'text_encoder', 'vision_encoder',
-  'audio_encoder', 'speech_encoder', 'embed_tokens', 'prepare_inputs_embeds', 'lm_head', 'gen_head', 'gen_img_embeds', 'image_decode', 'prompt_encoder_mask_decoder',
-  'conditional_decoder', 'voice_decoder', 'latent_denoiser', 'encodec_decode', 'audio_model',
+  'model',
+  'encoder_model',
+  'decoder_model',
+  'decoder_model_merged',
+  'decoder_with_past_model',
+  'language_model',
+  'text_model',
+  'vision_model',
+  'text_encoder',
+  'vision_encoder',
+  'audio_encoder',
+  'speech_encoder',
+  'embed_tokens',
+  'prepare_inputs_embeds',
+  'lm_head',
+  'gen_head',
+  'gen_img_embeds',
+  'image_decode',
+  'prompt_encoder_mask_decoder',
+  'conditional_decoder',
+  'voice_decoder',
+  'latent_denoiser',
+  'encodec_decode',
+  'audio_model',
 ]);
 
 /** What exporters and transformers.js put behind a stem to say which precision a file has. */
 const PRECISIONS: ReadonlySet<string> = new Set([
-  'fp32', 'fp16', 'float32', 'float16', 'bf16', 'int8', 'uint8', 'quantized', 'q8', 'int4', 'uint4', 'q4', 'q4f16', 'q2', 'q2f16', 'q1', 'q1f16', 'bnb4',
+  'fp32',
+  'fp16',
+  'float32',
+  'float16',
+  'bf16',
+  'int8',
+  'uint8',
+  'quantized',
+  'q8',
+  'int4',
+  'uint4',
+  'q4',
+  'q4f16',
+  'q2',
+  'q2f16',
+  'q1',
+  'q1f16',
+  'bnb4',
 ]);
 
 /** The stem that names in the folder begin with: the source's own where transformers.js knows it, else `model`. */
@@ -47,7 +85,9 @@ export function hubNames(source: string, levels: readonly NamedLevel[]): string[
   levels.forEach(({ suffix, dtypeSuffix }, i) => {
     if (suffix === dtypeSuffix || !plain.has(dtypeSuffix)) plain.set(dtypeSuffix, i);
   });
-  return levels.map(({ suffix, dtypeSuffix }, i) => `${stem}${plain.get(dtypeSuffix) === i ? dtypeSuffix : suffix}.onnx`);
+  return levels.map(
+    ({ suffix, dtypeSuffix }, i) => `${stem}${plain.get(dtypeSuffix) === i ? dtypeSuffix : suffix}.onnx`,
+  );
 }
 
 /**

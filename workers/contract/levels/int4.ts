@@ -10,7 +10,10 @@ export const int4: Scheme = {
   keys: ['block', 'asymmetric', 'mode', 'head', 'embedding', 'source', 'exclude', 'override'],
   modes: ['dequantize'],
   resolve: (settings) => ({
-    id: 'int4', form: settings.mode ?? 'blocks', weights: { bits: 4, block: settings.block ?? 32, symmetric: !settings.asymmetric }, linear: null,
+    id: 'int4',
+    form: settings.mode ?? 'blocks',
+    weights: { bits: 4, block: settings.block ?? 32, symmetric: !settings.asymmetric },
+    linear: null,
     ...commonSettings(settings),
   }),
   suffix: (settings) => `_q4${settings.mode ? '_dequantize' : ''}${settingsSuffix(settings, 32)}`,

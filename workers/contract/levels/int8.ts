@@ -14,7 +14,10 @@ export const int8: Scheme = {
   keys: ['mode', 'head', 'embedding', 'source', 'exclude', 'override'],
   modes: ['dequantize', 'dynamic'],
   resolve: (settings) => ({
-    id: 'int8', form: settings.mode ?? 'blocks', weights: settings.mode ? null : { bits: 8, block: 32, symmetric: true }, linear: PER_CHANNEL,
+    id: 'int8',
+    form: settings.mode ?? 'blocks',
+    weights: settings.mode ? null : { bits: 8, block: 32, symmetric: true },
+    linear: PER_CHANNEL,
     ...commonSettings(settings),
   }),
   suffix: (settings) => `${SUFFIX[settings.mode ?? 'blocks']}${settingsSuffix(settings, 32)}`,

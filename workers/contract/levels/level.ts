@@ -18,13 +18,18 @@ const settingsSchema = z.strictObject({
   override: z.array(z.strictObject({ name: z.string().min(1), to: z.enum(['int4', 'int8']) })).optional(),
 });
 
-export interface Level { id: LevelId; settings: LevelSettings }
+export interface Level {
+  id: LevelId;
+  settings: LevelSettings;
+}
 
 /** Reads a level; anything it does not know is an error that names what it does. */
 export function parseLevel(text: string): Result<Level> {
   const [id, rest] = split(text, ':');
   if (!isLevelId(id)) {
-    return error(engineError('level-unknown', `There is no level called "${id}".`, `Use one of ${LEVEL_IDS.join(', ')}.`));
+    return error(
+      engineError('level-unknown', `There is no level called "${id}".`, `Use one of ${LEVEL_IDS.join(', ')}.`),
+    );
   }
   const given = new Map<string, unknown>();
   for (const part of rest === undefined ? [] : rest.split(',')) {
@@ -32,7 +37,17 @@ export function parseLevel(text: string): Result<Level> {
     if (given.has(key)) return invalid(text, id, `"${key}" is given twice`);
     if (key === 'exclude' && value !== undefined) given.set(key, value.split('|'));
     else if (key === 'override' && value !== undefined) given.set(key, value.split('|').map(overrideOf));
-    else given.set(key, value === undefined || value === 'true' ? true : value === 'false' ? false : /^\d+$/.test(value) ? Number(value) : value);
+    else
+      given.set(
+        key,
+        value === undefined || value === 'true'
+          ? true
+          : value === 'false'
+            ? false
+            : /^\d+$/.test(value)
+              ? Number(value)
+              : value,
+      );
   }
   return checkSettings(id, Object.fromEntries(given), text);
 }
@@ -54,10 +69,14 @@ export function checkSettings(id: LevelId, settings: Record<string, unknown>, te
     value: {
       id,
       settings: {
-        ...(block === undefined ? {} : { block }), ...(asymmetric ? { asymmetric } : {}),
-        ...(head === undefined ? {} : { head }), ...(embedding ? { embedding } : {}),
-        ...(source === undefined ? {} : { source }), ...(mode === undefined ? {} : { mode }),
-        ...(exclude && exclude.length > 0 ? { exclude } : {}), ...(override && override.length > 0 ? { override } : {}),
+        ...(block === undefined ? {} : { block }),
+        ...(asymmetric ? { asymmetric } : {}),
+        ...(head === undefined ? {} : { head }),
+        ...(embedding ? { embedding } : {}),
+        ...(source === undefined ? {} : { source }),
+        ...(mode === undefined ? {} : { mode }),
+        ...(exclude && exclude.length > 0 ? { exclude } : {}),
+        ...(override && override.length > 0 ? { override } : {}),
       },
     },
   };
@@ -73,7 +92,9 @@ export function formatLevel({ id, settings }: Level): string {
     settings.embedding ? (settings.embedding === 'tokens' ? 'embedding=tokens' : 'embedding') : '',
     settings.source ? `source=${settings.source}` : '',
     settings.exclude && settings.exclude.length > 0 ? `exclude=${settings.exclude.map(spelled).join('|')}` : '',
-    settings.override && settings.override.length > 0 ? `override=${settings.override.map(({ name, to }) => `${spelled(name)}=${to}`).join('|')}` : '',
+    settings.override && settings.override.length > 0
+      ? `override=${settings.override.map(({ name, to }) => `${spelled(name)}=${to}`).join('|')}`
+      : '',
   ].filter((part) => part !== '');
   return parts.length === 0 ? id : `${id}:${parts.join(',')}`;
 }
@@ -101,11 +122,22 @@ function split(text: string, separator: string): [string, string | undefined] {
 function invalid(text: string, id: LevelId, why: string): Result<never> {
   const { keys, modes = [] } = SCHEMES[id];
   const takes: Record<keyof LevelSettings, string> = {
-    block: 'block=16|32|64|128|256', asymmetric: 'asymmetric', head: 'head=keep', embedding: 'embedding[=tokens]', source: 'source=original',
-    mode: `mode=${modes.join('|')}`, exclude: 'exclude=NAME|…', override: 'override=NAME=int4|int8|…',
+    block: 'block=16|32|64|128|256',
+    asymmetric: 'asymmetric',
+    head: 'head=keep',
+    embedding: 'embedding[=tokens]',
+    source: 'source=original',
+    mode: `mode=${modes.join('|')}`,
+    exclude: 'exclude=NAME|…',
+    override: 'override=NAME=int4|int8|…',
   };
-  return error(engineError('level-invalid', `"${text}" is not a level: ${why}.`,
-    keys.length === 0 ? `${id} takes no settings.` : `${id} takes ${keys.map((key) => takes[key]).join(', ')}.`));
+  return error(
+    engineError(
+      'level-invalid',
+      `"${text}" is not a level: ${why}.`,
+      keys.length === 0 ? `${id} takes no settings.` : `${id} takes ${keys.map((key) => takes[key]).join(', ')}.`,
+    ),
+  );
 }
 
 function error(value: EngineError): Result<never> {

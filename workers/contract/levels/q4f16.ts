@@ -9,7 +9,11 @@ export const q4f16: Scheme = {
   element: 'int4',
   keys: ['block', 'asymmetric', 'head', 'embedding', 'exclude', 'override'],
   resolve: (settings) => ({
-    id: 'q4f16', form: 'blocks', weights: { bits: 4, block: settings.block ?? 32, symmetric: !settings.asymmetric }, linear: null, halfActivations: true,
+    id: 'q4f16',
+    form: 'blocks',
+    weights: { bits: 4, block: settings.block ?? 32, symmetric: !settings.asymmetric },
+    linear: null,
+    halfActivations: true,
     ...commonSettings(settings),
   }),
   suffix: (settings) => `_q4f16${settingsSuffix(settings, 32)}`,

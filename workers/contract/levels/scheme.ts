@@ -63,7 +63,9 @@ export interface Scheme {
 }
 
 /** What all levels but the baseline take from their settings alike. */
-export function commonSettings(settings: LevelSettings): Pick<ResolvedLevel, 'baseline' | 'head' | 'tables' | 'source' | 'exclude' | 'override'> {
+export function commonSettings(
+  settings: LevelSettings,
+): Pick<ResolvedLevel, 'baseline' | 'head' | 'tables' | 'source' | 'exclude' | 'override'> {
   const { embedding } = settings;
   return {
     baseline: false,
@@ -80,9 +82,21 @@ export const PER_CHANNEL: LinearWeights = { type: 'int8', symmetric: true, perCh
 
 /** A level as it is for a weight that is to have other integers. How they are computed with stays, where they can be. */
 export function overridden(level: ResolvedLevel, to: Override['to']): ResolvedLevel {
-  if (to === 'int8') return { ...level, id: to, weights: level.form === 'blocks' ? { bits: 8, block: 32, symmetric: true } : null, linear: PER_CHANNEL };
+  if (to === 'int8')
+    return {
+      ...level,
+      id: to,
+      weights: level.form === 'blocks' ? { bits: 8, block: 32, symmetric: true } : null,
+      linear: PER_CHANNEL,
+    };
   const form = level.form === 'dynamic' ? 'blocks' : level.form;
-  return { ...level, id: to, form, weights: { block: level.weights?.block ?? 32, symmetric: level.weights?.symmetric ?? true, bits: 4 }, linear: null };
+  return {
+    ...level,
+    id: to,
+    form,
+    weights: { block: level.weights?.block ?? 32, symmetric: level.weights?.symmetric ?? true, bits: 4 },
+    linear: null,
+  };
 }
 
 /** The parts of a file name that tell settings apart: `_block128_asymmetric`. */
@@ -94,7 +108,9 @@ export function settingsSuffix(settings: LevelSettings, defaultBlock: BlockSize)
     settings.embedding === 'tokens' ? '_embedding-tokens' : settings.embedding ? '_embedding' : '',
     settings.source === 'original' ? '_from-original' : '',
     settings.exclude && settings.exclude.length > 0 ? `_without-${fingerprint(settings.exclude)}` : '',
-    settings.override && settings.override.length > 0 ? `_with-${fingerprint(settings.override.map(({ name, to }) => `${name}=${to}`))}` : '',
+    settings.override && settings.override.length > 0
+      ? `_with-${fingerprint(settings.override.map(({ name, to }) => `${name}=${to}`))}`
+      : '',
   ].join('');
 }
 

@@ -6,7 +6,11 @@ export const uint8: Scheme = {
   element: 'uint8',
   keys: ['head', 'embedding', 'source', 'exclude', 'override'],
   resolve: (settings) => ({
-    id: 'uint8', form: 'dynamic', weights: null, linear: { type: 'uint8', symmetric: false, perChannel: false }, ...commonSettings(settings),
+    id: 'uint8',
+    form: 'dynamic',
+    weights: null,
+    linear: { type: 'uint8', symmetric: false, perChannel: false },
+    ...commonSettings(settings),
   }),
   suffix: (settings) => `_uint8${settingsSuffix(settings, 32)}`,
   dtypeSuffix: () => '_uint8',

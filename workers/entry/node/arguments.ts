@@ -89,13 +89,30 @@ export function readArguments(argv: readonly string[]): Parsed {
   let parsed;
   try {
     parsed = parseArgs({
-      args: [...argv], allowPositionals: true, strict: true,
+      args: [...argv],
+      allowPositionals: true,
+      strict: true,
       options: {
-        'tokenizer': { type: 'string' }, 'tokenizer-config': { type: 'string' }, 'text': { type: 'string' },
-        'input': { type: 'string', multiple: true },
-        'level': { type: 'string', multiple: true }, 'out': { type: 'string' }, 'zip': { type: 'string' }, 'json': { type: 'string' },
-        'target': { type: 'string' }, 'protocol': { type: 'string' }, 'context': { type: 'string' }, 'stride': { type: 'string' },
-        'tokens': { type: 'string' }, 'threads': { type: 'string' }, 'words': { type: 'boolean' }, 'noise-floor': { type: 'boolean' }, 'speed': { type: 'boolean' }, 'no-measure': { type: 'boolean' }, 'quiet': { type: 'boolean' }, 'help': { type: 'boolean', short: 'h' },
+        tokenizer: { type: 'string' },
+        'tokenizer-config': { type: 'string' },
+        text: { type: 'string' },
+        input: { type: 'string', multiple: true },
+        level: { type: 'string', multiple: true },
+        out: { type: 'string' },
+        zip: { type: 'string' },
+        json: { type: 'string' },
+        target: { type: 'string' },
+        protocol: { type: 'string' },
+        context: { type: 'string' },
+        stride: { type: 'string' },
+        tokens: { type: 'string' },
+        threads: { type: 'string' },
+        words: { type: 'boolean' },
+        'noise-floor': { type: 'boolean' },
+        speed: { type: 'boolean' },
+        'no-measure': { type: 'boolean' },
+        quiet: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
       },
     });
   } catch (thrown) {
@@ -108,11 +125,14 @@ export function readArguments(argv: readonly string[]): Parsed {
   if (command === undefined) return wrong(`There is no command "${shown(word)}"; there are ${COMMANDS.join(' and ')}.`);
   if (model === undefined || model === '') return wrong(`${command} needs a model file.`);
   if (rest.length > 0) return wrong(`${command} takes one model; "${shown(rest.join(' '))}" is left over.`);
-  const empty = Object.entries(values).find(([, value]) => value === '' || (Array.isArray(value) && value.includes('')));
+  const empty = Object.entries(values).find(
+    ([, value]) => value === '' || (Array.isArray(value) && value.includes('')),
+  );
   if (empty) return wrong(`--${empty[0]} takes a value that is not empty.`);
   const measuring = command === 'quantize' ? ABOUT_MEASURING.find((name) => values[name] !== undefined) : undefined;
   if (measuring) return wrong(`quantize measures nothing; --${measuring} is an option of compare.`);
-  if (command === 'quantize' && values.out === undefined && values.zip === undefined) return wrong('quantize needs --out or --zip to write to.');
+  if (command === 'quantize' && values.out === undefined && values.zip === undefined)
+    return wrong('quantize needs --out or --zip to write to.');
   const unmeasured = values['no-measure'] ? (['words', 'speed'] as const).find((name) => values[name]) : undefined;
   if (unmeasured) return wrong(`--${unmeasured} is measured, and --no-measure says to measure nothing.`);
 
@@ -126,30 +146,60 @@ export function readArguments(argv: readonly string[]): Parsed {
   const threads = positive(values.threads);
   if (tokens === undefined) return wrong('--tokens takes a number above 0.');
   if (threads === undefined) return wrong('--threads takes a number above 0.');
-  if (values.words && values.json === undefined) return wrong('--words goes into the report, and there is no --json to write it to.');
+  if (values.words && values.json === undefined)
+    return wrong('--words goes into the report, and there is no --json to write it to.');
   const context = positive(values.context);
   if (context === undefined) return wrong('--context takes a number above 0.');
   const stride = positive(values.stride);
   if (stride === undefined) return wrong('--stride takes a number above 0.');
   const name = PROTOCOLS.find((known) => known === (values.protocol ?? 'llama.cpp'));
-  if (name === undefined) return wrong(`There is no protocol "${shown(values.protocol ?? '')}"; there are ${PROTOCOLS.join(', ')}.`);
+  if (name === undefined)
+    return wrong(`There is no protocol "${shown(values.protocol ?? '')}"; there are ${PROTOCOLS.join(', ')}.`);
   const target = TARGETS.find((known) => known === values.target) ?? null;
-  if (target === null && values.target !== undefined) return wrong(`There is no target "${shown(values.target)}"; there are ${TARGETS.join(', ')}.`);
+  if (target === null && values.target !== undefined)
+    return wrong(`There is no target "${shown(values.target)}"; there are ${TARGETS.join(', ')}.`);
   const protocol = { name, ...(context !== null && { context }), ...(stride !== null && { stride }) };
   return {
     kind: command,
     arguments: {
-      model, levels, target, tokens, threads, protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined) ? null : protocol,
-      tokenizer: values.tokenizer ?? null, tokenizerConfig: values['tokenizer-config'] ?? null, text: values.text ?? null, inputs: values.input ?? [],
+      model,
+      levels,
+      target,
+      tokens,
+      threads,
+      protocol: [values.protocol, values.context, values.stride].every((given) => given === undefined)
+        ? null
+        : protocol,
+      tokenizer: values.tokenizer ?? null,
+      tokenizerConfig: values['tokenizer-config'] ?? null,
+      text: values.text ?? null,
+      inputs: values.input ?? [],
       measure: command === 'compare' && !values['no-measure'],
-      extras: { ...(values.words && { words: true }), ...(values['noise-floor'] && { noiseFloor: true }), ...(values.speed && { speed: true }) },
-      out: values.out ?? null, zip: values.zip ?? null, json: values.json ?? null, quiet: values.quiet ?? false,
+      extras: {
+        ...(values.words && { words: true }),
+        ...(values['noise-floor'] && { noiseFloor: true }),
+        ...(values.speed && { speed: true }),
+      },
+      out: values.out ?? null,
+      zip: values.zip ?? null,
+      json: values.json ?? null,
+      quiet: values.quiet ?? false,
     },
   };
 }
 
 const COMMANDS: readonly Command[] = ['compare', 'quantize'];
-const ABOUT_MEASURING = ['text', 'input', 'tokens', 'protocol', 'context', 'stride', 'words', 'speed', 'threads'] as const;
+const ABOUT_MEASURING = [
+  'text',
+  'input',
+  'tokens',
+  'protocol',
+  'context',
+  'stride',
+  'words',
+  'speed',
+  'threads',
+] as const;
 
 const PROTOCOLS: readonly ProtocolName[] = ['llama.cpp', 'gptq', 'huggingface', 'lm-eval'];
 

@@ -29,14 +29,17 @@ import { writeText, writeZip } from './files/write-file.ts';
 
 /** Warnings that mean something asked for was not done; others are remarks. */
 const asked = (warning: EngineError, { tokenizer, text }: Arguments): boolean =>
-  warning.code === 'no-tokenizer' ? text !== null && tokenizer !== null
-    : warning.code === 'no-text' ? text !== null
-      : warning.code === 'not-a-language-model' || warning.code === 'inputs-unknown' ? tokenizer !== null && text !== null
+  warning.code === 'no-tokenizer'
+    ? text !== null && tokenizer !== null
+    : warning.code === 'no-text'
+      ? text !== null
+      : warning.code === 'not-a-language-model' || warning.code === 'inputs-unknown'
+        ? tokenizer !== null && text !== null
         : true;
 
 async function main(argv: readonly string[]): Promise<number> {
   const parsed = readArguments(argv);
-  if (parsed.kind === 'help') return await print(process.stdout, `${USAGE}\n`) ? 0 : PIPE_CLOSED;
+  if (parsed.kind === 'help') return (await print(process.stdout, `${USAGE}\n`)) ? 0 : PIPE_CLOSED;
   if (parsed.kind === 'wrong') {
     await complain(parsed.error);
     return 2;
@@ -66,24 +69,56 @@ async function openAll(given: Arguments): Promise<Given> {
   const problems: EngineError[] = [];
   if (given.tokenizer !== null) {
     const tokenizer = { file: await openFile(given.tokenizer), path: given.tokenizer };
-    const { tokenizer: isOne, files: [opened] } = await classifyFiles([tokenizer.file]);
+    const {
+      tokenizer: isOne,
+      files: [opened],
+    } = await classifyFiles([tokenizer.file]);
     if (isOne) found.push(tokenizer);
-    else problems.push(opened?.problem ?? engineError('tokenizer-invalid', `${shown(given.tokenizer)} is not a tokenizer.json.`, 'Give the tokenizer.json that came with the model.'));
+    else
+      problems.push(
+        opened?.problem ??
+          engineError(
+            'tokenizer-invalid',
+            `${shown(given.tokenizer)} is not a tokenizer.json.`,
+            'Give the tokenizer.json that came with the model.',
+          ),
+      );
     const config = given.tokenizerConfig ?? join(dirname(given.tokenizer), 'tokenizer_config.json');
-    if (given.tokenizerConfig !== null || await isFile(config)) found.push({ file: await openFile(config), path: config });
+    if (given.tokenizerConfig !== null || (await isFile(config)))
+      found.push({ file: await openFile(config), path: config });
   }
   const text = given.text === null ? null : { file: await openFile(given.text), path: given.text };
   for (const path of given.inputs) {
     const input = await openFile(path);
-    const { inputs, files: [opened] } = await classifyFiles([input]);
+    const {
+      inputs,
+      files: [opened],
+    } = await classifyFiles([input]);
     if (inputs.length > 0) found.push({ file: input, path });
-    else problems.push(opened?.problem ?? engineError('input-invalid', `${shown(path)} is nothing a model can be run on.`, 'Give a .npy file, a TensorProto (.pb) or JSON of numbers.'));
+    else
+      problems.push(
+        opened?.problem ??
+          engineError(
+            'input-invalid',
+            `${shown(path)} is nothing a model can be run on.`,
+            'Give a .npy file, a TensorProto (.pb) or JSON of numbers.',
+          ),
+      );
   }
-  const companions = given.zip === null ? [] : await openCompanions([given.model, ...(given.tokenizer === null ? [] : [given.tokenizer])]);
+  const companions =
+    given.zip === null
+      ? []
+      : await openCompanions([given.model, ...(given.tokenizer === null ? [] : [given.tokenizer])]);
   return {
-    model, problems, text: text?.file ?? null, files: found.map(({ file }) => file), companions: companions.map(({ file }) => file),
+    model,
+    problems,
+    text: text?.file ?? null,
+    files: found.map(({ file }) => file),
+    companions: companions.map(({ file }) => file),
     // What could not be used was named all the same.
-    paths: [...found, ...companions, ...(text ? [text] : [])].map(({ path }) => path).concat(given.tokenizer ?? [], given.inputs),
+    paths: [...found, ...companions, ...(text ? [text] : [])]
+      .map(({ path }) => path)
+      .concat(given.tokenizer ?? [], given.inputs),
   };
 }
 
@@ -91,14 +126,17 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
   const { model, files, text, companions, paths, problems } = await openAll(given);
   const outputs = await protectInputs(paths);
   const reports: Output[] = [
-    ...(given.json === null || given.json === '-' ? [] : [{ path: given.json, role: '--json', stream: await isStream(given.json) }]),
+    ...(given.json === null || given.json === '-'
+      ? []
+      : [{ path: given.json, role: '--json', stream: await isStream(given.json) }]),
     ...(given.zip === null ? [] : [{ path: given.zip, role: '--zip' }]),
   ];
   // The folder of --out, which they may lie in, is not made yet.
   await outputs.check(reports, false);
   const levels = given.target === null ? given.levels : await onTarget(given.target, given.levels, files, problems);
   // Before a long run, not after it.
-  if (!given.quiet) for (const hint of sizeHints(levels, await plan(files, levels).catch(() => []))) process.stderr.write(`${hint}\n`);
+  if (!given.quiet)
+    for (const hint of sizeHints(levels, await plan(files, levels).catch(() => []))) process.stderr.write(`${hint}\n`);
   const progress = given.quiet ? null : printProgress(process.stderr);
   const models = new Map<string, Written>();
   const hashes = new Map<string, string>();
@@ -114,21 +152,39 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
   const folder = given.out ?? temporary ?? '.';
   const made = await makeFolder(folder);
   const job: Job = {
-    files, levels, maxTokens: given.tokens, ...(text && { text }), ...(given.protocol && { protocol: given.protocol }), extras: given.extras, ...(!given.measure && { measure: false }),
+    files,
+    levels,
+    maxTokens: given.tokens,
+    ...(text && { text }),
+    ...(given.protocol && { protocol: given.protocol }),
+    extras: given.extras,
+    ...(!given.measure && { measure: false }),
   };
   /** The level that is the model as it is, in the model's own place. */
   const inPlace = new Set<string>();
   const surroundings: Platform = {
     kernel: () => createWasmKernel(),
     async checkFreeSpace(planned) {
-      const all = planned.map(({ name, bytes, madeBytes }) => ({ path: join(folder, name), role: `Level file ${shown(name)}`, isModel: madeBytes === 0 && bytes === model.size }));
-      for (const { path, isModel } of all) if (isModel && await outputs.isSame(path, given.model)) inPlace.add(path);
+      const all = planned.map(({ name, bytes, madeBytes }) => ({
+        path: join(folder, name),
+        role: `Level file ${shown(name)}`,
+        isModel: madeBytes === 0 && bytes === model.size,
+      }));
+      for (const { path, isModel } of all) if (isModel && (await outputs.isSame(path, given.model))) inPlace.add(path);
       await outputs.check([...reports, ...all.filter(({ path }) => !inPlace.has(path))]);
     },
     sink: (name, source, { external }) => {
       const path = join(folder, name);
       if (inPlace.has(path)) return Promise.resolve(sourceItself(path, source));
-      return fileSink(path, source, { external, ...(command === 'quantize' && given.json !== null && { onHash: (sha256: string) => { hashes.set(name, sha256); } }) });
+      return fileSink(path, source, {
+        external,
+        ...(command === 'quantize' &&
+          given.json !== null && {
+            onHash: (sha256: string) => {
+              hashes.set(name, sha256);
+            },
+          }),
+      });
     },
     evaluator: createNodeEvaluator(),
     speedMeter: createNodeSpeedMeter(new URL('./speed-worker.mjs', import.meta.url)),
@@ -137,7 +193,16 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
   let report: Report;
   try {
     report = withHashes(await compare(job, surroundings, onEvent, interrupt.stop, interrupt.finish), hashes);
-    if (given.zip !== null) await writeZip(given.zip, { files: [...files, ...companions], report, models: [...models].map(([level, { file, blob, data }]) => ({ level, file, blob, ...(data && { data }) })) }, interrupt.stop);
+    if (given.zip !== null)
+      await writeZip(
+        given.zip,
+        {
+          files: [...files, ...companions],
+          report,
+          models: [...models].map(([level, { file, blob, data }]) => ({ level, file, blob, ...(data && { data }) })),
+        },
+        interrupt.stop,
+      );
   } catch (thrown) {
     await made.undo();
     throw thrown;
@@ -150,7 +215,11 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
   if (given.json !== null && given.json !== '-') await writeText(given.json, json);
   const isRead = await print(process.stdout, given.json === '-' ? json : reportTable(report));
   const { protocol } = report;
-  if (protocol?.stoppedEarly) await print(process.stderr, `Finished early: ${protocol.chunks} of ${protocol.plannedChunks ?? '?'} windows were run; the report is of those and says so.\n`);
+  if (protocol?.stoppedEarly)
+    await print(
+      process.stderr,
+      `Finished early: ${protocol.chunks} of ${protocol.plannedChunks ?? '?'} windows were run; the report is of those and says so.\n`,
+    );
   for (const problem of problems) await complain(problem);
   if (!isRead) return PIPE_CLOSED;
   return problems.some((problem) => asked(problem, given)) ? 1 : 0;
@@ -162,34 +231,65 @@ function withHashes(report: Report, hashes: ReadonlyMap<string, string>): Report
     levels: report.levels.map((level) => {
       const sha256 = hashes.get(level.file);
       const ofData = level.data && hashes.get(level.data.file);
-      return { ...level, ...(sha256 !== undefined && { sha256 }), ...(level.data && { data: { ...level.data, ...(ofData !== undefined && { sha256: ofData }) } }) };
+      return {
+        ...level,
+        ...(sha256 !== undefined && { sha256 }),
+        ...(level.data && { data: { ...level.data, ...(ofData !== undefined && { sha256: ofData }) } }),
+      };
     }),
   };
 }
 
 /** What a terminal would act on is escaped, which JSON allows. */
 function asJson(report: Report): string {
-  const json = JSON.stringify(report, null, 2).replace(/[\p{Cf}\u007f-\u009f\u2028\u2029]/gu, (character) => (
-    Array.from({ length: character.length }, (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`).join('')
-  ));
+  const json = JSON.stringify(report, null, 2).replace(/[\p{Cf}\u007f-\u009f\u2028\u2029]/gu, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  );
   return `${json}\n`;
 }
 
 /** The levels that run on a target; why the others do not goes to `problems`. */
-async function onTarget(target: Target, levels: readonly LevelRequest[], files: readonly File[], problems: EngineError[]): Promise<LevelRequest[]> {
+async function onTarget(
+  target: Target,
+  levels: readonly LevelRequest[],
+  files: readonly File[],
+  problems: EngineError[],
+): Promise<LevelRequest[]> {
   const plans = await plan(files, levels);
   return levels.filter((level, i) => {
     const refused = plans[i]?.notOn?.find((entry) => entry.target === target);
-    if (refused) problems.push(engineError('level-invalid', `Skipped ${shown(formatLevel(level))}: ${refused.reason}`, 'Choose another level, or another --target.'));
+    if (refused)
+      problems.push(
+        engineError(
+          'level-invalid',
+          `Skipped ${shown(formatLevel(level))}: ${refused.reason}`,
+          'Choose another level, or another --target.',
+        ),
+      );
     return !refused;
   });
 }
 
 /** Codes whose sentence says it all: what a runtime or the system answered is not worth a line. */
-const WITHOUT_DETAILS: ReadonlySet<EngineError['code']> = new Set(['usage', 'file-unreadable', 'cancelled', 'write-failed']);
+const WITHOUT_DETAILS: ReadonlySet<EngineError['code']> = new Set([
+  'usage',
+  'file-unreadable',
+  'cancelled',
+  'write-failed',
+]);
 
 async function complain({ message, action, details, code }: EngineError): Promise<void> {
-  const lines = [`${message} ${action}`.trim(), ...(details === '' || WITHOUT_DETAILS.has(code) ? [] : shownText(details).split('\n').map((line) => `  ${line}`))];
+  const lines = [
+    `${message} ${action}`.trim(),
+    ...(details === '' || WITHOUT_DETAILS.has(code)
+      ? []
+      : shownText(details)
+          .split('\n')
+          .map((line) => `  ${line}`)),
+  ];
   await print(process.stderr, `${shownText(lines.join('\n'), LONGEST_COMPLAINT)}\n`).catch(() => false);
 }
 

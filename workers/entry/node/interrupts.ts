@@ -11,7 +11,10 @@ export interface Interrupts {
   status(): number;
 }
 
-export function listenForInterrupts(process: Pick<EventEmitter, 'on'>, stderr: { write(text: string): unknown }): Interrupts {
+export function listenForInterrupts(
+  process: Pick<EventEmitter, 'on'>,
+  stderr: { write(text: string): unknown },
+): Interrupts {
   const stop = new AbortController();
   const finish = new AbortController();
   let measuring = false;
@@ -31,5 +34,12 @@ export function listenForInterrupts(process: Pick<EventEmitter, 'on'>, stderr: {
     finish.abort();
     stderr.write('\nFinishing with what has been measured; press Ctrl-C again to abort.\n');
   });
-  return { stop: stop.signal, finish: finish.signal, measuring: () => { measuring = true; }, status: () => 128 + constants.signals[last] };
+  return {
+    stop: stop.signal,
+    finish: finish.signal,
+    measuring: () => {
+      measuring = true;
+    },
+    status: () => 128 + constants.signals[last],
+  };
 }

@@ -14,16 +14,33 @@ export function createNodeSpeedMeter(entry: URL): SpeedMeter {
       // A blob of a file on disk cannot go to a thread.
       const bytes = await model.arrayBuffer();
       const worker = new Worker(entry, { workerData: { bytes, threads } satisfies SpeedWork, transferList: [bytes] });
-      const stop = () => { void worker.terminate(); };
+      const stop = () => {
+        void worker.terminate();
+      };
       signal.addEventListener('abort', stop);
       try {
         return await new Promise<Speed>((resolve) => {
           const failed = (details: string) => {
-            resolve(notMeasured(provider, threads, engineError('worker-crashed', 'The measurement of speed stopped unexpectedly.', 'Try again with a smaller model.', details)));
+            resolve(
+              notMeasured(
+                provider,
+                threads,
+                engineError(
+                  'worker-crashed',
+                  'The measurement of speed stopped unexpectedly.',
+                  'Try again with a smaller model.',
+                  details,
+                ),
+              ),
+            );
           };
           worker.once('message', resolve);
-          worker.once('error', (thrown: Error) => { failed(thrown.message); });
-          worker.once('exit', (status) => { failed(`exit status ${status}`); });
+          worker.once('error', (thrown: Error) => {
+            failed(thrown.message);
+          });
+          worker.once('exit', (status) => {
+            failed(`exit status ${status}`);
+          });
         });
       } finally {
         signal.removeEventListener('abort', stop);

@@ -17,5 +17,9 @@ const ort = await import('onnxruntime-web');
 const { wasmRuntime } = await import('../../evaluate/sessions/graph-session.ts');
 const { seededFeeds } = await import('../../evaluate/outputs/seeded-feeds.ts');
 const { measureSpeed } = await import('../../evaluate/speed/speed.ts');
-const speed: Speed = await measureSpeed(wasmRuntime(ort, threads), new Blob([bytes]), seededFeeds, { now: () => performance.now() / 1000, heap, gpu: null });
+const speed: Speed = await measureSpeed(wasmRuntime(ort, threads), new Blob([bytes]), seededFeeds, {
+  now: () => performance.now() / 1000,
+  heap,
+  gpu: null,
+});
 parentPort?.postMessage(speed);

@@ -18,9 +18,13 @@ export interface CachePair {
  */
 export function pairCaches(feeds: readonly Feed[], outputs: readonly ValueInfo[], logits: string): CachePair[] | null {
   const caches = feeds.filter(isCache);
-  const candidates = outputs.filter((output) => output.isTensor && output.name !== logits && caches.some((feed) => canFollow(feed, output)));
+  const candidates = outputs.filter(
+    (output) => output.isTensor && output.name !== logits && caches.some((feed) => canFollow(feed, output)),
+  );
   const byName = caches.flatMap((feed) => {
-    const same = candidates.filter((output) => bareName(output.name) === bareName(feed.name) && canFollow(feed, output));
+    const same = candidates.filter(
+      (output) => bareName(output.name) === bareName(feed.name) && canFollow(feed, output),
+    );
     return same[0] && same.length === 1 ? [{ feed, output: same[0].name }] : [];
   });
   if (isPairing(byName, caches)) return byName;
@@ -46,11 +50,18 @@ function canFollow({ type, dims }: Feed, output: ValueInfo): boolean {
   if (output.type !== type) return false;
   const shape = output.shape ?? [];
   if (shape.length === 0) return true;
-  return shape.length === dims.length && shape.every((dim, axis) => typeof dim === 'string' || dim === dims[axis] || dims[axis] === 0 || dims[axis] === 1);
+  return (
+    shape.length === dims.length &&
+    shape.every((dim, axis) => typeof dim === 'string' || dim === dims[axis] || dims[axis] === 0 || dims[axis] === 1)
+  );
 }
 
-const BEFORE_OR_AFTER = /(past|present)(_key_values?|_kv)?|(^|(?<=[._/]))(new|next|updated|prev|previous|in|out|input|output)(?=[._/]|$)/g;
+const BEFORE_OR_AFTER =
+  /(past|present)(_key_values?|_kv)?|(^|(?<=[._/]))(new|next|updated|prev|previous|in|out|input|output)(?=[._/]|$)/g;
 
 function bareName(name: string): string {
-  return name.toLowerCase().replace(BEFORE_OR_AFTER, '').replace(/[^a-z0-9]/g, '');
+  return name
+    .toLowerCase()
+    .replace(BEFORE_OR_AFTER, '')
+    .replace(/[^a-z0-9]/g, '');
 }

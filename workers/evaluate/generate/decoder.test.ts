@@ -42,19 +42,23 @@ async function recomputed(model: Blob, prompt: Int32Array, count: number): Promi
 
 describe('decoder', () => {
   it.each(['cache', 'state'] as const)('with a %s says what recomputing everything says', async (memory) => {
-    await fc.assert(fc.asyncProperty(
-      fc.integer({ min: 1, max: 1000 }), fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 1, maxLength: 9 }),
-      async (seed, prompt) => {
-        const model = tinyDecoder({ vocabulary: 13, memory, seed });
-        const decoder = value(await openDecoder(runtime, model));
-        expect(decoder).toMatchObject({ cached: true, vocabulary: 13, longest: null });
-        const ids = Int32Array.from(prompt);
-        const tokens = await greedy(decoder, ids, 12);
-        expect(await greedy(decoder, ids, 12)).toEqual(tokens);
-        await decoder.release();
-        expect(tokens).toEqual(await recomputed(model, ids, 12));
-      },
-    ), { numRuns: 12 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 1000 }),
+        fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 1, maxLength: 9 }),
+        async (seed, prompt) => {
+          const model = tinyDecoder({ vocabulary: 13, memory, seed });
+          const decoder = value(await openDecoder(runtime, model));
+          expect(decoder).toMatchObject({ cached: true, vocabulary: 13, longest: null });
+          const ids = Int32Array.from(prompt);
+          const tokens = await greedy(decoder, ids, 12);
+          expect(await greedy(decoder, ids, 12)).toEqual(tokens);
+          await decoder.release();
+          expect(tokens).toEqual(await recomputed(model, ids, 12));
+        },
+      ),
+      { numRuns: 12 },
+    );
   });
 
   it('with the sample model, says what recomputing everything says', async () => {
@@ -84,7 +88,11 @@ describe('decoder', () => {
     ['a window of fixed length', tinyModel({ vocabulary: 13, sequence: 24 }), { cached: false, longest: 24 }],
     ['half precision', tinyModel({ vocabulary: 13, type: 'float16' }), { cached: false }],
     ['a cache that forgets', tinyDecoder({ vocabulary: 13, forgets: true }), { cached: false }],
-    ['a cache with names of its own', tinyDecoder({ vocabulary: 13, names: { past: 'kv_cache', present: 'concat_3' } }), { cached: true }],
+    [
+      'a cache with names of its own',
+      tinyDecoder({ vocabulary: 13, names: { past: 'kv_cache', present: 'concat_3' } }),
+      { cached: true },
+    ],
   ])('%s', async (_, model, expected) => {
     const decoder = value(await openDecoder(runtime, model));
     expect(decoder).toMatchObject(expected);
@@ -124,7 +132,10 @@ describe('decoder', () => {
               const tensors = Object.entries(run.kept).map(([name, tensor]) => {
                 kept++;
                 const dispose = tensor.dispose.bind(tensor);
-                tensor.dispose = () => { kept--; dispose(); };
+                tensor.dispose = () => {
+                  kept--;
+                  dispose();
+                };
                 return [name, tensor] as const;
               });
               return { ok: true, value: { ...run, kept: Object.fromEntries(tensors) } };

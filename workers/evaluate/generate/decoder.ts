@@ -49,8 +49,13 @@ async function cacheOutputs(model: Blob): Promise<string[]> {
   try {
     const { graph } = await scanModel(blobSource('model', model));
     const initializers = new Set(graph.initializers.map(({ name }) => name));
-    const inputs = graph.inputs.filter(({ proto }) => !initializers.has(proto.name)).map(({ proto }) => signatureOf(proto));
-    const found = recognise(inputs, graph.outputs.map(({ proto }) => signatureOf(proto)));
+    const inputs = graph.inputs
+      .filter(({ proto }) => !initializers.has(proto.name))
+      .map(({ proto }) => signatureOf(proto));
+    const found = recognise(
+      inputs,
+      graph.outputs.map(({ proto }) => signatureOf(proto)),
+    );
     return found.ok ? found.value.pairs.map(({ output }) => output) : [];
   } catch {
     // What is wrong with the file is for the runtime to say.
@@ -69,7 +74,13 @@ function recognise(inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]):
   if (!signature.ok) return signature;
   const { feeds, window, logits } = signature.value;
   // Padding of a window of fixed length would go into the cache.
-  return { ok: true, value: { signature: signature.value, pairs: window === null ? pairCaches(feeds, outputs, logits.name) ?? [] : [] } };
+  return {
+    ok: true,
+    value: {
+      signature: signature.value,
+      pairs: window === null ? (pairCaches(feeds, outputs, logits.name) ?? []) : [],
+    },
+  };
 }
 
 /** Tokens that every vocabulary has, for the run that tries a model out. */
@@ -93,7 +104,12 @@ async function chooseWay(session: GraphSession, dynamicRanges: () => Promise<boo
   if (!atOnce.ok) return atOnce;
   const { logits: all, row } = atOnce.value;
   const { vocabulary } = all;
-  if (vocabulary < 2) return failure('not-a-language-model', 'The model gives no logits over a vocabulary, so it cannot continue a text.', 'Choose a text-generation model.');
+  if (vocabulary < 2)
+    return failure(
+      'not-a-language-model',
+      'The model gives no logits over a vocabulary, so it cannot continue a text.',
+      'Choose a text-generation model.',
+    );
   const expected = all.values(row, 1).slice();
   const shared = { vocabulary, longest: signature.window, release: () => session.release() };
 
@@ -101,11 +117,26 @@ async function chooseWay(session: GraphSession, dynamicRanges: () => Promise<boo
     const stepping = withCache(session, signature, pairs);
     const stepped = await inSteps(stepping, trial);
     if (!stepped.ok && stepped.error.code === 'out-of-memory') return stepped;
-    const remembered = stepped.ok && stepped.value.length === vocabulary
-      && (!differ(expected, stepped.value, CACHE_TOLERANCE) || (await dynamicRanges() && await remembers(stepping, trial, expected, stepped.value.slice())));
+    const remembered =
+      stepped.ok &&
+      stepped.value.length === vocabulary &&
+      (!differ(expected, stepped.value, CACHE_TOLERANCE) ||
+        ((await dynamicRanges()) && (await remembers(stepping, trial, expected, stepped.value.slice()))));
     stepping.reset();
     if (remembered) {
-      return { ok: true, value: { ...shared, cached: true, next: stepping.next, reset: stepping.reset, release: () => { stepping.reset(); return session.release(); } } };
+      return {
+        ok: true,
+        value: {
+          ...shared,
+          cached: true,
+          next: stepping.next,
+          reset: stepping.reset,
+          release: () => {
+            stepping.reset();
+            return session.release();
+          },
+        },
+      };
     }
   }
 
@@ -119,7 +150,11 @@ async function chooseWay(session: GraphSession, dynamicRanges: () => Promise<boo
       : { ok: true as const, value: false };
     if (!reads.ok) return reads;
     if (reads.value) {
-      return failure('not-a-language-model', 'The model reads the whole text to predict each token, later tokens included, so it cannot continue one.', 'Choose a text-generation model.');
+      return failure(
+        'not-a-language-model',
+        'The model reads the whole text to predict each token, later tokens included, so it cannot continue one.',
+        'Choose a text-generation model.',
+      );
     }
   }
   return { ok: true, value: { ...shared, cached: false, next: whole.next, reset: whole.reset } };
@@ -129,7 +164,12 @@ async function chooseWay(session: GraphSession, dynamicRanges: () => Promise<boo
 const ROUNDING_SHARE = 0.4;
 
 /** Whether logits in steps are near those of the whole text, measured by what the last token gives without a cache. */
-async function remembers(stepping: Way, trial: Int32Array, expected: Float32Array, stepped: Float32Array): Promise<boolean> {
+async function remembers(
+  stepping: Way,
+  trial: Int32Array,
+  expected: Float32Array,
+  stepped: Float32Array,
+): Promise<boolean> {
   stepping.reset();
   const alone = await stepping.next(trial.subarray(-1));
   return alone.ok && largestDifference(expected, stepped) <= ROUNDING_SHARE * largestDifference(expected, alone.value);
@@ -139,7 +179,8 @@ type Way = Pick<Decoder, 'next' | 'reset'>;
 
 async function inSteps({ next }: Way, ids: Int32Array): Promise<Result<Float32Array>> {
   let logits = await next(ids.subarray(0, TRIAL_PROMPT));
-  for (let index = TRIAL_PROMPT; index < ids.length && logits.ok; index++) logits = await next(ids.subarray(index, index + 1));
+  for (let index = TRIAL_PROMPT; index < ids.length && logits.ok; index++)
+    logits = await next(ids.subarray(index, index + 1));
   return logits;
 }
 
@@ -147,7 +188,9 @@ function withCache(session: GraphSession, signature: Signature, pairs: readonly 
   const { logits } = signature;
   const caches = new Set(pairs.map(({ feed }) => feed.name));
   const plain = signature.feeds.filter(({ name }) => !caches.has(name));
-  const empty: Record<string, HostTensor> = Object.fromEntries(pairs.map(({ feed }) => [feed.name, { type: feed.type, ...feedData(feed, new Int32Array(0), 0) }]));
+  const empty: Record<string, HostTensor> = Object.fromEntries(
+    pairs.map(({ feed }) => [feed.name, { type: feed.type, ...feedData(feed, new Int32Array(0), 0) }]),
+  );
   let past = 0;
   let cache: Record<string, KeptTensor> = {};
   const replaceCache = (by: Record<string, KeptTensor>) => {
@@ -158,7 +201,11 @@ function withCache(session: GraphSession, signature: Signature, pairs: readonly 
     async next(ids) {
       const feeds: Record<string, HostTensor | KeptTensor> = { ...empty, ...cache };
       for (const feed of plain) feeds[feed.name] = { type: feed.type, ...feedData(feed, ids, ids.length, past, 1) };
-      const run = await session.runKeeping(feeds, [logits.name], pairs.map(({ output }) => output));
+      const run = await session.runKeeping(
+        feeds,
+        [logits.name],
+        pairs.map(({ output }) => output),
+      );
       if (!run.ok) return run;
       const { fetched, kept } = run.value;
       const fresh = pairs.flatMap(({ feed, output }) => (kept[output] ? [[feed.name, kept[output]] as const] : []));
@@ -182,22 +229,35 @@ interface LastRow {
   row: number;
 }
 
-function wholeSequence(session: GraphSession, signature: Signature): Way & { run(ids: Int32Array): Promise<Result<LastRow>> } {
+function wholeSequence(
+  session: GraphSession,
+  signature: Signature,
+): Way & { run(ids: Int32Array): Promise<Result<LastRow>> } {
   const { feeds, window, logits } = signature;
   let sequence = new Int32Array(0);
   const run = async (ids: Int32Array): Promise<Result<LastRow>> => {
     if (window !== null && ids.length > window) {
-      return failure('usage', `The model takes ${window.toLocaleString('en')} tokens at most.`, 'Use a shorter prompt, or ask for fewer tokens.');
+      return failure(
+        'usage',
+        `The model takes ${window.toLocaleString('en')} tokens at most.`,
+        'Use a shorter prompt, or ask for fewer tokens.',
+      );
     }
     const length = window ?? ids.length;
-    const values: Record<string, HostTensor> = Object.fromEntries(feeds.map((feed) => [feed.name, { type: feed.type, ...feedData(feed, ids, length) }]));
+    const values: Record<string, HostTensor> = Object.fromEntries(
+      feeds.map((feed) => [feed.name, { type: feed.type, ...feedData(feed, ids, length) }]),
+    );
     const outputs = await session.run(values, [logits.name]);
     if (!outputs.ok) return outputs;
     const found = outputs.value[logits.name];
     if (!found) return noLogits(logits.name);
     const rows = readLogits(found);
     if (rows.positions < ids.length && (rows.positions < 1 || length > ids.length)) {
-      return failure('not-a-language-model', 'The model gives logits for the end of its window only, where a shorter text has padding.', 'Export the model with a free sequence length.');
+      return failure(
+        'not-a-language-model',
+        'The model gives logits for the end of its window only, where a shorter text has padding.',
+        'Export the model with a free sequence length.',
+      );
     }
     return { ok: true, value: { logits: rows, row: Math.min(rows.positions, ids.length) - 1 } };
   };
@@ -212,10 +272,17 @@ function wholeSequence(session: GraphSession, signature: Signature): Way & { run
       sequence = longer;
       return { ok: true, value: last.value.logits.values(last.value.row, 1) };
     },
-    reset() { sequence = new Int32Array(0); },
+    reset() {
+      sequence = new Int32Array(0);
+    },
   };
 }
 
 function noLogits(name: string): Result<never> {
-  return failure('session-failed', 'The model did not give the outputs it has.', 'Choose another export of the model.', name);
+  return failure(
+    'session-failed',
+    'The model did not give the outputs it has.',
+    'Choose another export of the model.',
+    name,
+  );
 }

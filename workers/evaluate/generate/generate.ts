@@ -18,19 +18,33 @@ export const GENERATED_EVERY_MS = 100;
  * Errors: `no-tokenizer`, `tokenizer-invalid`, `no-text` for an empty prompt, `usage`.
  */
 export async function generate(
-  runtime: GraphRuntime, job: GenerationJob, onEvent: (event: Generated) => void, now: () => number = () => performance.now(),
+  runtime: GraphRuntime,
+  job: GenerationJob,
+  onEvent: (event: Generated) => void,
+  now: () => number = () => performance.now(),
 ): Promise<Result<null>> {
   const { tokenizer: file, tokenizerConfig } = await classifyFiles(job.files);
-  if (!file) return failure('no-tokenizer', 'There is no tokenizer, so a prompt cannot be read.', 'Add the tokenizer.json that came with the model.');
+  if (!file)
+    return failure(
+      'no-tokenizer',
+      'There is no tokenizer, so a prompt cannot be read.',
+      'Add the tokenizer.json that came with the model.',
+    );
   const tokenizer = await openTokenizer(file.json, tokenizerConfig);
   if (!tokenizer.ok) return tokenizer;
-  if (!Number.isInteger(job.maxTokens) || job.maxTokens < 1) return failure('usage', 'The continuation must have a whole number of tokens, 1 at least.', 'Ask for 50 tokens, for example.');
+  if (!Number.isInteger(job.maxTokens) || job.maxTokens < 1)
+    return failure(
+      'usage',
+      'The continuation must have a whole number of tokens, 1 at least.',
+      'Ask for 50 tokens, for example.',
+    );
   const sampling = chooser(job.sampling);
   if (!sampling.ok) return sampling;
   const prompt = promptTokens(tokenizer.value, job.prompt);
   if (prompt.length === 0) return failure('no-text', 'There is nothing to continue.', 'Write the beginning of a text.');
 
-  for (const { key, model } of job.models) await continueWith({ key, model, runtime, job, tokenizer: tokenizer.value, prompt, onEvent, now });
+  for (const { key, model } of job.models)
+    await continueWith({ key, model, runtime, job, tokenizer: tokenizer.value, prompt, onEvent, now });
   return { ok: true, value: null };
 }
 
@@ -50,9 +64,27 @@ interface Continuation {
   now: () => number;
 }
 
-async function continueWith({ key, model, runtime, job, tokenizer, prompt, onEvent, now }: Continuation): Promise<void> {
-  const state: Omit<Generated, 'final' | 'problem'> = { type: 'generated', key, text: '', tokens: 0, tokensPerSecond: null, cached: false };
-  const end = (result: Result<unknown>) => { onEvent({ ...state, final: true, problem: result.ok ? null : result.error }); };
+async function continueWith({
+  key,
+  model,
+  runtime,
+  job,
+  tokenizer,
+  prompt,
+  onEvent,
+  now,
+}: Continuation): Promise<void> {
+  const state: Omit<Generated, 'final' | 'problem'> = {
+    type: 'generated',
+    key,
+    text: '',
+    tokens: 0,
+    tokensPerSecond: null,
+    cached: false,
+  };
+  const end = (result: Result<unknown>) => {
+    onEvent({ ...state, final: true, problem: result.ok ? null : result.error });
+  };
   const decoder = await openDecoder(runtime, model);
   if (!decoder.ok) {
     end(decoder);
@@ -66,10 +98,18 @@ async function continueWith({ key, model, runtime, job, tokenizer, prompt, onEve
   const run = async (): Promise<Result<null>> => {
     if (!choose.ok) return choose;
     if (prompt.some((id) => id >= vocabulary)) {
-      return failure('tokenizer-mismatch', `The tokenizer gives tokens the model does not know: it has ${vocabulary.toLocaleString('en')}.`, 'Use the tokenizer.json that came with this model.');
+      return failure(
+        'tokenizer-mismatch',
+        `The tokenizer gives tokens the model does not know: it has ${vocabulary.toLocaleString('en')}.`,
+        'Use the tokenizer.json that came with this model.',
+      );
     }
     if (room < 0) {
-      return failure('usage', `The prompt has ${prompt.length.toLocaleString('en')} tokens, ${(-room).toLocaleString('en')} more than the model takes.`, 'Use a shorter prompt.');
+      return failure(
+        'usage',
+        `The prompt has ${prompt.length.toLocaleString('en')} tokens, ${(-room).toLocaleString('en')} more than the model takes.`,
+        'Use a shorter prompt.',
+      );
     }
     const text = continueText(tokenizer, [...prompt]);
     let ids = prompt;
@@ -79,10 +119,15 @@ async function continueWith({ key, model, runtime, job, tokenizer, prompt, onEve
       const logits = await next(ids);
       if (!logits.ok) return logits;
       const id = choose.value(logits.value);
-      if (id === null) return failure('session-failed', 'The model gives logits that are not numbers.', 'Choose another level or provider.');
+      if (id === null)
+        return failure(
+          'session-failed',
+          'The model gives logits that are not numbers.',
+          'Choose another level or provider.',
+        );
       const time = now();
       if (count === 1) firstAt = time;
-      else if (time > firstAt) state.tokensPerSecond = (count - 1) * 1000 / (time - firstAt);
+      else if (time > firstAt) state.tokensPerSecond = ((count - 1) * 1000) / (time - firstAt);
       if (id === tokenizer.eosId) return { ok: true, value: null };
       state.text = text.add(id);
       state.tokens = count;

@@ -9,7 +9,8 @@ export interface Generator {
   generate(job: GenerationJob, onEvent: (event: Generated) => void, signal: AbortSignal): Promise<Result<null>>;
 }
 
-const startWorker = (): Worker => new Worker(new URL('../../entry/generate.worker.ts', import.meta.url), { type: 'module', name: 'generate' });
+const startWorker = (): Worker =>
+  new Worker(new URL('../../entry/generate.worker.ts', import.meta.url), { type: 'module', name: 'generate' });
 
 /**
  * @param threads Of the WASM provider.
@@ -19,10 +20,27 @@ export function createGenerator(threads: number, start: () => Worker = startWork
   return {
     async generate(job, onEvent, signal) {
       for (const model of job.models) {
-        let last: Generated = { type: 'generated', key: model.key, text: '', tokens: 0, tokensPerSecond: null, cached: false, final: false, problem: null };
+        let last: Generated = {
+          type: 'generated',
+          key: model.key,
+          text: '',
+          tokens: 0,
+          tokensPerSecond: null,
+          cached: false,
+          final: false,
+          problem: null,
+        };
         const result = await inOwnWorker<GenerationWorker, null>({
-          start, signal, subject: 'Continuing the prompt',
-          work: (worker) => worker.callWithEvents<Generated, Result<null>>((event) => { onEvent(last = event); }, (api, port) => api.generate({ ...job, models: [model] }, threads, port)),
+          start,
+          signal,
+          subject: 'Continuing the prompt',
+          work: (worker) =>
+            worker.callWithEvents<Generated, Result<null>>(
+              (event) => {
+                onEvent((last = event));
+              },
+              (api, port) => api.generate({ ...job, models: [model] }, threads, port),
+            ),
         });
         if (result.ok) continue;
         // Nothing is wrong with this model if nothing was ever tried with it.

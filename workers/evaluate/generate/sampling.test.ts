@@ -11,14 +11,18 @@ function choose(sampling: Parameters<typeof chooser>[0]): Choose {
 const LOGITS = Float32Array.of(1, 3, 2, 3, -Infinity, 0);
 
 describe('pcg32', () => {
-  it('gives the numbers of the reference implementation\'s demo', () => {
+  it("gives the numbers of the reference implementation's demo", () => {
     const random = pcg32(42n, 54n);
-    expect(Array.from({ length: 6 }, random)).toEqual([0xa15c02b7, 0x7b47f409, 0xba1d3330, 0x83d2f293, 0xbfa4784b, 0xcbed606e]);
+    expect(Array.from({ length: 6 }, random)).toEqual([
+      0xa15c02b7, 0x7b47f409, 0xba1d3330, 0x83d2f293, 0xbfa4784b, 0xcbed606e,
+    ]);
   });
 });
 
 describe('greedy', () => {
-  it('takes the most likely, of equals the first', () => { expect(choose({ kind: 'greedy' })(LOGITS)).toBe(1); });
+  it('takes the most likely, of equals the first', () => {
+    expect(choose({ kind: 'greedy' })(LOGITS)).toBe(1);
+  });
 });
 
 describe('seeded', () => {
@@ -32,17 +36,32 @@ describe('seeded', () => {
   });
 
   it('from one is the most likely', () => {
-    fc.assert(fc.property(fc.float32Array({ minLength: 1, maxLength: 50, noNaN: true, noDefaultInfinity: true }), fc.nat(), (logits, seed) => {
-      expect(choose({ kind: 'seeded', seed, temperature: 1, topK: 1 })(logits)).toBe(choose({ kind: 'greedy' })(logits));
-    }));
+    fc.assert(
+      fc.property(
+        fc.float32Array({ minLength: 1, maxLength: 50, noNaN: true, noDefaultInfinity: true }),
+        fc.nat(),
+        (logits, seed) => {
+          expect(choose({ kind: 'seeded', seed, temperature: 1, topK: 1 })(logits)).toBe(
+            choose({ kind: 'greedy' })(logits),
+          );
+        },
+      ),
+    );
   });
 
   it('never leaves the most likely k', () => {
-    fc.assert(fc.property(fc.float32Array({ minLength: 1, maxLength: 60, noNaN: true, noDefaultInfinity: true, min: -30, max: 30 }), fc.integer({ min: 1, max: 20 }), fc.nat(), (logits, topK, seed) => {
-      const id = choose({ kind: 'seeded', seed, temperature: 3, topK })(logits);
-      const allowed = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b).slice(0, topK);
-      expect(allowed).toContain(id);
-    }));
+    fc.assert(
+      fc.property(
+        fc.float32Array({ minLength: 1, maxLength: 60, noNaN: true, noDefaultInfinity: true, min: -30, max: 30 }),
+        fc.integer({ min: 1, max: 20 }),
+        fc.nat(),
+        (logits, topK, seed) => {
+          const id = choose({ kind: 'seeded', seed, temperature: 3, topK })(logits);
+          const allowed = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b).slice(0, topK);
+          expect(allowed).toContain(id);
+        },
+      ),
+    );
   });
 
   it('draws in proportion to the probabilities', () => {
@@ -53,19 +72,38 @@ describe('seeded', () => {
       const id = next(LOGITS);
       counts.set(id, (counts.get(id) ?? 0) + 1);
     }
-    const weights = [[1, Math.exp(3 / 2)], [3, Math.exp(3 / 2)], [2, Math.exp(2 / 2)]] as const;
+    const weights = [
+      [1, Math.exp(3 / 2)],
+      [3, Math.exp(3 / 2)],
+      [2, Math.exp(2 / 2)],
+    ] as const;
     const total = weights.reduce((sum, [, weight]) => sum + weight, 0);
     expect([...counts.keys()].sort((a, b) => Number(a) - Number(b))).toEqual([1, 2, 3]);
     // Four standard errors.
-    for (const [id, weight] of weights) expect(Math.abs((counts.get(id) ?? 0) / draws - weight / total)).toBeLessThan(4 * Math.sqrt(0.25 / draws));
+    for (const [id, weight] of weights)
+      expect(Math.abs((counts.get(id) ?? 0) / draws - weight / total)).toBeLessThan(4 * Math.sqrt(0.25 / draws));
   });
 
-  it.each([[{ temperature: 0 }], [{ temperature: NaN }], [{ topK: 0 }], [{ topK: 1.5 }], [{ seed: -1 }], [{ seed: 0.5 }]])('%j is refused', (wrong) => {
-    expect(chooser({ kind: 'seeded', seed: 1, temperature: 1, topK: 40, ...wrong })).toMatchObject({ ok: false, error: { code: 'usage' } });
+  it.each([
+    [{ temperature: 0 }],
+    [{ temperature: NaN }],
+    [{ topK: 0 }],
+    [{ topK: 1.5 }],
+    [{ seed: -1 }],
+    [{ seed: 0.5 }],
+  ])('%j is refused', (wrong) => {
+    expect(chooser({ kind: 'seeded', seed: 1, temperature: 1, topK: 40, ...wrong })).toMatchObject({
+      ok: false,
+      error: { code: 'usage' },
+    });
   });
 });
 
-it.each<[string, Float32Array]>([['a NaN', Float32Array.of(1, NaN, 2)], ['an infinity', Float32Array.of(1, Infinity)], ['nothing possible', Float32Array.of(-Infinity, -Infinity)]])('%s among the logits is told', (_, logits) => {
+it.each<[string, Float32Array]>([
+  ['a NaN', Float32Array.of(1, NaN, 2)],
+  ['an infinity', Float32Array.of(1, Infinity)],
+  ['nothing possible', Float32Array.of(-Infinity, -Infinity)],
+])('%s among the logits is told', (_, logits) => {
   expect(choose({ kind: 'greedy' })(logits)).toBeNull();
   expect(choose({ kind: 'seeded', seed: 1, temperature: 1, topK: 2 })(logits)).toBeNull();
 });

@@ -13,9 +13,20 @@ export type Choose = (logits: Float32Array) => number | null;
 export function chooser(sampling: GenerationJob['sampling']): Result<Choose> {
   if (sampling.kind === 'greedy') return { ok: true, value: mostLikely };
   const { seed, temperature, topK } = sampling;
-  if (!(temperature > 0) || !Number.isFinite(temperature)) return failure('usage', 'The temperature must be a number above 0.', 'Use 1 for the model\'s own probabilities, or choose greedily.');
-  if (!Number.isInteger(topK) || topK < 1) return failure('usage', 'Tokens are drawn from a whole number of the most likely, 1 at least.', 'Use 40, for example.');
-  if (!Number.isSafeInteger(seed) || seed < 0) return failure('usage', 'The seed must be a whole number, 0 or above.', 'Use 0, for example.');
+  if (!(temperature > 0) || !Number.isFinite(temperature))
+    return failure(
+      'usage',
+      'The temperature must be a number above 0.',
+      "Use 1 for the model's own probabilities, or choose greedily.",
+    );
+  if (!Number.isInteger(topK) || topK < 1)
+    return failure(
+      'usage',
+      'Tokens are drawn from a whole number of the most likely, 1 at least.',
+      'Use 40, for example.',
+    );
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    return failure('usage', 'The seed must be a whole number, 0 or above.', 'Use 0, for example.');
   const random = pcg32(BigInt(seed));
   return { ok: true, value: (logits) => draw(logits, temperature, topK, random() / 2 ** 32) };
 }
@@ -58,7 +69,8 @@ function largest(values: Float32Array, count: number): number[] {
   const down = (from: number) => {
     for (let at = from; ;) {
       let last = at;
-      for (const child of [2 * at + 1, 2 * at + 2]) if (child < heap.length && comesBefore(heap[last]!, heap[child]!)) last = child;
+      for (const child of [2 * at + 1, 2 * at + 2])
+        if (child < heap.length && comesBefore(heap[last]!, heap[child]!)) last = child;
       if (last === at) return;
       [heap[at], heap[last]] = [heap[last]!, heap[at]!];
       at = last;
@@ -84,7 +96,9 @@ const MASK_64 = (1n << 64n) - 1n;
 export function pcg32(seed: bigint, stream = 54n): () => number {
   const increment = ((stream << 1n) | 1n) & MASK_64;
   let state = 0n;
-  const step = () => { state = (state * 6364136223846793005n + increment) & MASK_64; };
+  const step = () => {
+    state = (state * 6364136223846793005n + increment) & MASK_64;
+  };
   step();
   state = (state + seed) & MASK_64;
   step();

@@ -38,7 +38,10 @@ export function continueText(tokenizer: Pick<Tokenizer, 'decode'>, prompt: reado
  * The last tokens of `ids`, and those of them that are decoded along. These begin with a whole character where there is
  * one: half a character would spoil all byte tokens behind it.
  */
-function lastTokens(tokenizer: Pick<Tokenizer, 'decode'>, ids: readonly number[]): { tokens: readonly number[]; context: readonly number[] } {
+function lastTokens(
+  tokenizer: Pick<Tokenizer, 'decode'>,
+  ids: readonly number[],
+): { tokens: readonly number[]; context: readonly number[] } {
   const tokens = ids.slice(-(CONTEXT + MORE_BYTES));
   for (let count = CONTEXT; count <= CONTEXT + MORE_BYTES; count++) {
     const context = tokens.slice(-count);

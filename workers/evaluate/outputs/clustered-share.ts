@@ -35,7 +35,7 @@ export function clusteredShare(): ClusteredShare {
       if (rows === 0) return null;
       const value = hits / rows;
       const squares = Math.max(0, hitSquares - 2 * value * products + value * value * rowSquares);
-      return { value, error: inputs > 1 ? Math.sqrt(inputs / (inputs - 1) * squares) / rows : 0 };
+      return { value, error: inputs > 1 ? Math.sqrt((inputs / (inputs - 1)) * squares) / rows : 0 };
     },
     counted: () => ({ rows, inputs }),
   };

@@ -1,7 +1,19 @@
 import * as native from 'onnxruntime-node';
 import * as ort from 'onnxruntime-web';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { encode, encoderModel, graph, imageModel, matMulModel, model, node, randomValues, tensor, twoOutputModel, value } from '../../../models/build.ts';
+import {
+  encode,
+  encoderModel,
+  graph,
+  imageModel,
+  matMulModel,
+  model,
+  node,
+  randomValues,
+  tensor,
+  twoOutputModel,
+  value,
+} from '../../../models/build.ts';
 import type { OutputDrift } from '../../contract/report.ts';
 import type { Progress } from '../../contract/events.ts';
 import type { Result } from '../../contract/errors.ts';
@@ -27,14 +39,37 @@ beforeAll(async () => {
 });
 
 const job = ({ fp16, int8, int4 }: Levels, parts: Partial<OutputsJob> = {}): OutputsJob => ({
-  baseline: { key: 'fp16', model: new Blob([fp16]) }, levels: [{ key: 'int8', model: new Blob([int8]) }, { key: 'int4', model: new Blob([int4]) }], files: [], threads: 1, ...parts,
+  baseline: { key: 'fp16', model: new Blob([fp16]) },
+  levels: [
+    { key: 'int8', model: new Blob([int8]) },
+    { key: 'int4', model: new Blob([int4]) },
+  ],
+  files: [],
+  threads: 1,
+  ...parts,
 });
 
 const wasm = wasmRuntime(ort, 1);
 
-async function run(given: OutputsJob, runtime: GraphRuntime = wasm, signal?: AbortSignal, finish?: AbortSignal): Promise<{ result: Result<OutputsOutcome>; events: Progress[] }> {
+async function run(
+  given: OutputsJob,
+  runtime: GraphRuntime = wasm,
+  signal?: AbortSignal,
+  finish?: AbortSignal,
+): Promise<{ result: Result<OutputsOutcome>; events: Progress[] }> {
   const events: Progress[] = [];
-  return { result: await compareOutputs(runtime, given, (event) => { events.push(event); }, signal, finish), events };
+  return {
+    result: await compareOutputs(
+      runtime,
+      given,
+      (event) => {
+        events.push(event);
+      },
+      signal,
+      finish,
+    ),
+    events,
+  };
 }
 
 async function outcome(given: OutputsJob, runtime?: GraphRuntime): Promise<OutputsOutcome> {
@@ -53,7 +88,12 @@ async function runNative(bytes: Uint8Array, samples: Feeds[], output: string): P
   const session = await native.InferenceSession.create(bytes);
   const results: number[][] = [];
   for (const feeds of samples) {
-    const tensors = Object.fromEntries(Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new native.Tensor(type as 'float32', data as Float32Array, dims)]));
+    const tensors = Object.fromEntries(
+      Object.entries(feeds).map(([name, { type, data, dims }]) => [
+        name,
+        new native.Tensor(type as 'float32', data as Float32Array, dims),
+      ]),
+    );
     results.push(Array.from((await session.run(tensors))[output]?.data as Float32Array | BigInt64Array, Number));
   }
   await session.release();
@@ -62,7 +102,12 @@ async function runNative(bytes: Uint8Array, samples: Feeds[], output: string): P
 
 function seededFeeds(name: string, shape: number[], count: number): Feeds[] {
   return Array.from({ length: count }, (_, index) => {
-    const sample = seededSample([{ name, isTensor: true, type: 'float32', shape }], new Map(), { seed: 1, free: USUAL_SIZES, wholeBelow: 2 }, index);
+    const sample = seededSample(
+      [{ name, isTensor: true, type: 'float32', shape }],
+      new Map(),
+      { seed: 1, free: USUAL_SIZES, wholeBelow: 2 },
+      index,
+    );
     if (!sample.ok) throw new Error(sample.error.message);
     return feedsOf(sample.value);
   });
@@ -71,7 +116,11 @@ function seededFeeds(name: string, shape: number[], count: number): Feeds[] {
 describe('an image model', () => {
   test('random inputs are called random, with all that made them', async () => {
     expect((await outcome(job(image))).inputs).toEqual({
-      kind: 'random', seed: 1, samples: 8, provider: 'wasm', threads: 1,
+      kind: 'random',
+      seed: 1,
+      samples: 8,
+      provider: 'wasm',
+      threads: 1,
       inputs: [{ name: 'pixel_values', type: 'float32', shape: [1, 3, 32, 32], from: 'random, uniform from 0 to 1' }],
     });
   });
@@ -83,13 +132,23 @@ describe('an image model', () => {
     const [x, y] = [base.flat(), other.flat()];
     const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
     const top = (rows: number[][]) => rows.map((row) => row.indexOf(Math.max(...row)));
-    const five = other.map((row) => row.map((score, index) => [score, index] as const).sort((a, b) => b[0] - a[0]).slice(0, 5).map(([, index]) => index));
+    const five = other.map((row) =>
+      row
+        .map((score, index) => [score, index] as const)
+        .sort((a, b) => b[0] - a[0])
+        .slice(0, 5)
+        .map(([, index]) => index),
+    );
     const noise = sum(x.map((value, index) => (value - y[index]!) ** 2));
 
     const drift = driftOf(await outcome(job(image)), level, 'scores');
     // Two implementations of the same arithmetic differ in the last bits, which the ratio of an int8 level shows a little.
     expect(drift.sqnr).toBeCloseTo(10 * Math.log10(sum(x.map((value) => value * value)) / noise), 1);
-    expect(drift.cosine).toBeCloseTo(sum(x.map((value, index) => value * y[index]!)) / Math.sqrt(sum(x.map((value) => value * value)) * sum(y.map((value) => value * value))), 6);
+    expect(drift.cosine).toBeCloseTo(
+      sum(x.map((value, index) => value * y[index]!)) /
+        Math.sqrt(sum(x.map((value) => value * value)) * sum(y.map((value) => value * value))),
+      6,
+    );
     expect(drift.maxError / Math.max(...x.map((value, index) => Math.abs(value - y[index]!)))).toBeCloseTo(1, 2);
     expect(drift.rms).toBeCloseTo(Math.sqrt(sum(x.map((value) => value * value)) / x.length), 4);
     expect(drift.top1?.value).toBe(top(base).filter((winner, index) => winner === top(other)[index]).length / 8);
@@ -109,18 +168,29 @@ describe('an image model', () => {
   });
 
   test('a level that is the baseline does not differ', async () => {
-    expect(driftOf(await outcome(job({ ...image, int8: image.fp16 })), 'int8', 'scores')).toMatchObject({ cosine: 1, sqnr: null, maxError: 0, top1: { value: 1, error: 0 }, top5: { value: 1, error: 0 } });
+    expect(driftOf(await outcome(job({ ...image, int8: image.fp16 })), 'int8', 'scores')).toMatchObject({
+      cosine: 1,
+      sqnr: null,
+      maxError: 0,
+      top1: { value: 1, error: 0 },
+      top5: { value: 1, error: 0 },
+    });
   });
 
   test('free sizes are found by trying', async () => {
-    expect((await outcome(job(await levelsOf(imageModel({ size: null }))))).inputs.inputs[0]?.shape).toEqual([1, 3, 32, 32]);
+    expect((await outcome(job(await levelsOf(imageModel({ size: null }))))).inputs.inputs[0]?.shape).toEqual([
+      1, 3, 32, 32,
+    ]);
   });
 });
 
 describe('two outputs', () => {
   test('each has its line; labels have the share that is the same', async () => {
     const result = await outcome(job(two, { samples: 40 }));
-    expect(result.levels.map(({ key, outputs }) => [key, outputs?.map(({ output }) => output)])).toEqual([['int8', ['embedding', 'label']], ['int4', ['embedding', 'label']]]);
+    expect(result.levels.map(({ key, outputs }) => [key, outputs?.map(({ output }) => output)])).toEqual([
+      ['int8', ['embedding', 'label']],
+      ['int4', ['embedding', 'label']],
+    ]);
     const samples = seededFeeds('features', [1, 48], 40);
     const [base, other] = [await runNative(two.fp16, samples, 'label'), await runNative(two.int4, samples, 'label')];
     const label = driftOf(result, 'int4', 'label');
@@ -137,52 +207,115 @@ describe('files', () => {
 
   test('are used in place of random inputs, a row a sample', async () => {
     const result = await outcome(job(two, { files: [json({ features: rows(5) })] }));
-    expect(result.inputs).toMatchObject({ kind: 'files', seed: null, samples: 5, inputs: [{ name: 'features', type: 'float32', shape: [1, 48], from: 'features.json' }] });
-    const feeds = rows(5).map((row): Feeds => ({ features: { type: 'float32', dims: [1, 48], data: Float32Array.from(row) } }));
-    const [base, other] = [(await runNative(two.fp16, feeds, 'embedding')).flat(), (await runNative(two.int8, feeds, 'embedding')).flat()];
-    expect(driftOf(result, 'int8', 'embedding').maxError / Math.max(...base.map((value, index) => Math.abs(value - other[index]!)))).toBeCloseTo(1, 2);
+    expect(result.inputs).toMatchObject({
+      kind: 'files',
+      seed: null,
+      samples: 5,
+      inputs: [{ name: 'features', type: 'float32', shape: [1, 48], from: 'features.json' }],
+    });
+    const feeds = rows(5).map((row): Feeds => ({
+      features: { type: 'float32', dims: [1, 48], data: Float32Array.from(row) },
+    }));
+    const [base, other] = [
+      (await runNative(two.fp16, feeds, 'embedding')).flat(),
+      (await runNative(two.int8, feeds, 'embedding')).flat(),
+    ];
+    expect(
+      driftOf(result, 'int8', 'embedding').maxError /
+        Math.max(...base.map((value, index) => Math.abs(value - other[index]!))),
+    ).toBeCloseTo(1, 2);
   });
 
   test('of an encoder: what is missing follows from the ids', async () => {
     const encoder = await levelsOf(encoderModel());
-    const result = await outcome(job(encoder, { files: [new File([JSON.stringify([{ input_ids: [[1, 2, 3]] }, { input_ids: [[4, 5, 6, 7, 8]] }])], 'ids.json')] }));
+    const result = await outcome(
+      job(encoder, {
+        files: [new File([JSON.stringify([{ input_ids: [[1, 2, 3]] }, { input_ids: [[4, 5, 6, 7, 8]] }])], 'ids.json')],
+      }),
+    );
     expect(result.inputs).toMatchObject({
       samples: 2,
-      inputs: [{ name: 'input_ids', shape: [1, 3] }, { name: 'attention_mask', shape: [1, 3], from: 'ones' }, { name: 'token_type_ids', shape: [1, 3], from: 'zeros' }],
+      inputs: [
+        { name: 'input_ids', shape: [1, 3] },
+        { name: 'attention_mask', shape: [1, 3], from: 'ones' },
+        { name: 'token_type_ids', shape: [1, 3], from: 'zeros' },
+      ],
     });
     expect(driftOf(result, 'int8', 'last_hidden_state').sqnr).toBeGreaterThan(30);
   });
 
   test.each<[string, () => Uint8Array<ArrayBuffer>, File, RegExp]>([
-    ['an input is missing', () => encode(model(graph({
-      node: [node('MatMul', ['x', 'w'], ['h']), node('Add', ['h', 'bias'], ['y'])], initializer: [tensor('w', 'float32', [64, 64], randomValues(1, 4096))],
-      input: [value('x', 'float32', ['batch', 64]), value('bias', 'float32', [64])], output: [value('y', 'float32', ['batch', 64])],
-    }))), new File([JSON.stringify({ x: [Array.from(randomValues(1, 64))] })], 'x.json'), /no file for the input "bias"/],
-    ['a shape does not fit', () => matMulModel(randomValues(1, 4096), 64, 64), new File(['{"x": [[1, 2]]}'], 'x.json'), /x\.json has shape \[1, 2\]/],
+    [
+      'an input is missing',
+      () =>
+        encode(
+          model(
+            graph({
+              node: [node('MatMul', ['x', 'w'], ['h']), node('Add', ['h', 'bias'], ['y'])],
+              initializer: [tensor('w', 'float32', [64, 64], randomValues(1, 4096))],
+              input: [value('x', 'float32', ['batch', 64]), value('bias', 'float32', [64])],
+              output: [value('y', 'float32', ['batch', 64])],
+            }),
+          ),
+        ),
+      new File([JSON.stringify({ x: [Array.from(randomValues(1, 64))] })], 'x.json'),
+      /no file for the input "bias"/,
+    ],
+    [
+      'a shape does not fit',
+      () => matMulModel(randomValues(1, 4096), 64, 64),
+      new File(['{"x": [[1, 2]]}'], 'x.json'),
+      /x\.json has shape \[1, 2\]/,
+    ],
   ])('%s: a sentence', async (_, bytes, file, message) => {
     const { result } = await run(job(await levelsOf(bytes()), { files: [file] }));
-    expect(result.ok ? null : result.error).toMatchObject({ code: 'input-invalid', message: expect.stringMatching(message) });
+    expect(result.ok ? null : result.error).toMatchObject({
+      code: 'input-invalid',
+      message: expect.stringMatching(message),
+    });
   });
 });
 
 describe('on the way', () => {
   test('progress counts runs, and ends with all of them', async () => {
     const { events } = await run(job(two));
-    expect(events.at(-1)).toMatchObject({ type: 'progress', stage: 'measure', level: null, unit: 'runs', done: 24, total: 24 });
+    expect(events.at(-1)).toMatchObject({
+      type: 'progress',
+      stage: 'measure',
+      level: null,
+      unit: 'runs',
+      done: 24,
+      total: 24,
+    });
   });
 
   test('cancelled', async () => {
     const stop = new AbortController();
     let runs = 0;
-    const stopping: GraphRuntime = { ...wasm, open: async (blob) => watched(await wasm.open(blob), () => { if (++runs === 5) stop.abort(); }) };
-    expect((await run(job(two), stopping, stop.signal)).result).toMatchObject({ ok: false, error: { code: 'cancelled' } });
+    const stopping: GraphRuntime = {
+      ...wasm,
+      open: async (blob) =>
+        watched(await wasm.open(blob), () => {
+          if (++runs === 5) stop.abort();
+        }),
+    };
+    expect((await run(job(two), stopping, stop.signal)).result).toMatchObject({
+      ok: false,
+      error: { code: 'cancelled' },
+    });
     expect(runs).toBe(5);
   });
 
   test('finished early: the samples run, and that is said', async () => {
     const finish = new AbortController();
     let runs = 0;
-    const stopping: GraphRuntime = { ...wasm, open: async (blob) => watched(await wasm.open(blob), () => { if (++runs === 5) finish.abort(); }) };
+    const stopping: GraphRuntime = {
+      ...wasm,
+      open: async (blob) =>
+        watched(await wasm.open(blob), () => {
+          if (++runs === 5) finish.abort();
+        }),
+    };
     const { result } = await run(job(two), stopping, undefined, finish.signal);
     if (!result.ok) throw new Error(result.error.message);
     // One run tries the inputs out, three are a sample.
@@ -201,7 +334,16 @@ describe('on the way', () => {
         const opened = await wasm.open(blob);
         if (!opened.ok) return opened;
         most = Math.max(most, ++open);
-        return { ok: true, value: { ...opened.value, release: () => { open--; return opened.value.release(); } } };
+        return {
+          ok: true,
+          value: {
+            ...opened.value,
+            release: () => {
+              open--;
+              return opened.value.release();
+            },
+          },
+        };
       },
     };
     const result = await outcome(job(two), small);
@@ -210,7 +352,7 @@ describe('on the way', () => {
     expect([open, most]).toEqual([0, 2]);
   });
 
-  test('a level that does not open is that level\'s problem', async () => {
+  test("a level that does not open is that level's problem", async () => {
     const result = await outcome(job({ ...two, int8: Uint8Array.of(1, 2, 3) }));
     expect(result.levels[0]).toMatchObject({ key: 'int8', outputs: null, problem: { code: 'session-failed' } });
     expect(result.levels[1]?.outputs).toHaveLength(2);
@@ -218,16 +360,40 @@ describe('on the way', () => {
 
   test('values that are not finite are left out and counted', async () => {
     const spoiled = (await quantize(matMulModel(randomValues(1, 4096), 64, 64), 'fp16')).bytes;
-    const infinite = matMulModel(randomValues(1, 4096).map((weight, index) => (index % 64 === 0 ? Infinity : weight)), 64, 64);
-    const result = await outcome({ baseline: { key: 'fp16', model: new Blob([new Uint8Array(spoiled)]) }, levels: [{ key: 'bad', model: new Blob([infinite]) }], files: [], threads: 1 });
-    expect(result.notes).toEqual([expect.stringMatching(/bad: the output "y" has 8 of 512 values that are not finite/)]);
+    const infinite = matMulModel(
+      randomValues(1, 4096).map((weight, index) => (index % 64 === 0 ? Infinity : weight)),
+      64,
+      64,
+    );
+    const result = await outcome({
+      baseline: { key: 'fp16', model: new Blob([new Uint8Array(spoiled)]) },
+      levels: [{ key: 'bad', model: new Blob([infinite]) }],
+      files: [],
+      threads: 1,
+    });
+    expect(result.notes).toEqual([
+      expect.stringMatching(/bad: the output "y" has 8 of 512 values that are not finite/),
+    ]);
     expect(driftOf(result, 'bad', 'y').cosine).toBeGreaterThan(0.99);
   });
 });
 
 /** The same session, told of each run. */
-function watched(opened: Awaited<ReturnType<GraphRuntime['open']>>, onRun: () => void): Awaited<ReturnType<GraphRuntime['open']>> {
+function watched(
+  opened: Awaited<ReturnType<GraphRuntime['open']>>,
+  onRun: () => void,
+): Awaited<ReturnType<GraphRuntime['open']>> {
   if (!opened.ok) return opened;
   const session = opened.value;
-  return { ok: true, value: { ...session, run: async (feeds, fetch) => { const ran = await session.run(feeds, fetch); onRun(); return ran; } } };
+  return {
+    ok: true,
+    value: {
+      ...session,
+      run: async (feeds, fetch) => {
+        const ran = await session.run(feeds, fetch);
+        onRun();
+        return ran;
+      },
+    },
+  };
 }

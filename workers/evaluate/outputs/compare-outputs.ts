@@ -17,7 +17,10 @@ import { recogniseSignature, type ValueInfo } from '../inputs.ts';
 import { isComparable, tallyOutput, type OutputTally } from './output-drift.ts';
 import { DEFAULT_SAMPLES, DEFAULT_SEED } from './seeded-inputs.ts';
 
-interface KeyedModel { key: string; model: Blob }
+interface KeyedModel {
+  key: string;
+  model: Blob;
+}
 
 export interface OutputsJob {
   baseline: KeyedModel;
@@ -58,7 +61,13 @@ const TURN_EVERY_MS = 100;
  * Errors: `input-invalid`, `inputs-unknown`, `session-failed`, `out-of-memory`, `cancelled`. What is wrong with one
  * level only is its `problem`.
  */
-export async function compareOutputs(runtime: GraphRuntime, job: OutputsJob, onEvent: (event: Progress) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<OutputsOutcome>> {
+export async function compareOutputs(
+  runtime: GraphRuntime,
+  job: OutputsJob,
+  onEvent: (event: Progress) => void,
+  signal?: AbortSignal,
+  finish?: AbortSignal,
+): Promise<Result<OutputsOutcome>> {
   const task: Task = { runtime, job, onEvent, signal, finish, secondsLeft: estimateSecondsLeft() };
   const compared = await splitOnOutOfMemory(comparing(task), job.levels, { from: 0, to: 1 });
   if (!compared.ok) return compared;
@@ -69,9 +78,16 @@ export async function compareOutputs(runtime: GraphRuntime, job: OutputsJob, onE
       inputs: { ...samples.used, samples: samplesRun, provider: runtime.provider, threads: runtime.threads() },
       levels,
       notes: [
-        ...samples.notes, ...notes,
-        ...(passes > 1 ? [`There was not enough memory for all levels at once; they were run in ${passes} passes over the same inputs.`] : []),
-        ...(samplesRun < samples.count ? [`Stopped early: ${samplesRun} of ${samples.count} samples were run, and the figures are of those.`] : []),
+        ...samples.notes,
+        ...notes,
+        ...(passes > 1
+          ? [
+              `There was not enough memory for all levels at once; they were run in ${passes} passes over the same inputs.`,
+            ]
+          : []),
+        ...(samplesRun < samples.count
+          ? [`Stopped early: ${samplesRun} of ${samples.count} samples were run, and the figures are of those.`]
+          : []),
       ],
     },
   };
@@ -104,7 +120,7 @@ function comparing(task: Task): Measuring<KeyedModel, Comparison> {
       return {
         ...first,
         passes: first.passes + (second?.passes ?? 0),
-        levels: [...first.levels, ...complete?.levels ?? rest.map(notReached)],
+        levels: [...first.levels, ...(complete?.levels ?? rest.map(notReached))],
         notes: [...first.notes, ...(complete?.notes ?? []).filter((note) => !first.notes.includes(note))],
       };
     },
@@ -113,7 +129,11 @@ function comparing(task: Task): Measuring<KeyedModel, Comparison> {
 }
 
 function notReached({ key }: KeyedModel): ComparedLevel {
-  const { error } = failure('cancelled', 'The measurement was finished before this level had been run on the same inputs as the others.', 'Measure it again, alone.');
+  const { error } = failure(
+    'cancelled',
+    'The measurement was finished before this level had been run on the same inputs as the others.',
+    'Measure it again, alone.',
+  );
   return { key, outputs: null, problem: error };
 }
 
@@ -141,7 +161,13 @@ async function compareTogether(task: Task, levels: KeyedModel[], share: Share): 
     const { outputs, notes } = chosen.value;
     const hints = await readInputHints(job.baseline.model);
     if (signal?.aborted) return cancelled();
-    const samples = await prepareSamples(baseline.value, outputs, hints, { files: job.files, seed: job.seed ?? DEFAULT_SEED, samples: job.samples ?? DEFAULT_SAMPLES }, signal);
+    const samples = await prepareSamples(
+      baseline.value,
+      outputs,
+      hints,
+      { files: job.files, seed: job.seed ?? DEFAULT_SEED, samples: job.samples ?? DEFAULT_SAMPLES },
+      signal,
+    );
     if (signal?.aborted) return cancelled();
     if (!samples.ok) return samples;
 
@@ -150,13 +176,23 @@ async function compareTogether(task: Task, levels: KeyedModel[], share: Share): 
       if (signal?.aborted) return cancelled();
       const opened = await openModel(level);
       if (!opened.ok && opened.error.code === 'out-of-memory') return opened;
-      runs.push({ key: level.key, tallies: new Map(outputs.map((output) => [output, tallyOutput(output)])), state: opened.ok ? { session: opened.value } : { problem: opened.error } });
+      runs.push({
+        key: level.key,
+        tallies: new Map(outputs.map((output) => [output, tallyOutput(output)])),
+        state: opened.ok ? { session: opened.value } : { problem: opened.error },
+      });
     }
     const ran = await runSamples(task, baseline.value, runs, samples.value, outputs, share);
     if (!ran.ok) return ran;
     return {
       ok: true,
-      value: { samples: samples.value, samplesRun: ran.value, passes: 1, levels: runs.map(comparedLevel), notes: [...notes, ...runs.flatMap(leftOut)] },
+      value: {
+        samples: samples.value,
+        samplesRun: ran.value,
+        passes: 1,
+        levels: runs.map(comparedLevel),
+        notes: [...notes, ...runs.flatMap(leftOut)],
+      },
     };
   } finally {
     for (const session of open) await session.release();
@@ -164,7 +200,14 @@ async function compareTogether(task: Task, levels: KeyedModel[], share: Share): 
 }
 
 /** @returns how many samples were run. */
-async function runSamples(task: Task, baseline: GraphSession, runs: LevelRun[], samples: InputSamples, outputs: readonly string[], share: Share): Promise<Result<number>> {
+async function runSamples(
+  task: Task,
+  baseline: GraphSession,
+  runs: LevelRun[],
+  samples: InputSamples,
+  outputs: readonly string[],
+  share: Share,
+): Promise<Result<number>> {
   const { job, onEvent, signal, finish, secondsLeft } = task;
   const perSample = 1 + runs.length;
   const total = samples.count * (1 + job.levels.length);
@@ -174,7 +217,16 @@ async function runSamples(task: Task, baseline: GraphSession, runs: LevelRun[], 
     const passDone = runsDone / (samples.count * perSample);
     if (!progressDue() && passDone < 1) return;
     const done = share.from + (share.to - share.from) * passDone;
-    onEvent({ type: 'progress', stage: 'measure', level: null, done: Math.round(done * total), total, unit: 'runs', tensor: null, secondsLeft: secondsLeft(done, 1) });
+    onEvent({
+      type: 'progress',
+      stage: 'measure',
+      level: null,
+      done: Math.round(done * total),
+      total,
+      unit: 'runs',
+      tensor: null,
+      secondsLeft: secondsLeft(done, 1),
+    });
   };
 
   let index = 0;
@@ -201,7 +253,10 @@ async function runSamples(task: Task, baseline: GraphSession, runs: LevelRun[], 
       }
       progress(index * perSample + 2 + place);
     }
-    if (turnDue()) await new Promise((resolve) => { setTimeout(resolve, 0); });
+    if (turnDue())
+      await new Promise((resolve) => {
+        setTimeout(resolve, 0);
+      });
   }
   return { ok: true, value: index };
 }
@@ -211,13 +266,22 @@ function comparedLevel({ key, tallies, state }: LevelRun): ComparedLevel {
   const outputs = [...tallies.values()].flatMap((tally) => tally.drift() ?? []);
   if (outputs.length > 0) return { key, outputs, problem: null };
   return {
-    key, outputs: null,
-    problem: failure('session-failed', 'No output of the level can be compared with the baseline\'s.', 'Give it inputs on which the model gives finite numbers of the same shape each time.').error,
+    key,
+    outputs: null,
+    problem: failure(
+      'session-failed',
+      "No output of the level can be compared with the baseline's.",
+      'Give it inputs on which the model gives finite numbers of the same shape each time.',
+    ).error,
   };
 }
 
 function leftOut({ key, tallies, state }: LevelRun): string[] {
-  return 'problem' in state ? [] : [...tallies].flatMap(([output, tally]) => tally.leftOut().map((sentence) => `${key}: the output "${output}" ${sentence}.`));
+  return 'problem' in state
+    ? []
+    : [...tallies].flatMap(([output, tally]) =>
+        tally.leftOut().map((sentence) => `${key}: the output "${output}" ${sentence}.`),
+      );
 }
 
 /** Caches are for the next token, not for a reader; of a language model the logits are what counts. */
@@ -228,16 +292,28 @@ function chooseOutputs({ inputs, outputs }: GraphSession): Result<{ outputs: str
   const signature = recogniseSignature(inputs, outputs);
   if (signature.ok) return { ok: true, value: { outputs: [signature.value.logits.name], notes: [] } };
   const comparable = outputs.filter(isComparable);
-  const chosen = comparable.some(({ name }) => !CACHE.test(name)) ? comparable.filter(({ name }) => !CACHE.test(name)) : comparable;
+  const chosen = comparable.some(({ name }) => !CACHE.test(name))
+    ? comparable.filter(({ name }) => !CACHE.test(name))
+    : comparable;
   if (chosen.length === 0) {
-    return failure('inputs-unknown', 'The model has no output of numbers, so there is nothing to compare.', 'Compare sizes only.', list(outputs));
+    return failure(
+      'inputs-unknown',
+      'The model has no output of numbers, so there is nothing to compare.',
+      'Compare sizes only.',
+      list(outputs),
+    );
   }
   const others = outputs.filter((output) => !isComparable(output));
   return {
     ok: true,
     value: {
       outputs: chosen.map(({ name }) => name),
-      notes: others.length > 0 ? [`${others.map(({ name }) => `"${name}"`).join(', ')} ${others.length === 1 ? 'holds' : 'hold'} no numbers and ${others.length === 1 ? 'was' : 'were'} not compared.`] : [],
+      notes:
+        others.length > 0
+          ? [
+              `${others.map(({ name }) => `"${name}"`).join(', ')} ${others.length === 1 ? 'holds' : 'hold'} no numbers and ${others.length === 1 ? 'was' : 'were'} not compared.`,
+            ]
+          : [],
     },
   };
 }

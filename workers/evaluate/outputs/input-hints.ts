@@ -42,7 +42,14 @@ function hintFor(index: GraphIndex, input: string): InputHint {
 }
 
 /** @param reached In how few steps values were reached, so that branches that meet again are followed once. */
-function follow(index: GraphIndex, value: string, sameShape: boolean, steps: number, hint: InputHint, reached: Map<string, number>): void {
+function follow(
+  index: GraphIndex,
+  value: string,
+  sameShape: boolean,
+  steps: number,
+  hint: InputHint,
+  reached: Map<string, number>,
+): void {
   const place = `${String(sameShape)} ${value}`;
   if (steps > MAX_STEPS || (reached.get(place) ?? Infinity) <= steps) return;
   reached.set(place, steps);
@@ -54,7 +61,8 @@ function follow(index: GraphIndex, value: string, sameShape: boolean, steps: num
       hint.convolved ||= node.type === 'Conv' && constant(index, node.inputs[1])?.dims.length === 4;
     }
     if (node.domain === '' && input === 0 && (SAME_SHAPE.has(node.type) || OTHER_SHAPE.has(node.type))) {
-      for (const output of node.outputs) follow(index, output, sameShape && SAME_SHAPE.has(node.type), steps + 1, hint, reached);
+      for (const output of node.outputs)
+        follow(index, output, sameShape && SAME_SHAPE.has(node.type), steps + 1, hint, reached);
     }
   }
 }
@@ -62,15 +70,17 @@ function follow(index: GraphIndex, value: string, sameShape: boolean, steps: num
 /** Rows of the constant table a node looks `input` up in. */
 function tableRows(index: GraphIndex, node: Node, input: number): number | null {
   // Words, segments and positions, by their tables.
-  if (node.type === 'EmbedLayerNormalization') return constant(index, node.inputs[EMBED_TABLES[input] ?? -1])?.dims[0] ?? null;
+  if (node.type === 'EmbedLayerNormalization')
+    return constant(index, node.inputs[EMBED_TABLES[input] ?? -1])?.dims[0] ?? null;
   if (input !== 1 || !/^Gather(BlockQuantized|Elements)?$/.test(node.type)) return null;
   const table = constant(index, node.inputs[0]);
   const axis = intAttribute(node, node.type === 'GatherBlockQuantized' ? 'gather_axis' : 'axis', 0);
-  return table && elementCount(table.dims) > 0 ? table.dims.at(axis) ?? null : null;
+  return table && elementCount(table.dims) > 0 ? (table.dims.at(axis) ?? null) : null;
 }
 
 function weightSizes(index: GraphIndex, node: Node): InputHint['sizes'] {
-  if (node.type === 'MatMulNBits') return [{ axis: -1, size: intAttribute(node, 'K', 0) }].filter(({ size }) => size > 0);
+  if (node.type === 'MatMulNBits')
+    return [{ axis: -1, size: intAttribute(node, 'K', 0) }].filter(({ size }) => size > 0);
   if (node.domain !== '') return [];
   const dims = constant(index, node.inputs[1])?.dims;
   if (!dims) return [];

@@ -7,7 +7,15 @@ import type { InputHints } from './input-hints.ts';
 import { matchFiles, type MatchedFiles } from './input-files/match-inputs.ts';
 import { resolveShapes, USUAL_SIZES } from './input-shapes.ts';
 import type { ValueInfo } from '../inputs.ts';
-import { describeInputs, feedsOf, findInputSpec, seededSample, type Feeds, type InputSpec, type SeededInput } from './seeded-inputs.ts';
+import {
+  describeInputs,
+  feedsOf,
+  findInputSpec,
+  seededSample,
+  type Feeds,
+  type InputSpec,
+  type SeededInput,
+} from './seeded-inputs.ts';
 
 export interface InputSamples {
   count: number;
@@ -30,7 +38,13 @@ export interface SampleRequest {
  * @param fetch Outputs to compute in those runs.
  * Errors: `input-invalid`, `inputs-unknown`, `out-of-memory`.
  */
-export async function prepareSamples(session: GraphSession, fetch: readonly string[], hints: InputHints, { files, seed, samples }: SampleRequest, signal?: AbortSignal): Promise<Result<InputSamples>> {
+export async function prepareSamples(
+  session: GraphSession,
+  fetch: readonly string[],
+  hints: InputHints,
+  { files, seed, samples }: SampleRequest,
+  signal?: AbortSignal,
+): Promise<Result<InputSamples>> {
   const { inputs } = session;
   if (files.length === 0) {
     const recipe = await findInputSpec(session, fetch, hints, seed, signal);
@@ -41,12 +55,19 @@ export async function prepareSamples(session: GraphSession, fetch: readonly stri
     const fixed = input.shape?.slice(1).filter((dim) => typeof dim === 'number') ?? [];
     if (fixed.length === 3) return { ok: true, value: [1, ...fixed] };
     const found = await (recipe ??= findInputSpec(session, fetch, hints, seed, signal));
-    return found.ok ? { ok: true, value: resolveShapes(inputs, hints, found.value.free).shapes.get(input.name) ?? [] } : found;
+    return found.ok
+      ? { ok: true, value: resolveShapes(inputs, hints, found.value.free).shapes.get(input.name) ?? [] }
+      : found;
   });
   return matched.ok ? fromFiles(inputs, hints, matched.value) : matched;
 }
 
-function seeded(inputs: readonly ValueInfo[], hints: InputHints, recipe: InputSpec, count: number): Result<InputSamples> {
+function seeded(
+  inputs: readonly ValueInfo[],
+  hints: InputHints,
+  recipe: InputSpec,
+  count: number,
+): Result<InputSamples> {
   const first = seededSample(inputs, hints, recipe, 0);
   if (!first.ok) return first;
   return {
@@ -64,7 +85,11 @@ function seeded(inputs: readonly ValueInfo[], hints: InputHints, recipe: InputSp
 }
 
 /** Inputs without a file are filled where their name says with what: masks, positions, token types, empty caches. */
-function fromFiles(inputs: readonly ValueInfo[], hints: InputHints, { samples, inputs: filled, notes }: MatchedFiles): Result<InputSamples> {
+function fromFiles(
+  inputs: readonly ValueInfo[],
+  hints: InputHints,
+  { samples, inputs: filled, notes }: MatchedFiles,
+): Result<InputSamples> {
   const rest = new Set(inputs.map(({ name }) => name).filter((name) => !filled.has(name)));
   const sample = (index: number): Result<Map<string, SeededInput>> => {
     const given = new Map<string, SeededInput>();
@@ -74,18 +99,36 @@ function fromFiles(inputs: readonly ValueInfo[], hints: InputHints, { samples, i
       const tensor = input && (input.tensors[index] ?? input.tensors[0]);
       if (!input || !tensor) continue;
       given.set(name, { tensor, from: input.from, given: true });
-      shape?.forEach((dim, axis) => { if (typeof dim === 'string' && dim !== '') known.set(dim, tensor.dims[axis] ?? 1); });
+      shape?.forEach((dim, axis) => {
+        if (typeof dim === 'string' && dim !== '') known.set(dim, tensor.dims[axis] ?? 1);
+      });
     }
     if (rest.size === 0) return { ok: true, value: given };
     // All inputs take part, those from files in the shape they have, so that lengths are told by the ids.
-    const shaped = inputs.map((input) => { const tensor = given.get(input.name)?.tensor; return tensor ? { ...input, shape: tensor.dims } : input; });
+    const shaped = inputs.map((input) => {
+      const tensor = given.get(input.name)?.tensor;
+      return tensor ? { ...input, shape: tensor.dims } : input;
+    });
     const made = seededSample(shaped, hints, { seed: 0, free: USUAL_SIZES, wholeBelow: 1 }, index, known, rest);
     if (!made.ok) return made;
     const missing = [...rest].find((name) => made.value.get(name)?.given !== true);
     if (missing !== undefined) {
-      return failure('input-invalid', `There is no file for the input "${missing}".`, 'Give a file for every input, or none to use random ones.', describeInputs(inputs));
+      return failure(
+        'input-invalid',
+        `There is no file for the input "${missing}".`,
+        'Give a file for every input, or none to use random ones.',
+        describeInputs(inputs),
+      );
     }
-    return { ok: true, value: new Map(inputs.flatMap(({ name }) => { const one = given.get(name) ?? made.value.get(name); return one ? [[name, one]] : []; })) };
+    return {
+      ok: true,
+      value: new Map(
+        inputs.flatMap(({ name }) => {
+          const one = given.get(name) ?? made.value.get(name);
+          return one ? [[name, one]] : [];
+        }),
+      ),
+    };
   };
   const first = sample(0);
   if (!first.ok) return first;
@@ -104,5 +147,13 @@ function fromFiles(inputs: readonly ValueInfo[], hints: InputHints, { samples, i
 }
 
 function describeSample(sample: ReadonlyMap<string, SeededInput>): InputsUsed['inputs'] {
-  return [...sample].map(([name, { tensor: { type, dims }, from }]) => ({ name, type, shape: [...dims], from }));
+  return [...sample].map(
+    ([
+      name,
+      {
+        tensor: { type, dims },
+        from,
+      },
+    ]) => ({ name, type, shape: [...dims], from }),
+  );
 }

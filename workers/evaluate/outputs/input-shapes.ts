@@ -37,7 +37,8 @@ export type ImageLayout = 'NCHW' | 'NHWC';
  */
 export function imageLayout({ name, type, shape = [] }: ValueInfo, hints: InputHints): ImageLayout | null {
   if (shape.length !== 4 || !['float32', 'float16', 'float64', 'uint8'].includes(type ?? '')) return null;
-  const isChannels = (dim: number | string | undefined) => dim === 1 || dim === 3 || dim === 4 || (typeof dim === 'string' && /chan|^c$/i.test(dim));
+  const isChannels = (dim: number | string | undefined) =>
+    dim === 1 || dim === 3 || dim === 4 || (typeof dim === 'string' && /chan|^c$/i.test(dim));
   if (isChannels(shape[1]) && shape[2] !== 0) return 'NCHW';
   if (isChannels(shape[3])) return 'NHWC';
   const hint = hints.get(name);
@@ -45,7 +46,12 @@ export function imageLayout({ name, type, shape = [] }: ValueInfo, hints: InputH
   return typeof shape[1] === 'string' && /pixel|image|img/i.test(name) ? 'NCHW' : null;
 }
 
-export function resolveShapes(inputs: readonly ValueInfo[], hints: InputHints, free: FreeSizes, known: KnownSizes = new Map()): InputShapes {
+export function resolveShapes(
+  inputs: readonly ValueInfo[],
+  hints: InputHints,
+  free: FreeSizes,
+  known: KnownSizes = new Map(),
+): InputShapes {
   const sizes = new Map(known);
   const fixed = new Map(inputs.map((input) => [input.name, new Map<number, number>()]));
   for (const { name, shape = [] } of inputs) {
@@ -67,18 +73,25 @@ export function resolveShapes(inputs: readonly ValueInfo[], hints: InputHints, f
     if (dim !== '') sizes.set(dim, size);
     return size;
   };
-  const shapes = inputs.map((input): [string, number[]] => [input.name, (input.shape ?? []).map((dim, axis) => (typeof dim === 'number' ? dim : sizeOf(input, axis, dim)))]);
+  const shapes = inputs.map((input): [string, number[]] => [
+    input.name,
+    (input.shape ?? []).map((dim, axis) => (typeof dim === 'number' ? dim : sizeOf(input, axis, dim))),
+  ]);
   return { shapes: new Map(shapes), guessed };
 }
 
 /** The sizes to try, the usual ones first; then one kind at a time differs. */
 export function sizesToTry(guessed: ReadonlySet<FreeKind>): FreeSizes[] {
-  return [USUAL_SIZES, ...[...guessed].flatMap((kind) => OTHER_SIZES[kind].map((size) => ({ ...USUAL_SIZES, [kind]: size })))];
+  return [
+    USUAL_SIZES,
+    ...[...guessed].flatMap((kind) => OTHER_SIZES[kind].map((size) => ({ ...USUAL_SIZES, [kind]: size }))),
+  ];
 }
 
 const BATCH = /batch|^[bn]$|^bs$|^unk__/i;
 /** Whether samples may be put one after the other along this dimension; a nameless one counts when it comes first. */
-export const isBatch = (dim: number | string | undefined): boolean => typeof dim === 'string' && (dim === '' || BATCH.test(dim));
+export const isBatch = (dim: number | string | undefined): boolean =>
+  typeof dim === 'string' && (dim === '' || BATCH.test(dim));
 
 const LENGTH = /seq|len|time|token|step|ctx|context/i;
 const AUDIO_INPUT = /audio|wave|speech|sound|input_values/i;

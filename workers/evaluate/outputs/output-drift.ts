@@ -12,7 +12,8 @@ import type { ValueInfo } from '../inputs.ts';
 const FLOATS = ['float32', 'float16', 'float64'];
 const WHOLE = ['int64', 'uint64', 'int32', 'uint32', 'int16', 'uint16', 'int8', 'uint8', 'bool'];
 
-export const isComparable = ({ isTensor, type }: ValueInfo): boolean => isTensor && (FLOATS.includes(type ?? '') || WHOLE.includes(type ?? ''));
+export const isComparable = ({ isTensor, type }: ValueInfo): boolean =>
+  isTensor && (FLOATS.includes(type ?? '') || WHOLE.includes(type ?? ''));
 
 /** Top-5 agreement says nothing of five classes or fewer: it is always whole. */
 const TOP = 5;
@@ -103,7 +104,8 @@ export function tallyOutput(output: string): OutputTally {
     drift() {
       if (shape === null || compared === 0) return null;
       return {
-        output, shape,
+        output,
+        shape,
         cosine: noise === 0 ? 1 : cosineOf(product, baseSquares, levelSquares),
         sqnr: noise === 0 ? null : Math.max(LOWEST_SQNR, 10 * Math.log10(baseSquares / noise)),
         maxError,
@@ -116,8 +118,14 @@ export function tallyOutput(output: string): OutputTally {
     },
     leftOut() {
       return [
-        ...(otherShape > 0 ? [`has another shape than the baseline's in ${otherShape} of ${samples} samples, which are not compared`] : []),
-        ...(notFinite > 0 ? [`has ${notFinite.toLocaleString('en')} of ${values.toLocaleString('en')} values that are not finite numbers here or at the baseline; they are left out`] : []),
+        ...(otherShape > 0
+          ? [`has another shape than the baseline's in ${otherShape} of ${samples} samples, which are not compared`]
+          : []),
+        ...(notFinite > 0
+          ? [
+              `has ${notFinite.toLocaleString('en')} of ${values.toLocaleString('en')} values that are not finite numbers here or at the baseline; they are left out`,
+            ]
+          : []),
         ...(shape !== null && compared === 0 && notFinite === 0 ? ['has no finite value to compare'] : []),
       ];
     },
@@ -136,7 +144,11 @@ function inputsIn(dims: readonly number[]): number {
 
 type Reader = (index: number) => number;
 
-interface TopClasses { same: ClusteredShare; amongFive: ClusteredShare; classes: number }
+interface TopClasses {
+  same: ClusteredShare;
+  amongFive: ClusteredShare;
+  classes: number;
+}
 
 /** Of equal scores the first is the largest, as argmax has it. Rows without a number at the baseline have no class. */
 function addRows(top: TopClasses, base: Reader, level: Reader, dims: readonly number[]): void {

@@ -1,7 +1,17 @@
 import * as ort from 'onnxruntime-web';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { encode, encoderModel, graph, imageModel, model, node, tensor, twoOutputModel, value } from '../../../models/build.ts';
+import {
+  encode,
+  encoderModel,
+  graph,
+  imageModel,
+  model,
+  node,
+  tensor,
+  twoOutputModel,
+  value,
+} from '../../../models/build.ts';
 import { wasmRuntime } from '../sessions/graph-session.ts';
 import { readInputHints, type InputHints } from './input-hints.ts';
 import { USUAL_SIZES } from './input-shapes.ts';
@@ -10,19 +20,40 @@ import { randomNumbers } from '../random.ts';
 import { feedsOf, findInputSpec, seededSample, type InputSpec, type SeededInput } from './seeded-inputs.ts';
 
 const RECIPE: InputSpec = { seed: 1, free: USUAL_SIZES, wholeBelow: 2 };
-const input = (name: string, type: string, shape: (number | string)[]): ValueInfo => ({ name, isTensor: true, type, shape });
+const input = (name: string, type: string, shape: (number | string)[]): ValueInfo => ({
+  name,
+  isTensor: true,
+  type,
+  shape,
+});
 
-function made(inputs: ValueInfo[], hints: InputHints = new Map(), recipe = RECIPE, sample = 0): Map<string, SeededInput> {
+function made(
+  inputs: ValueInfo[],
+  hints: InputHints = new Map(),
+  recipe = RECIPE,
+  sample = 0,
+): Map<string, SeededInput> {
   const result = seededSample(inputs, hints, recipe, sample);
   if (!result.ok) throw new Error(result.error.message);
   return result.value;
 }
-const dims = (inputs: ValueInfo[]) => Object.fromEntries([...made(inputs)].map(([name, { tensor: { dims: found } }]) => [name, found]));
+const dims = (inputs: ValueInfo[]) =>
+  Object.fromEntries(
+    [...made(inputs)].map(
+      ([
+        name,
+        {
+          tensor: { dims: found },
+        },
+      ]) => [name, found],
+    ),
+  );
 
 describe('random numbers', () => {
   test('are these, everywhere', () => {
     const random = randomNumbers(1, 0, 0);
-    expect([random.below(1000), random.below(1000), random.uniform(), random.normal(), random.normal()]).toMatchInlineSnapshot(`
+    expect([random.below(1000), random.below(1000), random.uniform(), random.normal(), random.normal()])
+      .toMatchInlineSnapshot(`
       [
         366,
         664,
@@ -42,44 +73,83 @@ describe('random numbers', () => {
     expect(values.every((x) => Math.fround(x) === x)).toBe(true);
   });
   test('stay in range', () => {
-    fc.assert(fc.property(fc.integer(), fc.integer({ min: 1, max: 2 ** 31 }), (seed, limit) => {
-      const random = randomNumbers(seed);
-      const drawn = random.below(limit);
-      const uniform = random.uniform();
-      expect(Number.isInteger(drawn) && drawn >= 0 && drawn < limit && uniform >= 0 && uniform < 1).toBe(true);
-    }));
+    fc.assert(
+      fc.property(fc.integer(), fc.integer({ min: 1, max: 2 ** 31 }), (seed, limit) => {
+        const random = randomNumbers(seed);
+        const drawn = random.below(limit);
+        const uniform = random.uniform();
+        expect(Number.isInteger(drawn) && drawn >= 0 && drawn < limit && uniform >= 0 && uniform < 1).toBe(true);
+      }),
+    );
   });
 });
 
 describe('shapes', () => {
   test('free dimensions of one name are of one size', () => {
-    expect(dims([input('input_ids', 'int64', ['batch', 'sequence']), input('bias', 'float32', ['batch', 'sequence', 4])])).toEqual({ input_ids: [1, 16], bias: [1, 16, 4] });
+    expect(
+      dims([input('input_ids', 'int64', ['batch', 'sequence']), input('bias', 'float32', ['batch', 'sequence', 4])]),
+    ).toEqual({ input_ids: [1, 16], bias: [1, 16, 4] });
   });
   test.each<[string, ValueInfo, number[]]>([
     ['an image', input('pixel_values', 'float32', ['batch_size', 3, 'height', 'width']), [1, 3, 224, 224]],
-    ['an image with everything free', input('pixel_values', 'float32', ['batch_size', 'num_channels', 'height', 'width']), [1, 3, 224, 224]],
+    [
+      'an image with everything free',
+      input('pixel_values', 'float32', ['batch_size', 'num_channels', 'height', 'width']),
+      [1, 3, 224, 224],
+    ],
     ['an image, channels last, nameless', input('input_1', 'float32', ['unk__0', '', '', 3]), [1, 224, 224, 3]],
-    ['the state of a recurrent layer, whose batch an export states as −1', withFreeDimensions(input('state', 'float32', [2, -1, 128])), [2, 1, 128]],
-    ['the same as onnxruntime-web shows it', withFreeDimensions(input('h', 'float32', [2, 0xffffffff, 64])), [2, 1, 64]],
+    [
+      'the state of a recurrent layer, whose batch an export states as −1',
+      withFreeDimensions(input('state', 'float32', [2, -1, 128])),
+      [2, 1, 128],
+    ],
+    [
+      'the same as onnxruntime-web shows it',
+      withFreeDimensions(input('h', 'float32', [2, 0xffffffff, 64])),
+      [2, 1, 64],
+    ],
     ['sound', input('input_values', 'float32', ['batch_size', 'sequence_length']), [1, 16_000]],
-    ['a spectrogram', input('input_features', 'float32', ['batch_size', 'feature_size', 'encoder_sequence_length']), [1, 80, 3000]],
-    ['an empty cache', input('past_key_values.0.key', 'float32', ['batch_size', 4, 'past_sequence_length', 8]), [1, 4, 0, 8]],
+    [
+      'a spectrogram',
+      input('input_features', 'float32', ['batch_size', 'feature_size', 'encoder_sequence_length']),
+      [1, 80, 3000],
+    ],
+    [
+      'an empty cache',
+      input('past_key_values.0.key', 'float32', ['batch_size', 4, 'past_sequence_length', 8]),
+      [1, 4, 0, 8],
+    ],
     ['nothing known', input('x', 'float32', ['rows', 64]), [1, 64]],
     ['a scalar', input('gain', 'float32', []), []],
-  ])('%s', (_, given, expected) => { expect(dims([given])[given.name]).toEqual(expected); });
+  ])('%s', (_, given, expected) => {
+    expect(dims([given])[given.name]).toEqual(expected);
+  });
   test('a mask over past and present is as long as the ids', () => {
-    expect(dims([input('input_ids', 'int64', ['b', 'sequence_length']), input('attention_mask', 'int64', ['b', 'past_sequence_length + 1'])])).toEqual({ input_ids: [1, 16], attention_mask: [1, 16] });
+    expect(
+      dims([
+        input('input_ids', 'int64', ['b', 'sequence_length']),
+        input('attention_mask', 'int64', ['b', 'past_sequence_length + 1']),
+      ]),
+    ).toEqual({ input_ids: [1, 16], attention_mask: [1, 16] });
   });
 });
 
 describe('values', () => {
   test('encoder: ids within the table, masks one, token types zero', async () => {
     const hints = await readInputHints(new Blob([encoderModel()]));
-    const inputs = ['input_ids', 'attention_mask', 'token_type_ids'].map((name) => input(name, 'int64', ['batch', 'sequence']));
+    const inputs = ['input_ids', 'attention_mask', 'token_type_ids'].map((name) =>
+      input(name, 'int64', ['batch', 'sequence']),
+    );
     const sample = made(inputs, hints);
     const of = (name: string) => Array.from(sample.get(name)?.tensor.data ?? [], Number);
     expect(hints.get('input_ids')?.below).toBe(60);
-    expect(Math.max(...Array.from({ length: 50 }, (_, index) => Math.max(...Array.from(made(inputs, hints, RECIPE, index).get('input_ids')?.tensor.data ?? [], Number))))).toBe(59);
+    expect(
+      Math.max(
+        ...Array.from({ length: 50 }, (_, index) =>
+          Math.max(...Array.from(made(inputs, hints, RECIPE, index).get('input_ids')?.tensor.data ?? [], Number)),
+        ),
+      ),
+    ).toBe(59);
     expect(new Set(of('attention_mask'))).toEqual(new Set([1]));
     expect(new Set(of('token_type_ids'))).toEqual(new Set([0]));
     expect(sample.get('input_ids')?.from).toBe('random whole numbers from 0 to 59');
@@ -93,7 +163,10 @@ describe('values', () => {
     [input('sr', 'int64', []), 16_000, 16_000, 'the sampling rate 16000'],
     [input('choice', 'int32', [4]), 0, 1, 'random whole numbers from 0 to 1'],
   ])('$name', (given, low, high, from) => {
-    const { tensor: { data }, from: found } = made([given]).get(given.name)!;
+    const {
+      tensor: { data },
+      from: found,
+    } = made([given]).get(given.name)!;
     expect(found).toBe(from);
     expect(Math.min(...Array.from(data, Number))).toBeGreaterThanOrEqual(low);
     expect(Math.max(...Array.from(data, Number))).toBeLessThanOrEqual(high);
@@ -106,11 +179,16 @@ describe('values', () => {
     expect(data(0)).not.toEqual(data(0, 2));
   });
   test.each<[ValueInfo, RegExp]>([
-    [input('texts', 'string', [1]), /"texts": it takes strings/], [{ name: 'items', isTensor: false }, /"items": it is not a tensor/],
-    [input('x', 'complex64', [1]), /element type is complex64/], [input('x', 'float32', [2 ** 20, 2 ** 20]), /more than can be made up/],
+    [input('texts', 'string', [1]), /"texts": it takes strings/],
+    [{ name: 'items', isTensor: false }, /"items": it is not a tensor/],
+    [input('x', 'complex64', [1]), /element type is complex64/],
+    [input('x', 'float32', [2 ** 20, 2 ** 20]), /more than can be made up/],
   ])('$name cannot be made, and is named', (given, message) => {
     const result = seededSample([given], new Map(), RECIPE, 0);
-    expect(result.ok ? null : [result.error.code, result.error.message]).toEqual(['inputs-unknown', expect.stringMatching(message)]);
+    expect(result.ok ? null : [result.error.code, result.error.message]).toEqual([
+      'inputs-unknown',
+      expect.stringMatching(message),
+    ]);
   });
 });
 
@@ -121,7 +199,12 @@ describe('a graph that is run', () => {
     const session = await runtime.open(blob);
     if (!session.ok) throw new Error(session.error.details);
     const hints = await readInputHints(blob);
-    const recipe = await findInputSpec(session.value, session.value.outputs.map(({ name }) => name), hints, 1);
+    const recipe = await findInputSpec(
+      session.value,
+      session.value.outputs.map(({ name }) => name),
+      hints,
+      1,
+    );
     const sample = recipe.ok ? seededSample(session.value.inputs, hints, recipe.value, 3) : recipe;
     const ran = sample.ok ? await session.value.run(feedsOf(sample.value)) : sample;
     await session.value.release();
@@ -129,8 +212,12 @@ describe('a graph that is run', () => {
   }
 
   test.each<[string, Uint8Array<ArrayBuffer>]>([
-    ['an image model', imageModel({ size: 32 })], ['two outputs', twoOutputModel()], ['an encoder', encoderModel()],
-  ])('%s takes what is made for it', async (_, bytes) => { expect((await recipeFor(bytes)).ran.ok).toBe(true); });
+    ['an image model', imageModel({ size: 32 })],
+    ['two outputs', twoOutputModel()],
+    ['an encoder', encoderModel()],
+  ])('%s takes what is made for it', async (_, bytes) => {
+    expect((await recipeFor(bytes)).ran.ok).toBe(true);
+  });
 
   test('an image model with free sizes that takes only one of them: it is found', async () => {
     const { recipe, ran } = await recipeFor(imageModel({ size: null }));
@@ -139,19 +226,37 @@ describe('a graph that is run', () => {
   });
 
   test('the width a weight prescribes is taken', async () => {
-    const { sample } = await recipeFor(encode(model(graph({
-      node: [node('Cast', ['x'], ['c'], { to: 1 }), node('MatMul', ['c', 'w'], ['y'])],
-      initializer: [tensor('w', 'float32', [5, 2], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])],
-      input: [value('x', 'float16', ['rows', 'columns'])], output: [value('y', 'float32', ['rows', 2])],
-    }))));
+    const { sample } = await recipeFor(
+      encode(
+        model(
+          graph({
+            node: [node('Cast', ['x'], ['c'], { to: 1 }), node('MatMul', ['c', 'w'], ['y'])],
+            initializer: [tensor('w', 'float32', [5, 2], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])],
+            input: [value('x', 'float16', ['rows', 'columns'])],
+            output: [value('y', 'float32', ['rows', 2])],
+          }),
+        ),
+      ),
+    );
     expect(sample.ok && sample.value.get('x')?.tensor).toMatchObject({ type: 'float16', dims: [1, 5] });
   });
 
   test('a graph that refuses everything says so', async () => {
-    const { recipe } = await recipeFor(encode(model(graph({
-      node: [node('Reshape', ['x', 'shape'], ['y'])], initializer: [tensor('shape', 'int64', [1], [12_345])],
-      input: [value('x', 'float32', ['n'])], output: [value('y', 'float32', [12_345])],
-    }))));
-    expect(recipe.ok ? null : recipe.error).toMatchObject({ code: 'inputs-unknown', details: expect.stringMatching(/x: float32\[n\]/) });
+    const { recipe } = await recipeFor(
+      encode(
+        model(
+          graph({
+            node: [node('Reshape', ['x', 'shape'], ['y'])],
+            initializer: [tensor('shape', 'int64', [1], [12_345])],
+            input: [value('x', 'float32', ['n'])],
+            output: [value('y', 'float32', [12_345])],
+          }),
+        ),
+      ),
+    );
+    expect(recipe.ok ? null : recipe.error).toMatchObject({
+      code: 'inputs-unknown',
+      details: expect.stringMatching(/x: float32\[n\]/),
+    });
   });
 });

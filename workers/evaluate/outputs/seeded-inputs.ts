@@ -10,7 +10,14 @@ import type { Result } from '../../contract/errors.ts';
 import { failure, type Failure } from '../errors.ts';
 import type { GraphSession, HostTensor, TensorValues } from '../sessions/graph-session.ts';
 import type { InputHints } from './input-hints.ts';
-import { imageLayout, resolveShapes, sizesToTry, USUAL_SIZES, type FreeSizes, type KnownSizes } from './input-shapes.ts';
+import {
+  imageLayout,
+  resolveShapes,
+  sizesToTry,
+  USUAL_SIZES,
+  type FreeSizes,
+  type KnownSizes,
+} from './input-shapes.ts';
 import { feedData, knownFeed, type Feed, type ValueInfo } from '../inputs.ts';
 import { randomNumbers, type RandomNumbers } from '../random.ts';
 
@@ -44,13 +51,21 @@ const MOST_ELEMENTS = 2 ** 28;
  * @param wanted Which inputs to make; all when absent. Shapes are settled with the others in mind.
  * Errors: `inputs-unknown`, naming the input that cannot be made.
  */
-export function seededSample(inputs: readonly ValueInfo[], hints: InputHints, recipe: InputSpec, sample: number, known?: KnownSizes, wanted?: ReadonlySet<string>): Result<Map<string, SeededInput>> {
+export function seededSample(
+  inputs: readonly ValueInfo[],
+  hints: InputHints,
+  recipe: InputSpec,
+  sample: number,
+  known?: KnownSizes,
+  wanted?: ReadonlySet<string>,
+): Result<Map<string, SeededInput>> {
   const { shapes } = resolveShapes(inputs, hints, recipe.free, known);
   const made = new Map<string, SeededInput>();
   for (const [place, input] of inputs.entries()) {
     if (wanted && !wanted.has(input.name)) continue;
     const shape = shapes.get(input.name) ?? [];
-    if (elements(shape) > MOST_ELEMENTS) return cannotMake(input, `a shape of [${shape.join(', ')}] is more than can be made up`);
+    if (elements(shape) > MOST_ELEMENTS)
+      return cannotMake(input, `a shape of [${shape.join(', ')}] is more than can be made up`);
     const one = fill(input, shape, shapes, hints, recipe, randomNumbers(recipe.seed, sample, place));
     if (typeof one === 'string') return cannotMake(input, one);
     made.set(input.name, one);
@@ -62,10 +77,19 @@ export function seededSample(inputs: readonly ValueInfo[], hints: InputHints, re
  * Finds sizes the graph takes, by running it: the usual ones, then others one kind at a time.
  * Errors: `inputs-unknown` when it refuses them all, `out-of-memory`.
  */
-export async function findInputSpec(session: GraphSession, fetch: readonly string[], hints: InputHints, seed: number, signal?: AbortSignal): Promise<Result<InputSpec>> {
+export async function findInputSpec(
+  session: GraphSession,
+  fetch: readonly string[],
+  hints: InputHints,
+  seed: number,
+  signal?: AbortSignal,
+): Promise<Result<InputSpec>> {
   const { guessed } = resolveShapes(session.inputs, hints, USUAL_SIZES);
   const sizes = sizesToTry(guessed);
-  const recipes: InputSpec[] = [...sizes.map((free) => ({ seed, free, wholeBelow: 2 })), { seed, free: USUAL_SIZES, wholeBelow: 1 }];
+  const recipes: InputSpec[] = [
+    ...sizes.map((free) => ({ seed, free, wholeBelow: 2 })),
+    { seed, free: USUAL_SIZES, wholeBelow: 1 },
+  ];
   let refusal: Failure | null = null;
   for (const recipe of recipes) {
     if (signal?.aborted) break;
@@ -77,8 +101,12 @@ export async function findInputSpec(session: GraphSession, fetch: readonly strin
     refusal ??= ran;
   }
   const { details } = refusal?.error ?? { details: '' };
-  return failure('inputs-unknown', 'The model does not run on inputs made up from its graph.',
-    'Give it inputs: .npy or .pb files named as its inputs, or JSON.', `${describeInputs(session.inputs)}\n${details}`);
+  return failure(
+    'inputs-unknown',
+    'The model does not run on inputs made up from its graph.',
+    'Give it inputs: .npy or .pb files named as its inputs, or JSON.',
+    `${describeInputs(session.inputs)}\n${details}`,
+  );
 }
 
 export function feedsOf(sample: ReadonlyMap<string, SeededInput>): Feeds {
@@ -87,11 +115,23 @@ export function feedsOf(sample: ReadonlyMap<string, SeededInput>): Feeds {
 
 /** `name: type[shape]`, a line each. */
 export function describeInputs(inputs: readonly ValueInfo[]): string {
-  return inputs.map((input) => `${input.name}: ${input.isTensor ? `${input.type ?? ''}[${input.shape?.join(', ') ?? ''}]` : 'not a tensor'}`).join('\n');
+  return inputs
+    .map(
+      (input) =>
+        `${input.name}: ${input.isTensor ? `${input.type ?? ''}[${input.shape?.join(', ') ?? ''}]` : 'not a tensor'}`,
+    )
+    .join('\n');
 }
 
 /** The input's values, or why there are none. */
-function fill(input: ValueInfo, shape: readonly number[], shapes: ReadonlyMap<string, number[]>, hints: InputHints, recipe: InputSpec, random: RandomNumbers): SeededInput | string {
+function fill(
+  input: ValueInfo,
+  shape: readonly number[],
+  shapes: ReadonlyMap<string, number[]>,
+  hints: InputHints,
+  recipe: InputSpec,
+  random: RandomNumbers,
+): SeededInput | string {
   if (!input.isTensor) return 'it is not a tensor';
   const type = input.type ?? '';
   const allocate = ALLOCATE.get(type);
@@ -103,7 +143,11 @@ function fill(input: ValueInfo, shape: readonly number[], shapes: ReadonlyMap<st
   const lower = name.toLowerCase();
   const float = type.startsWith('float');
   const below = hints.get(name)?.below ?? null;
-  const make = (from: string, next: () => number): SeededInput => ({ tensor: tensorOf(type, shape, allocate, next), from, given: false });
+  const make = (from: string, next: () => number): SeededInput => ({
+    tensor: tensorOf(type, shape, allocate, next),
+    from,
+    given: false,
+  });
   const whole = (limit: number) => make(`random whole numbers from 0 to ${limit - 1}`, () => random.below(limit));
   const is = (value: number, words: string): SeededInput => ({ ...make(words, () => value), given: true });
 
@@ -120,16 +164,30 @@ function fill(input: ValueInfo, shape: readonly number[], shapes: ReadonlyMap<st
   return whole(recipe.wholeBelow);
 }
 
-function conventional(input: ValueInfo, feed: Feed, shape: readonly number[], shapes: ReadonlyMap<string, number[]>): SeededInput {
+function conventional(
+  input: ValueInfo,
+  feed: Feed,
+  shape: readonly number[],
+  shapes: ReadonlyMap<string, number[]>,
+): SeededInput {
   // Caches are empty, so what counts past and present together is as long as the ids are.
   const last = input.shape?.at(-1);
   const ofText = feed.dims.at(-1) !== 'window' || (typeof last === 'string' && /past|total|\+/i.test(last));
-  const window = ofText ? textLength(shapes) : shape.at(-1) ?? 1;
-  const dims = feed.dims.map((dim, axis) => (dim === 'window' ? window : shape[axis] !== undefined && dim !== 0 && shape[axis] > 0 ? shape[axis] : dim));
+  const window = ofText ? textLength(shapes) : (shape.at(-1) ?? 1);
+  const dims = feed.dims.map((dim, axis) =>
+    dim === 'window' ? window : shape[axis] !== undefined && dim !== 0 && shape[axis] > 0 ? shape[axis] : dim,
+  );
   const { data } = feedData({ ...feed, dims }, new Int32Array(window), window);
   const words = {
-    'ids': '', 'mask': 'ones', 'positions': 'positions 0, 1, 2, …', 'length': `the length ${window}`, 'last': `the last position ${window - 1}`,
-    'past': 'zeros', 'use-cache': 'zeros', 'keep': 'zeros', 'zeros': dims.includes(0) ? 'empty' : 'zeros',
+    ids: '',
+    mask: 'ones',
+    positions: 'positions 0, 1, 2, …',
+    length: `the length ${window}`,
+    last: `the last position ${window - 1}`,
+    past: 'zeros',
+    'use-cache': 'zeros',
+    keep: 'zeros',
+    zeros: dims.includes(0) ? 'empty' : 'zeros',
   };
   return { tensor: { type: feed.type, dims, data }, from: words[feed.fill], given: true };
 }
@@ -140,13 +198,26 @@ function textLength(shapes: ReadonlyMap<string, number[]>): number {
 }
 
 const ALLOCATE: ReadonlyMap<string, (size: number) => TensorValues> = new Map<string, (size: number) => TensorValues>([
-  ['float32', (size) => new Float32Array(size)], ['float64', (size) => new Float64Array(size)], ['float16', (size) => new Uint16Array(size)],
-  ['int64', (size) => new BigInt64Array(size)], ['uint64', (size) => new BigUint64Array(size)], ['int32', (size) => new Int32Array(size)],
-  ['uint32', (size) => new Uint32Array(size)], ['int16', (size) => new Int16Array(size)], ['uint16', (size) => new Uint16Array(size)],
-  ['int8', (size) => new Int8Array(size)], ['uint8', (size) => new Uint8Array(size)], ['bool', (size) => new Uint8Array(size)],
+  ['float32', (size) => new Float32Array(size)],
+  ['float64', (size) => new Float64Array(size)],
+  ['float16', (size) => new Uint16Array(size)],
+  ['int64', (size) => new BigInt64Array(size)],
+  ['uint64', (size) => new BigUint64Array(size)],
+  ['int32', (size) => new Int32Array(size)],
+  ['uint32', (size) => new Uint32Array(size)],
+  ['int16', (size) => new Int16Array(size)],
+  ['uint16', (size) => new Uint16Array(size)],
+  ['int8', (size) => new Int8Array(size)],
+  ['uint8', (size) => new Uint8Array(size)],
+  ['bool', (size) => new Uint8Array(size)],
 ]);
 
-function tensorOf(type: string, dims: readonly number[], allocate: (size: number) => TensorValues, next: () => number): HostTensor {
+function tensorOf(
+  type: string,
+  dims: readonly number[],
+  allocate: (size: number) => TensorValues,
+  next: () => number,
+): HostTensor {
   const data = allocate(elements(dims));
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
     for (let index = 0; index < data.length; index++) data[index] = BigInt(next());
@@ -161,6 +232,10 @@ function tensorOf(type: string, dims: readonly number[], allocate: (size: number
 const elements = (dims: readonly number[]): number => dims.reduce((product, dim) => product * dim, 1);
 
 function cannotMake(input: ValueInfo, why: string): Failure {
-  return failure('inputs-unknown', `Nothing can be made up for the input "${input.name}": ${why}.`,
-    'Export the model with inputs that are tensors of numbers.', describeInputs([input]));
+  return failure(
+    'inputs-unknown',
+    `Nothing can be made up for the input "${input.name}": ${why}.`,
+    'Export the model with inputs that are tensors of numbers.',
+    describeInputs([input]),
+  );
 }

@@ -4,28 +4,50 @@ import { toFloat16Array } from '../../onnx/numbers/float16.ts';
 import type { HostTensor } from '../sessions/graph-session.ts';
 import { tensorDifference } from './tensor-difference.ts';
 
-const float32 = (values: readonly number[]): HostTensor => ({ type: 'float32', dims: [values.length], data: Float32Array.from(values) });
-const float16 = (values: readonly number[]): HostTensor => ({ type: 'float16', dims: [values.length], data: toFloat16Array(Float32Array.from(values)) });
-const numbers = fc.array(fc.float({ min: Math.fround(-1e4), max: Math.fround(1e4), noNaN: true }), { minLength: 1, maxLength: 40 });
+const float32 = (values: readonly number[]): HostTensor => ({
+  type: 'float32',
+  dims: [values.length],
+  data: Float32Array.from(values),
+});
+const float16 = (values: readonly number[]): HostTensor => ({
+  type: 'float16',
+  dims: [values.length],
+  data: toFloat16Array(Float32Array.from(values)),
+});
+const numbers = fc.array(fc.float({ min: Math.fround(-1e4), max: Math.fround(1e4), noNaN: true }), {
+  minLength: 1,
+  maxLength: 40,
+});
 
 describe('two tensors', () => {
   it('are 0 apart from themselves, as far one way as the other, and never further than 2', () => {
-    fc.assert(fc.property(numbers, numbers, (a, b) => {
-      const [x, y] = [float32(a), float32(b.length === a.length ? b : a.map((value, at) => (b[at] ?? 1) - value))];
-      expect(tensorDifference(x, x)?.relative).toBe(0);
-      const there = tensorDifference(x, y)!.relative;
-      expect(tensorDifference(y, x)!.relative).toBe(there);
-      expect(there).toBeGreaterThanOrEqual(0);
-      expect(there).toBeLessThanOrEqual(2);
-    }));
+    fc.assert(
+      fc.property(numbers, numbers, (a, b) => {
+        const [x, y] = [float32(a), float32(b.length === a.length ? b : a.map((value, at) => (b[at] ?? 1) - value))];
+        expect(tensorDifference(x, x)?.relative).toBe(0);
+        const there = tensorDifference(x, y)!.relative;
+        expect(tensorDifference(y, x)!.relative).toBe(there);
+        expect(there).toBeGreaterThanOrEqual(0);
+        expect(there).toBeLessThanOrEqual(2);
+      }),
+    );
   });
 
   it('are as far apart as the factor between them says, whatever their scale', () => {
-    fc.assert(fc.property(numbers, fc.constantFrom(1e-3, 1, 1e6), fc.double({ min: 1.01, max: 4, noNaN: true }), (values, scale, factor) => {
-      fc.pre(values.some((value) => Math.abs(value) > 1e-3));
-      const positive = values.map((value) => Math.abs(value) * scale);
-      expect(tensorDifference(float32(positive), float32(positive.map((value) => value * factor)))?.relative).toBeCloseTo(1 - 1 / factor, 4);
-    }));
+    fc.assert(
+      fc.property(
+        numbers,
+        fc.constantFrom(1e-3, 1, 1e6),
+        fc.double({ min: 1.01, max: 4, noNaN: true }),
+        (values, scale, factor) => {
+          fc.pre(values.some((value) => Math.abs(value) > 1e-3));
+          const positive = values.map((value) => Math.abs(value) * scale);
+          expect(
+            tensorDifference(float32(positive), float32(positive.map((value) => value * factor)))?.relative,
+          ).toBeCloseTo(1 - 1 / factor, 4);
+        },
+      ),
+    );
   });
 
   it('are furthest apart when one has a number where the other has none, and the same where neither has', () => {
@@ -46,11 +68,20 @@ describe('two tensors', () => {
   });
 
   it('of halves are measured as numbers', () => {
-    expect(tensorDifference(float16([1, 2]), float16([2, 4]))).toEqual({ relative: 0.5, error: Math.sqrt(2.5), rms: Math.sqrt(10), type: 'float16' });
+    expect(tensorDifference(float16([1, 2]), float16([2, 4]))).toEqual({
+      relative: 0.5,
+      error: Math.sqrt(2.5),
+      rms: Math.sqrt(10),
+      type: 'float16',
+    });
   });
 
   it('of integers differ or do not', () => {
-    const int64 = (...values: bigint[]): HostTensor => ({ type: 'int64', dims: [values.length], data: BigInt64Array.from(values) });
+    const int64 = (...values: bigint[]): HostTensor => ({
+      type: 'int64',
+      dims: [values.length],
+      data: BigInt64Array.from(values),
+    });
     expect(tensorDifference(int64(1n, 2n), int64(1n, 2n))?.relative).toBe(0);
     expect(tensorDifference(int64(1n, 2n), int64(1n, 3n))?.relative).toBe(1);
   });

@@ -27,7 +27,8 @@ const MASKED = -5000;
 /** Null for what is not numbers. */
 export function tensorDifference(left: HostTensor, right: HostTensor): Difference | null {
   const { type } = left;
-  if (right.type !== type || !sameDims(left.dims, right.dims)) return { relative: FURTHEST, error: Infinity, rms: Infinity, type };
+  if (right.type !== type || !sameDims(left.dims, right.dims))
+    return { relative: FURTHEST, error: Infinity, rms: Infinity, type };
   const a = floatValues(left);
   const b = floatValues(right);
   return a && b ? floatDifference(a, b, type) : integerDifference(left, right);
@@ -49,13 +50,23 @@ function floatDifference(a: Float32Array | Float64Array, b: Float32Array | Float
     if (Number.isFinite(x) && Number.isFinite(y)) add(isMasked ? masked : others, x, y);
     else if (!isMasked && !Object.is(x, y)) return { relative: FURTHEST, error: Infinity, rms: Infinity, type };
   }
-  const all = differenceOf({ a: masked.a + others.a, b: masked.b + others.b, squares: masked.squares + others.squares, count: masked.count + others.count });
+  const all = differenceOf({
+    a: masked.a + others.a,
+    b: masked.b + others.b,
+    squares: masked.squares + others.squares,
+    count: masked.count + others.count,
+  });
   const unmasked = differenceOf(others);
   const further = unmasked.relative > all.relative ? unmasked : all;
   return { ...further, rms: others.count > 0 ? unmasked.rms : all.rms, type };
 }
 
-interface Sums { a: number; b: number; squares: number; count: number }
+interface Sums {
+  a: number;
+  b: number;
+  squares: number;
+  count: number;
+}
 
 const sums = (): Sums => ({ a: 0, b: 0, squares: 0, count: 0 });
 

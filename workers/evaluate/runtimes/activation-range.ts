@@ -47,7 +47,11 @@ export async function activationRange(job: ActivationRangeJob): Promise<Result<A
   const scanned = await settle(() => scanModel(blobSource('model', job.model)));
   if (!scanned.ok) return scanned;
   const values = dataflow(scanned.value.graph);
-  const floats = await floatsOf(job, scanned.value, [...values.values()].filter(({ constant }) => !constant));
+  const floats = await floatsOf(
+    job,
+    scanned.value,
+    [...values.values()].filter(({ constant }) => !constant),
+  );
   if (!floats.ok) return floats;
   const ranges = new Map<string, Range | null>();
   const measured = await measure(job, scanned.value, floats.value, ranges);
@@ -60,33 +64,64 @@ export async function activationRange(job: ActivationRangeJob): Promise<Result<A
     const range = ranges.get(name);
     if (!range) unseen.push(name);
     else if (isBeyond(range) && !(range.high <= LARGEST_HALF && softened(name))) {
-      overflow.push({ node: nodeName(node), operator: node.type, tensor: name, largest: Math.max(range.high, -range.low) });
+      overflow.push({
+        node: nodeName(node),
+        operator: node.type,
+        tensor: name,
+        largest: Math.max(range.high, -range.low),
+      });
     }
   }
   return { ok: true, value: { overflow: overflow.sort((a, b) => b.largest - a.largest), unseen } };
 }
 
 /** Of finite numbers. */
-interface Range { low: number; high: number }
+interface Range {
+  low: number;
+  high: number;
+}
 
-interface FloatValue extends Value { type: keyof typeof ELEMENT_TYPES }
+interface FloatValue extends Value {
+  type: keyof typeof ELEMENT_TYPES;
+}
 
 function isBeyond({ low, high }: Range): boolean {
   return low < -LARGEST_HALF || high > LARGEST_HALF;
 }
 
 /** onnxruntime tells the types when a copy with all values as outputs is opened; nothing is run. */
-async function floatsOf({ model, runtime, signal }: ActivationRangeJob, scanned: Model, values: readonly Value[]): Promise<Result<FloatValue[]>> {
+async function floatsOf(
+  { model, runtime, signal }: ActivationRangeJob,
+  scanned: Model,
+  values: readonly Value[],
+): Promise<Result<FloatValue[]>> {
   if (signal?.aborted) return cancelled();
-  const session = await runtime.open(exposeOutputs(model, scanned, values.map(({ name }) => name)));
+  const session = await runtime.open(
+    exposeOutputs(
+      model,
+      scanned,
+      values.map(({ name }) => name),
+    ),
+  );
   if (!session.ok) return session;
   const types = new Map(session.value.outputs.map(({ name, type }) => [name, type]));
   await session.value.release();
-  return { ok: true, value: values.flatMap((value) => { const type = types.get(value.name); return type === 'float32' || type === 'float64' ? [{ ...value, type }] : []; }) };
+  return {
+    ok: true,
+    value: values.flatMap((value) => {
+      const type = types.get(value.name);
+      return type === 'float32' || type === 'float64' ? [{ ...value, type }] : [];
+    }),
+  };
 }
 
 /** All at once; in halves where that does not run, as when a value is empty and has no largest number. */
-async function measure(job: ActivationRangeJob, scanned: Model, values: readonly FloatValue[], ranges: Map<string, Range | null>): Promise<Result<void>> {
+async function measure(
+  job: ActivationRangeJob,
+  scanned: Model,
+  values: readonly FloatValue[],
+  ranges: Map<string, Range | null>,
+): Promise<Result<void>> {
   if (values.length === 0) return { ok: true, value: undefined };
   const found = await rangesOf(job, scanned, values);
   if (found.ok) {
@@ -105,7 +140,11 @@ async function measure(job: ActivationRangeJob, scanned: Model, values: readonly
 
 const SUFFIXES = ['highest', 'lowest'] as const;
 
-async function rangesOf({ model, samples, runtime, signal }: ActivationRangeJob, scanned: Model, values: readonly FloatValue[]): Promise<Result<Range[]>> {
+async function rangesOf(
+  { model, samples, runtime, signal }: ActivationRangeJob,
+  scanned: Model,
+  values: readonly FloatValue[],
+): Promise<Result<Range[]>> {
   if (signal?.aborted) return cancelled();
   const fields = values.flatMap(({ name, type: element }) => {
     const made = (suffix: string) => `${name}/range/${suffix}`;
@@ -113,9 +152,13 @@ async function rangesOf({ model, samples, runtime, signal }: ActivationRangeJob,
       encodeNode({ type, domain: '', name: made(suffix), inputs, outputs: [made(suffix)], attributes });
     return [
       // x − x is 0 but for infinities and what is no number, which a Cast makes false and true of.
-      add('Sub', [name, name], 'zeros'), add('Cast', [made('zeros')], 'strange', { to: BOOL }), add('Not', [made('strange')], 'ordinary'),
-      add('Cast', [made('ordinary')], 'ones', { to: ELEMENT_TYPES[element] }), add('Where', [made('ordinary'), name, made('ones')], 'numbers'),
-      add('ReduceMax', [made('numbers')], 'highest', { keepdims: 0 }), add('ReduceMin', [made('numbers')], 'lowest', { keepdims: 0 }),
+      add('Sub', [name, name], 'zeros'),
+      add('Cast', [made('zeros')], 'strange', { to: BOOL }),
+      add('Not', [made('strange')], 'ordinary'),
+      add('Cast', [made('ordinary')], 'ones', { to: ELEMENT_TYPES[element] }),
+      add('Where', [made('ordinary'), name, made('ones')], 'numbers'),
+      add('ReduceMax', [made('numbers')], 'highest', { keepdims: 0 }),
+      add('ReduceMin', [made('numbers')], 'lowest', { keepdims: 0 }),
       ...SUFFIXES.map((suffix) => encodeOutput(made(suffix))),
     ];
   });
@@ -125,7 +168,10 @@ async function rangesOf({ model, samples, runtime, signal }: ActivationRangeJob,
   try {
     for (const feeds of samples) {
       if (signal?.aborted) return cancelled();
-      const outputs = await session.value.run(feeds, values.flatMap(({ name }) => SUFFIXES.map((suffix) => `${name}/range/${suffix}`)));
+      const outputs = await session.value.run(
+        feeds,
+        values.flatMap(({ name }) => SUFFIXES.map((suffix) => `${name}/range/${suffix}`)),
+      );
       if (!outputs.ok) return outputs;
       values.forEach(({ name }, index) => {
         const number = (suffix: (typeof SUFFIXES)[number]) => {
@@ -145,8 +191,28 @@ async function rangesOf({ model, samples, runtime, signal }: ActivationRangeJob,
 
 /** Operators that carry a mask on its way to where it is used. */
 const CARRIES_MASKS = new Set([
-  'Add', 'Cast', 'Concat', 'Expand', 'Gather', 'GatherND', 'Identity', 'Max', 'Min', 'Mul', 'Pad', 'Reshape', 'ScatterND', 'Slice', 'Split', 'Squeeze', 'Sub',
-  'Tile', 'Transpose', 'Trilu', 'Unsqueeze', 'Where',
+  'Add',
+  'Cast',
+  'Concat',
+  'Expand',
+  'Gather',
+  'GatherND',
+  'Identity',
+  'Max',
+  'Min',
+  'Mul',
+  'Pad',
+  'Reshape',
+  'ScatterND',
+  'Slice',
+  'Split',
+  'Squeeze',
+  'Sub',
+  'Tile',
+  'Transpose',
+  'Trilu',
+  'Unsqueeze',
+  'Where',
 ]);
 const TAKES_MASKS = new Set(['Attention', 'GroupQueryAttention', 'LogSoftmax', 'MultiHeadAttention', 'Softmax']);
 /** What only tells something about a value that masks do not change. */
@@ -161,8 +227,14 @@ export function maskTest(values: ReadonlyMap<string, Value>, outputs: ReadonlySe
   const softened = new Set<string>();
   // From the end to the front: what a value goes to has been decided then.
   for (const name of [...values.keys()].reverse()) {
-    const isSoftened = !outputs.has(name) && [...users.get(name) ?? []].every(({ type, outputs: made }) =>
-      TAKES_MASKS.has(type) || IGNORES_NUMBERS.has(type) || (CARRIES_MASKS.has(type) && made.every((output) => output === '' || softened.has(output))));
+    const isSoftened =
+      !outputs.has(name) &&
+      [...(users.get(name) ?? [])].every(
+        ({ type, outputs: made }) =>
+          TAKES_MASKS.has(type) ||
+          IGNORES_NUMBERS.has(type) ||
+          (CARRIES_MASKS.has(type) && made.every((output) => output === '' || softened.has(output))),
+      );
     if (isSoftened) softened.add(name);
   }
   return (name) => softened.has(name);

@@ -26,38 +26,63 @@ export interface ArbitrationJob extends ObservedModel {
 }
 
 /** What to compare in order to find the fault: `suspect` differs from `reference`. */
-export interface Suspicion { reference: Side; suspect: Side }
+export interface Suspicion {
+  reference: Side;
+  suspect: Side;
+}
 
-export interface Arbitrated { arbitration: Arbitration; suspicion: Suspicion }
+export interface Arbitrated {
+  arbitration: Arbitration;
+  suspicion: Suspicion;
+}
 
 /** The smaller of two differences is beside the point when it is this many times smaller. */
 const CLEARLY = 4;
 
 /** @param plain The output on each side with all optimizations. Fails only with what ends all observing. */
-export async function arbitrate(job: ArbitrationJob, observe: Observe, plain: { left: HostTensor; right: HostTensor }): Promise<Result<Arbitrated>> {
+export async function arbitrate(
+  job: ArbitrationJob,
+  observe: Observe,
+  plain: { left: HostTensor; right: HostTensor },
+): Promise<Result<Arbitrated>> {
   const { left, right, output, tolerance, difference } = job;
   const unoptimized: (HostTensor | null)[] = [];
   for (const runtime of [left, right]) {
     const found = await observe({ runtime, optimized: false }, [output]);
     if (isFinal(found) && !found.ok) return found;
-    unoptimized.push(found.ok ? found.value[output] ?? null : null);
+    unoptimized.push(found.ok ? (found.value[output] ?? null) : null);
   }
   const [ofLeft, ofRight] = [unoptimized[0] ?? null, unoptimized[1] ?? null];
   const between = apart(ofLeft, ofRight);
   const fused = { left: apart(plain.left, ofLeft), right: apart(plain.right, ofRight) };
   const figures = { optimized: difference, provider: fused.right, against: fused.left, unoptimized: between };
   const both = { left: left.provider, right: right.provider };
-  const decided = (wrong: Provider[], arbiter: Arbitration['arbiter'], suspicion: Suspicion): Result<Arbitrated> =>
-    ({ ok: true, value: { arbitration: { wrong, arbiter, ...figures }, suspicion } });
+  const decided = (wrong: Provider[], arbiter: Arbitration['arbiter'], suspicion: Suspicion): Result<Arbitrated> => ({
+    ok: true,
+    value: { arbitration: { wrong, arbiter, ...figures }, suspicion },
+  });
 
-  const [sideLeft, sideRight]: [Side, Side] = [{ runtime: left, optimized: true }, { runtime: right, optimized: true }];
-  const [plainLeft, plainRight]: [Side, Side] = [{ runtime: left, optimized: false }, { runtime: right, optimized: false }];
+  const [sideLeft, sideRight]: [Side, Side] = [
+    { runtime: left, optimized: true },
+    { runtime: right, optimized: true },
+  ];
+  const [plainLeft, plainRight]: [Side, Side] = [
+    { runtime: left, optimized: false },
+    { runtime: right, optimized: false },
+  ];
 
   if (between !== null && between <= Math.max(tolerance, difference / CLEARLY)) {
     // Both give the same as long as nothing is fused: what differs from it on a provider is its optimizer's doing.
     const wrong = sidesApart(fused.left ?? 0, fused.right ?? 0, tolerance);
-    const suspects = (fused.left ?? 0) > (fused.right ?? 0) ? { reference: plainLeft, suspect: sideLeft } : { reference: plainRight, suspect: sideRight };
-    return decided(wrong.map((side) => both[side]), wrong.length > 0 ? 'both' : null, suspects);
+    const suspects =
+      (fused.left ?? 0) > (fused.right ?? 0)
+        ? { reference: plainLeft, suspect: sideLeft }
+        : { reference: plainRight, suspect: sideRight };
+    return decided(
+      wrong.map((side) => both[side]),
+      wrong.length > 0 ? 'both' : null,
+      suspects,
+    );
   }
   if (between !== null) {
     const suspicion = { reference: plainLeft, suspect: plainRight };
@@ -65,19 +90,29 @@ export async function arbitrate(job: ArbitrationJob, observe: Observe, plain: { 
     if (!inFloat32.ok) return inFloat32;
     if (inFloat32.value) {
       const [a, b] = [apart(ofLeft, inFloat32.value) ?? 0, apart(ofRight, inFloat32.value) ?? 0];
-      if (Math.max(a, b) >= CLEARLY * Math.min(a, b)) return decided([a > b ? left.provider : right.provider], 'float32', suspicion);
+      if (Math.max(a, b) >= CLEARLY * Math.min(a, b))
+        return decided([a > b ? left.provider : right.provider], 'float32', suspicion);
       return decided([], null, suspicion);
     }
     const [own, other] = [fused.left ?? 0, apart(plain.right, ofLeft) ?? 0];
     const wrong = sidesApart(own, other, tolerance);
-    return wrong.length === 1 ? decided(wrong.map((side) => both[side]), 'against', suspicion) : decided([], null, suspicion);
+    return wrong.length === 1
+      ? decided(
+          wrong.map((side) => both[side]),
+          'against',
+          suspicion,
+        )
+      : decided([], null, suspicion);
   }
   const known = ofLeft ?? ofRight;
   if (!known) return decided([], null, { reference: sideLeft, suspect: sideRight });
   const [a, b] = [apart(plain.left, known) ?? 0, apart(plain.right, known) ?? 0];
   const wrong = sidesApart(a, b, tolerance);
-  return decided(wrong.map((side) => both[side]), wrong.length > 0 ? (ofLeft ? 'against' : 'provider') : null,
-    { reference: ofLeft ? plainLeft : plainRight, suspect: a > b ? sideLeft : sideRight });
+  return decided(
+    wrong.map((side) => both[side]),
+    wrong.length > 0 ? (ofLeft ? 'against' : 'provider') : null,
+    { reference: ofLeft ? plainLeft : plainRight, suspect: a > b ? sideLeft : sideRight },
+  );
 }
 
 /** The sides that are away from the arbiter: one, or both where neither is clearly nearer. */
@@ -103,7 +138,10 @@ async function widened({ model, feeds, left, output, signal }: ArbitrationJob): 
   if (!wide.ok || !wide.value) return { ok: true, value: null };
   const scanned = await settle(() => scanModel(blobSource('model', wide.value ?? model)));
   if (!scanned.ok) return { ok: true, value: null };
-  const found = await observer({ model: wide.value, scanned: scanned.value, feeds: widenFeeds(feeds), signal })({ runtime: left, optimized: false }, [output]);
+  const found = await observer({ model: wide.value, scanned: scanned.value, feeds: widenFeeds(feeds), signal })(
+    { runtime: left, optimized: false },
+    [output],
+  );
   if (isFinal(found) && !found.ok) return found;
-  return { ok: true, value: found.ok ? found.value[output] ?? null : null };
+  return { ok: true, value: found.ok ? (found.value[output] ?? null) : null };
 }

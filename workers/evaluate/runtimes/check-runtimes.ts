@@ -25,7 +25,14 @@ import { openTokenizer } from '../text/tokenizer/tokenizer.ts';
 
 /** What the models are run on: a text, or inputs. */
 export type EvaluationInput =
-  | { kind: 'text'; tokenizerJson: string; tokenizerConfig: string | null; text: string; maxTokens: number | null; protocol?: ProtocolRequest }
+  | {
+      kind: 'text';
+      tokenizerJson: string;
+      tokenizerConfig: string | null;
+      text: string;
+      maxTokens: number | null;
+      protocol?: ProtocolRequest;
+    }
   | { kind: 'inputs'; files: File[] };
 
 export interface CheckedModel {
@@ -43,7 +50,9 @@ export interface RuntimesJob {
   threads: number;
 }
 
-export interface RuntimesOutcome { levels: { key: string; runtimeDrift: RuntimeDrift }[] }
+export interface RuntimesOutcome {
+  levels: { key: string; runtimeDrift: RuntimeDrift }[];
+}
 
 export interface OverflowJob {
   /** In float32. */
@@ -52,7 +61,9 @@ export interface OverflowJob {
   threads: number;
 }
 
-export interface OverflowOutcome { overflow: NonNullable<Report['overflow']> }
+export interface OverflowOutcome {
+  overflow: NonNullable<Report['overflow']>;
+}
 
 /** Windows that runtime drift may be measured on; how many of them is a question of time. */
 const MOST_WINDOWS = 4;
@@ -64,7 +75,14 @@ const SOFTWARE_SECONDS = 2;
 const OVERFLOW_TOKENS = 256;
 
 /** When `finish` fires the file in hand is the last. Fails with `cancelled`, or where the material cannot be used; what is wrong with one model is its drift's `problem`. */
-export async function checkRuntimes(job: RuntimesJob, runtime: GraphRuntime, against: GraphRuntime, onEvent: (event: Progress | Timing) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<RuntimesOutcome>> {
+export async function checkRuntimes(
+  job: RuntimesJob,
+  runtime: GraphRuntime,
+  against: GraphRuntime,
+  onEvent: (event: Progress | Timing) => void,
+  signal?: AbortSignal,
+  finish?: AbortSignal,
+): Promise<Result<RuntimesOutcome>> {
   const [baseline] = job.models;
   if (!baseline) return { ok: true, value: { levels: [] } };
   const material = await prepare(job.material, baseline.model, against, signal);
@@ -76,55 +94,117 @@ export async function checkRuntimes(job: RuntimesJob, runtime: GraphRuntime, aga
   for (const [index, { key, model, kld, outputs }] of job.models.entries()) {
     if (signal?.aborted) return cancelled();
     if (finish?.aborted) break;
-    onEvent({ type: 'progress', stage: 'check', level: key, done: index, total: job.models.length, unit: 'runs', tensor: null, secondsLeft: null });
+    onEvent({
+      type: 'progress',
+      stage: 'check',
+      level: key,
+      done: index,
+      total: job.models.length,
+      unit: 'runs',
+      tensor: null,
+      secondsLeft: null,
+    });
     const comparison = { model, runtime, against, signal };
     const others = job.models.filter((other) => other.key !== key);
-    const measured = material.value.kind === 'text'
-      ? await runtimeDrift({ ...comparison, windows: material.value.windows, ...(runtime.adapter?.softwareAdapter && { seconds: SOFTWARE_SECONDS }), quantization: quantizationToBeat(kld, others.flatMap((other) => other.kld ?? [])) })
-      : await outputRuntimeDrift({
-        ...comparison, samples: material.value.samples, tally: tallyOutput,
-        quantization: quantizationOfOutputs(outputs, others.flatMap((other) => (other.outputs ? [other.outputs] : []))),
-      });
+    const measured =
+      material.value.kind === 'text'
+        ? await runtimeDrift({
+            ...comparison,
+            windows: material.value.windows,
+            ...(runtime.adapter?.softwareAdapter && { seconds: SOFTWARE_SECONDS }),
+            quantization: quantizationToBeat(
+              kld,
+              others.flatMap((other) => other.kld ?? []),
+            ),
+          })
+        : await outputRuntimeDrift({
+            ...comparison,
+            samples: material.value.samples,
+            tally: tallyOutput,
+            quantization: quantizationOfOutputs(
+              outputs,
+              others.flatMap((other) => (other.outputs ? [other.outputs] : [])),
+            ),
+          });
     if (!measured.ok) return measured;
     levels.push({ key, runtimeDrift: measured.value });
     onEvent(timing('runtime-drift', lap(), { level: key, provider: runtime.provider }));
   }
-  onEvent({ type: 'progress', stage: 'check', level: null, done: job.models.length, total: job.models.length, unit: 'runs', tensor: null, secondsLeft: null });
+  onEvent({
+    type: 'progress',
+    stage: 'check',
+    level: null,
+    done: job.models.length,
+    total: job.models.length,
+    unit: 'runs',
+    tensor: null,
+    secondsLeft: null,
+  });
   return { ok: true, value: { levels } };
 }
 
 /** Errors: as of `activationRange`, and where the material cannot be used. */
-export async function checkOverflow(job: OverflowJob, runtime: GraphRuntime, signal?: AbortSignal): Promise<Result<OverflowOutcome>> {
+export async function checkOverflow(
+  job: OverflowJob,
+  runtime: GraphRuntime,
+  signal?: AbortSignal,
+): Promise<Result<OverflowOutcome>> {
   const material = await prepare(job.material, job.model, runtime, signal);
   if (!material.ok) return material;
-  const samples = material.value.kind === 'inputs' ? { ok: true as const, value: material.value.samples } : await feedsOf(job.model, material.value.windows);
+  const samples =
+    material.value.kind === 'inputs'
+      ? { ok: true as const, value: material.value.samples }
+      : await feedsOf(job.model, material.value.windows);
   if (!samples.ok) return samples;
   const range = await activationRange({ model: job.model, samples: samples.value, runtime, signal });
   return range.ok ? { ok: true, value: { overflow: range.value.overflow } } : range;
 }
 
-type Prepared =
-  | { kind: 'text'; windows: Window[] }
-  | { kind: 'inputs'; samples: Record<string, HostTensor>[] };
+type Prepared = { kind: 'text'; windows: Window[] } | { kind: 'inputs'; samples: Record<string, HostTensor>[] };
 
-async function prepare(material: EvaluationInput, baseline: Blob, runtime: GraphRuntime, signal: AbortSignal | undefined): Promise<Result<Prepared>> {
+async function prepare(
+  material: EvaluationInput,
+  baseline: Blob,
+  runtime: GraphRuntime,
+  signal: AbortSignal | undefined,
+): Promise<Result<Prepared>> {
   if (material.kind === 'inputs') return prepareInputs(material.files, baseline, runtime, signal);
   const tokenizer = await openTokenizer(material.tokenizerJson, material.tokenizerConfig);
   if (!tokenizer.ok) return tokenizer;
   const text = tokenizeText(tokenizer.value, material.text);
-  const windows = planProtocol(material.protocol ?? { name: 'llama.cpp' }, text, tokenizer.value, material.maxTokens, tokenizer.value.maxLength);
+  const windows = planProtocol(
+    material.protocol ?? { name: 'llama.cpp' },
+    text,
+    tokenizer.value,
+    material.maxTokens,
+    tokenizer.value.maxLength,
+  );
   if (!windows.ok) return windows;
   const count = Math.min(MOST_WINDOWS, windows.value.spans.length);
-  return { ok: true, value: { kind: 'text', windows: Array.from({ length: count }, (_, index) => windowOf(windows.value, index)) } };
+  return {
+    ok: true,
+    value: { kind: 'text', windows: Array.from({ length: count }, (_, index) => windowOf(windows.value, index)) },
+  };
 }
 
-async function prepareInputs(files: File[], baseline: Blob, runtime: GraphRuntime, signal: AbortSignal | undefined): Promise<Result<Prepared>> {
+async function prepareInputs(
+  files: File[],
+  baseline: Blob,
+  runtime: GraphRuntime,
+  signal: AbortSignal | undefined,
+): Promise<Result<Prepared>> {
   const session = await runtime.open(baseline);
   if (!session.ok) return session;
   try {
     const hints = await readInputHints(baseline);
     const fetch = session.value.outputs.filter(isComparable).map(({ name }) => name);
-    const prepared = await prepareSamples(session.value, fetch, hints, { files, seed: DEFAULT_SEED, samples: SAMPLES }, signal);
+    const prepared = await prepareSamples(
+      session.value,
+      fetch,
+      hints,
+      { files, seed: DEFAULT_SEED, samples: SAMPLES },
+      signal,
+    );
     if (!prepared.ok) return prepared;
     const samples: Record<string, HostTensor>[] = [];
     for (let index = 0; index < Math.min(SAMPLES, prepared.value.count); index++) {
@@ -143,7 +223,17 @@ async function feedsOf(model: Blob, [window]: readonly Window[]): Promise<Result
   if (!scanned.ok) return scanned;
   const signature = signatureOfGraph(scanned.value.graph);
   if (!signature.ok) return signature;
-  return { ok: true, value: window ? [tokenFeeds(signature.value, window.ids.subarray(0, Math.min(OVERFLOW_TOKENS, signature.value.window ?? OVERFLOW_TOKENS)))] : [] };
+  return {
+    ok: true,
+    value: window
+      ? [
+          tokenFeeds(
+            signature.value,
+            window.ids.subarray(0, Math.min(OVERFLOW_TOKENS, signature.value.window ?? OVERFLOW_TOKENS)),
+          ),
+        ]
+      : [],
+  };
 }
 
 /** A sentence for the report's notes when a check could not be made. */

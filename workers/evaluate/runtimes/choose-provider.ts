@@ -22,7 +22,11 @@ export interface Choice {
  * @param model The baseline.
  * @param candidates The first is taken unless another is faster; one that cannot run the model is passed over.
  */
-export async function fasterProvider(model: Blob, candidates: readonly [Candidate, ...Candidate[]], now: () => number = () => performance.now()): Promise<Choice> {
+export async function fasterProvider(
+  model: Blob,
+  candidates: readonly [Candidate, ...Candidate[]],
+  now: () => number = () => performance.now(),
+): Promise<Choice> {
   const [first, ...others] = candidates;
   const worthTrying = others.filter(({ software }) => !software);
   const choice: Choice = { runtime: first.runtime, seconds: new Map() };

@@ -31,7 +31,20 @@ const FLOAT32_ROUNDING = 1e-5;
 
 /** Operators whose result can be far smaller than what it is a sum of, and then is mostly rounding. */
 const SUMMING = new Set([
-  'Add', 'Sub', 'Sum', 'Mean', 'ReduceMean', 'ReduceSum', 'CumSum', 'MatMul', 'Gemm', 'Einsum', 'Conv', 'ConvTranspose', 'MatMulNBits', 'FusedMatMul',
+  'Add',
+  'Sub',
+  'Sum',
+  'Mean',
+  'ReduceMean',
+  'ReduceSum',
+  'CumSum',
+  'MatMul',
+  'Gemm',
+  'Einsum',
+  'Conv',
+  'ConvTranspose',
+  'MatMulNBits',
+  'FusedMatMul',
 ]);
 
 /**
@@ -42,7 +55,13 @@ const SUMMING = new Set([
  * @param together Values looked at together at most.
  * @returns Null where `output` agrees, or where no node makes more of a difference than it is given.
  */
-export async function searchDivergence(values: ReadonlyMap<string, Value>, output: string, look: Look, tolerance: number, together = TOGETHER): Promise<Result<Parting | null>> {
+export async function searchDivergence(
+  values: ReadonlyMap<string, Value>,
+  output: string,
+  look: Look,
+  tolerance: number,
+  together = TOGETHER,
+): Promise<Result<Parting | null>> {
   const seen = new Map<string, Difference | null>();
   const explained = new Set<string>();
   let looks = 0;
@@ -63,7 +82,9 @@ export async function searchDivergence(values: ReadonlyMap<string, Value>, outpu
   const bisect = async (target: string, threshold: number): Promise<Result<string>> => {
     const all = ancestors(values, target);
     const withConstants = values.get(target)?.constant === true;
-    const list = [...values.values()].filter(({ name, constant }) => all.has(name) && !explained.has(name) && (withConstants || !constant)).map(({ name }) => name);
+    const list = [...values.values()]
+      .filter(({ name, constant }) => all.has(name) && !explained.has(name) && (withConstants || !constant))
+      .map(({ name }) => name);
     for (;;) {
       const observable = list.filter((tensor) => tensor === target || seen.get(tensor) !== null);
       const differs = (tensor: string) => tensor === target || relative(tensor) > threshold;
@@ -108,7 +129,17 @@ export async function searchDivergence(values: ReadonlyMap<string, Value>, outpu
       if (inputs.value) {
         const given = inputs.value.map((name) => seen.get(name)).filter((input) => input != null);
         if (rises(value, difference, given)) {
-          return { ok: true, value: { value, difference: difference.relative, inputDifference: greatest(given.map((input) => input.relative), 0) } };
+          return {
+            ok: true,
+            value: {
+              value,
+              difference: difference.relative,
+              inputDifference: greatest(
+                given.map((input) => input.relative),
+                0,
+              ),
+            },
+          };
         }
         // Its inputs may be apart by less than the threshold and still be the cause.
         const worst = inputs.value.filter((name) => !explained.has(name)).sort((a, b) => relative(b) - relative(a))[0];
@@ -131,8 +162,20 @@ export async function searchDivergence(values: ReadonlyMap<string, Value>, outpu
 /** Whether a node makes a difference that its inputs do not explain. */
 export function rises({ node }: Value, output: Difference, inputs: readonly Difference[]): boolean {
   const rounding = roundingOf(output.type);
-  if (output.relative <= rounding || output.relative <= RISE * greatest(inputs.map((input) => input.relative), 0)) return false;
-  const largest = greatest(inputs.map(({ rms }) => rms), 0);
+  if (
+    output.relative <= rounding ||
+    output.relative <=
+      RISE *
+        greatest(
+          inputs.map((input) => input.relative),
+          0,
+        )
+  )
+    return false;
+  const largest = greatest(
+    inputs.map(({ rms }) => rms),
+    0,
+  );
   return !SUMMING.has(node.type) || output.error > rounding * largest;
 }
 

@@ -30,9 +30,21 @@ export function encodeOutput(name: string): Uint8Array {
 /** The model with more fields (nodes, initializers, outputs) at the end of its graph. */
 export function extendGraph(model: Blob, { graph, source }: Model, fields: readonly Uint8Array[]): Blob {
   if (fields.length === 0) return model;
-  const pieces = splice<never>(source.size, [{
-    start: graph.span.end, end: graph.span.end, within: [graph.span], pieces: fields.map((bytes) => ({ kind: 'bytes', bytes })),
-  }]);
-  return new Blob(pieces.map((piece) => (piece.kind === 'copy' ? model.slice(piece.start, piece.end)
-    : piece.kind === 'bytes' ? piece.bytes as Uint8Array<ArrayBuffer> : new Blob())));
+  const pieces = splice<never>(source.size, [
+    {
+      start: graph.span.end,
+      end: graph.span.end,
+      within: [graph.span],
+      pieces: fields.map((bytes) => ({ kind: 'bytes', bytes })),
+    },
+  ]);
+  return new Blob(
+    pieces.map((piece) =>
+      piece.kind === 'copy'
+        ? model.slice(piece.start, piece.end)
+        : piece.kind === 'bytes'
+          ? (piece.bytes as Uint8Array<ArrayBuffer>)
+          : new Blob(),
+    ),
+  );
 }

@@ -71,13 +71,20 @@ export async function firstDivergence({ tolerance: asked, ...job }: DivergenceJo
   const plain = { left: ofLeft.value[output], right: ofRight.value[output] };
   const apart = plain.left && plain.right ? tensorDifference(plain.left, plain.right) : null;
   if (!plain.left || !plain.right || !apart) {
-    return failure('session-failed', `The output "${output}" holds no numbers to compare.`, 'Choose another export of the model.');
+    return failure(
+      'session-failed',
+      `The output "${output}" holds no numbers to compare.`,
+      'Choose another export of the model.',
+    );
   }
   const rounding = roundingOf(apart.type);
   const tolerance = asked ?? Math.max(ROUNDINGS * rounding, Math.min(LARGEST_TOLERANCE, apart.relative / 2));
   if (apart.relative <= tolerance) return { ok: true, value: null };
 
-  const arbitrated = await arbitrate({ ...observed, tolerance, difference: apart.relative }, observe, { left: plain.left, right: plain.right });
+  const arbitrated = await arbitrate({ ...observed, tolerance, difference: apart.relative }, observe, {
+    left: plain.left,
+    right: plain.right,
+  });
   if (!arbitrated.ok) return arbitrated;
   const { arbitration, suspicion } = arbitrated.value;
   const parting = await closer(values, output, suspicion, observe, tolerance, ROUNDINGS * rounding);
@@ -88,7 +95,14 @@ export async function firstDivergence({ tolerance: asked, ...job }: DivergenceJo
 }
 
 /** Looks for the node, closer and closer until differences are roundings. */
-async function closer(values: ReadonlyMap<string, Value>, output: string, suspicion: Suspicion, observe: Observe, tolerance: number, finest: number): Promise<Result<Parting | null>> {
+async function closer(
+  values: ReadonlyMap<string, Value>,
+  output: string,
+  suspicion: Suspicion,
+  observe: Observe,
+  tolerance: number,
+  finest: number,
+): Promise<Result<Parting | null>> {
   const together = suspicion.suspect.optimized || suspicion.reference.optimized ? 1 : TOGETHER;
   const look = looking(suspicion, observe);
   for (let threshold = tolerance; ; threshold /= CLOSER) {
@@ -135,11 +149,23 @@ function looking({ reference, suspect }: Suspicion, observe: Observe): Look {
 
 /** The node that was found; when it is the end of a fused kernel, with the range of nodes that became the kernel. */
 async function described(
-  values: ReadonlyMap<string, Value>, { value: { node, name }, difference, inputDifference }: Parting, { reference, suspect }: Suspicion, observe: Observe, { wrong }: Arbitration,
+  values: ReadonlyMap<string, Value>,
+  { value: { node, name }, difference, inputDifference }: Parting,
+  { reference, suspect }: Suspicion,
+  observe: Observe,
+  { wrong }: Arbitration,
 ): Promise<Result<Divergence>> {
   const [only] = wrong;
   const provider = isFusion(reference, suspect) ? suspect.runtime.provider : wrong.length === 1 && only ? only : null;
-  const found: Divergence = { node: nodeName(node), operator: node.type, tensor: name, difference, inputDifference, provider, fused: null };
+  const found: Divergence = {
+    node: nodeName(node),
+    operator: node.type,
+    tensor: name,
+    difference,
+    inputDifference,
+    provider,
+    fused: null,
+  };
   if (!suspect.optimized || reference.optimized) return { ok: true, value: found };
   const right = await observe(reference, [name]);
   if (isFinal(right) && !right.ok) return right;

@@ -29,7 +29,14 @@ const HEALED = 1 / 4;
 const MOST_TRIED = 64;
 
 /** Null where nothing that is given out makes the value right: the fault is in the one node. Fails only with what ends all observing. */
-export async function fusedRange({ values, target, difference, suspect, right, observe }: RangeJob): Promise<Result<FusedRange | null>> {
+export async function fusedRange({
+  values,
+  target,
+  difference,
+  suspect,
+  right,
+  observe,
+}: RangeJob): Promise<Result<FusedRange | null>> {
   const last = values.get(target);
   if (!last) return { ok: true, value: null };
   const nodes = new Set<Node>([last.node]);
@@ -55,13 +62,21 @@ export async function fusedRange({ values, target, difference, suspect, right, o
   const order = [...new Set([...values.values()].map(({ node }) => node))].filter((node) => nodes.has(node));
   const operators = order.map(({ type }) => type);
   const [first] = order;
-  return { ok: true, value: { firstNode: first ? nodeName(first) : '', firstOperator: first?.type ?? '', operators, into: fusedInto(operators) } };
+  return {
+    ok: true,
+    value: {
+      firstNode: first ? nodeName(first) : '',
+      firstOperator: first?.type ?? '',
+      operators,
+      into: fusedInto(operators),
+    },
+  };
 
   /** The target when more is given out beside it; null where that does not run. */
   async function targetWith(names: readonly string[]): Promise<Result<HostTensor | null>> {
     const found = await observe(suspect, [...names, target]);
     if (isFinal(found) && !found.ok) return found;
-    return { ok: true, value: found.ok ? found.value[target] ?? null : null };
+    return { ok: true, value: found.ok ? (found.value[target] ?? null) : null };
   }
 
   function isInside(value: Value, seen: HostTensor, before: HostTensor | null): boolean {
@@ -69,7 +84,13 @@ export async function fusedRange({ values, target, difference, suspect, right, o
     if (left <= difference * HEALED) return true;
     // When a norm is not fused as a whole its end may still be, as a simplified norm with the same fault: the value stays
     // wrong, but in other bits.
-    return isNorm([...nodes]) && NORM_START.has(value.node.type) && isUsedOnlyIn(value.name) && before !== null && !sameBits(seen, before);
+    return (
+      isNorm([...nodes]) &&
+      NORM_START.has(value.node.type) &&
+      isUsedOnlyIn(value.name) &&
+      before !== null &&
+      !sameBits(seen, before)
+    );
   }
 
   function isUsedOnlyIn(name: string): boolean {
@@ -82,7 +103,8 @@ export async function fusedRange({ values, target, difference, suspect, right, o
 }
 
 const NORM_START = new Set(['Sub', 'ReduceMean', 'Cast']);
-const isNorm = (nodes: readonly Node[]) => ['Sqrt', 'Div'].every((operator) => nodes.some(({ type }) => type === operator));
+const isNorm = (nodes: readonly Node[]) =>
+  ['Sqrt', 'Div'].every((operator) => nodes.some(({ type }) => type === operator));
 
 function sameBits(a: HostTensor, b: HostTensor): boolean {
   return a.data.length === b.data.length && a.data.every((value, index) => Object.is(value, b.data[index]));
@@ -115,5 +137,10 @@ const PATTERNS: readonly [into: string, all: readonly string[], none?: readonly 
 /** What onnxruntime calls the kernel that these operators become; null where no fusion of them is known here. */
 export function fusedInto(operators: readonly string[]): string | null {
   const there = new Set(operators);
-  return PATTERNS.find(([, all, none = []]) => all.every((operator) => there.has(operator)) && !none.some((operator) => there.has(operator)))?.[0] ?? null;
+  return (
+    PATTERNS.find(
+      ([, all, none = []]) =>
+        all.every((operator) => there.has(operator)) && !none.some((operator) => there.has(operator)),
+    )?.[0] ?? null
+  );
 }

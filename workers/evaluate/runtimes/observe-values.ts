@@ -6,7 +6,10 @@ import { exposeOutputs } from './expose-outputs.ts';
 import type { GraphRuntime, HostTensor } from '../sessions/graph-session.ts';
 
 /** A way to run the model. Without optimizations every node is a kernel of its own, whatever is given out beside. */
-export interface Side { runtime: GraphRuntime; optimized: boolean }
+export interface Side {
+  runtime: GraphRuntime;
+  optimized: boolean;
+}
 
 export interface ObservedModel {
   model: Blob;
@@ -42,8 +45,13 @@ export function observer({ model, scanned, feeds, mostLeft = MOST_LEFT, signal }
     try {
       if (signal?.aborted) return cancelled();
       // What is no tensor cannot be fetched.
-      const shown = new Set(session.value.outputs.filter(({ isTensor, type }) => isTensor && type !== 'string').map(({ name }) => name));
-      return await session.value.run(feeds, [...new Set(tensors)].filter((tensor) => shown.has(tensor)));
+      const shown = new Set(
+        session.value.outputs.filter(({ isTensor, type }) => isTensor && type !== 'string').map(({ name }) => name),
+      );
+      return await session.value.run(
+        feeds,
+        [...new Set(tensors)].filter((tensor) => shown.has(tensor)),
+      );
     } finally {
       await session.value.release();
       await giveBack(runtime);

@@ -77,8 +77,14 @@ export async function runtimeDrift(asked: RuntimeDriftJob): Promise<Result<Runti
   if (!compared.ok) return unmeasured(job, compared);
   const { distance, notFinite } = compared.value;
   if (notFinite.of && notFinite.against) {
-    return unmeasured(job, failure('session-failed', 'The model gives values that are not finite numbers on both providers, so they cannot be compared.',
-      'The model probably overflows fp16 in its activations; try an export with float32 activations.'));
+    return unmeasured(
+      job,
+      failure(
+        'session-failed',
+        'The model gives values that are not finite numbers on both providers, so they cannot be compared.',
+        'The model probably overflows fp16 in its activations; try an export with float32 activations.',
+      ),
+    );
   }
   const beyond = notFinite.of || notFinite.against || (distance !== null && exceeds(distance, job.quantization));
   const diagnosis = beyond ? await diagnosisOfTokens(job) : NOWHERE;
@@ -88,7 +94,10 @@ export async function runtimeDrift(asked: RuntimeDriftJob): Promise<Result<Runti
 
 const NOWHERE: Result<null> = { ok: true, value: null };
 
-interface Compared { distance: Distance | null; notFinite: { against: boolean; of: boolean } }
+interface Compared {
+  distance: Distance | null;
+  notFinite: { against: boolean; of: boolean };
+}
 
 async function compareLogits(job: RuntimeDriftJob): Promise<Result<Compared>> {
   const open: LanguageModel[] = [];
@@ -108,11 +117,19 @@ async function compareLogits(job: RuntimeDriftJob): Promise<Result<Compared>> {
   }
 }
 
-async function compareWindows({ windows, seconds = SECONDS, signal }: RuntimeDriftJob, against: LanguageModel, of: LanguageModel): Promise<Result<Compared>> {
-  const longest = Math.min(against.longest ?? Infinity, Math.max(FEWEST_TOKENS, Math.floor(MOST_LOGITS / against.vocabulary)));
+async function compareWindows(
+  { windows, seconds = SECONDS, signal }: RuntimeDriftJob,
+  against: LanguageModel,
+  of: LanguageModel,
+): Promise<Result<Compared>> {
+  const longest = Math.min(
+    against.longest ?? Infinity,
+    Math.max(FEWEST_TOKENS, Math.floor(MOST_LOGITS / against.vocabulary)),
+  );
   const lengths = windows.map(({ ids }) => Math.min(ids.length, longest));
   const first = windows[0]?.ids.subarray(0, Math.min(FEWEST_TOKENS, lengths[0] ?? 0)) ?? new Int32Array(0);
-  if (first.length < 2) return failure('text-too-short', 'There is too little text to compare two providers on.', 'Add a longer text.');
+  if (first.length < 2)
+    return failure('text-too-short', 'There is too little text to compare two providers on.', 'Add a longer text.');
   const tally = tallyDistance(greatest(lengths) - 1, against.vocabulary);
   const both = async (ids: Int32Array): Promise<Result<[Float32Array, Float32Array]>> => {
     const logits: Float32Array[] = [];
@@ -148,7 +165,11 @@ async function compareWindows({ windows, seconds = SECONDS, signal }: RuntimeDri
  * @param fewest Tokens of the first window that are run in any case; of the others it is these at least or nothing.
  * @param tokens How many there is time for.
  */
-export function affordable(lengths: readonly number[], fewest: number, tokens: number): { window: number; tokens: number }[] {
+export function affordable(
+  lengths: readonly number[],
+  fewest: number,
+  tokens: number,
+): { window: number; tokens: number }[] {
   const parts: { window: number; tokens: number }[] = [];
   let left = tokens;
   for (const [window, length] of lengths.slice(0, MOST_WINDOWS).entries()) {
@@ -161,7 +182,13 @@ export function affordable(lengths: readonly number[], fewest: number, tokens: n
 }
 
 /** The node that the tokens lead to: the first few, and where these do not show it the whole of the first window. */
-async function diagnosisOfTokens({ model, windows, runtime, against, signal }: RuntimeDriftJob): Promise<Result<Diagnosis | null>> {
+async function diagnosisOfTokens({
+  model,
+  windows,
+  runtime,
+  against,
+  signal,
+}: RuntimeDriftJob): Promise<Result<Diagnosis | null>> {
   const scanned = await settle(() => scanModel(blobSource('model', model)));
   if (!scanned.ok) return scanned;
   const signature = signatureOfGraph(scanned.value.graph);
@@ -172,7 +199,12 @@ async function diagnosisOfTokens({ model, windows, runtime, against, signal }: R
   let diagnosis: Diagnosis | null = null;
   for (const tokens of new Set([Math.min(FEWEST_TOKENS, all), all])) {
     const found = await firstDivergence({
-      model, feeds: tokenFeeds(signature.value, window.ids.subarray(0, tokens)), left: against, right: runtime, output: signature.value.logits.name, signal,
+      model,
+      feeds: tokenFeeds(signature.value, window.ids.subarray(0, tokens)),
+      left: against,
+      right: runtime,
+      output: signature.value.logits.name,
+      signal,
     });
     if (!found.ok) return diagnosis && found.error.code !== 'cancelled' ? { ok: true, value: diagnosis } : found;
     diagnosis = found.value ?? diagnosis;
@@ -203,9 +235,13 @@ export interface OutputTally {
 }
 
 /** What the runtime drift of outputs is held against: the level's own ratios, dB; for the baseline (null) those of the closest level. */
-export function quantizationOfOutputs(own: readonly OutputDrift[] | null, others: readonly (readonly OutputDrift[])[]): Map<string, number> {
+export function quantizationOfOutputs(
+  own: readonly OutputDrift[] | null,
+  others: readonly (readonly OutputDrift[])[],
+): Map<string, number> {
   const ratios = new Map<string, number>();
-  for (const { output, sqnr } of own ?? others.flat()) ratios.set(output, Math.max(sqnr ?? Infinity, ratios.get(output) ?? -Infinity));
+  for (const { output, sqnr } of own ?? others.flat())
+    ratios.set(output, Math.max(sqnr ?? Infinity, ratios.get(output) ?? -Infinity));
   return ratios;
 }
 
@@ -217,10 +253,23 @@ export async function outputRuntimeDrift(asked: OutputRuntimeDriftJob): Promise<
   const compared = await compareOutputs(job);
   if (!compared.ok) return unmeasured(job, compared);
   const { outputs, apart } = compared.value;
-  const worst = outputs.find(({ output, sqnr }) => sqnr !== null && !(sqnr >= Math.min(NEGLIGIBLE_SQNR, job.quantization.get(output) ?? CONSPICUOUS_SQNR)))?.output ?? apart;
+  const worst =
+    outputs.find(
+      ({ output, sqnr }) =>
+        sqnr !== null && !(sqnr >= Math.min(NEGLIGIBLE_SQNR, job.quantization.get(output) ?? CONSPICUOUS_SQNR)),
+    )?.output ?? apart;
   const [feeds] = job.samples;
-  const diagnosis = worst !== null && feeds
-    ? await firstDivergence({ model: job.model, feeds, left: job.against, right: job.runtime, output: worst, signal: job.signal }) : NOWHERE;
+  const diagnosis =
+    worst !== null && feeds
+      ? await firstDivergence({
+          model: job.model,
+          feeds,
+          left: job.against,
+          right: job.runtime,
+          output: worst,
+          signal: job.signal,
+        })
+      : NOWHERE;
   if (!diagnosis.ok && diagnosis.error.code === 'cancelled') return diagnosis;
   return { ok: true, value: { ...about(job), outputs, exceeds: worst !== null, ...diagnosed(diagnosis) } };
 }
@@ -231,7 +280,14 @@ interface ComparedOutputs {
   apart: string | null;
 }
 
-async function compareOutputs({ model, runtime, against, samples, tally, signal }: OutputRuntimeDriftJob): Promise<Result<ComparedOutputs>> {
+async function compareOutputs({
+  model,
+  runtime,
+  against,
+  samples,
+  tally,
+  signal,
+}: OutputRuntimeDriftJob): Promise<Result<ComparedOutputs>> {
   const tallies = new Map<string, OutputTally>();
   let apart: string | null = null;
   const open: GraphSession[] = [];
@@ -242,7 +298,9 @@ async function compareOutputs({ model, runtime, against, samples, tally, signal 
       if (!session.ok) return session;
       open.push(session.value);
     }
-    const names = open[0]!.outputs.filter(({ isTensor, type }) => isTensor && type !== 'string').map(({ name }) => name);
+    const names = open[0]!.outputs
+      .filter(({ isTensor, type }) => isTensor && type !== 'string')
+      .map(({ name }) => name);
     for (const feeds of samples) {
       const results: Record<string, HostTensor>[] = [];
       for (const session of open) {
@@ -268,15 +326,28 @@ async function compareOutputs({ model, runtime, against, samples, tally, signal 
 
 /** Where the adapter has no float16 a provider would widen the file by itself: both are given the same wide one instead. */
 async function widenedJob<Job extends Comparison>(job: Job): Promise<Result<Job & Widened>> {
-  if ([job.runtime, job.against].every(({ adapter }) => adapter?.f16 !== false)) return { ok: true, value: { ...job, widened: false } };
+  if ([job.runtime, job.against].every(({ adapter }) => adapter?.f16 !== false))
+    return { ok: true, value: { ...job, widened: false } };
   const wide = await settle(() => widenModel(job.model));
   return wide.ok ? { ok: true, value: { ...job, model: wide.value ?? job.model, widened: wide.value !== null } } : wide;
 }
 
-interface Widened { widened: boolean }
+interface Widened {
+  widened: boolean;
+}
 
 function about({ runtime, against, widened }: Comparison & Widened): RuntimeDrift {
-  return { provider: runtime.provider, against: against.provider, distance: null, outputs: null, exceeds: false, partsAt: null, arbitration: null, widened, problem: null };
+  return {
+    provider: runtime.provider,
+    against: against.provider,
+    distance: null,
+    outputs: null,
+    exceeds: false,
+    partsAt: null,
+    arbitration: null,
+    widened,
+    problem: null,
+  };
 }
 
 /** A cancelled measurement is cancelled; another that failed says why. */

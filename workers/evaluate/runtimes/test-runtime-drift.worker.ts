@@ -17,7 +17,16 @@ const fixture: RuntimeDriftFixture = {
     const runtime = await openProvider('webgpu', 2);
     if (!runtime.ok) return runtime;
     const against = await openProvider('wasm', 2);
-    return against.ok ? runtimeDrift({ model, runtime: runtime.value, against: against.value, windows: [{ ids }], quantization, seconds: 0 }) : against;
+    return against.ok
+      ? runtimeDrift({
+          model,
+          runtime: runtime.value,
+          against: against.value,
+          windows: [{ ids }],
+          quantization,
+          seconds: 0,
+        })
+      : against;
   },
 };
 

@@ -8,7 +8,10 @@ export interface GpuMemory {
   resetPeak(): void;
 }
 
-interface Holding { size: number; /** Those of the device that are not given back. */ among: Set<Holding> }
+interface Holding {
+  size: number;
+  /** Those of the device that are not given back. */ among: Set<Holding>;
+}
 
 let watched: GpuMemory | undefined;
 
@@ -26,7 +29,13 @@ export function watchGpuMemory(): GpuMemory {
 function watch(): GpuMemory {
   let live = 0;
   let peak = 0;
-  const memory: GpuMemory = { live: () => live, peak: () => peak, resetPeak: () => { peak = live; } };
+  const memory: GpuMemory = {
+    live: () => live,
+    peak: () => peak,
+    resetPeak: () => {
+      peak = live;
+    },
+  };
   if (!('GPUDevice' in globalThis)) return memory;
 
   const ofBuffer = new WeakMap<GPUBuffer, Holding>();
@@ -42,7 +51,7 @@ function watch(): GpuMemory {
   const holdingsOf = (device: GPUDevice): Set<Holding> | null => {
     let holdings = ofDevice.get(device);
     if (holdings === undefined) {
-      ofDevice.set(device, holdings = new Set());
+      ofDevice.set(device, (holdings = new Set()));
       void device.lost.then(() => {
         ofDevice.get(device)?.forEach(letGo);
         ofDevice.set(device, null);

@@ -14,8 +14,16 @@ import { withFreeDimensions, type ValueInfo } from '../inputs.ts';
 export type OnnxRuntime = Pick<typeof Ort, 'InferenceSession' | 'Tensor' | 'env'>;
 
 export type TensorValues =
-  | Float32Array | Float64Array | BigInt64Array | BigUint64Array
-  | Int32Array | Uint32Array | Int16Array | Uint16Array | Int8Array | Uint8Array;
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array;
 
 /** A tensor in the page's memory. `type` is onnxruntime's name; fp16 is a Uint16Array of its bits, bool and 4 bits a Uint8Array. */
 export interface HostTensor {
@@ -46,13 +54,20 @@ export interface GraphSession {
    * @param fetch Outputs to compute; all when absent. What is not asked for is never copied out of the heap.
    * Errors: `session-failed`, `out-of-memory`.
    */
-  run(feeds: Readonly<Record<string, HostTensor | KeptTensor>>, fetch?: readonly string[]): Promise<Result<Record<string, HostTensor>>>;
+  run(
+    feeds: Readonly<Record<string, HostTensor | KeptTensor>>,
+    fetch?: readonly string[],
+  ): Promise<Result<Record<string, HostTensor>>>;
   /**
    * @param fetch Outputs to bring into the page's memory.
    * @param keep Outputs to leave where they are; on the GPU those named when the model was opened stay there.
    * Errors: `session-failed`, `out-of-memory`.
    */
-  runKeeping(feeds: Readonly<Record<string, HostTensor | KeptTensor>>, fetch: readonly string[], keep: readonly string[]): Promise<Result<KeepingRun>>;
+  runKeeping(
+    feeds: Readonly<Record<string, HostTensor | KeptTensor>>,
+    fetch: readonly string[],
+    keep: readonly string[],
+  ): Promise<Result<KeepingRun>>;
   release(): Promise<void>;
 }
 
@@ -62,7 +77,10 @@ export interface KeepingRun {
 }
 
 /** Of all the nodes in a graph, those that fell back to another provider. */
-export interface Placement { nodes: number; of: number }
+export interface Placement {
+  nodes: number;
+  of: number;
+}
 
 export interface OpenOptions {
   /** Find out `placement`. The session then logs each step it takes, which makes its runs slow: not one to time. */
@@ -101,7 +119,8 @@ export function wasmRuntime(ort: OnnxRuntime, threads: number): GraphRuntime {
   setThreads(ort, threads);
   return {
     provider: 'wasm',
-    open: (model, { optimized = true } = {}) => openGraph(ort, model, { ...SESSION_OPTIONS, ...(optimized ? {} : UNOPTIMIZED), executionProviders: ['wasm'] }),
+    open: (model, { optimized = true } = {}) =>
+      openGraph(ort, model, { ...SESSION_OPTIONS, ...(optimized ? {} : UNOPTIMIZED), executionProviders: ['wasm'] }),
     threads: () => threadsOf(ort),
   };
 }
@@ -117,11 +136,18 @@ export function threadsOf(ort: OnnxRuntime): number {
 }
 
 /** Errors: `session-failed`, `out-of-memory`. */
-export async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.InferenceSession.SessionOptions): Promise<Result<GraphSession>> {
+export async function openGraph(
+  ort: OnnxRuntime,
+  model: Blob,
+  options: Ort.InferenceSession.SessionOptions,
+): Promise<Result<GraphSession>> {
   let session: Ort.InferenceSession;
   try {
     const { model: graph, data } = await unbundle(model);
-    session = await ort.InferenceSession.create(await readBytes(graph), { ...options, ...(data && { externalData: [{ path: data.file, data: await readBytes(data.blob) }] }) });
+    session = await ort.InferenceSession.create(await readBytes(graph), {
+      ...options,
+      ...(data && { externalData: [{ path: data.file, data: await readBytes(data.blob) }] }),
+    });
   } catch (thrown) {
     return sessionFailure('open', thrown);
   }
@@ -134,8 +160,13 @@ export async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.Infe
       placement: null,
       async run(feeds, fetch) {
         try {
-          const outputs = await (fetch ? session.run(tensorsOf(ort, feeds), fetch) : session.run(tensorsOf(ort, feeds)));
-          return { ok: true, value: Object.fromEntries(Object.entries(outputs).map(([name, value]) => [name, toHost(value)])) };
+          const outputs = await (fetch
+            ? session.run(tensorsOf(ort, feeds), fetch)
+            : session.run(tensorsOf(ort, feeds)));
+          return {
+            ok: true,
+            value: Object.fromEntries(Object.entries(outputs).map(([name, value]) => [name, toHost(value)])),
+          };
         } catch (thrown) {
           return sessionFailure('run', thrown);
         }
@@ -147,8 +178,12 @@ export async function openGraph(ort: OnnxRuntime, model: Blob, options: Ort.Infe
           return {
             ok: true,
             value: {
-              fetched: Object.fromEntries(entries.filter(([name]) => fetch.includes(name)).map(([name, value]) => [name, toHost(value)])),
-              kept: Object.fromEntries(entries.filter(([name]) => keep.includes(name)).map(([name, value]) => [name, toKept(value)])),
+              fetched: Object.fromEntries(
+                entries.filter(([name]) => fetch.includes(name)).map(([name, value]) => [name, toHost(value)]),
+              ),
+              kept: Object.fromEntries(
+                entries.filter(([name]) => keep.includes(name)).map(([name, value]) => [name, toKept(value)]),
+              ),
             },
           };
         } catch (thrown) {
@@ -166,24 +201,42 @@ const SLAB = 2 ** 28;
 async function readBytes(blob: Blob): Promise<Uint8Array<ArrayBuffer>> {
   if (blob.size <= SLAB) return new Uint8Array(await blob.arrayBuffer());
   const bytes = new Uint8Array(blob.size);
-  for (let at = 0; at < blob.size; at += SLAB) bytes.set(new Uint8Array(await blob.slice(at, at + SLAB).arrayBuffer()), at);
+  for (let at = 0; at < blob.size; at += SLAB)
+    bytes.set(new Uint8Array(await blob.slice(at, at + SLAB).arrayBuffer()), at);
   return bytes;
 }
 
 /** onnxruntime-web insists on a Float16Array wherever the runtime has one; TypeScript's library has none yet. */
-const { Float16Array: HalfArray } = globalThis as { Float16Array?: new (buffer: ArrayBufferLike, byteOffset: number, length: number) => Uint16Array };
+const { Float16Array: HalfArray } = globalThis as {
+  Float16Array?: new (buffer: ArrayBufferLike, byteOffset: number, length: number) => Uint16Array;
+};
 
 /** What stands behind kept tensors; theirs alone, so that nothing else can be fed as one. */
 const keptTensors = new WeakMap<object, Ort.Tensor>();
 
 function toKept(tensor: Ort.Tensor): KeptTensor {
-  const kept: KeptTensor = { type: tensor.type, dims: tensor.dims, onGpu: tensor.location === 'gpu-buffer', dispose: () => { tensor.dispose(); } };
+  const kept: KeptTensor = {
+    type: tensor.type,
+    dims: tensor.dims,
+    onGpu: tensor.location === 'gpu-buffer',
+    dispose: () => {
+      tensor.dispose();
+    },
+  };
   keptTensors.set(kept, tensor);
   return kept;
 }
 
-function tensorsOf(ort: OnnxRuntime, feeds: Readonly<Record<string, HostTensor | KeptTensor>>): Record<string, Ort.Tensor> {
-  return Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, 'data' in value ? toRuntime(ort, value) : keptTensor(name, value)]));
+function tensorsOf(
+  ort: OnnxRuntime,
+  feeds: Readonly<Record<string, HostTensor | KeptTensor>>,
+): Record<string, Ort.Tensor> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, value]) => [
+      name,
+      'data' in value ? toRuntime(ort, value) : keptTensor(name, value),
+    ]),
+  );
 }
 
 function keptTensor(name: string, value: KeptTensor): Ort.Tensor {
@@ -207,8 +260,18 @@ function toHost({ type, dims, data }: Ort.Tensor): HostTensor {
 function sessionFailure(doing: 'open' | 'run', thrown: unknown): Failure {
   if (isOutOfMemory(thrown)) return outOfMemory(doing === 'open' ? 'Opening the model' : 'Running the model', thrown);
   return doing === 'open'
-    ? failure('session-failed', 'onnxruntime-web could not open the model.', 'Check that the model runs elsewhere.', thrown)
-    : failure('session-failed', 'onnxruntime-web could not run the model.', 'Check that the model runs elsewhere.', thrown);
+    ? failure(
+        'session-failed',
+        'onnxruntime-web could not open the model.',
+        'Check that the model runs elsewhere.',
+        thrown,
+      )
+    : failure(
+        'session-failed',
+        'onnxruntime-web could not run the model.',
+        'Check that the model runs elsewhere.',
+        thrown,
+      );
 }
 
 /** A session whose runtime has already failed may fail again here; there is nothing left to free then. */

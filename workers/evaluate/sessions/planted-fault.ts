@@ -18,7 +18,11 @@ export function plantFault(kernel = KERNEL, factor = FACTOR): void {
   const { createShaderModule } = GPUDevice.prototype;
   GPUDevice.prototype.createShaderModule = function (descriptor) {
     if (descriptor.label !== kernel) return createShaderModule.call(this, descriptor);
-    return createShaderModule.call(this, { ...descriptor, label: `${kernel} (planted fault)`, code: spoil(descriptor.code, factor) });
+    return createShaderModule.call(this, {
+      ...descriptor,
+      label: `${kernel} (planted fault)`,
+      code: spoil(descriptor.code, factor),
+    });
   };
 }
 
@@ -26,5 +30,8 @@ export function plantFault(kernel = KERNEL, factor = FACTOR): void {
 export function spoil(code: string, factor: number): string {
   const [, name, type] = OUTPUT.exec(code) ?? [];
   if (!name || !type) return code;
-  return code.replace(new RegExp(`\\b${name}\\[(.+?)\\]\\s*=(?!=)\\s*([^;]+);`, 'g'), `${name}[$1] = (($2) * ${type}(${factor}));`);
+  return code.replace(
+    new RegExp(`\\b${name}\\[(.+?)\\]\\s*=(?!=)\\s*([^;]+);`, 'g'),
+    `${name}[$1] = (($2) * ${type}(${factor}));`,
+  );
 }

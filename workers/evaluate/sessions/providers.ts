@@ -21,7 +21,8 @@ export function openProvider(provider: Provider, threads: number): Promise<Resul
   const before = opened.get(provider);
   if (before) return before;
   const now = (provider === 'webgpu' ? loadWebgpu(threads) : loadWasm(threads)).catch((thrown: unknown) =>
-    failure('session-failed', 'onnxruntime-web could not be loaded.', 'Try again.', thrown));
+    failure('session-failed', 'onnxruntime-web could not be loaded.', 'Try again.', thrown),
+  );
   opened.set(provider, now);
   return now;
 }
@@ -42,8 +43,11 @@ async function loadWasm(threads: number): Promise<Result<GraphRuntime>> {
 async function loadWebgpu(threads: number): Promise<Result<GraphRuntime>> {
   const found = await findAdapter((navigator as { gpu?: GPU }).gpu);
   if (!found.ok) {
-    return failure('session-failed', `Models cannot be run on WebGPU here: ${found.reason}`,
-      'Use a browser and a device with WebGPU for this, or measure on WebAssembly alone.');
+    return failure(
+      'session-failed',
+      `Models cannot be run on WebGPU here: ${found.reason}`,
+      'Use a browser and a device with WebGPU for this, or measure on WebAssembly alone.',
+    );
   }
   listenToLog();
   // A build to test with, see planted-fault.ts; in any other nothing of it is left.

@@ -1,5 +1,17 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { encode, graph, matMulModel, model, node, randomValues, splitModel, tensor, tinyLanguageModel, value, type TinyLanguageModel } from '../../../models/build.ts';
+import {
+  encode,
+  graph,
+  matMulModel,
+  model,
+  node,
+  randomValues,
+  splitModel,
+  tensor,
+  tinyLanguageModel,
+  value,
+  type TinyLanguageModel,
+} from '../../../models/build.ts';
 import { bundle } from '../../onnx/bundle.ts';
 import { fromFloat16Array, toFloat16Array } from '../../onnx/numbers/float16.ts';
 import type { Provider } from '../../contract/capabilities.ts';
@@ -14,7 +26,9 @@ const start = (): RemoteWorker<ProvidersFixture> =>
 
 /** One for all, but for what cannot be undone: each has its own onnxruntime to load. */
 const worker = start();
-afterAll(() => { worker.terminate(); });
+afterAll(() => {
+  worker.terminate();
+});
 
 function must<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(`${result.error.message} ${result.error.details}`);
@@ -29,11 +43,14 @@ const tryRun = (session: number, feeds: Record<string, HostTensor>, at = worker)
   at.call<Result<Record<string, HostTensor>>>((api) => api.run(session, feeds));
 const run = async (session: number, feeds: Record<string, HostTensor>, output: string): Promise<Float32Array> => {
   const { type, data } = must(await tryRun(session, feeds))[output]!;
-  return type === 'float16' ? fromFloat16Array(data as Uint16Array) : data as Float32Array;
+  return type === 'float16' ? fromFloat16Array(data as Uint16Array) : (data as Float32Array);
 };
 
-const tiny = (type: TinyLanguageModel['type']) => tinyLanguageModel({ vocabulary: 64, width: 32, hidden: 64, type, tied: false });
-const ids: Record<string, HostTensor> = { input_ids: { type: 'int64', dims: [1, 6], data: BigInt64Array.from([3n, 1n, 4n, 1n, 5n, 9n]) } };
+const tiny = (type: TinyLanguageModel['type']) =>
+  tinyLanguageModel({ vocabulary: 64, width: 32, hidden: 64, type, tied: false });
+const ids: Record<string, HostTensor> = {
+  input_ids: { type: 'int64', dims: [1, 6], data: BigInt64Array.from([3n, 1n, 4n, 1n, 5n, 9n]) },
+};
 
 const hasF16 = async () => (await navigator.gpu.requestAdapter())?.features.has('shader-f16') === true;
 
@@ -49,7 +66,10 @@ describe('a model on WebGPU', () => {
     const webgpu = await open('webgpu', tiny(type));
     const wasm = await open('wasm', tiny(type));
     const f16 = await hasF16();
-    expect(webgpu).toMatchObject({ threads: 2, adapter: { name: expect.stringMatching(/swiftshader/i), f16, softwareAdapter: true } });
+    expect(webgpu).toMatchObject({
+      threads: 2,
+      adapter: { name: expect.stringMatching(/swiftshader/i), f16, softwareAdapter: true },
+    });
     expect([webgpu.widened, wasm.widened]).toEqual([type === 'float16' && !f16, false]);
     const [onGpu, onWasm] = await Promise.all([run(webgpu.session, ids, 'logits'), run(wasm.session, ids, 'logits')]);
     expect(difference(onGpu, onWasm)).toBeLessThan(type === 'float16' ? 5e-3 : 1e-5);
@@ -68,19 +88,31 @@ describe('a model on WebGPU', () => {
     const webgpu = await open('webgpu', bytes, { placement: true });
     expect(webgpu.placement?.of).toBeGreaterThan(0);
     const wasm = await open('wasm', bytes);
-    expect(difference(await run(webgpu.session, ids, 'logits'), await run(wasm.session, ids, 'logits'))).toBeLessThan(1e-2);
+    expect(difference(await run(webgpu.session, ids, 'logits'), await run(wasm.session, ids, 'logits'))).toBeLessThan(
+      1e-2,
+    );
   });
 
   it('takes float32 where the file has float16 inputs and the adapter no f16', async () => {
     const opened = await open('webgpu', matMulModel(randomValues(1, 32), 8, 4, 'float16'));
     const f16 = await hasF16();
     expect(opened).toMatchObject({ inputs: { x: f16 ? 'float16' : 'float32' }, widened: !f16 });
-    const x = f16 ? { type: 'float16', dims: [1, 8], data: toFloat16Array(randomValues(2, 8)) } : { type: 'float32', dims: [1, 8], data: randomValues(2, 8) };
+    const x = f16
+      ? { type: 'float16', dims: [1, 8], data: toFloat16Array(randomValues(2, 8)) }
+      : { type: 'float32', dims: [1, 8], data: randomValues(2, 8) };
     expect(await run(opened.session, { x }, 'y')).toHaveLength(4);
   });
 
   it('can be opened and run again and again, and after one that cannot', async () => {
-    const unknown = encode(model(graph({ node: [node('NoSuchOperator', ['x'], ['y'])], input: [value('x', 'float32', [1])], output: [value('y', 'float32', [1])] })));
+    const unknown = encode(
+      model(
+        graph({
+          node: [node('NoSuchOperator', ['x'], ['y'])],
+          input: [value('x', 'float32', [1])],
+          output: [value('y', 'float32', [1])],
+        }),
+      ),
+    );
     const broken = await tryOpen('webgpu', unknown);
     expect(broken).toMatchObject({ ok: false, error: { code: 'session-failed' } });
     for (let round = 0; round < 3; round++) {
@@ -93,16 +125,23 @@ describe('a model on WebGPU', () => {
 
 describe('nodes that fall back', () => {
   /** y = Hardmax(x · w), and x · w once more through Abs. */
-  const mixed = encode(model(graph({
-    node: [node('MatMul', ['x', 'w'], ['h']), node('Hardmax', ['h'], ['y']), node('Abs', ['h'], ['z'])],
-    initializer: [tensor('w', 'float32', [8, 4], randomValues(1, 32))],
-    input: [value('x', 'float32', ['rows', 8])],
-    output: [value('y', 'float32', ['rows', 4]), value('z', 'float32', ['rows', 4])],
-  })));
+  const mixed = encode(
+    model(
+      graph({
+        node: [node('MatMul', ['x', 'w'], ['h']), node('Hardmax', ['h'], ['y']), node('Abs', ['h'], ['z'])],
+        initializer: [tensor('w', 'float32', [8, 4], randomValues(1, 32))],
+        input: [value('x', 'float32', ['rows', 8])],
+        output: [value('y', 'float32', ['rows', 4]), value('z', 'float32', ['rows', 4])],
+      }),
+    ),
+  );
 
   it('are counted, without the copies between providers', async () => {
     expect((await open('webgpu', mixed, { placement: true })).placement).toEqual({ nodes: 1, of: 3 });
-    expect((await open('webgpu', matMulModel(randomValues(1, 32), 8, 4), { placement: true })).placement).toEqual({ nodes: 0, of: 1 });
+    expect((await open('webgpu', matMulModel(randomValues(1, 32), 8, 4), { placement: true })).placement).toEqual({
+      nodes: 0,
+      of: 1,
+    });
     expect((await open('webgpu', mixed)).placement).toBeNull();
   });
 });

@@ -7,6 +7,9 @@ import * as ort from 'onnxruntime-web/webgpu';
 import loaderUrl from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url';
 import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
 
-ort.env.wasm.wasmPaths = { mjs: new URL(loaderUrl, self.location.href).href, wasm: new URL(wasmUrl, self.location.href).href };
+ort.env.wasm.wasmPaths = {
+  mjs: new URL(loaderUrl, self.location.href).href,
+  wasm: new URL(wasmUrl, self.location.href).href,
+};
 
 export { ort };

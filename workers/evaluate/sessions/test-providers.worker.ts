@@ -8,7 +8,10 @@ import type { GraphSession, HostTensor, OpenOptions, Placement } from './graph-s
 import { watchHeap } from './heap.ts';
 import { openProvider } from './providers.ts';
 
-export interface Observed { gpu: { live: number; peak: number }; heap: number }
+export interface Observed {
+  gpu: { live: number; peak: number };
+  heap: number;
+}
 
 export interface OpenedGraph {
   /** Its number, to be run by. */
@@ -50,7 +53,10 @@ const fixture: ProvidersFixture = {
       value: {
         session: sessions.push(opened.value) - 1,
         inputs: Object.fromEntries(inputs.map((input) => [input.name, input.type ?? ''])),
-        widened, placement, adapter: runtime.value.adapter ?? null, threads: runtime.value.threads(),
+        widened,
+        placement,
+        adapter: runtime.value.adapter ?? null,
+        threads: runtime.value.threads(),
       },
     };
   },
@@ -61,7 +67,9 @@ const fixture: ProvidersFixture = {
     if (webgpu.ok) await webgpu.value.reset?.();
   },
   observed: async () => ({ gpu: { live: gpu.live(), peak: gpu.peak() }, heap: heap.bytes() }),
-  async resetPeak() { gpu.resetPeak(); },
+  async resetPeak() {
+    gpu.resetPeak();
+  },
   async loseDevice() {
     const { ort } = await import('./runtime-webgpu.ts');
     (await ort.env.webgpu.device).destroy();

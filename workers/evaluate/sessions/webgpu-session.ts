@@ -9,7 +9,15 @@ import { widenModel } from '../../onnx/widen.ts';
 import type { Result } from '../../contract/errors.ts';
 import { failure, type Failure } from '../errors.ts';
 import {
-  openGraph, SESSION_OPTIONS, setThreads, threadsOf, UNOPTIMIZED, type GraphRuntime, type GraphSession, type OnnxRuntime, type OpenOptions,
+  openGraph,
+  SESSION_OPTIONS,
+  setThreads,
+  threadsOf,
+  UNOPTIMIZED,
+  type GraphRuntime,
+  type GraphSession,
+  type OnnxRuntime,
+  type OpenOptions,
 } from './graph-session.ts';
 import { hear, readPlacement } from './placement.ts';
 import { smallestModel } from './smallest-model.ts';
@@ -34,7 +42,9 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
   const open = new Set<GraphSession>();
   let lost: Failure | undefined;
   let announce!: (failure: Failure) => void;
-  const loss = new Promise<Failure>((resolve) => { announce = resolve; });
+  const loss = new Promise<Failure>((resolve) => {
+    announce = resolve;
+  });
 
   const keepDevice = async () => {
     if (keeper) return;
@@ -50,11 +60,12 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
       announce(lost);
     });
   };
-  const inTurn = <T>(work: () => Promise<Result<T>>): Promise<Result<T>> => queued(async () => {
-    if (lost) return lost;
-    const result = await Promise.race([work(), loss]);
-    return result.ok ? result : Promise.race([loss, later(result, LOSS_ANNOUNCED_MS)]);
-  });
+  const inTurn = <T>(work: () => Promise<Result<T>>): Promise<Result<T>> =>
+    queued(async () => {
+      if (lost) return lost;
+      const result = await Promise.race([work(), loss]);
+      return result.ok ? result : Promise.race([loss, later(result, LOSS_ANNOUNCED_MS)]);
+    });
 
   return {
     provider: 'webgpu',
@@ -77,8 +88,13 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
         return { ok: false, error: toEngineError(thrown) };
       }
       const options = {
-        ...SESSION_OPTIONS, ...(optimized ? {} : UNOPTIMIZED), executionProviders: ['webgpu'], ...(placement ? { logSeverityLevel: VERBOSE } : {}),
-        ...(keep.length > 0 ? { preferredOutputLocation: Object.fromEntries(keep.map((name) => [name, 'gpu-buffer' as const])) } : {}),
+        ...SESSION_OPTIONS,
+        ...(optimized ? {} : UNOPTIMIZED),
+        executionProviders: ['webgpu'],
+        ...(placement ? { logSeverityLevel: VERBOSE } : {}),
+        ...(keep.length > 0
+          ? { preferredOutputLocation: Object.fromEntries(keep.map((name) => [name, 'gpu-buffer' as const])) }
+          : {}),
       };
       return inTurn<GraphSession>(async () => {
         const { value: opened, lines } = await hear(() => openGraph(ort, wide ?? model, options));
@@ -114,6 +130,10 @@ function later<T>(value: T, milliseconds: number): Promise<T> {
 }
 
 function deviceLost(message: string): Failure {
-  return failure('device-lost', 'The GPU went away while a model was running on it.',
-    'Start again; if it happens often, measure a smaller model or update the graphics driver.', message);
+  return failure(
+    'device-lost',
+    'The GPU went away while a model was running on it.',
+    'Start again; if it happens often, measure a smaller model or update the graphics driver.',
+    message,
+  );
 }

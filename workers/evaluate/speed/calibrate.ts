@@ -11,7 +11,11 @@ const TOKENS = 512;
  * What loading the model and running one window took. The model is run once before it is timed.
  * Errors: those of opening and running it.
  */
-export async function calibrate(runtime: EvaluationRuntime, model: Blob, clock: () => number = () => performance.now()): Promise<Result<Timing[]>> {
+export async function calibrate(
+  runtime: EvaluationRuntime,
+  model: Blob,
+  clock: () => number = () => performance.now(),
+): Promise<Result<Timing[]>> {
   const lap = laps(clock);
   const opened = await runtime.open(model);
   if (!opened.ok) return opened;

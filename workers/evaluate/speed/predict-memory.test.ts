@@ -10,7 +10,13 @@ const predictMemory = async (model: Blob, { tokens, ...rest }: MemoryUse): Promi
   const prediction = await memoryOf(model, rest);
   return prediction && totalOf(partsFor(prediction, tokens));
 };
-const use = (given: Partial<MemoryUse>): MemoryUse => ({ provider: 'wasm', tokens: 0, vocabulary: 0, widened: false, ...given });
+const use = (given: Partial<MemoryUse>): MemoryUse => ({
+  provider: 'wasm',
+  tokens: 0,
+  vocabulary: 0,
+  widened: false,
+  ...given,
+});
 
 describe('memory', () => {
   const half = new Blob([matMulModel(randomValues(1, 4096), 64, 64, 'float16')]);
@@ -28,10 +34,11 @@ describe('memory', () => {
 
   it('grows with the tokens: the cache before and after, and logits', async () => {
     const model = tinyDecoder({ vocabulary: 20 });
-    const of = async (tokens: number, provider: MemoryUse['provider']) => (await predictMemory(model, use({ provider, tokens, vocabulary: 20 }))) ?? NaN;
+    const of = async (tokens: number, provider: MemoryUse['provider']) =>
+      (await predictMemory(model, use({ provider, tokens, vocabulary: 20 }))) ?? NaN;
     // A row of 8 numbers of 4 bytes for each token, twice; a row of 20 logits.
-    expect(await of(10, 'webgpu') - await of(0, 'webgpu')).toBe(10 * (2 * 8 * 4 + 2 * 20 * 4));
-    expect((await of(1000, 'wasm') - await of(0, 'wasm')) / 1.2).toBeCloseTo(1000 * (2 * 8 * 4 + 20 * 4), -1);
+    expect((await of(10, 'webgpu')) - (await of(0, 'webgpu'))).toBe(10 * (2 * 8 * 4 + 2 * 20 * 4));
+    expect(((await of(1000, 'wasm')) - (await of(0, 'wasm'))) / 1.2).toBeCloseTo(1000 * (2 * 8 * 4 + 20 * 4), -1);
   });
 
   it('of the sample model is about what is observed', async () => {
@@ -44,7 +51,8 @@ describe('memory', () => {
   it('is the sum of named parts, the same for every provider as for one', async () => {
     const model = tinyDecoder({ vocabulary: 20 });
     const all = await memoryByProvider(model, 20);
-    for (const provider of ['wasm', 'webgpu'] as const) expect(all?.[provider]).toEqual(await memoryOf(model, { provider, vocabulary: 20, widened: false }));
+    for (const provider of ['wasm', 'webgpu'] as const)
+      expect(all?.[provider]).toEqual(await memoryOf(model, { provider, vocabulary: 20, widened: false }));
     const parts = partsFor(all!.wasm, 100);
     expect(parts.cache).toBe(100 * 2 * 8 * 4);
     expect(parts.activations).toBe(100 * 20 * 4);
@@ -52,5 +60,7 @@ describe('memory', () => {
     expect(partsFor(all!.webgpu, 100)).toMatchObject({ runtime: 0, activations: 2 * 100 * 20 * 4 });
   });
 
-  it('of what is no model is not known', async () => { expect(await predictMemory(new Blob(['nothing']), use({}))).toBeNull(); });
+  it('of what is no model is not known', async () => {
+    expect(await predictMemory(new Blob(['nothing']), use({}))).toBeNull();
+  });
 });

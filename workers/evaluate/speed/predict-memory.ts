@@ -42,7 +42,10 @@ export async function memoryOf(model: Blob, use: Omit<MemoryUse, 'tokens'>): Pro
 }
 
 /** The same for every provider, of a file as it is stored. Errors as `memoryOf`. */
-export async function memoryByProvider(model: Blob, vocabulary: number): Promise<Record<Provider, MemoryPrediction> | null> {
+export async function memoryByProvider(
+  model: Blob,
+  vocabulary: number,
+): Promise<Record<Provider, MemoryPrediction> | null> {
   try {
     const { graph } = await scanModel(blobSource('model', model));
     const index = indexGraph(graph);
@@ -59,17 +62,29 @@ export function partsFor({ fixed, perToken }: MemoryPrediction, tokens: number):
   return { weights: at('weights'), cache: at('cache'), activations: at('activations'), runtime: at('runtime') };
 }
 
-export const totalOf = ({ weights, cache, activations, runtime }: MemoryParts): number => weights + cache + activations + runtime;
+export const totalOf = ({ weights, cache, activations, runtime }: MemoryParts): number =>
+  weights + cache + activations + runtime;
 
 function predictionOf(index: GraphIndex, fileBytes: number, use: Omit<MemoryUse, 'tokens'>): MemoryPrediction {
   const { initializers } = index.graph;
   const cache = 2 * cacheBytesPerToken(index, use);
   const logits = use.vocabulary * 4;
   if (use.provider === 'webgpu') {
-    const weights = initializers.reduce((sum, tensor) => sum + tensor.bytes * (use.widened && isHalf(tensor) ? 2 : 1), 0);
-    return { fixed: { weights, cache: 0, activations: 0, runtime: 0 }, perToken: { weights: 0, cache, activations: 2 * logits, runtime: 0 } };
+    const weights = initializers.reduce(
+      (sum, tensor) => sum + tensor.bytes * (use.widened && isHalf(tensor) ? 2 : 1),
+      0,
+    );
+    return {
+      fixed: { weights, cache: 0, activations: 0, runtime: 0 },
+      perToken: { weights: 0, cache, activations: 2 * logits, runtime: 0 },
+    };
   }
-  const weights = fileBytes + initializers.reduce((sum, tensor) => sum + tensor.bytes * (isHalf(tensor) && isComputedWith(index, tensor) ? 3 : 1), 0);
+  const weights =
+    fileBytes +
+    initializers.reduce(
+      (sum, tensor) => sum + tensor.bytes * (isHalf(tensor) && isComputedWith(index, tensor) ? 3 : 1),
+      0,
+    );
   const grown = (needed: number) => (HEAP_GROWTH - 1) * needed;
   return {
     fixed: { weights, cache: 0, activations: 0, runtime: HEAP_AT_START + grown(HEAP_AT_START + weights) },
@@ -80,18 +95,33 @@ function predictionOf(index: GraphIndex, fileBytes: number, use: Omit<MemoryUse,
 const isHalf = ({ type }: Tensor): boolean => elementType(type).name === 'float16';
 
 /** Operators that look up rows, or read float16 scales, as they are. */
-const READS_HALF: ReadonlySet<Node['type']> = new Set(['Gather', 'GatherBlockQuantized', 'MatMulNBits', 'DequantizeLinear']);
+const READS_HALF: ReadonlySet<Node['type']> = new Set([
+  'Gather',
+  'GatherBlockQuantized',
+  'MatMulNBits',
+  'DequantizeLinear',
+]);
 
 function isComputedWith(index: GraphIndex, { name }: Tensor): boolean {
   return (index.uses.get(name) ?? []).some(({ node }) => !READS_HALF.has(node.type));
 }
 
-function cacheBytesPerToken({ graph, initializers }: GraphIndex, { provider, widened }: Omit<MemoryUse, 'tokens'>): number {
-  const inputs = graph.inputs.filter(({ proto }) => !initializers.has(proto.name)).map(({ proto }) => signatureOf(proto));
-  const signature = recogniseSignature(inputs, graph.outputs.map(({ proto }) => signatureOf(proto)));
+function cacheBytesPerToken(
+  { graph, initializers }: GraphIndex,
+  { provider, widened }: Omit<MemoryUse, 'tokens'>,
+): number {
+  const inputs = graph.inputs
+    .filter(({ proto }) => !initializers.has(proto.name))
+    .map(({ proto }) => signatureOf(proto));
+  const signature = recogniseSignature(
+    inputs,
+    graph.outputs.map(({ proto }) => signatureOf(proto)),
+  );
   if (!signature.ok) return 0;
-  return signature.value.feeds.filter(({ dims }) => dims.includes(0)).reduce((sum, { type, dims }) => {
-    const width = type === 'float16' ? (widened && provider === 'webgpu' ? 4 : 2) : type === 'float32' ? 4 : 1;
-    return sum + width * elementCount(dims.map((dim) => (dim === 0 || dim === 'window' ? 1 : dim)));
-  }, 0);
+  return signature.value.feeds
+    .filter(({ dims }) => dims.includes(0))
+    .reduce((sum, { type, dims }) => {
+      const width = type === 'float16' ? (widened && provider === 'webgpu' ? 4 : 2) : type === 'float32' ? 4 : 1;
+      return sum + width * elementCount(dims.map((dim) => (dim === 0 || dim === 'window' ? 1 : dim)));
+    }, 0);
 }

@@ -7,14 +7,25 @@ const signal = new AbortController().signal;
 
 it('measures in a worker, with its heap', async () => {
   const speed = await createSpeedMeter(() => Promise.resolve(['wasm'])).measure(model, 'wasm', 1, signal);
-  expect(speed).toMatchObject({ provider: 'wasm', threads: 1, problem: null, decode: { cached: true }, fallback: null, memory: { gpu: null } });
+  expect(speed).toMatchObject({
+    provider: 'wasm',
+    threads: 1,
+    problem: null,
+    decode: { cached: true },
+    fallback: null,
+    memory: { gpu: null },
+  });
   expect(speed.load!.runs).toBeGreaterThan(1);
   expect(speed.memory!.heap).toBeGreaterThanOrEqual(16 << 20);
   expect(speed.memory!.predicted).toBeGreaterThanOrEqual(16 << 20);
 });
 
 it('without WebGPU says so', async () => {
-  expect(await createSpeedMeter(() => Promise.resolve(['webgpu'])).measure(model, 'webgpu', 1, signal)).toMatchObject({ provider: 'webgpu', load: null, problem: { code: 'session-failed' } });
+  expect(await createSpeedMeter(() => Promise.resolve(['webgpu'])).measure(model, 'webgpu', 1, signal)).toMatchObject({
+    provider: 'webgpu',
+    load: null,
+    problem: { code: 'session-failed' },
+  });
 });
 
 it('is stopped at once, and a worker that dies is a problem', async () => {
@@ -22,6 +33,9 @@ it('is stopped at once, and a worker that dies is a problem', async () => {
   const stopped = createSpeedMeter(() => Promise.resolve(['wasm'])).measure(model, 'wasm', 1, stop.signal);
   stop.abort();
   expect(await stopped).toMatchObject({ load: null, problem: { code: 'cancelled' } });
-  const crashing = () => new Worker(URL.createObjectURL(new Blob(['onmessage = () => { throw new Error("unreachable"); };'])));
-  expect(await createSpeedMeter(() => Promise.resolve(['wasm']), crashing).measure(model, 'wasm', 1, signal)).toMatchObject({ problem: { code: 'worker-crashed' } });
+  const crashing = () =>
+    new Worker(URL.createObjectURL(new Blob(['onmessage = () => { throw new Error("unreachable"); };'])));
+  expect(
+    await createSpeedMeter(() => Promise.resolve(['wasm']), crashing).measure(model, 'wasm', 1, signal),
+  ).toMatchObject({ problem: { code: 'worker-crashed' } });
 });

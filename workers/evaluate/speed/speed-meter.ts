@@ -15,16 +15,26 @@ export interface SpeedMeter {
   measure(model: Blob, provider: Provider, threads: number, signal: AbortSignal): Promise<Speed>;
 }
 
-const startWorker = (): Worker => new Worker(new URL('../../entry/speed.worker.ts', import.meta.url), { type: 'module', name: 'speed' });
+const startWorker = (): Worker =>
+  new Worker(new URL('../../entry/speed.worker.ts', import.meta.url), { type: 'module', name: 'speed' });
 
 /** @param start Makes the worker; another one in tests. */
-export function createSpeedMeter(providers: () => Promise<readonly Provider[]>, start: () => Worker = startWorker): SpeedMeter {
+export function createSpeedMeter(
+  providers: () => Promise<readonly Provider[]>,
+  start: () => Worker = startWorker,
+): SpeedMeter {
   return {
     providers,
     async measure(model, provider, threads, signal) {
       const result: Result<Speed> = await inOwnWorker<SpeedWorker, Speed>({
-        start, signal, subject: 'Measuring speed',
-        work: (worker) => worker.callWithEvents<never, Result<Speed>>(() => undefined, (api, port) => api.measure(model, provider, threads, port)),
+        start,
+        signal,
+        subject: 'Measuring speed',
+        work: (worker) =>
+          worker.callWithEvents<never, Result<Speed>>(
+            () => undefined,
+            (api, port) => api.measure(model, provider, threads, port),
+          ),
       });
       return result.ok ? result.value : notMeasured(provider, threads, result.error);
     },
@@ -32,5 +42,16 @@ export function createSpeedMeter(providers: () => Promise<readonly Provider[]>, 
 }
 
 export function notMeasured(provider: Provider, threads: number, problem: EngineError): Speed {
-  return { provider, threads, load: null, prefill: null, decode: null, run: null, memory: null, fallback: null, widened: false, problem };
+  return {
+    provider,
+    threads,
+    load: null,
+    prefill: null,
+    decode: null,
+    run: null,
+    memory: null,
+    fallback: null,
+    widened: false,
+    problem,
+  };
 }

@@ -4,7 +4,12 @@ import { tinyDecoder } from '../test-models.ts';
 
 it('on WebGPU tells GPU memory and what fell back, too', async () => {
   const vocabulary = 500;
-  const speed = await createSpeedMeter(() => Promise.resolve(['webgpu'])).measure(tinyDecoder({ vocabulary, positions: 300 }), 'webgpu', 1, new AbortController().signal);
+  const speed = await createSpeedMeter(() => Promise.resolve(['webgpu'])).measure(
+    tinyDecoder({ vocabulary, positions: 300 }),
+    'webgpu',
+    1,
+    new AbortController().signal,
+  );
   expect(speed).toMatchObject({ provider: 'webgpu', problem: null, widened: false, decode: { cached: true } });
   const { gpu, predicted } = speed.memory!;
   // Embedding and projection of width 8.

@@ -26,12 +26,18 @@ function paced(pace: Pace) {
   const spend = (feeds: Record<string, { dims: readonly number[] }>) => {
     const tokens = feeds.input_ids?.dims.at(-1);
     lengths.push(tokens ?? 0);
-    time += (tokens === undefined ? pace.run ?? 0 : tokens * pace.token) * factors[runs++ % factors.length]!;
+    time += (tokens === undefined ? (pace.run ?? 0) : tokens * pace.token) * factors[runs++ % factors.length]!;
   };
   const watch = (session: GraphSession): GraphSession => ({
     ...session,
-    run(feeds, fetch) { spend(feeds); return session.run(feeds, fetch); },
-    runKeeping(feeds, fetch, keep) { spend(feeds); return session.runKeeping(feeds, fetch, keep); },
+    run(feeds, fetch) {
+      spend(feeds);
+      return session.run(feeds, fetch);
+    },
+    runKeeping(feeds, fetch, keep) {
+      spend(feeds);
+      return session.runKeeping(feeds, fetch, keep);
+    },
   });
   const slow: GraphRuntime = {
     ...runtime,
@@ -50,8 +56,13 @@ describe('speed of a language model', () => {
     const { slow, instruments, lengths } = paced({ open: 0.1, token: 0.0001 });
     const speed = await measureSpeed(slow, tinyDecoder({ vocabulary: 20, positions: 600 }), null, instruments);
     expect(speed).toMatchObject({
-      provider: 'wasm', problem: null, run: null, widened: false, fallback: null,
-      prefill: { tokens: 256, tokensPerSecond: { runs: 5 } }, decode: { tokens: 32, cached: true, tokensPerSecond: { runs: 3 } },
+      provider: 'wasm',
+      problem: null,
+      run: null,
+      widened: false,
+      fallback: null,
+      prefill: { tokens: 256, tokensPerSecond: { runs: 5 } },
+      decode: { tokens: 32, cached: true, tokensPerSecond: { runs: 3 } },
       memory: { gpu: null, heap: 123 },
     });
     const { prefill, decode, load } = speed;
@@ -70,7 +81,11 @@ describe('speed of a language model', () => {
     expect(lengths.filter((length) => length === 1).length).toBeGreaterThan(96);
   });
 
-  it.each([[0.004, 4], [0.02, 8], [1, 40]])('at %d s a token it takes few tokens and stays within %d s', async (token, most) => {
+  it.each([
+    [0.004, 4],
+    [0.02, 8],
+    [1, 40],
+  ])('at %d s a token it takes few tokens and stays within %d s', async (token, most) => {
     const { slow, instruments, spent } = paced({ open: 0.01, token });
     const speed = await measureSpeed(slow, tinyDecoder({ vocabulary: 20, positions: 600 }), null, instruments);
     expect(speed.problem).toBeNull();
@@ -88,28 +103,47 @@ describe('speed of a language model', () => {
 
   it('without a cache is told to be without', async () => {
     const { slow, instruments } = paced({ open: 0.01, token: 0.0001 });
-    expect(await measureSpeed(slow, tinyModel({ vocabulary: 20 }), null, instruments)).toMatchObject({ problem: null, decode: { cached: false } });
-    expect(await measureSpeed(slow, tinyModel({ vocabulary: 20, sequence: 24 }), null, instruments)).toMatchObject({ problem: null, prefill: { tokens: 24 } });
+    expect(await measureSpeed(slow, tinyModel({ vocabulary: 20 }), null, instruments)).toMatchObject({
+      problem: null,
+      decode: { cached: false },
+    });
+    expect(await measureSpeed(slow, tinyModel({ vocabulary: 20, sequence: 24 }), null, instruments)).toMatchObject({
+      problem: null,
+      prefill: { tokens: 24 },
+    });
   });
 
-  it.each([[0, 3], [1 << 30, 1]])('with %d bytes left on the GPU by a released session, it is loaded at least or just %d times', async (left, times) => {
-    const { slow, instruments } = paced({ open: 0.3, token: 0.0001 });
-    let live = 0;
-    const gpu = { live: () => live, peak: () => live, resetPeak: () => undefined };
-    const leaking: GraphRuntime = {
-      ...slow,
-      async open(model, options) {
-        const session = await slow.open(model, options);
-        if (session.ok && session.value.inputs.length > 1) live += left;
-        return session;
-      },
-    };
-    const { load } = await measureSpeed(leaking, tinyDecoder({ vocabulary: 20, positions: 600 }), null, { ...instruments, gpu });
-    expect(load!.runs).toBe(times);
-  });
+  it.each([
+    [0, 3],
+    [1 << 30, 1],
+  ])(
+    'with %d bytes left on the GPU by a released session, it is loaded at least or just %d times',
+    async (left, times) => {
+      const { slow, instruments } = paced({ open: 0.3, token: 0.0001 });
+      let live = 0;
+      const gpu = { live: () => live, peak: () => live, resetPeak: () => undefined };
+      const leaking: GraphRuntime = {
+        ...slow,
+        async open(model, options) {
+          const session = await slow.open(model, options);
+          if (session.ok && session.value.inputs.length > 1) live += left;
+          return session;
+        },
+      };
+      const { load } = await measureSpeed(leaking, tinyDecoder({ vocabulary: 20, positions: 600 }), null, {
+        ...instruments,
+        gpu,
+      });
+      expect(load!.runs).toBe(times);
+    },
+  );
 
   it('is that of the real clock, too', async () => {
-    const { decode, prefill } = await measureSpeed(runtime, tinyDecoder({ vocabulary: 20, positions: 600 }), null, { now: () => performance.now() / 1000, heap: null, gpu: null });
+    const { decode, prefill } = await measureSpeed(runtime, tinyDecoder({ vocabulary: 20, positions: 600 }), null, {
+      now: () => performance.now() / 1000,
+      heap: null,
+      gpu: null,
+    });
     expect(decode!.tokensPerSecond.low).toBeGreaterThan(0);
     expect(prefill!.tokensPerSecond.median).toBeGreaterThan(prefill!.tokensPerSecond.low - 1e-9);
   });
@@ -117,12 +151,19 @@ describe('speed of a language model', () => {
 
 describe('speed of another model', () => {
   const model = new Blob([matMulModel(randomValues(1, 4096), 64, 64)]);
-  const makeFeeds: MakeFeeds = () => Promise.resolve({ ok: true, value: { x: { type: 'float32', dims: [2, 64], data: new Float32Array(128) } } });
+  const makeFeeds: MakeFeeds = () =>
+    Promise.resolve({ ok: true, value: { x: { type: 'float32', dims: [2, 64], data: new Float32Array(128) } } });
 
   it('is seconds for one run', async () => {
     const { slow, instruments } = paced({ open: 0.1, token: 0, run: 0.01 });
     const speed = await measureSpeed(slow, model, makeFeeds, instruments);
-    expect(speed).toMatchObject({ problem: null, prefill: null, decode: null, run: { runs: 5 }, memory: { heap: 123 } });
+    expect(speed).toMatchObject({
+      problem: null,
+      prefill: null,
+      decode: null,
+      run: { runs: 5 },
+      memory: { heap: 123 },
+    });
     expect(speed.run!.low).toBeCloseTo(0.01);
     expect(speed.run!.high).toBeCloseTo(0.02);
     expect(speed.load!.low).toBeCloseTo(0.11);
@@ -130,18 +171,32 @@ describe('speed of another model', () => {
 
   it('is taken on inputs made up from its graph', async () => {
     const { slow, instruments } = paced({ open: 0.1, token: 0, run: 0.01 });
-    expect(await measureSpeed(slow, model, seededFeeds, instruments)).toMatchObject({ problem: null, run: { runs: 5 } });
+    expect(await measureSpeed(slow, model, seededFeeds, instruments)).toMatchObject({
+      problem: null,
+      run: { runs: 5 },
+    });
   });
 
   it('without inputs to run it on is not measured, and that is said', async () => {
     const { slow, instruments } = paced({ open: 0.1, token: 0, run: 0.01 });
-    expect(await measureSpeed(slow, model, null, instruments)).toMatchObject({ load: null, run: null, problem: { code: 'not-a-language-model' } });
+    expect(await measureSpeed(slow, model, null, instruments)).toMatchObject({
+      load: null,
+      run: null,
+      problem: { code: 'not-a-language-model' },
+    });
     const unknown: MakeFeeds = () => Promise.resolve(failure('inputs-unknown', 'No.', 'Try.'));
-    expect(await measureSpeed(slow, model, unknown, instruments)).toMatchObject({ run: null, problem: { code: 'inputs-unknown' } });
+    expect(await measureSpeed(slow, model, unknown, instruments)).toMatchObject({
+      run: null,
+      problem: { code: 'inputs-unknown' },
+    });
   });
 });
 
 it('a file that is no model is a problem', async () => {
   const { slow, instruments } = paced({ open: 0.1, token: 0 });
-  expect(await measureSpeed(slow, new Blob(['nothing']), null, instruments)).toMatchObject({ load: null, memory: null, problem: { code: 'session-failed' } });
+  expect(await measureSpeed(slow, new Blob(['nothing']), null, instruments)).toMatchObject({
+    load: null,
+    memory: null,
+    problem: { code: 'session-failed' },
+  });
 });

@@ -44,14 +44,30 @@ const MOST_KEPT = 256 << 20;
  * those of all positions in most, brought to the page; decode a token a run after half as many tokens.
  * What could not be measured is null, and `problem` says why.
  */
-export async function measureSpeed(runtime: GraphRuntime, model: Blob, makeFeeds: MakeFeeds | null, instruments: Instruments): Promise<Speed> {
+export async function measureSpeed(
+  runtime: GraphRuntime,
+  model: Blob,
+  makeFeeds: MakeFeeds | null,
+  instruments: Instruments,
+): Promise<Speed> {
   const speed: Speed = {
-    provider: runtime.provider, threads: 1, load: null, prefill: null, decode: null, run: null, memory: null, fallback: null, widened: false, problem: null,
+    provider: runtime.provider,
+    threads: 1,
+    load: null,
+    prefill: null,
+    decode: null,
+    run: null,
+    memory: null,
+    fallback: null,
+    widened: false,
+    problem: null,
   };
   // Browsers do not read more than 2 GB of a blob at once; such a file is read where it lies, which its load time then includes.
   const inMemory = model.size < 2 ** 31 ? new Blob([await model.arrayBuffer()]) : model;
   const started = await startRuntime(runtime);
-  const problem = started.ok ? await measure({ runtime, model: inMemory, feeds: null, instruments, speed }, makeFeeds) : started.error;
+  const problem = started.ok
+    ? await measure({ runtime, model: inMemory, feeds: null, instruments, speed }, makeFeeds)
+    : started.error;
   return { ...speed, threads: runtime.threads(), problem };
 }
 
@@ -77,23 +93,35 @@ async function measureAs(measurement: Measurement): Promise<EngineError | null> 
   instruments.gpu?.resetPeak();
   const before = instruments.gpu?.live() ?? 0;
   let steady = 0;
-  const loaded = await openTimed(measurement, () => { steady = (instruments.gpu?.live() ?? 0) - before; });
+  const loaded = await openTimed(measurement, () => {
+    steady = (instruments.gpu?.live() ?? 0) - before;
+  });
   if (!loaded.ok) return loaded.error;
   const { seconds, subject, widened } = loaded.value;
   speed.widened = widened;
-  const measured = subject.kind === 'decoder' ? await timeDecoder(subject.decoder, instruments.now, speed) : await timeRuns(subject, instruments.now, speed);
+  const measured =
+    subject.kind === 'decoder'
+      ? await timeDecoder(subject.decoder, instruments.now, speed)
+      : await timeRuns(subject, instruments.now, speed);
   const { tokens, vocabulary } = { tokens: 0, vocabulary: 0, ...measured };
   speed.memory = await readMemory(measurement, { steady, before, tokens, vocabulary });
   await subject.release();
 
   // Buffers of a released session may wait for the next and not be used by it: a large model is not loaded over and over.
   const kept = instruments.gpu ? instruments.gpu.live() - before : 0;
-  const more = kept > MOST_KEPT ? { values: [] } : await repeat(async () => {
-    const again = await openTimed(measurement, () => undefined);
-    if (!again.ok) return again;
-    await again.value.subject.release();
-    return { ok: true, value: again.value.seconds };
-  }, { least: RUNS.least - 1, most: RUNS.most - 1, budget: BUDGET.load }, instruments.now);
+  const more =
+    kept > MOST_KEPT
+      ? { values: [] }
+      : await repeat(
+          async () => {
+            const again = await openTimed(measurement, () => undefined);
+            if (!again.ok) return again;
+            await again.value.subject.release();
+            return { ok: true, value: again.value.seconds };
+          },
+          { least: RUNS.least - 1, most: RUNS.most - 1, budget: BUDGET.load },
+          instruments.now,
+        );
   speed.load = spreadOf([seconds, ...more.values]);
 
   if (runtime.provider !== 'wasm') {
@@ -121,7 +149,10 @@ interface Loaded {
 }
 
 /** Opens the model for what it is. @param onLoaded Called when it has run once. */
-async function openTimed({ runtime, model, feeds, instruments: { now } }: Measurement, onLoaded: () => void): Promise<Result<Loaded>> {
+async function openTimed(
+  { runtime, model, feeds, instruments: { now } }: Measurement,
+  onLoaded: () => void,
+): Promise<Result<Loaded>> {
   let seconds = 0;
   let widened = false;
   let hasRun = false;
@@ -159,7 +190,10 @@ async function openTimed({ runtime, model, feeds, instruments: { now } }: Measur
     const decoder = await openDecoder(watched, model);
     if (!decoder.ok) return decoder;
     const { value } = decoder;
-    return { ok: true, value: { seconds, widened, subject: { kind: 'decoder', decoder: value, release: () => value.release() } } };
+    return {
+      ok: true,
+      value: { seconds, widened, subject: { kind: 'decoder', decoder: value, release: () => value.release() } },
+    };
   }
   const session = await watched.open(model);
   if (!session.ok) return session;
@@ -168,7 +202,14 @@ async function openTimed({ runtime, model, feeds, instruments: { now } }: Measur
     await session.value.release();
     return ran;
   }
-  return { ok: true, value: { seconds, widened, subject: { kind: 'graph', run: () => session.value.run(feeds), release: () => session.value.release() } } };
+  return {
+    ok: true,
+    value: {
+      seconds,
+      widened,
+      subject: { kind: 'graph', run: () => session.value.run(feeds), release: () => session.value.release() },
+    },
+  };
 }
 
 /** Made once, in a session of their own: finding what a graph takes may take several runs. */
@@ -189,18 +230,25 @@ interface Timed {
 }
 
 async function timeRuns({ run }: { run(): Promise<Result<unknown>> }, now: () => number, speed: Speed): Promise<Timed> {
-  const { values, problem } = await repeat(async () => {
-    const start = now();
-    const result = await run();
-    return result.ok ? { ok: true, value: now() - start } : result;
-  }, { ...RUNS, budget: BUDGET.prefill + BUDGET.decode }, now);
+  const { values, problem } = await repeat(
+    async () => {
+      const start = now();
+      const result = await run();
+      return result.ok ? { ok: true, value: now() - start } : result;
+    },
+    { ...RUNS, budget: BUDGET.prefill + BUDGET.decode },
+    now,
+  );
   speed.run = spreadOf(values);
   return { problem };
 }
 
 async function timeDecoder(decoder: Decoder, now: () => number, speed: Speed): Promise<Timed> {
   const { vocabulary, cached } = decoder;
-  const ids = Int32Array.from({ length: PROMPT + WARM_UP_STEPS + RUNS.least * MOST_STEPS }, (_, index) => (index * 7919 + 1) % vocabulary);
+  const ids = Int32Array.from(
+    { length: PROMPT + WARM_UP_STEPS + RUNS.least * MOST_STEPS },
+    (_, index) => (index * 7919 + 1) % vocabulary,
+  );
   const prompt = async (tokens: number): Promise<Result<number>> => {
     decoder.reset();
     const start = now();
@@ -211,8 +259,13 @@ async function timeDecoder(decoder: Decoder, now: () => number, speed: Speed): P
   if (!length.ok) return { problem: length.error };
   const tokens = length.value;
 
-  const rate = (count: number, seconds: Result<number>): Result<number> => (seconds.ok ? { ok: true, value: count / seconds.value } : seconds);
-  const prefill = await repeat(async () => rate(tokens, await prompt(tokens)), { ...RUNS, budget: BUDGET.prefill }, now);
+  const rate = (count: number, seconds: Result<number>): Result<number> =>
+    seconds.ok ? { ok: true, value: count / seconds.value } : seconds;
+  const prefill = await repeat(
+    async () => rate(tokens, await prompt(tokens)),
+    { ...RUNS, budget: BUDGET.prefill },
+    now,
+  );
   const prefillRate = spreadOf(prefill.values);
   speed.prefill = prefillRate && { tokens, tokensPerSecond: prefillRate };
   if (prefill.problem) return { problem: prefill.problem, tokens, vocabulary };
@@ -236,8 +289,15 @@ async function timeDecoder(decoder: Decoder, now: () => number, speed: Speed): P
   const pace = await warmUp();
   if (!pace.ok) return { problem: pace.error, tokens, vocabulary };
   const room = Math.floor((tokens - context - WARM_UP_STEPS) / RUNS.least);
-  const count = Math.max(1, Math.min(MOST_STEPS, room, Math.floor(BUDGET.decode / RUNS.least / Math.max(pace.value, 1e-9))));
-  const decode = await repeat(async () => rate(count, await steps(count)), { least: RUNS.least, most: RUNS.least, budget: BUDGET.decode }, now);
+  const count = Math.max(
+    1,
+    Math.min(MOST_STEPS, room, Math.floor(BUDGET.decode / RUNS.least / Math.max(pace.value, 1e-9))),
+  );
+  const decode = await repeat(
+    async () => rate(count, await steps(count)),
+    { least: RUNS.least, most: RUNS.least, budget: BUDGET.decode },
+    now,
+  );
   const decodeRate = spreadOf(decode.values);
   speed.decode = decodeRate && { tokens: count, tokensPerSecond: decodeRate, cached };
   decoder.reset();
@@ -248,14 +308,17 @@ async function timeDecoder(decoder: Decoder, now: () => number, speed: Speed): P
  * Tokens to run at once: as many as the model takes, and so few that there is time for several runs. Leaves the model
  * warmed up for that many.
  */
-async function promptLength(longest: number | null, prompt: (tokens: number) => Promise<Result<number>>): Promise<Result<number>> {
+async function promptLength(
+  longest: number | null,
+  prompt: (tokens: number) => Promise<Result<number>>,
+): Promise<Result<number>> {
   const most = Math.min(PROMPT, longest ?? PROMPT);
   let shortest = Math.min(SHORTEST_PROMPT, most);
   const first = await prompt(shortest);
   const again = first.ok ? await prompt(shortest) : first;
   if (!again.ok) return again;
   // A warm-up run and those that are timed; a prompt takes no more time than as many of its parts.
-  const affordable = BUDGET.prefill / (RUNS.least + 1) / Math.max(again.value, 1e-9) * shortest;
+  const affordable = (BUDGET.prefill / (RUNS.least + 1) / Math.max(again.value, 1e-9)) * shortest;
   let tokens = most;
   while (tokens > shortest && tokens > affordable) tokens = Math.max(shortest, tokens >> 1);
   for (;;) {
@@ -269,9 +332,17 @@ async function promptLength(longest: number | null, prompt: (tokens: number) => 
   }
 }
 
-async function readMemory({ runtime, model, instruments: { heap, gpu }, speed }: Measurement, { steady, before, tokens, vocabulary }: { steady: number; before: number; tokens: number; vocabulary: number }): Promise<MeasuredMemory | null> {
+async function readMemory(
+  { runtime, model, instruments: { heap, gpu }, speed }: Measurement,
+  { steady, before, tokens, vocabulary }: { steady: number; before: number; tokens: number; vocabulary: number },
+): Promise<MeasuredMemory | null> {
   const prediction = await memoryOf(model, { provider: runtime.provider, vocabulary, widened: speed.widened });
   if (!heap || prediction === null) return null;
   const parts = partsFor(prediction, tokens);
-  return { gpu: gpu && runtime.provider === 'webgpu' ? { steady, peak: gpu.peak() - before } : null, heap: heap.bytes(), predicted: totalOf(parts), parts: { ...parts, tokens } };
+  return {
+    gpu: gpu && runtime.provider === 'webgpu' ? { steady, peak: gpu.peak() - before } : null,
+    heap: heap.bytes(),
+    predicted: totalOf(parts),
+    parts: { ...parts, tokens },
+  };
 }

@@ -29,7 +29,11 @@ export interface Repeated {
  * Does something again and again, once at least, until it fails or there is no more time.
  * @param now Seconds.
  */
-export async function repeat(run: () => Promise<Result<number>>, { least, most, budget }: Repeats, now: () => number): Promise<Repeated> {
+export async function repeat(
+  run: () => Promise<Result<number>>,
+  { least, most, budget }: Repeats,
+  now: () => number,
+): Promise<Repeated> {
   const start = now();
   const values: number[] = [];
   while (values.length < most) {

@@ -33,7 +33,9 @@ export function tallyDistance(rows: number, vocabulary: number): DistanceTally {
       tally.add(base, other);
       tokens += targets.length;
     },
-    get tokens() { return tokens; },
+    get tokens() {
+      return tokens;
+    },
     notFinite,
     distance() {
       if (tokens === 0) return null;

@@ -9,7 +9,7 @@
 const STEPS = 256;
 const STEPS_PER_UNIT = STEPS * Math.LOG2E;
 /** ln 2 in two parts; the first has its low bits clear, so that its product with k is exact. */
-const LN2_HIGH = 6.93147180369123816490e-1;
+const LN2_HIGH = 6.9314718036912381649e-1;
 const LN2_LOW = 1.90821492927058770002e-10;
 const STEP_HIGH = LN2_HIGH / STEPS;
 const STEP_LOW = LN2_LOW / STEPS;

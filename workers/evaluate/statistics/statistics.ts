@@ -45,15 +45,29 @@ export function createScorer(rows: number, vocabulary: number): Scorer {
   const keptRows = Math.min(rows, Math.floor(KEPT_EXPONENTIALS / vocabulary));
   const kept = new Float64Array(keptRows * vocabulary);
   const spare = new Float64Array(vocabulary);
-  const weightsOf = (row: number) =>
-    (row < keptRows ? kept.subarray(row * vocabulary, (row + 1) * vocabulary) : spare);
+  const weightsOf = (row: number) => (row < keptRows ? kept.subarray(row * vocabulary, (row + 1) * vocabulary) : spare);
 
-  const base: { logits: Float32Array; targets: Int32Array; max: Float64Array; sum: Float64Array } =
-    { logits: new Float32Array(0), targets: new Int32Array(0), max: new Float64Array(rows), sum: new Float64Array(rows) };
+  const base: { logits: Float32Array; targets: Int32Array; max: Float64Array; sum: Float64Array } = {
+    logits: new Float32Array(0),
+    targets: new Int32Array(0),
+    max: new Float64Array(rows),
+    sum: new Float64Array(rows),
+  };
   const baseScores: Scores = { nll: new Float64Array(rows), top: new Int32Array(rows) };
-  const firstOf = <T extends Scores>(all: T, count: number): T => (count === rows ? all
-    : Object.fromEntries(Object.entries(all).map(([name, values]: [string, Float64Array | Int32Array]) => [name, values.subarray(0, count)])) as unknown as T);
-  const scores: ComparedScores = { nll: new Float64Array(rows), top: new Int32Array(rows), kld: new Float64Array(rows) };
+  const firstOf = <T extends Scores>(all: T, count: number): T =>
+    count === rows
+      ? all
+      : (Object.fromEntries(
+          Object.entries(all).map(([name, values]: [string, Float64Array | Int32Array]) => [
+            name,
+            values.subarray(0, count),
+          ]),
+        ) as unknown as T);
+  const scores: ComparedScores = {
+    nll: new Float64Array(rows),
+    top: new Int32Array(rows),
+    kld: new Float64Array(rows),
+  };
 
   return {
     baseline(logits, targets) {
@@ -85,7 +99,8 @@ export function createScorer(rows: number, vocabulary: number): Scorer {
         const baseSum = base.sum[row]!;
         const weights = weightsOf(row);
         if (row >= keptRows) exponentials(base.logits, start, baseMax, weights);
-        scores.kld[row] = divergence(base.logits, baseMax + Math.log(baseSum), weights, logits, max + logOfSum, start) / baseSum;
+        scores.kld[row] =
+          divergence(base.logits, baseMax + Math.log(baseSum), weights, logits, max + logOfSum, start) / baseSum;
       }
       return firstOf(scores, base.targets.length);
     },
@@ -123,7 +138,14 @@ function sumOfExponentials(logits: Float32Array, start: number, length: number, 
 }
 
 /** Σ weight · (ln p_base − ln p_level) over the entries that count. */
-function divergence(base: Float32Array, baseLogSum: number, weights: Float64Array, level: Float32Array, levelLogSum: number, start: number): number {
+function divergence(
+  base: Float32Array,
+  baseLogSum: number,
+  weights: Float64Array,
+  level: Float32Array,
+  levelLogSum: number,
+  start: number,
+): number {
   let sum = 0;
   for (let index = 0; index < weights.length; index++) {
     const logBase = base[start + index]! - baseLogSum;
@@ -151,18 +173,26 @@ export interface ScoredText {
 export function tallyPerplexity(): PerplexityTally {
   const nll = tallyMean();
   return {
-    add(values) { for (const value of values) nll.add(value); },
-    get tokens() { return nll.count; },
+    add(values) {
+      for (const value of values) nll.add(value);
+    },
+    get tokens() {
+      return nll.count;
+    },
     estimate({ bytes, words }: ScoredText = { bytes: null, words: null }) {
       const perUnit = unitsPerToken(nll.count, words);
       const value = Math.exp(nll.mean() * perUnit);
       const estimate = { value, error: value * nll.error() * perUnit };
       if (bytes === null || bytes === 0) return estimate;
       const perByte = nll.count / bytes;
-      const bitsPerByte = { value: nll.mean() * perByte / Math.LN2, error: nll.error() * perByte / Math.LN2 };
+      const bitsPerByte = { value: (nll.mean() * perByte) / Math.LN2, error: (nll.error() * perByte) / Math.LN2 };
       if (words === null) return { ...estimate, bitsPerByte };
       const bytePerplexity = 2 ** bitsPerByte.value;
-      return { ...estimate, bitsPerByte, bytePerplexity: { value: bytePerplexity, error: bytePerplexity * bitsPerByte.error * Math.LN2 } };
+      return {
+        ...estimate,
+        bitsPerByte,
+        bytePerplexity: { value: bytePerplexity, error: bytePerplexity * bitsPerByte.error * Math.LN2 },
+      };
     },
   };
 }
@@ -224,14 +254,24 @@ export function tallyDrift(): DriftTally {
         ratio: { value: Math.exp(lnRatio.value), error: Math.exp(lnRatio.value) * lnRatio.error },
         correlation: correlation(baseNll, nll, productOfNlls),
         kld: {
-          mean: kld.mean(), error: kld.error(),
-          median: kldAt(0.5), p90: kldAt(0.9), p95: kldAt(0.95), p99: kldAt(0.99), p999: kldAt(0.999), max: kldAt(1),
+          mean: kld.mean(),
+          error: kld.error(),
+          median: kldAt(0.5),
+          p90: kldAt(0.9),
+          p95: kldAt(0.95),
+          p99: kldAt(0.99),
+          p999: kldAt(0.999),
+          max: kldAt(1),
         },
-        sameTop: { value: same, error: n > 1 ? Math.sqrt(same * (1 - same) / (n - 1)) : 0 },
+        sameTop: { value: same, error: n > 1 ? Math.sqrt((same * (1 - same)) / (n - 1)) : 0 },
         deltaP: {
           mean: change.mean(),
           rms: { value: rms, error: rms > 0 ? squaredChange.error() / (2 * rms) : 0 },
-          p1: changeAt(0.01), p5: changeAt(0.05), median: changeAt(0.5), p95: changeAt(0.95), p99: changeAt(0.99),
+          p1: changeAt(0.01),
+          p5: changeAt(0.05),
+          median: changeAt(0.5),
+          p95: changeAt(0.95),
+          p99: changeAt(0.99),
         },
       };
     },
@@ -268,7 +308,9 @@ function tallyMean(): MeanTally {
       sum += value;
       sumOfSquares += value * value;
     },
-    get count() { return count; },
+    get count() {
+      return count;
+    },
     mean,
     variance,
     error: () => (count > 1 ? Math.sqrt(variance() / (count - 1)) : 0),

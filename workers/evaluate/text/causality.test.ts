@@ -21,25 +21,47 @@ async function level(model: Blob, spelling: string): Promise<Blob> {
 }
 
 /** For one sequence only, which a range has to be looked for that the last token does not set. */
-const alone = { causal: tinyTransformer({ vocabulary: VOCABULARY }), reading: tinyTransformer({ vocabulary: VOCABULARY, mask: 0 }) };
-const many = { causal: cachedAttention({ vocabulary: VOCABULARY, layout: 'plain' }), reading: cachedAttention({ vocabulary: VOCABULARY, layout: 'plain', causal: false }) };
+const alone = {
+  causal: tinyTransformer({ vocabulary: VOCABULARY }),
+  reading: tinyTransformer({ vocabulary: VOCABULARY, mask: 0 }),
+};
+const many = {
+  causal: cachedAttention({ vocabulary: VOCABULARY, layout: 'plain' }),
+  reading: cachedAttention({ vocabulary: VOCABULARY, layout: 'plain', causal: false }),
+};
 
 async function outcomeOf(baseline: Blob, levels: Record<string, Blob>): Promise<EvaluationOutcome> {
   const { json, config } = tinyTokenizer(VOCABULARY);
-  const result = await evaluate(languageModels(runtime), {
-    baseline: { key: 'baseline', model: baseline }, levels: Object.entries(levels).map(([key, model]) => ({ key, model })),
-    tokenizerJson: json, tokenizerConfig: config, text: tinyText(VOCABULARY, 1100), textName: 'tiny.txt', maxTokens: null, threads: 1,
-  }, () => undefined);
+  const result = await evaluate(
+    languageModels(runtime),
+    {
+      baseline: { key: 'baseline', model: baseline },
+      levels: Object.entries(levels).map(([key, model]) => ({ key, model })),
+      tokenizerJson: json,
+      tokenizerConfig: config,
+      text: tinyText(VOCABULARY, 1100),
+      textName: 'tiny.txt',
+      maxTokens: null,
+      threads: 1,
+    },
+    () => undefined,
+  );
   if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
   return result.value;
 }
 
-describe.each([['one sequence at a time', alone], ['several sequences at once', many]])('a graph for %s', (_, models) => {
+describe.each([
+  ['one sequence at a time', alone],
+  ['several sequences at once', many],
+])('a graph for %s', (_, models) => {
   it.each(['int8:mode=dynamic', 'uint8'])('is measured at %s, and dropped as that', async (spelling) => {
     const quantized = await level(models.causal, spelling);
     expect(await hasDynamicRanges(quantized)).toBe(true);
     const asLevel = await outcomeOf(models.causal, { [spelling]: quantized });
-    expect(asLevel.levels.map(({ problem, activationRanges }) => ({ problem, activationRanges }))).toEqual([{ problem: null, activationRanges: undefined }, { problem: null, activationRanges: 'run' }]);
+    expect(asLevel.levels.map(({ problem, activationRanges }) => ({ problem, activationRanges }))).toEqual([
+      { problem: null, activationRanges: undefined },
+      { problem: null, activationRanges: 'run' },
+    ]);
     // One of the ranges; of int8 weights another one, of CPUs whose sums of products saturate.
     expect(asLevel.notes.filter((note) => note.startsWith(`${spelling}:`))).toHaveLength(spelling === 'uint8' ? 1 : 2);
     const asBaseline = await outcomeOf(quantized, {});
@@ -48,7 +70,10 @@ describe.each([['one sequence at a time', alone], ['several sequences at once', 
 
   it.each(['fp16', 'int8:mode=dynamic', 'uint8'])('that reads later tokens is refused at %s', async (spelling) => {
     const model = spelling === 'fp16' ? models.reading : await level(models.reading, spelling);
-    expect(await languageModels(runtime).open(model)).toMatchObject({ ok: false, error: { code: 'not-a-language-model' } });
+    expect(await languageModels(runtime).open(model)).toMatchObject({
+      ok: false,
+      error: { code: 'not-a-language-model' },
+    });
     expect(await openDecoder(runtime, await level(models.causal, 'int8:mode=dynamic'))).toMatchObject({ ok: true });
   });
 });
@@ -57,7 +82,12 @@ describe('reading later tokens', () => {
   const check = async (model: Blob) => {
     const session = await runtime.open(model);
     if (!session.ok) throw new Error(session.error.details);
-    const reads = await readsLaterTokens({ session: session.value, inputs: session.value.inputs, ids: Int32Array.of(1, 2, 3, 4, 5, 6, 7, 8), dynamicRanges: () => hasDynamicRanges(model) });
+    const reads = await readsLaterTokens({
+      session: session.value,
+      inputs: session.value.inputs,
+      ids: Int32Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+      dynamicRanges: () => hasDynamicRanges(model),
+    });
     await session.value.release();
     return reads.ok ? reads.value : reads.error.code;
   };

@@ -37,7 +37,7 @@ const ROUNDED_TOLERANCE = 0.01;
  */
 export async function readsLaterTokens(check: CausalityCheck): Promise<Result<boolean>> {
   // What else a change at the end reaches is read, be it through a number for the whole batch.
-  if (!await check.dynamicRanges()) return { ok: true, value: true };
+  if (!(await check.dynamicRanges())) return { ok: true, value: true };
   const together = await runTogether(check);
   if (!together.ok && together.error.code === 'out-of-memory') return together;
   return together.ok && together.value !== null ? { ok: true, value: together.value } : searchUnmovedRanges(check);
@@ -64,7 +64,10 @@ async function runTogether({ session, inputs, ids, others }: CausalityCheck): Pr
   const rows = readLogits(found);
   const compared = Math.min(ids.length, rows.positions) - 1;
   if (compared < 1) return { ok: true, value: null };
-  return { ok: true, value: differ(rows.values(0, compared), rows.values(rows.positions, compared), ROUNDED_TOLERANCE) };
+  return {
+    ok: true,
+    value: differ(rows.values(0, compared), rows.values(rows.positions, compared), ROUNDED_TOLERANCE),
+  };
 }
 
 /** Tokens of the longer texts; so many that the last one rarely holds an extreme of some layer. */
@@ -76,7 +79,8 @@ async function searchUnmovedRanges({ session, inputs, others }: CausalityCheck):
   if (!signature.ok) return signature;
   const length = signature.value.window ?? LONGER;
   const random = randomNumbers(length);
-  const run = async (ids: Int32Array): Promise<Result<Logits>> => runOnce(session, signature.value, ids, others?.(ids.length));
+  const run = async (ids: Int32Array): Promise<Result<Logits>> =>
+    runOnce(session, signature.value, ids, others?.(ids.length));
   let vocabulary = 2;
   for (let trial = 0; trial < MOST_TRIALS; trial++) {
     const ids = Int32Array.from({ length }, () => random.below(vocabulary));
@@ -86,18 +90,29 @@ async function searchUnmovedRanges({ session, inputs, others }: CausalityCheck):
     vocabulary = first.value.vocabulary;
     const compared = Math.min(length, first.value.positions) - 1;
     // The same down to the last bit: a token that is read always changes something.
-    if (compared > 0 && !differ(first.value.values(0, compared), second.value.values(0, compared), 0)) return { ok: true, value: false };
+    if (compared > 0 && !differ(first.value.values(0, compared), second.value.values(0, compared), 0))
+      return { ok: true, value: false };
   }
-  return failure('not-a-language-model', 'Another last token changes the logits before it. Whether the model reads later tokens or only quantizes activations over all of them cannot be told of a graph for one sequence at a time.',
-    'Export the model with a free batch size, or drop the model it was quantized from.');
+  return failure(
+    'not-a-language-model',
+    'Another last token changes the logits before it. Whether the model reads later tokens or only quantizes activations over all of them cannot be told of a graph for one sequence at a time.',
+    'Export the model with a free batch size, or drop the model it was quantized from.',
+  );
 }
 
-async function runOnce(session: GraphSession, signature: Signature, ids: Int32Array, others: Record<string, HostTensor> = {}): Promise<Result<Logits>> {
+async function runOnce(
+  session: GraphSession,
+  signature: Signature,
+  ids: Int32Array,
+  others: Record<string, HostTensor> = {},
+): Promise<Result<Logits>> {
   const { name } = signature.logits;
   const outputs = await session.run({ ...tokenFeeds(signature, ids), ...others }, [name]);
   if (!outputs.ok) return outputs;
   const logits = outputs.value[name];
-  return logits ? { ok: true, value: readLogits(logits) } : failure('session-failed', 'The model gave no logits.', 'Choose another export of the model.', name);
+  return logits
+    ? { ok: true, value: readLogits(logits) }
+    : failure('session-failed', 'The model gave no logits.', 'Choose another export of the model.', name);
 }
 
 /** Tokens of which no two neighbours are the same, in a vocabulary of two or more. */

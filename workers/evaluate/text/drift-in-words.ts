@@ -38,7 +38,10 @@ interface PassageOfIds extends Omit<Passage, 'tokens'> {
   ids: Int32Array;
 }
 
-interface GuessedId { id: number; probability: number }
+interface GuessedId {
+  id: number;
+  probability: number;
+}
 
 interface WorstId {
   /** Which scored token of the text, from 0; windows may overlap, scored tokens do not. */
@@ -78,7 +81,10 @@ export function collectWords(): WordsCollector {
         id: targets[row]!,
         baseline: { probability: Math.exp(-base.nll[row]!), guess: guessOf(base, row) },
         levels: Array.from(levels, ([level, figures]) => ({
-          level, probability: Math.exp(-figures.nll[row]!), change: figures.nll[row]! - base.nll[row]!, guess: guessOf(figures, row),
+          level,
+          probability: Math.exp(-figures.nll[row]!),
+          change: figures.nll[row]! - base.nll[row]!,
+          guess: guessOf(figures, row),
         })),
       };
       entries.set(row, entry);
@@ -86,7 +92,7 @@ export function collectWords(): WordsCollector {
     };
     for (const [key, { nll }] of levels) {
       let kept = worst.get(key);
-      if (!kept) worst.set(key, kept = keepLargest(WORST_PER_LEVEL));
+      if (!kept) worst.set(key, (kept = keepLargest(WORST_PER_LEVEL)));
       for (let row = 0; row < nll.length; row++) {
         const change = nll[row]! - base.nll[row]!;
         if (change > kept.least()) kept.add(change, entryOf(row));
@@ -104,8 +110,13 @@ export function collectWords(): WordsCollector {
     all.set(context);
     all.set(targets.subarray(0, scored), context.length);
     passages.push({
-      ids: all, scoredFrom: context.length, baseline: [...base.nll.subarray(0, scored)],
-      levels: Array.from(levels, ([level, { nll }]) => ({ level, change: Array.from(nll.subarray(0, scored), (value, row) => value - base.nll[row]!) })),
+      ids: all,
+      scoredFrom: context.length,
+      baseline: [...base.nll.subarray(0, scored)],
+      levels: Array.from(levels, ([level, { nll }]) => ({
+        level,
+        change: Array.from(nll.subarray(0, scored), (value, row) => value - base.nll[row]!),
+      })),
     });
   };
 
@@ -127,7 +138,9 @@ export function collectWords(): WordsCollector {
       const isMeasured = ({ level }: { level: string }) => measured.includes(level);
       return {
         passages: passages.map((passage) => ({ ...passage, levels: passage.levels.filter(isMeasured) })),
-        worst: measured.flatMap((key) => worst.get(key)?.values() ?? []).map((entry) => ({ ...entry, levels: entry.levels.filter(isMeasured) })),
+        worst: measured
+          .flatMap((key) => worst.get(key)?.values() ?? [])
+          .map((entry) => ({ ...entry, levels: entry.levels.filter(isMeasured) })),
       };
     },
   };
@@ -140,7 +153,10 @@ function figuresOf(targets: Int32Array, logits: Float32Array, scores: Scores): F
   return {
     nll: nll.slice(),
     top: top.slice(),
-    topLogP: Float64Array.from({ length: rows }, (_, row) => logits[row * vocabulary + top[row]!]! - logits[row * vocabulary + targets[row]!]! - nll[row]!),
+    topLogP: Float64Array.from(
+      { length: rows },
+      (_, row) => logits[row * vocabulary + top[row]!]! - logits[row * vocabulary + targets[row]!]! - nll[row]!,
+    ),
   };
 }
 
@@ -156,7 +172,7 @@ function keepLargest<Entry>(room: number) {
   const kept: { amount: number; entry: Entry }[] = [];
   return {
     /** What an amount must exceed to be kept. */
-    least: (): number => (kept.length < room ? 0 : kept.at(-1)?.amount ?? 0),
+    least: (): number => (kept.length < room ? 0 : (kept.at(-1)?.amount ?? 0)),
     add(amount: number, entry: Entry): void {
       const at = kept.findLastIndex((other) => other.amount >= amount) + 1;
       kept.splice(at, 0, { amount, entry });
@@ -171,7 +187,11 @@ function keepLargest<Entry>(room: number) {
  * among the worst of one pass has the figures of that pass's levels.
  * @param text The text measured on, to tell a space the tokenizer puts in front of it from one of its own.
  */
-export function inWords(passes: readonly CollectedWords[], tokenizer: Pick<Tokenizer, 'pieces' | 'piece'>, text: string): DriftInWords {
+export function inWords(
+  passes: readonly CollectedWords[],
+  tokenizer: Pick<Tokenizer, 'pieces' | 'piece'>,
+  text: string,
+): DriftInWords {
   const passages = (passes[0]?.passages ?? []).map(({ ids, ...figures }, index): Passage => {
     const tokens = tokenizer.pieces(ids);
     return {
@@ -191,7 +211,10 @@ export function inWords(passes: readonly CollectedWords[], tokenizer: Pick<Token
   return { passages, worst: worst.map((entry) => worstInWords(entry, tokenizer)) };
 }
 
-function worstInWords({ before, id, baseline, levels }: WorstId, tokenizer: Pick<Tokenizer, 'pieces' | 'piece'>): WorstToken {
+function worstInWords(
+  { before, id, baseline, levels }: WorstId,
+  tokenizer: Pick<Tokenizer, 'pieces' | 'piece'>,
+): WorstToken {
   /** Its text after what is before it, or by itself where it only begins or goes on a character. */
   const textOf = (token: number): string => {
     const inPlace = tokenizer.pieces([...before, token]).at(-1) ?? '';
@@ -200,7 +223,10 @@ function worstInWords({ before, id, baseline, levels }: WorstId, tokenizer: Pick
   const guess = ({ id: token, probability }: GuessedId): Guess => ({ token: textOf(token), probability });
   return {
     // The cut may go through characters, at either end.
-    before: tokenizer.pieces(before).join('').replace(/^\uFFFD+|\uFFFD+$/g, ''),
+    before: tokenizer
+      .pieces(before)
+      .join('')
+      .replace(/^\uFFFD+|\uFFFD+$/g, ''),
     token: textOf(id),
     baseline: { probability: baseline.probability, guess: guess(baseline.guess) },
     levels: levels.map((level) => ({ ...level, guess: guess(level.guess) })),
@@ -216,7 +242,10 @@ const BEGINNING = 16;
 /** SentencePiece vocabularies begin words with a space, and so the text's first; it may follow a BOS token. */
 function withoutAddedSpace(tokens: string[], text: string): string[] {
   for (const first of [0, 1]) {
-    const joined = tokens.slice(first, first + BEGINNING).join('').slice(0, BEGINNING);
+    const joined = tokens
+      .slice(first, first + BEGINNING)
+      .join('')
+      .slice(0, BEGINNING);
     if (joined === '' || text.startsWith(joined)) return tokens;
     if (joined.startsWith(' ') && text.startsWith(joined.slice(1))) return tokens.with(first, tokens[first]!.slice(1));
   }

@@ -18,15 +18,35 @@ const job = (parts: Partial<EvaluationJob> & { tokens?: number; bos?: boolean } 
   return {
     baseline: { key: 'fp16', model: tinyModel({ vocabulary: VOCABULARY }) },
     levels: [{ key: 'int4', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.2 }) }],
-    tokenizerJson: json, tokenizerConfig: config, text: tinyText(VOCABULARY, parts.tokens ?? 1600), textName: 'tiny.txt', maxTokens: null, threads: 2,
+    tokenizerJson: json,
+    tokenizerConfig: config,
+    text: tinyText(VOCABULARY, parts.tokens ?? 1600),
+    textName: 'tiny.txt',
+    maxTokens: null,
+    threads: 2,
     ...parts,
   };
 };
 
-async function run(job: EvaluationJob, runtime: EvaluationRuntime = languageModels(wasmRuntime(ort, job.threads)), signal?: AbortSignal, finish?: AbortSignal):
-Promise<{ result: Result<EvaluationOutcome>; events: EvaluationEvent[] }> {
+async function run(
+  job: EvaluationJob,
+  runtime: EvaluationRuntime = languageModels(wasmRuntime(ort, job.threads)),
+  signal?: AbortSignal,
+  finish?: AbortSignal,
+): Promise<{ result: Result<EvaluationOutcome>; events: EvaluationEvent[] }> {
   const events: EvaluationEvent[] = [];
-  return { result: await evaluate(runtime, job, (event) => { events.push(event); }, signal, finish), events };
+  return {
+    result: await evaluate(
+      runtime,
+      job,
+      (event) => {
+        events.push(event);
+      },
+      signal,
+      finish,
+    ),
+    events,
+  };
 }
 
 async function outcomeOf(job: EvaluationJob, runtime?: EvaluationRuntime): Promise<EvaluationOutcome> {
@@ -45,51 +65,95 @@ describe('the sample model and a level', () => {
   it.each([
     { level: 'int4', runtime: native, name: 'onnxruntime-node', perplexity: 1e-4, kld: 0.01 },
     { level: 'int8:mode=dynamic', runtime: ort, name: 'onnxruntime-web', perplexity: 1e-4, kld: 0.01 },
-  ])('$level measures as all logits of $name do, by statistics written out', async ({ level: spelling, runtime, ...tolerance }) => {
-    const sample = (name: string) => readFile(new URL(`../../../models/sample/${name}`, import.meta.url));
-    const baseline = await sample('model_fp16.onnx');
-    const { bytes: level } = await quantize(baseline, spelling);
-    const text = TEXT.repeat(6);
-    const windows = 2;
-    const evaluator = createNodeEvaluator();
-    const result = await evaluator.evaluate({
-      baseline: { key: 'fp16', model: new Blob([new Uint8Array(baseline)]) }, levels: [{ key: spelling, model: new Blob([new Uint8Array(level)]) }],
-      tokenizerJson: (await sample('tokenizer.json')).toString('utf8'), tokenizerConfig: (await sample('tokenizer_config.json')).toString('utf8'),
-      text, textName: 'text', maxTokens: windows * 512, threads: 2,
-    }, () => undefined);
-    if (!result.ok) throw new Error(result.error.details);
-    expect(result.value.protocol).toMatchObject({ context: 512, chunks: windows, tokens: windows * 255, threads: 2 });
+  ])(
+    '$level measures as all logits of $name do, by statistics written out',
+    async ({ level: spelling, runtime, ...tolerance }) => {
+      const sample = (name: string) => readFile(new URL(`../../../models/sample/${name}`, import.meta.url));
+      const baseline = await sample('model_fp16.onnx');
+      const { bytes: level } = await quantize(baseline, spelling);
+      const text = TEXT.repeat(6);
+      const windows = 2;
+      const evaluator = createNodeEvaluator();
+      const result = await evaluator.evaluate(
+        {
+          baseline: { key: 'fp16', model: new Blob([new Uint8Array(baseline)]) },
+          levels: [{ key: spelling, model: new Blob([new Uint8Array(level)]) }],
+          tokenizerJson: (await sample('tokenizer.json')).toString('utf8'),
+          tokenizerConfig: (await sample('tokenizer_config.json')).toString('utf8'),
+          text,
+          textName: 'text',
+          maxTokens: windows * 512,
+          threads: 2,
+        },
+        () => undefined,
+      );
+      if (!result.ok) throw new Error(result.error.details);
+      expect(result.value.protocol).toMatchObject({ context: 512, chunks: windows, tokens: windows * 255, threads: 2 });
 
-    const expected = await measureApart(runtime, baseline, level, (await sample('tokenizer.json')).toString('utf8'), text, windows);
-    const [base, measured] = result.value.levels;
-    expect(base?.perplexity?.value).toSatisfy(within(expected.base, 1e-4));
-    expect(measured?.perplexity?.value).toSatisfy(within(expected.level, tolerance.perplexity));
-    expect(measured?.drift?.kld.mean).toSatisfy(within(expected.kld, tolerance.kld));
-    expect(Math.abs((measured?.drift?.lnRatio.value ?? NaN) - Math.log(expected.level / expected.base))).toBeLessThan(tolerance.perplexity);
-    expect(measured?.drift?.lnRatio.error).toSatisfy(within(expected.pairedError, tolerance.kld));
-    expect(Math.abs((measured?.drift?.sameTop.value ?? NaN) - expected.sameTop)).toBeLessThan(0.01);
-    expect(measured?.drift?.deltaP.rms.value).toSatisfy(within(expected.rms, tolerance.kld));
-  });
+      const expected = await measureApart(
+        runtime,
+        baseline,
+        level,
+        (await sample('tokenizer.json')).toString('utf8'),
+        text,
+        windows,
+      );
+      const [base, measured] = result.value.levels;
+      expect(base?.perplexity?.value).toSatisfy(within(expected.base, 1e-4));
+      expect(measured?.perplexity?.value).toSatisfy(within(expected.level, tolerance.perplexity));
+      expect(measured?.drift?.kld.mean).toSatisfy(within(expected.kld, tolerance.kld));
+      expect(Math.abs((measured?.drift?.lnRatio.value ?? NaN) - Math.log(expected.level / expected.base))).toBeLessThan(
+        tolerance.perplexity,
+      );
+      expect(measured?.drift?.lnRatio.error).toSatisfy(within(expected.pairedError, tolerance.kld));
+      expect(Math.abs((measured?.drift?.sameTop.value ?? NaN) - expected.sameTop)).toBeLessThan(0.01);
+      expect(measured?.drift?.deltaP.rms.value).toSatisfy(within(expected.rms, tolerance.kld));
+    },
+  );
 });
 
-const within = (expected: number, share: number) => (value: number | undefined) => value !== undefined && Math.abs(value / expected - 1) < share;
+const within = (expected: number, share: number) => (value: number | undefined) =>
+  value !== undefined && Math.abs(value / expected - 1) < share;
 
 /** The same windows through a runtime's CPU provider, every definition from all log-probabilities at once. */
-async function measureApart(runtime: typeof native | typeof ort, baseline: Uint8Array, level: Uint8Array, tokenizer: string, text: string, windows: number) {
+async function measureApart(
+  runtime: typeof native | typeof ort,
+  baseline: Uint8Array,
+  level: Uint8Array,
+  tokenizer: string,
+  text: string,
+  windows: number,
+) {
   const { PreTrainedTokenizer } = await import('@huggingface/transformers');
   const ids = new PreTrainedTokenizer(JSON.parse(tokenizer) as object, {}).encode(text, { add_special_tokens: false });
   const logProbabilities = async (model: Uint8Array): Promise<number[][]> => {
-    const session = await runtime.InferenceSession.create(model, { intraOpNumThreads: 1, executionProviders: [runtime === native ? 'cpu' : 'wasm'] });
+    const session = await runtime.InferenceSession.create(model, {
+      intraOpNumThreads: 1,
+      executionProviders: [runtime === native ? 'cpu' : 'wasm'],
+    });
     const rows: number[][] = [];
     for (let window = 0; window < windows; window++) {
       const chunk = ids.slice(window * 512, (window + 1) * 512);
       const feeds: Record<string, ort.Tensor> = {};
       for (const input of session.inputMetadata) {
         if (!input.isTensor) throw new Error(input.name);
-        const values = { input_ids: chunk, attention_mask: chunk.map(() => 1), position_ids: chunk.map((_, index) => index) }[input.name];
+        const values = {
+          input_ids: chunk,
+          attention_mask: chunk.map(() => 1),
+          position_ids: chunk.map((_, index) => index),
+        }[input.name];
         feeds[input.name] = values
           ? new runtime.Tensor('int64', BigInt64Array.from(values.map(BigInt)), [1, 512])
-          : new runtime.Tensor('float16', Reflect.construct('Float16Array' in globalThis ? Reflect.get(globalThis, 'Float16Array') as typeof Uint16Array : Uint16Array, [0]) as Uint16Array, [1, 2, 0, 64]);
+          : new runtime.Tensor(
+              'float16',
+              Reflect.construct(
+                'Float16Array' in globalThis
+                  ? (Reflect.get(globalThis, 'Float16Array') as typeof Uint16Array)
+                  : Uint16Array,
+                [0],
+              ) as Uint16Array,
+              [1, 2, 0, 64],
+            );
       }
       const { logits } = await session.run(feeds, ['logits']);
       const values = logits?.data as Float32Array;
@@ -114,7 +178,11 @@ async function measureApart(runtime: typeof native | typeof ort, baseline: Uint8
   return {
     base: Math.exp(-mean(at(base))),
     level: Math.exp(-mean(at(other))),
-    kld: mean(base.map((row, index) => row.reduce((sum, logP, token) => (logP > -16 ? sum + Math.exp(logP) * (logP - other[index]![token]!) : sum), 0))),
+    kld: mean(
+      base.map((row, index) =>
+        row.reduce((sum, logP, token) => (logP > -16 ? sum + Math.exp(logP) * (logP - other[index]![token]!) : sum), 0),
+      ),
+    ),
     pairedError: Math.sqrt(mean(differences.map((value) => (value - center) ** 2)) / (differences.length - 1)),
     sameTop: mean(base.map((row, index) => Number(top(row) === top(other[index]!)))),
     rms: Math.sqrt(mean(at(base).map((value, row) => (Math.exp(at(other)[row]!) - Math.exp(value)) ** 2))),
@@ -123,19 +191,34 @@ async function measureApart(runtime: typeof native | typeof ort, baseline: Uint8
 
 describe('evaluating', () => {
   it('finds no drift of a model against itself, and some of another', async () => {
-    const outcome = await outcomeOf(job({ levels: [
-      { key: 'same', model: tinyModel({ vocabulary: VOCABULARY }) },
-      { key: 'other', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.2 }) },
-    ] }));
+    const outcome = await outcomeOf(
+      job({
+        levels: [
+          { key: 'same', model: tinyModel({ vocabulary: VOCABULARY }) },
+          { key: 'other', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.2 }) },
+        ],
+      }),
+    );
     const [base, same, other] = outcome.levels;
     expect(outcome.levels.map(({ key }) => key)).toEqual(['fp16', 'same', 'other']);
     expect(base).toMatchObject({ drift: null, problem: null });
     expect(same?.perplexity).toEqual(base?.perplexity);
-    expect(same?.drift).toMatchObject({ lnRatio: { value: 0, error: 0 }, kld: { max: 0 }, sameTop: { value: 1, error: 0 } });
+    expect(same?.drift).toMatchObject({
+      lnRatio: { value: 0, error: 0 },
+      kld: { max: 0 },
+      sameTop: { value: 1, error: 0 },
+    });
     expect(other?.drift?.kld.mean).toBeGreaterThan(1e-4);
     expect(other?.drift?.sameTop.value).toBeLessThan(1);
     expect(outcome.protocol).toMatchObject({
-      name: 'llama.cpp', context: 512, chunks: 3, tokens: 3 * 255, textTokens: 1600, textBytes: 3200, provider: 'wasm', text: 'tiny.txt',
+      name: 'llama.cpp',
+      context: 512,
+      chunks: 3,
+      tokens: 3 * 255,
+      textTokens: 1600,
+      textBytes: 3200,
+      provider: 'wasm',
+      text: 'tiny.txt',
     });
     expect(outcome.notes).toEqual([]);
   });
@@ -146,7 +229,10 @@ describe('evaluating', () => {
 
   it('counts BOS into the text and puts it in front of every window', async () => {
     const windows: Int32Array[] = [];
-    const outcome = await outcomeOf(job({ bos: true, tokens: 1535 }), fakeRuntime({ onRun: (ids) => windows.push(ids) }));
+    const outcome = await outcomeOf(
+      job({ bos: true, tokens: 1535 }),
+      fakeRuntime({ onRun: (ids) => windows.push(ids) }),
+    );
     expect(outcome.protocol).toMatchObject({ textTokens: 1536, chunks: 3 });
     expect(windows.map((ids) => ids[0])).toEqual([0, 0, 0, 0, 0, 0]);
     expect(windows.every((ids) => !ids.subarray(1).includes(0))).toBe(true);
@@ -163,25 +249,34 @@ describe('evaluating', () => {
   });
 
   it('keeps to the length a graph is fixed to', async () => {
-    const outcome = await outcomeOf(job({ baseline: { key: 'fp16', model: tinyModel({ vocabulary: VOCABULARY, sequence: 100 }) }, levels: [] }));
+    const outcome = await outcomeOf(
+      job({ baseline: { key: 'fp16', model: tinyModel({ vocabulary: VOCABULARY, sequence: 100 }) }, levels: [] }),
+    );
     expect(outcome.protocol).toMatchObject({ context: 100, chunks: 16 });
     expect(outcome.notes.join()).toContain('at most 100');
   });
 
   it('pads windows for a graph fixed to a longer one, to the same figures', async () => {
-    const outcome = await outcomeOf(job({ levels: [{ key: 'longer', model: tinyModel({ vocabulary: VOCABULARY, sequence: 700 }) }] }));
+    const outcome = await outcomeOf(
+      job({ levels: [{ key: 'longer', model: tinyModel({ vocabulary: VOCABULARY, sequence: 700 }) }] }),
+    );
     expect(outcome.levels[1]?.drift?.kld.max).toBeLessThan(1e-9);
     expect(outcome.levels[1]?.perplexity?.value).toBeCloseTo(outcome.levels[0]?.perplexity?.value ?? NaN, 6);
   });
 
-  it('keeps to the length the tokenizer\'s configuration names', async () => {
+  it("keeps to the length the tokenizer's configuration names", async () => {
     const outcome = await outcomeOf(job({ tokenizerConfig: JSON.stringify({ model_max_length: 256 }) }));
     expect(outcome.protocol.context).toBe(256);
   });
 
   it('reads fp16 logits', async () => {
     const model = tinyModel({ vocabulary: VOCABULARY, type: 'float16', sees: 'none' });
-    const outcome = await outcomeOf(job({ baseline: { key: 'fp32', model: tinyModel({ vocabulary: VOCABULARY, sees: 'none' }) }, levels: [{ key: 'fp16', model }] }));
+    const outcome = await outcomeOf(
+      job({
+        baseline: { key: 'fp32', model: tinyModel({ vocabulary: VOCABULARY, sees: 'none' }) },
+        levels: [{ key: 'fp16', model }],
+      }),
+    );
     expect(outcome.levels[1]?.drift?.kld.mean).toBeLessThan(1e-4);
     expect(outcome.levels[1]?.drift?.kld.mean).toBeGreaterThan(0);
   });
@@ -194,17 +289,27 @@ describe('events', () => {
     expect(progress.every((event, index) => event.done >= (progress[index - 1]?.done ?? 0))).toBe(true);
     expect(progress.at(-1)).toMatchObject({ stage: 'measure', level: null, done: 1536, total: 1536, unit: 'tokens' });
     const final = events.filter((event) => event.type === 'measured').filter((event) => event.final);
-    expect(result.ok && result.value.levels.map(({ key, perplexity, drift }) => ({ level: key, perplexity, drift })))
-      .toEqual(final.map(({ level, perplexity, drift }) => ({ level, perplexity, drift })));
+    expect(
+      result.ok && result.value.levels.map(({ key, perplexity, drift }) => ({ level: key, perplexity, drift })),
+    ).toEqual(final.map(({ level, perplexity, drift }) => ({ level, perplexity, drift })));
     expect(final.map(({ tokens }) => tokens)).toEqual([765, 765]);
   });
 
   it('give running figures and time left, in moderation', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
-    const runtime = fakeRuntime({ onRun: () => { vi.advanceTimersByTime(60); } });
-    const { events } = await run(job({ tokens: 512 * 10, levels: [{ key: 'int4', model: new Blob(['x']) }] }), runtime).finally(() => vi.useRealTimers());
+    const runtime = fakeRuntime({
+      onRun: () => {
+        vi.advanceTimersByTime(60);
+      },
+    });
+    const { events } = await run(
+      job({ tokens: 512 * 10, levels: [{ key: 'int4', model: new Blob(['x']) }] }),
+      runtime,
+    ).finally(() => vi.useRealTimers());
     // Ten windows of 120 ms; figures are due every 250 ms and looked at after each window.
-    const running = events.filter((event) => event.type === 'measured').filter((event) => !event.final && event.level === 'int4');
+    const running = events
+      .filter((event) => event.type === 'measured')
+      .filter((event) => !event.final && event.level === 'int4');
     expect(running.map(({ tokens }) => tokens / 255)).toEqual([3, 6, 9]);
     expect(running[0]?.drift?.kld.mean).toBeGreaterThan(0);
     // Progress is due every 100 ms, so after every other run.
@@ -243,7 +348,9 @@ describe('what cannot be measured', () => {
   });
 
   it('is a model that sees later tokens', async () => {
-    expect(await codeOf({ baseline: baseline(tinyModel({ vocabulary: VOCABULARY, sees: 'all' })) })).toMatchObject({ code: 'not-a-language-model' });
+    expect(await codeOf({ baseline: baseline(tinyModel({ vocabulary: VOCABULARY, sees: 'all' })) })).toMatchObject({
+      code: 'not-a-language-model',
+    });
   });
 
   it('is a model with logits for the last token only', async () => {
@@ -253,27 +360,33 @@ describe('what cannot be measured', () => {
   });
 
   it('is a model that asks for more than text', async () => {
-    const error = await codeOf({ baseline: baseline(tinyModel({ vocabulary: VOCABULARY, extraInput: 'temperature' })) });
+    const error = await codeOf({
+      baseline: baseline(tinyModel({ vocabulary: VOCABULARY, extraInput: 'temperature' })),
+    });
     expect(error).toMatchObject({ code: 'inputs-unknown' });
     expect(error?.message).toContain('"temperature"');
   });
 
   it('is a baseline that is not finite', async () => {
-    expect(await codeOf({ baseline: baseline(tinyModel({ vocabulary: VOCABULARY, spoil: NaN })), bos: true })).toMatchObject({ code: 'session-failed' });
+    expect(
+      await codeOf({ baseline: baseline(tinyModel({ vocabulary: VOCABULARY, spoil: NaN })), bos: true }),
+    ).toMatchObject({ code: 'session-failed' });
   });
 });
 
 describe('a level in trouble', () => {
   it('does not keep the others from being measured', async () => {
-    const outcome = await outcomeOf(job({
-      bos: true,
-      levels: [
-        { key: 'broken', model: new Blob(['not a model']) },
-        { key: 'overflowing', model: tinyModel({ vocabulary: VOCABULARY, spoil: Infinity }) },
-        { key: 'of another vocabulary', model: tinyModel({ vocabulary: VOCABULARY + 1 }) },
-        { key: 'fine', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.1 }) },
-      ],
-    }));
+    const outcome = await outcomeOf(
+      job({
+        bos: true,
+        levels: [
+          { key: 'broken', model: new Blob(['not a model']) },
+          { key: 'overflowing', model: tinyModel({ vocabulary: VOCABULARY, spoil: Infinity }) },
+          { key: 'of another vocabulary', model: tinyModel({ vocabulary: VOCABULARY + 1 }) },
+          { key: 'fine', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.1 }) },
+        ],
+      }),
+    );
     const byKey = Object.fromEntries(outcome.levels.map((level) => [level.key, level]));
     expect(byKey['fp16']?.perplexity?.value).toBeGreaterThan(1);
     expect(byKey['fine']).toMatchObject({ problem: null });
@@ -293,14 +406,18 @@ interface Fake {
   failAtRun?: number;
 }
 
-interface CountingRuntime extends EvaluationRuntime { mostOpen: number; open_: number }
+interface CountingRuntime extends EvaluationRuntime {
+  mostOpen: number;
+  open_: number;
+}
 
 /** Models whose logits depend on the tokens and on the size of their blob; counts how many are open. */
 function fakeRuntime({ room = Infinity, runMs = 0, onRun, failAtRun = Infinity }: Fake = {}): CountingRuntime {
   const runtime: CountingRuntime = {
     mostOpen: 0,
     open_: 0,
-    provider: 'wasm', threads: () => 1,
+    provider: 'wasm',
+    threads: () => 1,
     async open(model): Promise<Result<LanguageModel>> {
       if (runtime.open_ >= room && failAtRun === Infinity) return failure('out-of-memory', 'full', 'make room');
       runtime.open_++;
@@ -314,15 +431,21 @@ function fakeRuntime({ room = Infinity, runMs = 0, onRun, failAtRun = Infinity }
           async logits(ids, first, rows) {
             if (++runs >= failAtRun && runtime.open_ > room) return failure('out-of-memory', 'full', 'make room');
             onRun?.(ids);
-            if (runMs > 0) await new Promise((resolve) => { setTimeout(resolve, runMs); });
+            if (runMs > 0)
+              await new Promise((resolve) => {
+                setTimeout(resolve, runMs);
+              });
             const logits = new Float32Array(rows * VOCABULARY);
             for (let row = 0; row < rows; row++) {
               const random = generator(ids[first + row]!);
-              for (let index = 0; index < VOCABULARY; index++) logits[row * VOCABULARY + index] = 4 * random() + 0.01 * ((index * model.size) % 7);
+              for (let index = 0; index < VOCABULARY; index++)
+                logits[row * VOCABULARY + index] = 4 * random() + 0.01 * ((index * model.size) % 7);
             }
             return { ok: true, value: logits };
           },
-          async release() { runtime.open_--; },
+          async release() {
+            runtime.open_--;
+          },
         },
       };
     },
@@ -340,13 +463,16 @@ describe('memory', () => {
     expect(runtime).toMatchObject({ mostOpen: 6, open_: 0 });
   });
 
-  it.each([{ room: 2 }, { room: 3 }, { room: 5 }])('for $room models gives the same figures in several passes, and says so', async ({ room }) => {
-    const runtime = fakeRuntime({ room });
-    const outcome = await outcomeOf(job({ levels }), runtime);
-    expect(outcome.levels).toEqual((await roomy()).levels);
-    expect(outcome.notes.join()).toContain('not enough memory for all levels at once');
-    expect(runtime).toMatchObject({ mostOpen: room, open_: 0 });
-  });
+  it.each([{ room: 2 }, { room: 3 }, { room: 5 }])(
+    'for $room models gives the same figures in several passes, and says so',
+    async ({ room }) => {
+      const runtime = fakeRuntime({ room });
+      const outcome = await outcomeOf(job({ levels }), runtime);
+      expect(outcome.levels).toEqual((await roomy()).levels);
+      expect(outcome.notes.join()).toContain('not enough memory for all levels at once');
+      expect(runtime).toMatchObject({ mostOpen: room, open_: 0 });
+    },
+  );
 
   it('that runs out while running leads to smaller passes too', async () => {
     const runtime = fakeRuntime({ room: 3, failAtRun: 2 });
@@ -369,7 +495,10 @@ describe('memory', () => {
   });
 
   it('for nothing is an error', async () => {
-    expect((await run(job(), fakeRuntime({ room: 0 }))).result).toMatchObject({ ok: false, error: { code: 'out-of-memory' } });
+    expect((await run(job(), fakeRuntime({ room: 0 }))).result).toMatchObject({
+      ok: false,
+      error: { code: 'out-of-memory' },
+    });
   });
 });
 
@@ -380,7 +509,11 @@ describe('finishing early', () => {
     const finish = new AbortController();
     let runs = 0;
     // Five models a window: the fourteenth run is in the third window.
-    const runtime = fakeRuntime({ onRun: () => { if (++runs === 14) finish.abort(); } });
+    const runtime = fakeRuntime({
+      onRun: () => {
+        if (++runs === 14) finish.abort();
+      },
+    });
     const { result, events } = await run(job({ levels, tokens: 5120 }), runtime, undefined, finish.signal);
     const alone = await outcomeOf(job({ levels, tokens: 5120, maxTokens: 1536 }), fakeRuntime());
     if (!result.ok) throw new Error(result.error.message);
@@ -388,8 +521,14 @@ describe('finishing early', () => {
     expect(result.value.levels).toEqual(alone.levels);
     expect(result.value.protocol).toEqual({ ...alone.protocol, plannedChunks: 10, stoppedEarly: true });
     expect(alone.protocol).toMatchObject({ chunks: 3, plannedChunks: 3, stoppedEarly: false, tokens: 765 });
-    expect(result.value.notes).toEqual([expect.stringMatching(/Stopped early: 3 of 10 windows were run, the first 30\.0 %/)]);
-    expect(events.filter((event) => event.type === 'measured' && event.final).map((event) => event.type === 'measured' && event.tokens)).toEqual([765, 765, 765, 765, 765]);
+    expect(result.value.notes).toEqual([
+      expect.stringMatching(/Stopped early: 3 of 10 windows were run, the first 30\.0 %/),
+    ]);
+    expect(
+      events
+        .filter((event) => event.type === 'measured' && event.final)
+        .map((event) => event.type === 'measured' && event.tokens),
+    ).toEqual([765, 765, 765, 765, 765]);
     expect(runtime.open_).toBe(0);
   });
 
@@ -403,7 +542,16 @@ describe('finishing early', () => {
   it('in the last window changes nothing', async () => {
     const finish = new AbortController();
     let runs = 0;
-    const { result } = await run(job(), fakeRuntime({ onRun: () => { if (++runs === 6) finish.abort(); } }), undefined, finish.signal);
+    const { result } = await run(
+      job(),
+      fakeRuntime({
+        onRun: () => {
+          if (++runs === 6) finish.abort();
+        },
+      }),
+      undefined,
+      finish.signal,
+    );
     expect(finish.signal.aborted).toBe(true);
     expect(result.ok && result.value.protocol.stoppedEarly).toBe(false);
   });
@@ -412,30 +560,54 @@ describe('finishing early', () => {
     const finish = new AbortController();
     let runs = 0;
     // Room for three: two passes of two levels over three windows, nine runs each.
-    const runtime = fakeRuntime({ room: 3, onRun: () => { if (++runs === 13) finish.abort(); } });
+    const runtime = fakeRuntime({
+      room: 3,
+      onRun: () => {
+        if (++runs === 13) finish.abort();
+      },
+    });
     const { result } = await run(job({ levels }), runtime, undefined, finish.signal);
     if (!result.ok) throw new Error(result.error.message);
     expect(result.value.protocol).toMatchObject({ chunks: 3, stoppedEarly: false });
     const whole = await outcomeOf(job({ levels }), fakeRuntime());
     expect(result.value.levels.slice(0, 3)).toEqual(whole.levels.slice(0, 3));
-    expect(result.value.levels.slice(3)).toMatchObject([{ perplexity: null, problem: { code: 'cancelled' } }, { perplexity: null, problem: { code: 'cancelled' } }]);
+    expect(result.value.levels.slice(3)).toMatchObject([
+      { perplexity: null, problem: { code: 'cancelled' } },
+      { perplexity: null, problem: { code: 'cancelled' } },
+    ]);
   });
 
   it('in the first of several passes does without the others', async () => {
     const finish = new AbortController();
     let runs = 0;
-    const runtime = fakeRuntime({ room: 3, onRun: () => { if (++runs === 2) finish.abort(); } });
+    const runtime = fakeRuntime({
+      room: 3,
+      onRun: () => {
+        if (++runs === 2) finish.abort();
+      },
+    });
     const { result } = await run(job({ levels }), runtime, undefined, finish.signal);
     expect(runs).toBe(3);
     expect(result.ok && result.value.protocol).toMatchObject({ chunks: 1, stoppedEarly: true });
-    expect(result.ok && result.value.levels.map(({ perplexity }) => perplexity !== null)).toEqual([true, true, true, false, false]);
+    expect(result.ok && result.value.levels.map(({ perplexity }) => perplexity !== null)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ]);
   });
 
   it('can still be cancelled', async () => {
     const finish = new AbortController();
     const stop = new AbortController();
     let runs = 0;
-    const runtime = fakeRuntime({ onRun: () => { finish.abort(); if (++runs === 2) stop.abort(); } });
+    const runtime = fakeRuntime({
+      onRun: () => {
+        finish.abort();
+        if (++runs === 2) stop.abort();
+      },
+    });
     const { result } = await run(job({ levels }), runtime, stop.signal, finish.signal);
     expect(result).toMatchObject({ ok: false, error: { code: 'cancelled' } });
   });
@@ -450,7 +622,9 @@ describe('bits per byte', () => {
   });
 
   it('are not given where the tokenizer drops part of the text', async () => {
-    const text = tinyText(VOCABULARY, 1600).replace(/./gu, (character, at: number) => (at % 20 === 0 ? `${character}\u4e00` : character));
+    const text = tinyText(VOCABULARY, 1600).replace(/./gu, (character, at: number) =>
+      at % 20 === 0 ? `${character}\u4e00` : character,
+    );
     const outcome = await outcomeOf(job({ text }));
     expect(outcome.protocol.scoredBytes).toBeNull();
     expect(outcome.levels[0]?.perplexity).not.toHaveProperty('bitsPerByte');
@@ -461,7 +635,11 @@ describe('cancelling', () => {
   it('stops between runs and gives everything back', async () => {
     const stop = new AbortController();
     let runs = 0;
-    const runtime = fakeRuntime({ onRun: () => { if (++runs === 3) stop.abort(); } });
+    const runtime = fakeRuntime({
+      onRun: () => {
+        if (++runs === 3) stop.abort();
+      },
+    });
     const { result, events } = await run(job(), runtime, stop.signal);
     expect(result).toMatchObject({ ok: false, error: { code: 'cancelled' } });
     expect(runs).toBe(3);
@@ -471,8 +649,14 @@ describe('cancelling', () => {
 
   it('is heard while it computes', async () => {
     const stop = new AbortController();
-    setTimeout(() => { stop.abort(); }, 300);
-    const busy = fakeRuntime({ onRun: () => { for (const until = performance.now() + 30; performance.now() < until;); } });
+    setTimeout(() => {
+      stop.abort();
+    }, 300);
+    const busy = fakeRuntime({
+      onRun: () => {
+        for (const until = performance.now() + 30; performance.now() < until;);
+      },
+    });
     const { result } = await run(job({ tokens: 512 * 200 }), busy, stop.signal);
     expect(result).toMatchObject({ ok: false, error: { code: 'cancelled' } });
   });

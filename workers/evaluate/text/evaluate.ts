@@ -23,7 +23,13 @@ import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } 
 import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
 import type { EvaluationRuntime, LanguageModel, OpenLanguageModel } from './language-model.ts';
 import { noiseMeter, type NoiseMeter, type Reference } from './noise-floor.ts';
-import { tallyDrift, tallyPerplexity, type DriftTally, type PerplexityTally, type ScoredText } from '../statistics/statistics.ts';
+import {
+  tallyDrift,
+  tallyPerplexity,
+  type DriftTally,
+  type PerplexityTally,
+  type ScoredText,
+} from '../statistics/statistics.ts';
 import { checkText } from './tokenizer/text-check.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';
 import { createWasmScorer } from '../statistics/wasm/scorer.ts';
@@ -87,13 +93,28 @@ export interface Evaluator {
    * Settles with `cancelled` soon after `signal` fires; when `finish` does, with what has been measured after the
    * window in hand, one at least.
    */
-  evaluate(job: EvaluationJob, onEvent: (event: EvaluationEvent) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<EvaluationOutcome>>;
+  evaluate(
+    job: EvaluationJob,
+    onEvent: (event: EvaluationEvent) => void,
+    signal?: AbortSignal,
+    finish?: AbortSignal,
+  ): Promise<Result<EvaluationOutcome>>;
   /** The same for the outputs of models whose perplexity is not measured: samples where the other has windows. */
-  compareOutputs(job: OutputsJob, onEvent: (event: Progress) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<OutputsOutcome>>;
+  compareOutputs(
+    job: OutputsJob,
+    onEvent: (event: Progress) => void,
+    signal?: AbortSignal,
+    finish?: AbortSignal,
+  ): Promise<Result<OutputsOutcome>>;
   /** Whether activations in float32 go beyond fp16. */
   checkOverflow(job: OverflowJob, signal?: AbortSignal): Promise<Result<OverflowOutcome>>;
   /** Each model on WebGPU against WASM; absent where there can be no WebGPU. */
-  checkRuntimes?(job: RuntimesJob, onEvent: (event: Progress | Timing) => void, signal?: AbortSignal, finish?: AbortSignal): Promise<Result<RuntimesOutcome>>;
+  checkRuntimes?(
+    job: RuntimesJob,
+    onEvent: (event: Progress | Timing) => void,
+    signal?: AbortSignal,
+    finish?: AbortSignal,
+  ): Promise<Result<RuntimesOutcome>>;
 }
 
 export const PROGRESS_EVERY_MS = 100;
@@ -117,7 +138,8 @@ export async function evaluate(
   if (!tokenizer.ok) return tokenizer;
   const text = tokenizeText(tokenizer.value, job.text);
   onEvent(timing('tokenize', lap(), { amount: job.text.length }));
-  const plan = (longest: number | null) => planProtocol(job.protocol ?? { name: 'llama.cpp' }, text, tokenizer.value, job.maxTokens, longest);
+  const plan = (longest: number | null) =>
+    planProtocol(job.protocol ?? { name: 'llama.cpp' }, text, tokenizer.value, job.maxTokens, longest);
   const enough = plan(null);
   if (!enough.ok) return enough;
   const checked = checkText(tokenizer.value, job.text, text.tokens);
@@ -125,7 +147,17 @@ export async function evaluate(
 
   const textBytes = new TextEncoder().encode(job.text).length;
   const noise = job.reference ? noiseMeter(runtime, job.reference) : null;
-  const task: Task = { runtime, job, noise, plan, text: textMeter(job.text, textBytes, text, tokenizer.value), longest: tokenizer.value.maxLength, onEvent, signal, finish };
+  const task: Task = {
+    runtime,
+    job,
+    noise,
+    plan,
+    text: textMeter(job.text, textBytes, text, tokenizer.value),
+    longest: tokenizer.value.maxLength,
+    onEvent,
+    signal,
+    finish,
+  };
   const measured = await splitOnOutOfMemory(measuring(task), job.levels, { from: 0, to: 1 });
   if (!measured.ok) return measured;
 
@@ -133,21 +165,35 @@ export async function evaluate(
   const levels = await withRanges(measured.value.levels, job);
   const planned = windows.spans.length;
   const notes = [...windows.notes, ...checked.value];
-  if (passes > 1) notes.push(`There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`);
-  if (job.words && passes > 1) notes.push('Of each of the worst tokens only the levels measured in the same pass are shown.');
+  if (passes > 1)
+    notes.push(
+      `There was not enough memory for all levels at once; they were measured in ${passes} passes over the same windows.`,
+    );
+  if (job.words && passes > 1)
+    notes.push('Of each of the worst tokens only the levels measured in the same pass are shown.');
   if (windowsRun < planned) notes.push(stoppedNote(windows, windowsRun));
-  for (const note of [...rangeNotes(levels, windows.context), ...await overflowNotes(levels, job)]) notes.push(note);
+  for (const note of [...rangeNotes(levels, windows.context), ...(await overflowNotes(levels, job))]) notes.push(note);
   const { noiseFloor, problem } = noise?.result() ?? { noiseFloor: null, problem: null };
   if (problem) notes.push(`The noise floor was not measured: ${problem.message}`);
   return {
     ok: true,
     value: {
       protocol: {
-        name: windows.name, context: windows.context, ...(windows.stride !== null && { stride: windows.stride }), unit: windows.unit,
-        tokens: tokensScored(windows, windowsRun), ...(scored.words !== null && { words: scored.words }), scoredBytes: scored.bytes,
-        chunks: windowsRun, plannedChunks: planned, stoppedEarly: windowsRun < planned,
-        textTokens: text.tokens.length, textBytes,
-        provider: runtime.provider, threads: runtime.threads(), text: job.textName,
+        name: windows.name,
+        context: windows.context,
+        ...(windows.stride !== null && { stride: windows.stride }),
+        unit: windows.unit,
+        tokens: tokensScored(windows, windowsRun),
+        ...(scored.words !== null && { words: scored.words }),
+        scoredBytes: scored.bytes,
+        chunks: windowsRun,
+        plannedChunks: planned,
+        stoppedEarly: windowsRun < planned,
+        textTokens: text.tokens.length,
+        textBytes,
+        provider: runtime.provider,
+        threads: runtime.threads(),
+        text: job.textName,
       },
       levels,
       noiseFloor,
@@ -158,36 +204,49 @@ export async function evaluate(
 }
 
 /** Says of each level that was measured whether its activations are quantized with ranges over all that is run. */
-async function withRanges(levels: readonly MeasuredLevel[], { baseline, levels: others }: EvaluationJob): Promise<MeasuredLevel[]> {
+async function withRanges(
+  levels: readonly MeasuredLevel[],
+  { baseline, levels: others }: EvaluationJob,
+): Promise<MeasuredLevel[]> {
   const models = new Map([baseline, ...others].map(({ key, model }) => [key, model]));
-  return Promise.all(levels.map(async (level): Promise<MeasuredLevel> => {
-    const model = level.perplexity ? models.get(level.key) : undefined;
-    return model && await hasDynamicRanges(model) ? { ...level, activationRanges: 'run' } : level;
-  }));
+  return Promise.all(
+    levels.map(async (level): Promise<MeasuredLevel> => {
+      const model = level.perplexity ? models.get(level.key) : undefined;
+      return model && (await hasDynamicRanges(model)) ? { ...level, activationRanges: 'run' } : level;
+    }),
+  );
 }
 
 function rangeNotes(levels: readonly MeasuredLevel[], context: number): string[] {
   const keys = levels.filter(({ activationRanges }) => activationRanges === 'run').map(({ key }) => key);
   if (keys.length === 0) return [];
-  return [`${keys.join(', ')}: activations are quantized while the model runs, with ranges over all tokens that are run together. The figures are those of windows of ${context.toLocaleString('en')} tokens run at once; `
-    + 'the same tokens run in other company, or one by one, are rounded a little differently.'];
+  return [
+    `${keys.join(', ')}: activations are quantized while the model runs, with ranges over all tokens that are run together. The figures are those of windows of ${context.toLocaleString('en')} tokens run at once; ` +
+      'the same tokens run in other company, or one by one, are rounded a little differently.',
+  ];
 }
 
 /** Of measured levels that onnxruntime's CPU provider computes otherwise on some CPUs. */
 async function overflowNotes(levels: readonly MeasuredLevel[], { levels: models }: EvaluationJob): Promise<string[]> {
   const measured = models.filter(({ key }) => levels.some((level) => level.key === key && level.perplexity));
-  const overflowing = await Promise.all(measured.map(async ({ key, model }) => (await mayOverflow16Bits(model) ? [key] : [])));
+  const overflowing = await Promise.all(
+    measured.map(async ({ key, model }) => ((await mayOverflow16Bits(model)) ? [key] : [])),
+  );
   const keys = overflowing.flat();
   if (keys.length === 0) return [];
-  return [`${keys.join(', ')}: measured with exact sums of integer products, as WebAssembly, ARM and x86 CPUs with VNNI compute them. On x86 CPUs without VNNI, onnxruntime's CPU provider saturates these sums at 16 bits, which may cost much accuracy. `
-    + 'There, use uint8, or set the session option session.x64quantprecision to 1. See https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.'];
+  return [
+    `${keys.join(', ')}: measured with exact sums of integer products, as WebAssembly, ARM and x86 CPUs with VNNI compute them. On x86 CPUs without VNNI, onnxruntime's CPU provider saturates these sums at 16 bits, which may cost much accuracy. ` +
+      'There, use uint8, or set the session option session.x64quantprecision to 1. See https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.',
+  ];
 }
 
 function stoppedNote(windows: WindowPlan, run: number): string {
   const planned = windows.spans.length;
   const share = tokensReached(windows, run) / tokensReached(windows, planned);
-  return `Stopped early: ${run.toLocaleString('en')} of ${planned.toLocaleString('en')} windows were run, the first ${(share * 100).toFixed(1)} % of what was to be measured. `
-    + 'The figures are of that part; the errors do not cover how the rest of the text differs from it.';
+  return (
+    `Stopped early: ${run.toLocaleString('en')} of ${planned.toLocaleString('en')} windows were run, the first ${(share * 100).toFixed(1)} % of what was to be measured. ` +
+    'The figures are of that part; the errors do not cover how the rest of the text differs from it.'
+  );
 }
 
 /** Tells how much text the scored tokens are. */
@@ -200,7 +259,8 @@ interface TextMeter {
 
 function textMeter(text: string, textBytes: number, { tokens, bos }: TokenizedText, tokenizer: Tokenizer): TextMeter {
   const lengths = tokenizer.byteLengths();
-  const known = lengths !== null && addsUp(lengths, bos === null ? tokens : tokens.subarray(1), textBytes) ? lengths : null;
+  const known =
+    lengths !== null && addsUp(lengths, bos === null ? tokens : tokens.subarray(1), textBytes) ? lengths : null;
   let words: ReturnType<typeof wordCounter> | null = null;
   return {
     bytes: known && ((targets) => bytesOf(known, targets)),
@@ -248,15 +308,18 @@ function measuring(task: Task): Measuring<EvaluationModel, Measurement> {
         if (measured.ok || measured.error.code !== 'out-of-memory' || !task.noise?.giveWay()) return measured;
       }
     },
-    unmeasured: (baseline, { key }, problem) => ({ ...baseline, levels: [...baseline.levels, { key, perplexity: null, drift: null, problem }] }),
+    unmeasured: (baseline, { key }, problem) => ({
+      ...baseline,
+      levels: [...baseline.levels, { key, perplexity: null, drift: null, problem }],
+    }),
     join(first, second, rest) {
       // Stopped on the way, a later pass has fewer windows than the first: its figures would not compare.
       const same = second?.windowsRun === first.windowsRun ? second : null;
       return {
         ...first,
         passes: first.passes + (second?.passes ?? 0),
-        levels: [...first.levels, ...same ? same.levels.slice(1) : rest.map(notReached)],
-        words: [...first.words, ...same?.words ?? []],
+        levels: [...first.levels, ...(same ? same.levels.slice(1) : rest.map(notReached))],
+        words: [...first.words, ...(same?.words ?? [])],
       };
     },
     finish: task.finish,
@@ -264,14 +327,21 @@ function measuring(task: Task): Measuring<EvaluationModel, Measurement> {
 }
 
 function notReached({ key }: EvaluationModel): MeasuredLevel {
-  const { error } = failure('cancelled', 'The measurement was finished before this level had been run over the same windows as the others.', 'Measure it again, alone or on less text.');
+  const { error } = failure(
+    'cancelled',
+    'The measurement was finished before this level had been run over the same windows as the others.',
+    'Measure it again, alone or on less text.',
+  );
   return { key, perplexity: null, drift: null, problem: error };
 }
 
 /** One pass: all sessions open side by side. */
 async function measureTogether(task: Task, levels: EvaluationModel[], share: Share): Promise<Result<Measurement>> {
   const open: LanguageModel[] = [];
-  const openModel = async ({ key, model }: EvaluationModel, options: OpenLanguageModel = {}): Promise<Result<LanguageModel>> => {
+  const openModel = async (
+    { key, model }: EvaluationModel,
+    options: OpenLanguageModel = {},
+  ): Promise<Result<LanguageModel>> => {
     const lap = laps();
     const opened = await task.runtime.open(model, options);
     if (!opened.ok) return about(key, opened.error);
@@ -297,7 +367,12 @@ async function measureTogether(task: Task, levels: EvaluationModel[], share: Sha
       // A level has the baseline's graph, and its rounding is not to be taken for reading.
       const opened = await openModel(level, { causal: true });
       if (!opened.ok && opened.error.code === 'out-of-memory') return opened;
-      runs.push({ key: level.key, perplexity: tallyPerplexity(), drift: tallyDrift(), state: stateOf(opened, baseline.value) });
+      runs.push({
+        key: level.key,
+        perplexity: tallyPerplexity(),
+        drift: tallyDrift(),
+        state: stateOf(opened, baseline.value),
+      });
     }
     if (task.noise && task.job.reference) {
       const lap = laps();
@@ -322,7 +397,7 @@ async function longestRun(model: LanguageModel, windows: WindowPlan): Promise<nu
     const logits = await model.logits(ids.slice(0, length), 0, 1);
     return logits.ok || logits.error.code !== 'session-failed';
   };
-  if (await runs(ids.length) || !await runs(SMALLEST_CONTEXT)) return null;
+  if ((await runs(ids.length)) || !(await runs(SMALLEST_CONTEXT))) return null;
   let most = SMALLEST_CONTEXT;
   for (let tooMany = ids.length; tooMany - most > 1;) {
     const middle = (most + tooMany) >> 1;
@@ -344,12 +419,21 @@ function stateOf(opened: Result<LanguageModel>, baseline: LanguageModel): LevelR
   if (!opened.ok) return { problem: opened.error };
   if (opened.value.vocabulary === baseline.vocabulary) return { model: opened.value };
   return {
-    problem: failure('session-failed', `The level gives logits for ${opened.value.vocabulary} tokens, the baseline for ${baseline.vocabulary}.`,
-      'Report this; a level of the same model should give as many.').error,
+    problem: failure(
+      'session-failed',
+      `The level gives logits for ${opened.value.vocabulary} tokens, the baseline for ${baseline.vocabulary}.`,
+      'Report this; a level of the same model should give as many.',
+    ).error,
   };
 }
 
-async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[], windows: WindowPlan, share: Share): Promise<Result<Measurement>> {
+async function runWindows(
+  task: Task,
+  baseline: LanguageModel,
+  runs: LevelRun[],
+  windows: WindowPlan,
+  share: Share,
+): Promise<Result<Measurement>> {
   const { text, onEvent, signal } = task;
   const planned = windows.spans.length;
   const scorer = await createWasmScorer(greatest(windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
@@ -366,10 +450,24 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
   const figures = (final: boolean) => {
     const tokens = perplexity.tokens;
     const scored = text.scored(windows, windowsRun, bytes);
-    onEvent({ type: 'measured', level: task.job.baseline.key, tokens, perplexity: perplexity.estimate(scored), drift: null, final });
+    onEvent({
+      type: 'measured',
+      level: task.job.baseline.key,
+      tokens,
+      perplexity: perplexity.estimate(scored),
+      drift: null,
+      final,
+    });
     for (const run of runs) {
       if ('problem' in run.state) continue;
-      onEvent({ type: 'measured', level: run.key, tokens, perplexity: run.perplexity.estimate(scored), drift: run.drift.drift(scored.words), final });
+      onEvent({
+        type: 'measured',
+        level: run.key,
+        tokens,
+        perplexity: run.perplexity.estimate(scored),
+        drift: run.drift.drift(scored.words),
+        final,
+      });
     }
   };
 
@@ -416,18 +514,38 @@ async function runWindows(task: Task, baseline: LanguageModel, runs: LevelRun[],
     bytes += text.bytes?.(targets) ?? 0;
     timer.send(windowsRun === planned);
     if (figuresDue() && windowsRun < planned) figures(false);
-    if (turnDue()) await new Promise((resolve) => { setTimeout(resolve, 0); });
+    if (turnDue())
+      await new Promise((resolve) => {
+        setTimeout(resolve, 0);
+      });
   }
   figures(true);
 
   const scored = text.scored(windows, windowsRun, bytes);
   const levels: MeasuredLevel[] = [
     { key: task.job.baseline.key, perplexity: perplexity.estimate(scored), drift: null, problem: null },
-    ...runs.map((run) => ('problem' in run.state
-      ? { key: run.key, perplexity: null, drift: null, problem: run.state.problem }
-      : { key: run.key, perplexity: run.perplexity.estimate(scored), drift: run.drift.drift(scored.words), problem: null })),
+    ...runs.map((run) =>
+      'problem' in run.state
+        ? { key: run.key, perplexity: null, drift: null, problem: run.state.problem }
+        : {
+            key: run.key,
+            perplexity: run.perplexity.estimate(scored),
+            drift: run.drift.drift(scored.words),
+            problem: null,
+          },
+    ),
   ];
-  return { ok: true, value: { windows, windowsRun, scored, passes: 1, levels, words: words ? [words.collected(runs.flatMap(({ key, state }) => ('model' in state ? [key] : [])))] : [] } };
+  return {
+    ok: true,
+    value: {
+      windows,
+      windowsRun,
+      scored,
+      passes: 1,
+      levels,
+      words: words ? [words.collected(runs.flatMap(({ key, state }) => ('model' in state ? [key] : [])))] : [],
+    },
+  };
 }
 
 interface ProgressReporter {
@@ -436,7 +554,12 @@ interface ProgressReporter {
 }
 
 /** Counts tokens of the text; time left is what the rest takes at the pace of this pass. */
-function progressReporter(onEvent: (event: EvaluationEvent) => void, windows: WindowPlan, models: number, share: Share): ProgressReporter {
+function progressReporter(
+  onEvent: (event: EvaluationEvent) => void,
+  windows: WindowPlan,
+  models: number,
+  share: Share,
+): ProgressReporter {
   const due = every(PROGRESS_EVERY_MS);
   const secondsLeft = estimateSecondsLeft();
   const { length } = windows.spans;
@@ -447,8 +570,14 @@ function progressReporter(onEvent: (event: EvaluationEvent) => void, windows: Wi
       if (!due() && passDone < 1) return;
       const sinceStart = (share.to - share.from) * passDone;
       onEvent({
-        type: 'progress', stage: 'measure', level: null, done: Math.round((share.from + sinceStart) * total), total, unit: 'tokens',
-        tensor: null, secondsLeft: secondsLeft(sinceStart, 1 - share.from),
+        type: 'progress',
+        stage: 'measure',
+        level: null,
+        done: Math.round((share.from + sinceStart) * total),
+        total,
+        unit: 'tokens',
+        tensor: null,
+        secondsLeft: secondsLeft(sinceStart, 1 - share.from),
       });
     },
   };
@@ -467,15 +596,23 @@ function every(milliseconds: number): () => boolean {
 
 function tokensBeyond(windows: WindowPlan, vocabulary: number): Failure | null {
   let highest = windows.bos ?? 0;
-  for (const id of windows.sequence.subarray(0, tokensReached(windows, windows.spans.length))) highest = Math.max(highest, id);
-  return highest < vocabulary ? null : failure('tokenizer-mismatch',
-    `The tokenizer does not fit the model: it makes token ${highest}, and the model knows only tokens 0 to ${vocabulary - 1}.`,
-    'Use the tokenizer.json that was published with this model.');
+  for (const id of windows.sequence.subarray(0, tokensReached(windows, windows.spans.length)))
+    highest = Math.max(highest, id);
+  return highest < vocabulary
+    ? null
+    : failure(
+        'tokenizer-mismatch',
+        `The tokenizer does not fit the model: it makes token ${highest}, and the model knows only tokens 0 to ${vocabulary - 1}.`,
+        'Use the tokenizer.json that was published with this model.',
+      );
 }
 
 function notFinite(subject: string): Failure {
-  return failure('session-failed', `${subject} gives values that are not finite numbers, so its perplexity cannot be measured.`,
-    'The model probably overflows fp16 in its activations; try an export with float32 activations.');
+  return failure(
+    'session-failed',
+    `${subject} gives values that are not finite numbers, so its perplexity cannot be measured.`,
+    'The model probably overflows fp16 in its activations; try an export with float32 activations.',
+  );
 }
 
 function allFinite(values: Float64Array): boolean {
@@ -488,4 +625,5 @@ function about(key: string, error: EngineError): Failure {
   return { ok: false, error: { ...error, details: error.details ? `${key}: ${error.details}` : key } };
 }
 
-const shortest = (a: number | null, b: number | null): number | null => (a === null ? b : b === null ? a : Math.min(a, b));
+const shortest = (a: number | null, b: number | null): number | null =>
+  a === null ? b : b === null ? a : Math.min(a, b);

@@ -2,8 +2,24 @@ import { expect, test } from 'vitest';
 import type { NoiseFloor, OutputDrift } from '../../contract/report.ts';
 import { LEAST_FAIR_DECIBELS, MOST_FAIR_KLD, whyOutputsUnfair, whyUnfair } from './fair-baseline.ts';
 
-const floor = (kld: number): NoiseFloor => ({ reference: 'original', tokens: 1000, kld: { value: kld, error: kld / 10, max: kld * 10 }, sameTop: { value: 0.99, error: 0.001 }, lnRatio: { value: 0, error: 0 } });
-const output = (sqnr: number | null, equal: number | null = null): OutputDrift => ({ output: 'y', shape: [1], cosine: 1, sqnr, maxError: 0, rms: 1, top1: null, top5: null, ...(equal !== null && { equal: { value: equal, error: 0 } }) });
+const floor = (kld: number): NoiseFloor => ({
+  reference: 'original',
+  tokens: 1000,
+  kld: { value: kld, error: kld / 10, max: kld * 10 },
+  sameTop: { value: 0.99, error: 0.001 },
+  lnRatio: { value: 0, error: 0 },
+});
+const output = (sqnr: number | null, equal: number | null = null): OutputDrift => ({
+  output: 'y',
+  shape: [1],
+  cosine: 1,
+  sqnr,
+  maxError: 0,
+  rms: 1,
+  top1: null,
+  top5: null,
+  ...(equal !== null && { equal: { value: equal, error: 0 } }),
+});
 
 test('a baseline as far from float32 as a level is unfair', () => {
   expect(whyUnfair(null)).toBeNull();

@@ -29,9 +29,13 @@ export function whyUnfair(floor: NoiseFloor | null): string | null {
 
 /** @param outputs Of the model in float32, against the baseline. */
 export function whyOutputsUnfair(outputs: readonly OutputDrift[]): string | null {
-  const spoiled = outputs.filter(({ sqnr, equal }) => (equal ? equal.value < LEAST_EQUAL : sqnr !== null && !(sqnr >= LEAST_FAIR_DECIBELS)));
+  const spoiled = outputs.filter(({ sqnr, equal }) =>
+    equal ? equal.value < LEAST_EQUAL : sqnr !== null && !(sqnr >= LEAST_FAIR_DECIBELS),
+  );
   const [worst] = spoiled.toSorted((a, b) => (a.sqnr ?? 0) - (b.sqnr ?? 0));
   if (!worst) return null;
-  const how = worst.equal ? `${((1 - worst.equal.value) * 100).toPrecision(2)} % of its values differ` : `${(worst.sqnr ?? 0).toFixed(0)} dB, where rounding weights leaves 60 and more`;
+  const how = worst.equal
+    ? `${((1 - worst.equal.value) * 100).toPrecision(2)} % of its values differ`
+    : `${(worst.sqnr ?? 0).toFixed(0)} dB, where rounding weights leaves 60 and more`;
   return `fp16 is no fair baseline of this model: ${worst.output} is not what it is in float32 (${how}). ${ADVICE}`;
 }

@@ -42,7 +42,11 @@ export interface EvaluationRuntime {
  * @param compute Which logits a graph computes where it can be told: those asked for, or, to compare with, all.
  */
 export function languageModels(runtime: GraphRuntime, compute: 'asked' | 'all' = 'asked'): EvaluationRuntime {
-  return { provider: runtime.provider, open: (model, options = {}) => openLanguageModel(runtime, model, compute, options), threads: () => runtime.threads() };
+  return {
+    provider: runtime.provider,
+    open: (model, options = {}) => openLanguageModel(runtime, model, compute, options),
+    threads: () => runtime.threads(),
+  };
 }
 
 /** Tokens in the run that tries a model out. */
@@ -53,7 +57,12 @@ const TRIAL_LENGTH = 8;
  * must not depend on later tokens. Where the graph allows, only the logits that are asked for are computed.
  * Errors: `not-a-language-model`, `inputs-unknown`, `session-failed`, `out-of-memory`.
  */
-async function openLanguageModel(runtime: GraphRuntime, model: Blob, compute: 'asked' | 'all', options: OpenLanguageModel): Promise<Result<LanguageModel>> {
+async function openLanguageModel(
+  runtime: GraphRuntime,
+  model: Blob,
+  compute: 'asked' | 'all',
+  options: OpenLanguageModel,
+): Promise<Result<LanguageModel>> {
   const ways = compute === 'asked' ? await sliceToScored(model) : [];
   for (const sliced of ways) {
     const opened = await openGraph(runtime, sliced.model, sliced, options);
@@ -66,7 +75,12 @@ async function openLanguageModel(runtime: GraphRuntime, model: Blob, compute: 'a
 /** The inputs of a graph that take the range of positions to give logits for; null when it gives all. */
 type Range = Pick<SlicedModel, 'first' | 'end'> | null;
 
-async function openGraph(runtime: GraphRuntime, model: Blob, range: Range, options: OpenLanguageModel): Promise<Result<LanguageModel>> {
+async function openGraph(
+  runtime: GraphRuntime,
+  model: Blob,
+  range: Range,
+  options: OpenLanguageModel,
+): Promise<Result<LanguageModel>> {
   const session = await runtime.open(model);
   if (!session.ok) return session;
   const opened = await tryOut(session.value, model, range, options);
@@ -74,7 +88,12 @@ async function openGraph(runtime: GraphRuntime, model: Blob, range: Range, optio
   return opened;
 }
 
-async function tryOut(session: GraphSession, model: Blob, range: Range, { causal = false }: OpenLanguageModel): Promise<Result<LanguageModel>> {
+async function tryOut(
+  session: GraphSession,
+  model: Blob,
+  range: Range,
+  { causal = false }: OpenLanguageModel,
+): Promise<Result<LanguageModel>> {
   const inputs = session.inputs.filter(({ name }) => name !== range?.first && name !== range?.end);
   const signature = recogniseSignature(inputs, session.outputs);
   if (!signature.ok) return signature;
@@ -85,25 +104,37 @@ async function tryOut(session: GraphSession, model: Blob, range: Range, { causal
   if (!begun.ok) return begun;
   const { vocabulary, positions } = begun.value;
   if (positions < length || vocabulary < 2) {
-    return failure('not-a-language-model', `The model gives logits for ${positions} of ${length} tokens; perplexity needs them for every token.`,
-      'Export the model for text generation with logits for all positions, or compare sizes only.');
+    return failure(
+      'not-a-language-model',
+      `The model gives logits for ${positions} of ${length} tokens; perplexity needs them for every token.`,
+      'Export the model for text generation with logits for all positions, or compare sizes only.',
+    );
   }
   const ids = trialTokens(length, vocabulary);
   const first = await run(ids, 0, length);
   if (!first.ok) return first;
   const rangeOf = range && { others: (tokens: number) => rangeFeeds(range, 0, tokens) };
-  const reads = causal ? { ok: true as const, value: false } : await changesWithTheEnd(run, ids, first.value, () => (
-    readsLaterTokens({ session, inputs, ids, ...rangeOf, dynamicRanges: () => hasDynamicRanges(model) })));
+  const reads = causal
+    ? { ok: true as const, value: false }
+    : await changesWithTheEnd(run, ids, first.value, () =>
+        readsLaterTokens({ session, inputs, ids, ...rangeOf, dynamicRanges: () => hasDynamicRanges(model) }),
+      );
   if (!reads.ok) return reads;
   if (reads.value) {
-    return failure('not-a-language-model', 'The model reads the whole text to predict each token, later tokens included, so perplexity has no meaning for it.',
-      'Give it inputs to compare its outputs on, or choose a text-generation model.');
+    return failure(
+      'not-a-language-model',
+      'The model reads the whole text to predict each token, later tokens included, so perplexity has no meaning for it.',
+      'Give it inputs to compare its outputs on, or choose a text-generation model.',
+    );
   }
   if (range) {
     const from = length >> 1;
     const part = await run(ids, from, length - from);
     if (!part.ok) return part;
-    if (part.value.positions !== length - from || differ(first.value.values(from, length - from), part.value.values(0, length - from), 1e-3)) {
+    if (
+      part.value.positions !== length - from ||
+      differ(first.value.values(from, length - from), part.value.values(0, length - from), 1e-3)
+    ) {
       return failure('internal', 'Logits of a part of the window differ from those of the whole.', 'Report this.');
     }
   }
@@ -118,8 +149,12 @@ async function tryOut(session: GraphSession, model: Blob, range: Range, { causal
         if (!output.ok) return output;
         const from = range ? 0 : firstRow;
         if (output.value.vocabulary !== vocabulary || output.value.positions < from + rows) {
-          return failure('session-failed', 'The model gave fewer logits than it was asked for.', 'Choose another export of the model.',
-            `${output.value.positions} positions of ${output.value.vocabulary}, expected ${windowIds.length} of ${vocabulary}`);
+          return failure(
+            'session-failed',
+            'The model gave fewer logits than it was asked for.',
+            'Choose another export of the model.',
+            `${output.value.positions} positions of ${output.value.vocabulary}, expected ${windowIds.length} of ${vocabulary}`,
+          );
         }
         return { ok: true, value: output.value.values(from, rows) };
       },
@@ -129,11 +164,18 @@ async function tryOut(session: GraphSession, model: Blob, range: Range, { causal
 }
 
 /** Whether another last token changes the logits before it because it is read; `examine` looks closer where they change at all. */
-async function changesWithTheEnd(run: Run, ids: Int32Array, first: Logits, examine: () => Promise<Result<boolean>>): Promise<Result<boolean>> {
+async function changesWithTheEnd(
+  run: Run,
+  ids: Int32Array,
+  first: Logits,
+  examine: () => Promise<Result<boolean>>,
+): Promise<Result<boolean>> {
   const before = ids.length - 1;
   const other = await run(withOtherEnd(ids), 0, ids.length);
   if (!other.ok) return other;
-  return differ(first.values(0, before), other.value.values(0, before), CAUSAL_TOLERANCE) ? examine() : { ok: true, value: false };
+  return differ(first.values(0, before), other.value.values(0, before), CAUSAL_TOLERANCE)
+    ? examine()
+    : { ok: true, value: false };
 }
 
 function rangeFeeds(range: NonNullable<Range>, first: number, end: number): Record<string, HostTensor> {
@@ -152,6 +194,8 @@ function runner(session: GraphSession, signature: Signature, range: Range): Run 
     const outputs = await session.run(feeds, [name]);
     if (!outputs.ok) return outputs;
     const logits = outputs.value[name];
-    return logits ? { ok: true, value: readLogits(logits) } : failure('session-failed', 'The model gave no logits.', 'Choose another export of the model.', name);
+    return logits
+      ? { ok: true, value: readLogits(logits) }
+      : failure('session-failed', 'The model gave no logits.', 'Choose another export of the model.', name);
   };
 }

@@ -13,7 +13,7 @@ export interface Logits {
 export function readLogits({ type, dims, data }: HostTensor): Logits {
   const vocabulary = dims.at(-1) ?? 0;
   return {
-    positions: dims.length >= 2 ? dims.at(-2) ?? 0 : 0,
+    positions: dims.length >= 2 ? (dims.at(-2) ?? 0) : 0,
     vocabulary,
     values(first, rows) {
       const from = first * vocabulary;

@@ -14,10 +14,21 @@ const noisy = tinyModel({ vocabulary: VOCABULARY, noise: 0.2 });
 
 async function measured(parts: Partial<EvaluationJob>, on: EvaluationRuntime = runtime()): Promise<EvaluationOutcome> {
   const { json, config } = tinyTokenizer(VOCABULARY);
-  const result = await evaluate(on, {
-    baseline: { key: 'fp16', model: fp16 }, levels: [], tokenizerJson: json, tokenizerConfig: config,
-    text: tinyText(VOCABULARY, 2048), textName: 'tiny.txt', maxTokens: null, threads: 1, ...parts,
-  }, () => undefined);
+  const result = await evaluate(
+    on,
+    {
+      baseline: { key: 'fp16', model: fp16 },
+      levels: [],
+      tokenizerJson: json,
+      tokenizerConfig: config,
+      text: tinyText(VOCABULARY, 2048),
+      textName: 'tiny.txt',
+      maxTokens: null,
+      threads: 1,
+      ...parts,
+    },
+    () => undefined,
+  );
   if (!result.ok) throw new Error(`${result.error.message} ${result.error.details}`);
   return result.value;
 }
@@ -25,12 +36,16 @@ async function measured(parts: Partial<EvaluationJob>, on: EvaluationRuntime = r
 describe('the noise floor', () => {
   it('is the drift of the fp16 model as a level of the float32 one', async () => {
     const { noiseFloor, notes } = await measured({ reference: { kind: 'original', model: fp32 } });
-    const { levels: [, level] } = await measured({ baseline: { key: 'fp32', model: fp32 }, levels: [{ key: 'fp16', model: fp16 }] });
+    const {
+      levels: [, level],
+    } = await measured({ baseline: { key: 'fp32', model: fp32 }, levels: [{ key: 'fp16', model: fp16 }] });
     const drift = level?.drift;
     // Levels may be scored by another implementation, whose sums round differently.
     const about = (value: number | undefined): unknown => expect.closeTo(value ?? NaN, 12);
     expect(noiseFloor).toEqual({
-      reference: 'original', tokens: 4 * 255, sameTop: drift?.sameTop,
+      reference: 'original',
+      tokens: 4 * 255,
+      sameTop: drift?.sameTop,
       kld: { value: about(drift?.kld.mean), error: about(drift?.kld.error), max: about(drift?.kld.max) },
       lnRatio: { value: about(drift?.lnRatio.value), error: about(drift?.lnRatio.error) },
     });
@@ -38,9 +53,12 @@ describe('the noise floor', () => {
     expect(notes).toEqual([]);
   });
 
-  it('changes no other figure, and is far below a level\'s drift', async () => {
+  it("changes no other figure, and is far below a level's drift", async () => {
     const levels = [{ key: 'noisy', model: noisy }];
-    const [without, beside] = [await measured({ levels }), await measured({ levels, reference: { kind: 'widened', model: fp32 } })];
+    const [without, beside] = [
+      await measured({ levels }),
+      await measured({ levels, reference: { kind: 'widened', model: fp32 } }),
+    ];
     expect(beside.levels).toEqual(without.levels);
     expect(without.noiseFloor).toBeNull();
     expect(beside.noiseFloor?.reference).toBe('widened');
@@ -54,15 +72,30 @@ describe('the noise floor', () => {
       async open(model) {
         const opened = await runtime().open(model);
         return opened.ok && model === fp32
-          ? { ok: true, value: { ...opened.value, logits: (...asked) => { ran++; return opened.value.logits(...asked); } } } : opened;
+          ? {
+              ok: true,
+              value: {
+                ...opened.value,
+                logits: (...asked) => {
+                  ran++;
+                  return opened.value.logits(...asked);
+                },
+              },
+            }
+          : opened;
       },
     };
-    const { noiseFloor, protocol } = await measured({ reference: { kind: 'original', model: fp32 }, text: tinyText(VOCABULARY, 512 * 20) }, counting);
+    const { noiseFloor, protocol } = await measured(
+      { reference: { kind: 'original', model: fp32 }, text: tinyText(VOCABULARY, 512 * 20) },
+      counting,
+    );
     expect([protocol.chunks, ran, noiseFloor?.tokens]).toEqual([20, 16, 16 * 255]);
   });
 
   it('costs nothing but itself when it fails', async () => {
-    const spoiled = await measured({ reference: { kind: 'original', model: tinyModel({ vocabulary: VOCABULARY, noise: NaN }) } });
+    const spoiled = await measured({
+      reference: { kind: 'original', model: tinyModel({ vocabulary: VOCABULARY, noise: NaN }) },
+    });
     expect(spoiled.noiseFloor).toBeNull();
     expect(spoiled.notes).toEqual([expect.stringMatching(/^The noise floor was not measured: .+/)]);
     expect(spoiled.levels).toEqual((await measured({})).levels);
@@ -84,14 +117,22 @@ describe('the noise floor', () => {
           ok: true,
           value: {
             ...opened.value,
-            logits: (...asked) => (open > 2 ? Promise.resolve(outOfMemory('Running', '')) : opened.value.logits(...asked)),
-            release: () => { open--; return opened.value.release(); },
+            logits: (...asked) =>
+              open > 2 ? Promise.resolve(outOfMemory('Running', '')) : opened.value.logits(...asked),
+            release: () => {
+              open--;
+              return opened.value.release();
+            },
           },
         };
       },
     };
     const levels = [{ key: 'noisy', model: noisy }];
-    const { noiseFloor, notes, levels: figures } = await measured({ levels, reference: { kind: 'original', model: fp32 } }, small);
+    const {
+      noiseFloor,
+      notes,
+      levels: figures,
+    } = await measured({ levels, reference: { kind: 'original', model: fp32 } }, small);
     expect(figures).toEqual((await measured({ levels })).levels);
     expect([noiseFloor, most, open]).toEqual([null, 3, 0]);
     expect(notes.join()).toContain('noise floor was not measured');
@@ -104,13 +145,27 @@ describe('the noise floor', () => {
       async open(model) {
         const opened = await runtime().open(model);
         if (!opened.ok || model !== noisy) return opened;
-        return { ok: true, value: { ...opened.value, logits: (...asked) => (--left === 0 ? Promise.resolve(outOfMemory('Running', '')) : opened.value.logits(...asked)) } };
+        return {
+          ok: true,
+          value: {
+            ...opened.value,
+            logits: (...asked) =>
+              --left === 0 ? Promise.resolve(outOfMemory('Running', '')) : opened.value.logits(...asked),
+          },
+        };
       },
     };
-    const { noiseFloor, notes, levels } = await measured({
-      levels: [{ key: 'noisy', model: noisy }, { key: 'other', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.1 }) }],
-      reference: { kind: 'original', model: fp32 }, text: tinyText(VOCABULARY, 512 * 24),
-    }, once);
+    const { noiseFloor, notes, levels } = await measured(
+      {
+        levels: [
+          { key: 'noisy', model: noisy },
+          { key: 'other', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.1 }) },
+        ],
+        reference: { kind: 'original', model: fp32 },
+        text: tinyText(VOCABULARY, 512 * 24),
+      },
+      once,
+    );
     expect(notes).toEqual([expect.stringContaining('measured in 2 passes')]);
     expect(levels.every(({ problem }) => problem === null)).toBe(true);
     expect(noiseFloor?.tokens).toBe(16 * 255);

@@ -51,7 +51,8 @@ export function noiseMeter(runtime: EvaluationRuntime, reference: Reference): No
     problem = error;
     await close();
   };
-  const logitsOf = (open: LanguageModel, { ids, first, targets }: Window): Promise<Result<Float32Array>> => open.logits(ids, first, targets.length);
+  const logitsOf = (open: LanguageModel, { ids, first, targets }: Window): Promise<Result<Float32Array>> =>
+    open.logits(ids, first, targets.length);
 
   return {
     async open() {
@@ -69,13 +70,21 @@ export function noiseMeter(runtime: EvaluationRuntime, reference: Reference): No
         return false;
       }
       if (float32.value.length !== logits.length) {
-        await giveUp(failure('session-failed', 'The model in float32 gives other logits than the baseline.', 'Report this.'));
+        await giveUp(
+          failure('session-failed', 'The model in float32 gives other logits than the baseline.', 'Report this.'),
+        );
         return false;
       }
       tally ??= tallyDistance(window.ids.length, model.vocabulary);
       tally.add(float32.value, logits, window.targets);
       if (tally.notFinite.against) {
-        await giveUp(failure('session-failed', 'The model gives values that are not finite numbers in float32, so there is no noise floor.', 'Choose another export of the model.'));
+        await giveUp(
+          failure(
+            'session-failed',
+            'The model gives values that are not finite numbers in float32, so there is no noise floor.',
+            'Choose another export of the model.',
+          ),
+        );
         return false;
       }
       counted = index + 1;
@@ -92,7 +101,7 @@ export function noiseMeter(runtime: EvaluationRuntime, reference: Reference): No
       return gaveWay;
     },
     result() {
-      const distance = problem ? null : tally?.distance() ?? null;
+      const distance = problem ? null : (tally?.distance() ?? null);
       return { noiseFloor: distance && { ...distance, reference: reference.kind }, problem };
     },
   };

@@ -16,7 +16,7 @@ describe('windows', () => {
     expect(windows.count * windows.scored).toBe(64_260);
   });
 
-  it('cover the sample model\'s text as figures.json counts it', () => {
+  it("cover the sample model's text as figures.json counts it", () => {
     const windows = planned(122_991);
     expect(windows.count * windows.scored).toBe(61_200);
   });
@@ -49,11 +49,28 @@ describe('windows', () => {
 
 describe('a window', () => {
   const tokenizer = (addsBos: boolean): Tokenizer => ({
-    vocabulary: 1000, addsBos, bosId: 1, eosId: null, unknownId: null, charactersLeftOut: () => 0, maxLength: null, byteLengths: () => null, decode: (ids) => ids.join(), pieces: () => [], piece: () => '', encode: (text) => Int32Array.from(text, (_, index) => 100 + index),
+    vocabulary: 1000,
+    addsBos,
+    bosId: 1,
+    eosId: null,
+    unknownId: null,
+    charactersLeftOut: () => 0,
+    maxLength: null,
+    byteLengths: () => null,
+    decode: (ids) => ids.join(),
+    pieces: () => [],
+    piece: () => '',
+    encode: (text) => Int32Array.from(text, (_, index) => 100 + index),
   });
   const text = 'x'.repeat(130);
   const window = (addsBos: boolean, index: number): Window => {
-    const plan = planProtocol({ name: 'llama.cpp' }, tokenizeText(tokenizer(addsBos), text), tokenizer(addsBos), null, 64);
+    const plan = planProtocol(
+      { name: 'llama.cpp' },
+      tokenizeText(tokenizer(addsBos), text),
+      tokenizer(addsBos),
+      null,
+      64,
+    );
     if (!plan.ok) throw new Error(plan.error.message);
     return windowOf(plan.value, index);
   };

@@ -47,24 +47,39 @@ export function tokenizeText(tokenizer: Tokenizer, text: string): TokenizedText 
  * @param wanted Tokens in a window, where text and model allow.
  * Errors: `text-too-short` below two of the smallest windows.
  */
-export function planWindows(textTokens: number, maxTokens: number | null, longest: number | null, wanted: number = DEFAULT_CONTEXT): Result<Windows> {
+export function planWindows(
+  textTokens: number,
+  maxTokens: number | null,
+  longest: number | null,
+  wanted: number = DEFAULT_CONTEXT,
+): Result<Windows> {
   if (textTokens < 2 * SMALLEST_CONTEXT) {
-    return failure('text-too-short', `The text has ${textTokens} tokens; perplexity needs at least ${2 * SMALLEST_CONTEXT}, and some thousands to say much.`,
-      'Use a longer text.');
+    return failure(
+      'text-too-short',
+      `The text has ${textTokens} tokens; perplexity needs at least ${2 * SMALLEST_CONTEXT}, and some thousands to say much.`,
+      'Use a longer text.',
+    );
   }
   const notes: string[] = [];
   let context = wanted;
   if (longest !== null && longest < context) {
     context = longest;
-    notes.push(`The model takes at most ${longest} tokens at once, so windows of ${longest} were used instead of ${wanted}; figures from other windows are not comparable.`);
+    notes.push(
+      `The model takes at most ${longest} tokens at once, so windows of ${longest} were used instead of ${wanted}; figures from other windows are not comparable.`,
+    );
   }
   if (textTokens < 2 * context) {
     const smaller = 2 ** Math.floor(Math.log2(textTokens / 2));
-    notes.push(`The text has ${textTokens} tokens, fewer than two windows of ${context}, so windows of ${smaller} were used; figures from other windows are not comparable.`);
+    notes.push(
+      `The text has ${textTokens} tokens, fewer than two windows of ${context}, so windows of ${smaller} were used; figures from other windows are not comparable.`,
+    );
     context = smaller;
   }
   const available = Math.floor(textTokens / context);
   const most = maxTokens === null ? available : Math.max(1, Math.floor(maxTokens / context));
   const firstScored = Math.floor(context / 2);
-  return { ok: true, value: { context, count: Math.min(available, most), firstScored, scored: context - 1 - firstScored, notes } };
+  return {
+    ok: true,
+    value: { context, count: Math.min(available, most), firstScored, scored: context - 1 - firstScored, notes },
+  };
 }

@@ -53,9 +53,9 @@ export interface Window {
 
 const DEFAULT_CONTEXTS: Record<ProtocolName, number> = {
   'llama.cpp': DEFAULT_CONTEXT,
-  'gptq': 2048,
+  gptq: 2048,
   // The guide's: GPT-2's, and what it takes.
-  'huggingface': 1024,
+  huggingface: 1024,
   // What lm-evaluation-harness takes for a model that names no limit.
   'lm-eval': 2048,
 };
@@ -67,7 +67,13 @@ const DEFAULT_STRIDE = 512;
  * @param longest Tokens the model takes at once; null when it sets no limit.
  * Errors: `usage` for settings that make no sense, `text-too-short`.
  */
-export function planProtocol(request: ProtocolRequest, text: TokenizedText, tokenizer: Pick<Tokenizer, 'bosId' | 'eosId'>, maxTokens: number | null, longest: number | null): Result<WindowPlan> {
+export function planProtocol(
+  request: ProtocolRequest,
+  text: TokenizedText,
+  tokenizer: Pick<Tokenizer, 'bosId' | 'eosId'>,
+  maxTokens: number | null,
+  longest: number | null,
+): Result<WindowPlan> {
   const wrong = unusable(request);
   if (wrong) return wrong;
   const wanted = request.context ?? DEFAULT_CONTEXTS[request.name];
@@ -80,27 +86,46 @@ export function planProtocol(request: ProtocolRequest, text: TokenizedText, toke
   let context = wanted;
   if (longest !== null && longest < wanted) {
     context = longest;
-    notes.push(`The model takes at most ${longest} tokens at once, so windows of ${longest} were used instead of ${wanted}; figures from other windows are not comparable.`);
+    notes.push(
+      `The model takes at most ${longest} tokens at once, so windows of ${longest} were used instead of ${wanted}; figures from other windows are not comparable.`,
+    );
   }
   const plan = { name: request.name, stride: null, unit: 'token', sequence: text.tokens, bos: null, notes } as const;
   switch (request.name) {
     case 'gptq': {
       if (length < context) {
         const smaller = 2 ** Math.floor(Math.log2(length));
-        notes.push(`The text has ${length} tokens, fewer than a window of ${context}, so windows of ${smaller} were used; figures from other windows are not comparable.`);
+        notes.push(
+          `The text has ${length} tokens, fewer than a window of ${context}, so windows of ${smaller} were used; figures from other windows are not comparable.`,
+        );
         context = smaller;
       }
       return { ok: true, value: { ...plan, context, spans: atMost(disjointSpans(length, context), maxTokens) } };
     }
     case 'huggingface': {
       const stride = Math.min(request.stride ?? Math.min(DEFAULT_STRIDE, context >> 1), context);
-      return { ok: true, value: { ...plan, context, stride, spans: atMost(slidingSpans(length, context, stride), maxTokens) } };
+      return {
+        ok: true,
+        value: { ...plan, context, stride, spans: atMost(slidingSpans(length, context, stride), maxTokens) },
+      };
     }
     case 'lm-eval': {
       const sequence = afterPrefix(text, tokenizer.bosId ?? tokenizer.eosId);
-      if (!sequence) notes.push('The tokenizer has neither a BOS nor an EOS token to begin with, so the first token of the text was not scored.');
+      if (!sequence)
+        notes.push(
+          'The tokenizer has neither a BOS nor an EOS token to begin with, so the first token of the text was not scored.',
+        );
       const tokens = sequence ?? text.tokens;
-      return { ok: true, value: { ...plan, unit: 'word', context, sequence: tokens, spans: atMost(rollingSpans(tokens.length, context), maxTokens) } };
+      return {
+        ok: true,
+        value: {
+          ...plan,
+          unit: 'word',
+          context,
+          sequence: tokens,
+          spans: atMost(rollingSpans(tokens.length, context), maxTokens),
+        },
+      };
     }
   }
 }
@@ -124,7 +149,12 @@ export function tokensReached({ spans }: WindowPlan, windows: number): number {
   return last ? Math.max(last.end, last.to) : 0;
 }
 
-function planLlama(text: TokenizedText, maxTokens: number | null, longest: number | null, wanted: number): Result<WindowPlan> {
+function planLlama(
+  text: TokenizedText,
+  maxTokens: number | null,
+  longest: number | null,
+  wanted: number,
+): Result<WindowPlan> {
   const planned = planWindows(text.tokens.length, maxTokens, longest, wanted);
   if (!planned.ok) return planned;
   const { context, count, firstScored, notes } = planned.value;
@@ -132,12 +162,28 @@ function planLlama(text: TokenizedText, maxTokens: number | null, longest: numbe
     const start = index * context;
     return { start, end: start + context, from: start + firstScored + 1, to: start + context };
   });
-  return { ok: true, value: { name: 'llama.cpp', context, stride: null, unit: 'token', sequence: text.tokens, bos: text.bos, spans, notes } };
+  return {
+    ok: true,
+    value: {
+      name: 'llama.cpp',
+      context,
+      stride: null,
+      unit: 'token',
+      sequence: text.tokens,
+      bos: text.bos,
+      spans,
+      notes,
+    },
+  };
 }
 
 function disjointSpans(length: number, context: number): Span[] {
-  return Array.from({ length: Math.floor(length / context) }, (_, index) =>
-    ({ start: index * context, end: (index + 1) * context, from: index * context + 1, to: (index + 1) * context }));
+  return Array.from({ length: Math.floor(length / context) }, (_, index) => ({
+    start: index * context,
+    end: (index + 1) * context,
+    from: index * context + 1,
+    to: (index + 1) * context,
+  }));
 }
 
 function slidingSpans(length: number, context: number, stride: number): Span[] {
@@ -180,11 +226,18 @@ function afterPrefix(text: TokenizedText, prefix: number | null): Int32Array | n
 function unusable({ name, context, stride }: ProtocolRequest): Failure | null {
   const refuse = (message: string, action: string) => failure('usage', message, action);
   if (context !== undefined && !(Number.isInteger(context) && context >= SMALLEST_CONTEXT)) {
-    return refuse(`A window of ${context} tokens leaves too little context for a perplexity to mean anything.`, `Take ${SMALLEST_CONTEXT} or more.`);
+    return refuse(
+      `A window of ${context} tokens leaves too little context for a perplexity to mean anything.`,
+      `Take ${SMALLEST_CONTEXT} or more.`,
+    );
   }
   if (stride === undefined) return null;
-  if (name !== 'huggingface') return refuse(`The protocol ${name} has no stride.`, 'Leave it out, or measure by the protocol huggingface.');
+  if (name !== 'huggingface')
+    return refuse(`The protocol ${name} has no stride.`, 'Leave it out, or measure by the protocol huggingface.');
   const most = context ?? DEFAULT_CONTEXTS[name];
   if (Number.isInteger(stride) && stride >= 1 && stride <= most) return null;
-  return refuse(`A stride of ${stride} does not fit windows of ${most}: it would leave out text.`, `Take one from 1 to ${most}.`);
+  return refuse(
+    `A stride of ${stride} does not fit windows of ${most}: it would leave out text.`,
+    `Take one from 1 to ${most}.`,
+  );
 }

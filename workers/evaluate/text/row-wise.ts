@@ -35,7 +35,11 @@ export async function findCuts(model: Model, index: GraphIndex, logits: ValueInf
   let projections = 0;
   for (const node of model.graph.nodes.toReversed()) {
     const outputs = node.outputs.filter((output) => output !== '');
-    if (!outputs.some((output) => open.has(output)) || !outputs.every((output) => output === logits.name || usedOnlyBy(index, behind, output))) continue;
+    if (
+      !outputs.some((output) => open.has(output)) ||
+      !outputs.every((output) => output === logits.name || usedOnlyBy(index, behind, output))
+    )
+      continue;
     const rows = await rowInputs(model, index, node);
     if (!rows) continue;
     behind.add(node);
@@ -56,23 +60,63 @@ export async function findCuts(model: Model, index: GraphIndex, logits: ValueInf
   const double = cuts.findLast(({ values }) => values.length === 2);
   const best = !single || (double && double.projections - single.projections >= WORTH_TWO) ? double : single;
   // Only of the cuts that are taken: in a long chain every node is a candidate.
-  return [...new Set([best, cuts[0]])].flatMap((found): Cut[] => (found
-    ? [{ nodes: new Set(order.slice(0, found.count)), values: new Map(found.values.map((value) => [value, types.get(value) ?? FLOAT32])) }] : []));
+  return [...new Set([best, cuts[0]])].flatMap((found): Cut[] =>
+    found
+      ? [
+          {
+            nodes: new Set(order.slice(0, found.count)),
+            values: new Map(found.values.map((value) => [value, types.get(value) ?? FLOAT32])),
+          },
+        ]
+      : [],
+  );
 }
 
 function usedOnlyBy(index: GraphIndex, nodes: ReadonlySet<Node>, value: string): boolean {
-  return !index.outputs.has(value) && !index.usedInside.has(value) && (index.uses.get(value) ?? []).every(({ node }) => nodes.has(node));
+  return (
+    !index.outputs.has(value) &&
+    !index.usedInside.has(value) &&
+    (index.uses.get(value) ?? []).every(({ node }) => nodes.has(node))
+  );
 }
 
 const CONTRIB = 'com.microsoft';
 const UNARY = new Set([
-  'Abs', 'Cast', 'Celu', 'Elu', 'Erf', 'Exp', 'Gelu', 'HardSigmoid', 'HardSwish', 'Identity', 'LeakyRelu', 'Log', 'Mish', 'Neg', 'QuickGelu', 'Reciprocal',
-  'Relu', 'Selu', 'Sigmoid', 'Softplus', 'Softsign', 'Sqrt', 'Swish', 'Tanh',
+  'Abs',
+  'Cast',
+  'Celu',
+  'Elu',
+  'Erf',
+  'Exp',
+  'Gelu',
+  'HardSigmoid',
+  'HardSwish',
+  'Identity',
+  'LeakyRelu',
+  'Log',
+  'Mish',
+  'Neg',
+  'QuickGelu',
+  'Reciprocal',
+  'Relu',
+  'Selu',
+  'Sigmoid',
+  'Softplus',
+  'Softsign',
+  'Sqrt',
+  'Swish',
+  'Tanh',
 ]);
 /** Element by element, with broadcasting. */
 const ELEMENTWISE = new Set(['Add', 'BiasGelu', 'Clip', 'Div', 'FastGelu', 'Max', 'Min', 'Mul', 'Pow', 'Sub']);
 const REDUCTIONS = new Set(['ReduceL2', 'ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceSum', 'ReduceSumSquare']);
-const NORMS = new Set(['LayerNormalization', 'RMSNormalization', 'SimplifiedLayerNormalization', 'SkipLayerNormalization', 'SkipSimplifiedLayerNormalization']);
+const NORMS = new Set([
+  'LayerNormalization',
+  'RMSNormalization',
+  'SimplifiedLayerNormalization',
+  'SkipLayerNormalization',
+  'SkipSimplifiedLayerNormalization',
+]);
 
 /** The inputs a node takes position by position, where it does so; null where it may not. */
 async function rowInputs(model: Model, index: GraphIndex, node: Node): Promise<string[] | null> {
@@ -83,11 +127,15 @@ async function rowInputs(model: Model, index: GraphIndex, node: Node): Promise<s
   if (UNARY.has(type)) return inputs.length === 1 ? inputs : null;
   if (ELEMENTWISE.has(type) || (NORMS.has(type) && isLastAxis(intAttribute(node, 'axis', -1)))) {
     const computed = inputs.filter((input) => !sameForEveryPosition(constantDims(index, input)));
-    return computed.length > 0 && computed.every((input) => constantDims(index, input) === null) ? [...new Set(computed)] : null;
+    return computed.length > 0 && computed.every((input) => constantDims(index, input) === null)
+      ? [...new Set(computed)]
+      : null;
   }
-  if (type === 'Split') return isLastAxis(intAttribute(node, 'axis', 0)) && areConstant(index, inputs.slice(1)) ? inputs.slice(0, 1) : null;
+  if (type === 'Split')
+    return isLastAxis(intAttribute(node, 'axis', 0)) && areConstant(index, inputs.slice(1)) ? inputs.slice(0, 1) : null;
   if (!REDUCTIONS.has(type) || intAttribute(node, 'keepdims', 1) !== 1) return null;
-  const axes = intsAttribute(node, 'axes') ?? (inputs[1] === undefined ? null : await readInts(model, index, inputs[1]));
+  const axes =
+    intsAttribute(node, 'axes') ?? (inputs[1] === undefined ? null : await readInts(model, index, inputs[1]));
   return axes?.length === 1 && isLastAxis(axes[0]) ? inputs.slice(0, 1) : null;
 }
 
@@ -125,7 +173,9 @@ function constantDims(index: GraphIndex, value: string): readonly number[] | nul
     const node = index.producer.get(name);
     if (node?.domain !== '') return null;
     if (node.type === 'Constant') {
-      return node.attributes.some(({ proto }) => proto.name === 'value_float' || proto.name === 'value_int') ? [] : null;
+      return node.attributes.some(({ proto }) => proto.name === 'value_float' || proto.name === 'value_int')
+        ? []
+        : null;
     }
     if (!KEEPS_RANK.has(node.type)) return null;
     name = node.inputs[0] ?? '';
@@ -135,7 +185,12 @@ function constantDims(index: GraphIndex, value: string): readonly number[] | nul
 
 function constantTensor({ initializers, producer }: GraphIndex, value: string): Tensor | undefined {
   const node = producer.get(value);
-  return initializers.get(value) ?? (node?.type === 'Constant' && node.domain === '' ? node.attributes.find(({ proto }) => proto.name === 'value')?.tensors[0] : undefined);
+  return (
+    initializers.get(value) ??
+    (node?.type === 'Constant' && node.domain === ''
+      ? node.attributes.find(({ proto }) => proto.name === 'value')?.tensors[0]
+      : undefined)
+  );
 }
 
 /** A few integers that lie in the file; null for others. */
@@ -150,7 +205,22 @@ async function readInts({ source }: Model, index: GraphIndex, value: string): Pr
 /** Where results have the type of what comes in, or of one of these inputs. */
 const TYPE_FROM: Readonly<Record<string, number>> = { MatMulNBits: 2, DequantizeLinear: 1, GatherBlockQuantized: 2 };
 const KEEPS_TYPE = new Set([
-  ...UNARY, ...ELEMENTWISE, ...REDUCTIONS, ...NORMS, 'Concat', 'CumSum', 'Gather', 'GroupQueryAttention', 'MatMul', 'MultiHeadAttention', 'Reshape', 'Slice', 'Split', 'Squeeze', 'Transpose', 'Unsqueeze',
+  ...UNARY,
+  ...ELEMENTWISE,
+  ...REDUCTIONS,
+  ...NORMS,
+  'Concat',
+  'CumSum',
+  'Gather',
+  'GroupQueryAttention',
+  'MatMul',
+  'MultiHeadAttention',
+  'Reshape',
+  'Slice',
+  'Split',
+  'Squeeze',
+  'Transpose',
+  'Unsqueeze',
 ]);
 
 /** Element type of a value; null where it takes more than a few steps to tell. */

@@ -9,8 +9,14 @@
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
-  NodeProtoSchema, TensorShapeProto_DimensionSchema, TensorShapeProtoSchema, TypeProto_TensorSchema, TypeProtoSchema, ValueInfoProtoSchema,
-  type NodeProto, type ValueInfoProto,
+  NodeProtoSchema,
+  TensorShapeProto_DimensionSchema,
+  TensorShapeProtoSchema,
+  TypeProto_TensorSchema,
+  TypeProtoSchema,
+  ValueInfoProtoSchema,
+  type NodeProto,
+  type ValueInfoProto,
 } from 'onnx-buf';
 import { FLOAT16, FLOAT32, INT64 } from '../../onnx/numbers/element-types.ts';
 import { encodeInt64Initializer, encodeNode } from '../../onnx/writing/encode.ts';
@@ -58,18 +64,34 @@ export async function sliceToScored(model: Blob): Promise<SlicedModel[]> {
 function logitsOf({ graph }: Model): ValueInfo | null {
   const weights = new Set(graph.initializers.map(({ name }) => name));
   const inputs = graph.inputs.filter(({ proto }) => !weights.has(proto.name)).map(({ proto }) => signatureOf(proto));
-  const signature = recogniseSignature(inputs, graph.outputs.map(({ proto }) => signatureOf(proto)));
-  const output = signature.ok ? graph.outputs.find(({ proto }) => proto.name === signature.value.logits.name) : undefined;
+  const signature = recogniseSignature(
+    inputs,
+    graph.outputs.map(({ proto }) => signatureOf(proto)),
+  );
+  const output = signature.ok
+    ? graph.outputs.find(({ proto }) => proto.name === signature.value.logits.name)
+    : undefined;
   return output && signatureOf(output.proto).shape?.length === 3 ? output : null;
 }
 
-async function slice(blob: Blob, model: Model, index: GraphIndex, output: ValueInfo, { nodes: region, values }: Cut): Promise<SlicedModel> {
+async function slice(
+  blob: Blob,
+  model: Model,
+  index: GraphIndex,
+  output: ValueInfo,
+  { nodes: region, values }: Cut,
+): Promise<SlicedModel> {
   const { graph } = model;
   const name = uniqueNames(index);
   const [first, end, axes] = [name('scored_first'), name('scored_end'), name('scored_axes')];
   const edits: Edit<never>[] = [];
   const replace = (span: { start: number; end: number }, bytes: readonly Uint8Array[]) => {
-    edits.push({ start: span.start, end: span.end, within: [graph.span], pieces: bytes.map((part) => ({ kind: 'bytes', bytes: part })) });
+    edits.push({
+      start: span.start,
+      end: span.end,
+      within: [graph.span],
+      pieces: bytes.map((part) => ({ kind: 'bytes', bytes: part })),
+    });
   };
 
   const sliced = new Map<string, string>();
@@ -87,14 +109,35 @@ async function slice(blob: Blob, model: Model, index: GraphIndex, output: ValueI
       sliced.set(value, made.result);
     }
     const proto = await readNode(model, node);
-    replace(node.span, [...added, encodeField(GRAPH.node, toBinary(NodeProtoSchema, { ...proto, input: proto.input.map((input) => sliced.get(input) ?? input) }))]);
+    replace(node.span, [
+      ...added,
+      encodeField(
+        GRAPH.node,
+        toBinary(NodeProtoSchema, { ...proto, input: proto.input.map((input) => sliced.get(input) ?? input) }),
+      ),
+    ]);
   }
-  replace(output.span, [encodeField(GRAPH.output, toBinary(ValueInfoProtoSchema, withFreeDimension(output.proto, name('scored_positions'))))]);
+  replace(output.span, [
+    encodeField(
+      GRAPH.output,
+      toBinary(ValueInfoProtoSchema, withFreeDimension(output.proto, name('scored_positions'))),
+    ),
+  ]);
   // Shapes noted for values behind the Slice are no longer theirs.
   for (const { proto, span } of graph.values) if (behind.has(proto.name)) replace(span, []);
-  replace({ start: graph.span.end, end: graph.span.end }, [encodeInt64Initializer(axes, [SEQUENCE_AXIS]), int64Input(first), int64Input(end)]);
+  replace({ start: graph.span.end, end: graph.span.end }, [
+    encodeInt64Initializer(axes, [SEQUENCE_AXIS]),
+    int64Input(first),
+    int64Input(end),
+  ]);
 
-  const parts = splice(model.source.size, edits).map((piece) => (piece.kind === 'copy' ? blob.slice(piece.start, piece.end) : piece.kind === 'bytes' ? piece.bytes as Uint8Array<ArrayBuffer> : new Blob()));
+  const parts = splice(model.source.size, edits).map((piece) =>
+    piece.kind === 'copy'
+      ? blob.slice(piece.start, piece.end)
+      : piece.kind === 'bytes'
+        ? (piece.bytes as Uint8Array<ArrayBuffer>)
+        : new Blob(),
+  );
   return { model: new Blob(parts), first, end };
 }
 
@@ -105,7 +148,12 @@ async function slice(blob: Blob, model: Model, index: GraphIndex, output: ValueI
  */
 const UNROUNDED = 'InsertedPrecisionFreeCast_';
 
-function sliceOf(value: string, half: boolean, range: string[], name: (wish: string) => string): { nodes: Uint8Array[]; result: string } {
+function sliceOf(
+  value: string,
+  half: boolean,
+  range: string[],
+  name: (wish: string) => string,
+): { nodes: Uint8Array[]; result: string } {
   const nodes: Uint8Array[] = [];
   const add = (type: string, inputs: string[], attributes: Record<string, number>, wish: string): string => {
     const output = name(wish);
@@ -124,14 +172,19 @@ async function readNode({ source }: Model, { span }: Node): Promise<NodeProto> {
 /** The same output with a sequence axis of its own: it is no longer as long as the input. */
 function withFreeDimension(output: ValueInfoProto, dimension: string): ValueInfoProto {
   const changed = fromBinary(ValueInfoProtoSchema, toBinary(ValueInfoProtoSchema, output));
-  const dim = changed.type?.value.case === 'tensorType' ? changed.type.value.value.shape?.dim[SEQUENCE_AXIS] : undefined;
+  const dim =
+    changed.type?.value.case === 'tensorType' ? changed.type.value.value.shape?.dim[SEQUENCE_AXIS] : undefined;
   if (dim) dim.value = { case: 'dimParam', value: dimension };
   return changed;
 }
 
 function int64Input(name: string): Uint8Array {
-  const shape = create(TensorShapeProtoSchema, { dim: [create(TensorShapeProto_DimensionSchema, { value: { case: 'dimValue', value: 1n } })] });
-  const type = create(TypeProtoSchema, { value: { case: 'tensorType', value: create(TypeProto_TensorSchema, { elemType: INT64, shape }) } });
+  const shape = create(TensorShapeProtoSchema, {
+    dim: [create(TensorShapeProto_DimensionSchema, { value: { case: 'dimValue', value: 1n } })],
+  });
+  const type = create(TypeProtoSchema, {
+    value: { case: 'tensorType', value: create(TypeProto_TensorSchema, { elemType: INT64, shape }) },
+  });
   return encodeField(GRAPH.input, toBinary(ValueInfoProtoSchema, create(ValueInfoProtoSchema, { name, type })));
 }
 

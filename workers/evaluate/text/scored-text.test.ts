@@ -16,17 +16,23 @@ describe('words', () => {
   });
 
   it('of any beginning are what splitting it gives', () => {
-    fc.assert(fc.property(fc.string({ unit: fc.constantFrom('a', 'é', '🐋', ' ', '\n', '\u00a0') }), fc.nat(), (text, at) => {
-      const beginning = Array.from(text).slice(0, at % 30).join('');
-      expect(wordCounter(text)(Buffer.byteLength(beginning))).toBe(beginning.split(/\s+/).length);
-    }));
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom('a', 'é', '🐋', ' ', '\n', '\u00a0') }), fc.nat(), (text, at) => {
+        const beginning = Array.from(text)
+          .slice(0, at % 30)
+          .join('');
+        expect(wordCounter(text)(Buffer.byteLength(beginning))).toBe(beginning.split(/\s+/).length);
+      }),
+    );
   });
 });
 
 describe('bytes', () => {
   const lengths = Uint16Array.of(1, 2, 50);
 
-  it('are added up', () => { expect(bytesOf(lengths, Int32Array.of(0, 1, 1, 2))).toBe(55); });
+  it('are added up', () => {
+    expect(bytesOf(lengths, Int32Array.of(0, 1, 1, 2))).toBe(55);
+  });
 
   it('stand for the text when they make as many, but for a space in front', () => {
     const tokens = Int32Array.from({ length: 100 }, () => 1);

@@ -8,10 +8,14 @@ import { feedData, recogniseSignature, signatureOf, type Signature } from '../in
 export function signatureOfGraph({ inputs, outputs, initializers }: Graph): Result<Signature> {
   const constants = new Set(initializers.map(({ name }) => name));
   return recogniseSignature(
-    inputs.filter(({ proto }) => !constants.has(proto.name)).map(({ proto }) => signatureOf(proto)), outputs.map(({ proto }) => signatureOf(proto)));
+    inputs.filter(({ proto }) => !constants.has(proto.name)).map(({ proto }) => signatureOf(proto)),
+    outputs.map(({ proto }) => signatureOf(proto)),
+  );
 }
 
 /** @param ids Token ids, no more than the graph takes at once. */
 export function tokenFeeds({ feeds, window }: Signature, ids: Int32Array): Record<string, HostTensor> {
-  return Object.fromEntries(feeds.map((feed) => [feed.name, { type: feed.type, ...feedData(feed, ids, window ?? ids.length) }]));
+  return Object.fromEntries(
+    feeds.map((feed) => [feed.name, { type: feed.type, ...feedData(feed, ids, window ?? ids.length) }]),
+  );
 }

@@ -26,7 +26,9 @@ export async function createWasmKernel(options: Partial<WasmKernelOptions> = {})
       return inTurn(() => {
         const module = exports;
         if (!module) throw new Error('The kernel was disposed');
-        return noted(() => quantizeMatrix(module, settings, matrix, scheme, createYielder(signal, settings.sliceMs), memory));
+        return noted(() =>
+          quantizeMatrix(module, settings, matrix, scheme, createYielder(signal, settings.sliceMs), memory),
+        );
       });
     },
     quantizePerChannel(tensor, scheme, signal) {
@@ -57,7 +59,11 @@ async function noted<T>(work: () => Promise<T>): Promise<T> {
 
 async function quantizeMatrix(
   exports: Exports,
-  limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, pace: () => Promise<void>, memory?: ArrayBuffer,
+  limits: TileLimits,
+  matrix: WeightMatrix,
+  scheme: BlockScheme,
+  pace: () => Promise<void>,
+  memory?: ArrayBuffer,
 ): Promise<QuantizedMatrix> {
   const { bits, block, symmetric } = scheme;
   const layout = layoutOf(matrix, scheme);
@@ -65,7 +71,10 @@ async function quantizeMatrix(
   const result = emptyResult(matrix.n, layout, symmetric, memory);
   const size = tileSize(matrix, scheme, layout, limits);
   const { lines } = linesOf(matrix.layout, size);
-  const { elements } = linesOf(matrix.layout, { rows: Math.min(size.rows, matrix.k), columns: Math.min(size.columns, matrix.n) });
+  const { elements } = linesOf(matrix.layout, {
+    rows: Math.min(size.rows, matrix.k),
+    columns: Math.min(size.columns, matrix.n),
+  });
   const stride = elements * layout.elementBytes;
 
   const { quantizeTile, packZeroPoints, turn } = exports;
@@ -84,7 +93,11 @@ async function quantizeMatrix(
   const piece = Math.min(layout.blockBytes, PIECE_BYTES);
   // Channels are brought into order and copied out a share at a time.
   const share = Math.min(size.columns, Math.ceil(TURNED_BYTES / most.codes / 8) * 8);
-  const turned = { codes: room.reserve(share * most.codes), scales: room.reserve(share * most.scales), zeroPoints: room.reserve(share * most.zeroPoints) };
+  const turned = {
+    codes: room.reserve(share * most.codes),
+    scales: room.reserve(share * most.scales),
+    zeroPoints: room.reserve(share * most.zeroPoints),
+  };
   const bytes = room.bytes();
 
   for (const group of groupsOf(matrix, size)) {
@@ -93,22 +106,42 @@ async function quantizeMatrix(
       copyTile(matrix, layout, tile, bytes.subarray(source), stride);
       const before = ((tile.row - group.row) / block) * 8;
       quantizeTile(
-        source, stride, tile.rows, tile.columns,
-        block, bits, symmetric, matrix.type === 'float16', matrix.layout === 'nk',
-        codes.at + before * layout.blockBytes, codes.stride, scales.at + before * layout.elementBytes, scales.stride,
-        zeroPoints.at + before, zeroPoints.stride,
+        source,
+        stride,
+        tile.rows,
+        tile.columns,
+        block,
+        bits,
+        symmetric,
+        matrix.type === 'float16',
+        matrix.layout === 'nk',
+        codes.at + before * layout.blockBytes,
+        codes.stride,
+        scales.at + before * layout.elementBytes,
+        scales.stride,
+        zeroPoints.at + before,
+        zeroPoints.stride,
       );
     }
     const blocks = Math.ceil(group.rows / block);
     const made = channelBytes(group.rows, scheme, layout);
-    if (bits !== 8 && !symmetric) packZeroPoints(zeroPoints.at, zeroPoints.stride, Math.ceil(group.columns / 8), blocks, bits);
+    if (bits !== 8 && !symmetric)
+      packZeroPoints(zeroPoints.at, zeroPoints.stride, Math.ceil(group.columns / 8), blocks, bits);
     for (let column = 0; column < group.columns; column += share) {
       const columns = Math.min(share, group.columns - column);
       const eights = Math.ceil(columns / 8);
       const before = column / 8;
       turn(codes.at + before * codes.stride, codes.stride, eights, made.codes / piece, piece, turned.codes);
       turn(scales.at + before * scales.stride, scales.stride, eights, blocks, layout.elementBytes, turned.scales);
-      if (!symmetric) turn(zeroPoints.at + before * zeroPoints.stride, zeroPoints.stride, eights, made.zeroPoints, 1, turned.zeroPoints);
+      if (!symmetric)
+        turn(
+          zeroPoints.at + before * zeroPoints.stride,
+          zeroPoints.stride,
+          eights,
+          made.zeroPoints,
+          1,
+          turned.zeroPoints,
+        );
       placeGroup(result, { ...group, column: group.column + column, columns }, matrix.k, scheme, layout, {
         codes: { bytes: bytes.subarray(turned.codes), stride: made.codes },
         scales: { bytes: bytes.subarray(turned.scales), stride: made.scales },

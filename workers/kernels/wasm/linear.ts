@@ -1,6 +1,17 @@
 /** One scale a channel on the SIMD backend: a pass over the tiles for the channels' ranges, and one for the codes. */
 import type { LinearScheme, LinearTensor, WeightTensor } from '../kernel.ts';
-import { elementBytes, emptyLinear, parametersOf, partsOf, positionOf, readPart, storeParameters, weightOfKey, writeCodes, type Part } from '../linear.ts';
+import {
+  elementBytes,
+  emptyLinear,
+  parametersOf,
+  partsOf,
+  positionOf,
+  readPart,
+  storeParameters,
+  weightOfKey,
+  writeCodes,
+  type Part,
+} from '../linear.ts';
 import type { TileLimits } from '../tiles.ts';
 import { createBuffers, type Exports } from './module.ts';
 
@@ -18,7 +29,11 @@ const NOT_FINITE = 512;
 const LONGEST_RUN = 2 ** 30;
 
 export async function quantizeTensor(
-  exports: Exports, { tileBytes }: TileLimits, tensor: WeightTensor, scheme: LinearScheme, pace: () => Promise<void>,
+  exports: Exports,
+  { tileBytes }: TileLimits,
+  tensor: WeightTensor,
+  scheme: LinearScheme,
+  pace: () => Promise<void>,
 ): Promise<LinearTensor> {
   const { type, inner } = tensor;
   const result = emptyLinear(tensor);
@@ -33,7 +48,13 @@ export async function quantizeTensor(
 }
 
 type QuantizePart = (
-  exports: Exports, tile: number, tensor: WeightTensor, part: Part, scheme: LinearScheme, result: LinearTensor, pace: () => Promise<void>,
+  exports: Exports,
+  tile: number,
+  tensor: WeightTensor,
+  part: Part,
+  scheme: LinearScheme,
+  result: LinearTensor,
+  pace: () => Promise<void>,
 ) => Promise<void>;
 
 const quantizeRuns: QuantizePart = async (exports, tile, tensor, part, scheme, result, pace) => {
@@ -46,7 +67,14 @@ const quantizeRuns: QuantizePart = async (exports, tile, tensor, part, scheme, r
   const bytes = room.bytes();
   const elements = (start: number) => {
     const { channel, left } = positionOf(inner, part, start);
-    return [Math.min(tile, part.elements - start), Math.min(left, LONGEST_RUN), Math.min(inner, LONGEST_RUN), channel, part.channels, half] as const;
+    return [
+      Math.min(tile, part.elements - start),
+      Math.min(left, LONGEST_RUN),
+      Math.min(inner, LONGEST_RUN),
+      channel,
+      part.channels,
+      half,
+    ] as const;
   };
 
   clearRanges(bytes, tables);
@@ -99,7 +127,16 @@ const quantizeLines: QuantizePart = async (exports, tile, tensor, part, scheme, 
     await pace();
     const count = Math.min(most, part.elements - start);
     if (most < part.elements) read(start, count);
-    exports.encodeLines(source, Math.ceil(count / period), period, half, scheme.type === 'uint8', tables.scales, tables.offsets, codes);
+    exports.encodeLines(
+      source,
+      Math.ceil(count / period),
+      period,
+      half,
+      scheme.type === 'uint8',
+      tables.scales,
+      tables.offsets,
+      codes,
+    );
     writeCodes(result, part, start, count, bytes.subarray(codes));
   }
 };
@@ -125,7 +162,12 @@ function clearRanges(bytes: Uint8Array, { entries, lows, highs }: Tables): void 
 
 /** From the ranges found, the scales and zero points: to the result and to every entry of a channel. */
 function settle(
-  bytes: Uint8Array<ArrayBuffer>, { entries, ...at }: Tables, { type }: WeightTensor, part: Part, scheme: LinearScheme, result: LinearTensor,
+  bytes: Uint8Array<ArrayBuffer>,
+  { entries, ...at }: Tables,
+  { type }: WeightTensor,
+  part: Part,
+  scheme: LinearScheme,
+  result: LinearTensor,
   entriesOf: (channel: number) => Iterable<number>,
 ): void {
   const Keys = type === 'float16' ? Int16Array : Int32Array;

@@ -7,23 +7,58 @@ export interface Exports {
   memory: WebAssembly.Memory;
   heapBase(): number;
   quantizeTile(
-    source: number, stride: number, rows: number, columns: number,
-    block: number, bits: number, symmetric: boolean, half: boolean, transposed: boolean,
-    codes: number, codesStride: number, scales: number, scalesStride: number, zeroPoints: number, zeroPointsStride: number,
+    source: number,
+    stride: number,
+    rows: number,
+    columns: number,
+    block: number,
+    bits: number,
+    symmetric: boolean,
+    half: boolean,
+    transposed: boolean,
+    codes: number,
+    codesStride: number,
+    scales: number,
+    scalesStride: number,
+    zeroPoints: number,
+    zeroPointsStride: number,
   ): void;
   packZeroPoints(at: number, stride: number, groups: number, blocks: number, bits: number): void;
   turn(source: number, stride: number, groups: number, rows: number, size: number, target: number): void;
   rangeRuns(
-    source: number, count: number, left: number, inner: number, channel: number, channels: number, half: boolean,
-    lows: number, highs: number,
+    source: number,
+    count: number,
+    left: number,
+    inner: number,
+    channel: number,
+    channels: number,
+    half: boolean,
+    lows: number,
+    highs: number,
   ): void;
   rangeLines(source: number, lines: number, period: number, half: boolean, lows: number, highs: number): void;
   encodeRuns(
-    source: number, count: number, left: number, inner: number, channel: number, channels: number, half: boolean, unsigned: boolean,
-    scales: number, offsets: number, codes: number,
+    source: number,
+    count: number,
+    left: number,
+    inner: number,
+    channel: number,
+    channels: number,
+    half: boolean,
+    unsigned: boolean,
+    scales: number,
+    offsets: number,
+    codes: number,
   ): void;
   encodeLines(
-    source: number, lines: number, period: number, half: boolean, unsigned: boolean, scales: number, offsets: number, codes: number,
+    source: number,
+    lines: number,
+    period: number,
+    half: boolean,
+    unsigned: boolean,
+    scales: number,
+    offsets: number,
+    codes: number,
   ): void;
 }
 
@@ -36,7 +71,10 @@ export function instantiate(): Promise<Exports> {
 }
 
 /** Room for one call's work: addresses one after the other, each on a cache line. `bytes` is the memory, once all are reserved. */
-export function createBuffers({ memory, heapBase }: Exports): { reserve(bytes: number): number; bytes(): Uint8Array<ArrayBuffer> } {
+export function createBuffers({ memory, heapBase }: Exports): {
+  reserve(bytes: number): number;
+  bytes(): Uint8Array<ArrayBuffer>;
+} {
   let end = heapBase();
   return {
     reserve(bytes) {

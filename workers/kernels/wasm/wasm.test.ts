@@ -16,9 +16,11 @@ describe('the short ways of the wasm kernel', () => {
   /** The first row has each channel's largest weight, from half to twice `extreme`; below are mostly weights smaller than normal numbers. */
   const halves = (extreme: number, k: number, n: number): WeightMatrix => {
     const next = random(7);
-    const bits = Uint16Array.from({ length: k * n }, (_, i) => (i < n
-      ? half(extreme * (0.5 + (1.5 * i) / n))
-      : (next() < 0.5 ? 0x8000 : 0) | Math.floor(next() * (next() < 0.8 ? 0x0400 : 0x0c00))));
+    const bits = Uint16Array.from({ length: k * n }, (_, i) =>
+      i < n
+        ? half(extreme * (0.5 + (1.5 * i) / n))
+        : (next() < 0.5 ? 0x8000 : 0) | Math.floor(next() * (next() < 0.8 ? 0x0400 : 0x0c00)),
+    );
     return { data: new Uint8Array(bits.buffer), type: 'float16', layout: 'kn', k, n };
   };
 

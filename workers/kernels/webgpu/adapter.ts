@@ -24,7 +24,11 @@ export async function findAdapter(gpu: GPU | undefined): Promise<FoundAdapter> {
   return {
     ok: true,
     adapter,
-    facts: { name, f16: adapter.features.has('shader-f16'), softwareAdapter: adapter.info.isFallbackAdapter || SOFTWARE.test(name) },
+    facts: {
+      name,
+      f16: adapter.features.has('shader-f16'),
+      softwareAdapter: adapter.info.isFallbackAdapter || SOFTWARE.test(name),
+    },
   };
 }
 

@@ -33,7 +33,11 @@ export function createBufferSets(device: GPUDevice, count: number): BufferSets {
   return {
     take() {
       const room = free.pop();
-      return room ? Promise.resolve(room) : new Promise((resolve) => { waiting.push(resolve); });
+      return room
+        ? Promise.resolve(room)
+        : new Promise((resolve) => {
+            waiting.push(resolve);
+          });
     },
     giveBack(lent) {
       const room = all.find((one) => one === lent)!;
@@ -64,7 +68,9 @@ function createRoom(device: GPUDevice): KeptRoom {
   let made = 0;
   return {
     age: 0,
-    get made() { return made; },
+    get made() {
+      return made;
+    },
     buffer(name, bytes, usage) {
       const kept = buffers.get(name);
       if (kept && kept.size >= bytes) return kept;

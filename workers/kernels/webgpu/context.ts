@@ -43,12 +43,18 @@ export function align(value: number, unit: number): number {
 }
 
 export function createContext(device: GPUDevice): Context {
-  const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => (
-    { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } }
-  );
+  const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
+    binding,
+    visibility: GPUShaderStage.COMPUTE,
+    buffer: { type },
+  });
   const bindings = device.createBindGroupLayout({
     entries: [
-      storage(0, 'uniform'), storage(1, 'read-only-storage'), storage(2, 'storage'), storage(3, 'storage'), storage(4, 'storage'),
+      storage(0, 'uniform'),
+      storage(1, 'read-only-storage'),
+      storage(2, 'storage'),
+      storage(3, 'storage'),
+      storage(4, 'storage'),
     ],
   });
   const layout = device.createPipelineLayout({ bindGroupLayouts: [bindings] });
@@ -79,7 +85,10 @@ export function createContext(device: GPUDevice): Context {
       return pipeline;
     },
     bind(bound) {
-      return device.createBindGroup({ layout: bindings, entries: bound.map((buffer, binding) => ({ binding, resource: { buffer } })) });
+      return device.createBindGroup({
+        layout: bindings,
+        entries: bound.map((buffer, binding) => ({ binding, resource: { buffer } })),
+      });
     },
     async inTurn(work) {
       const common = await turn.take();

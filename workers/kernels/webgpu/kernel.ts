@@ -1,7 +1,17 @@
 /** The GPU backend: uploads tiles of a matrix, runs quantize.wgsl over them and reads the result back. */
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kernel.ts';
 import { emptyResult, layoutOf } from '../layout.ts';
-import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type Tile, type TileLimits } from '../tiles.ts';
+import {
+  channelBytes,
+  copyTile,
+  groupsOf,
+  linesOf,
+  placeGroup,
+  tileSize,
+  tilesOf,
+  type Tile,
+  type TileLimits,
+} from '../tiles.ts';
 import { findAdapter, type AdapterFacts } from './adapter.ts';
 import { align, createContext, TILE_BYTES, type Context } from './context.ts';
 import floatShader from './float.wgsl?raw';
@@ -13,7 +23,12 @@ import { computesRightly } from './self-check.ts';
 import { createWork, type Work } from './work.ts';
 
 export type WebGpuKernel =
-  | { ok: true; kernel: Kernel; adapter: AdapterFacts; /** Settles when the device has gone away. */ lost: Promise<unknown> }
+  | {
+      ok: true;
+      kernel: Kernel;
+      adapter: AdapterFacts;
+      /** Settles when the device has gone away. */ lost: Promise<unknown>;
+    }
   | { ok: false; reason: string };
 
 /** Invocations of a workgroup, as quantize.wgsl has them: output channels × blocks. */
@@ -41,11 +56,14 @@ export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> 
       const error = messages.find(({ type }) => type === 'error');
       if (error) {
         device.destroy();
-        return { ok: false, reason: `${name} does not accept the quantization shader: line ${error.lineNum}, ${error.message}` };
+        return {
+          ok: false,
+          reason: `${name} does not accept the quantization shader: line ${error.lineNum}, ${error.message}`,
+        };
       }
     }
     const kernel = createKernel(device, modules, { ...defaults, ...options });
-    if (!await computesRightly(kernel)) {
+    if (!(await computesRightly(kernel))) {
       kernel.dispose();
       return { ok: false, reason: `${name} computes the quantization shader wrongly.` };
     }
@@ -69,14 +87,21 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
   const limits = {
     tileBytes: Math.min(options.tileBytes, MOST_TILE_BYTES, device.limits.maxStorageBufferBindingSize),
     // Codes, scales and zero points are read back through one buffer.
-    outputBytes: Math.min(options.outputBytes, device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize / 4),
+    outputBytes: Math.min(
+      options.outputBytes,
+      device.limits.maxStorageBufferBindingSize,
+      device.limits.maxBufferSize / 4,
+    ),
   };
   const gpu = createContext(device);
   let last: Promise<unknown> = Promise.resolve();
   let disposed = false;
 
   /** Calls begin and settle in the order they were made; while results of one are on their way, the next is at work. */
-  const call = <T>(signal: AbortSignal | undefined, submit: (work: Work, room: BufferSet) => Promise<T>): Promise<T> => {
+  const call = <T>(
+    signal: AbortSignal | undefined,
+    submit: (work: Work, room: BufferSet) => Promise<T>,
+  ): Promise<T> => {
     const before = last;
     const work = createWork(gpu, signal);
     const perform = async () => {
@@ -101,7 +126,10 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
       }
     };
     const settled = settle();
-    last = settled.then(() => undefined, () => undefined);
+    last = settled.then(
+      () => undefined,
+      () => undefined,
+    );
     return settled;
   };
 
@@ -122,7 +150,13 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
 
 /** Resolves when all is submitted: the result is whole when the work has finished. */
 async function quantizeMatrix(
-  gpu: Context, module: GPUShaderModule, limits: TileLimits, matrix: WeightMatrix, scheme: BlockScheme, work: Work, room: BufferSet,
+  gpu: Context,
+  module: GPUShaderModule,
+  limits: TileLimits,
+  matrix: WeightMatrix,
+  scheme: BlockScheme,
+  work: Work,
+  room: BufferSet,
 ): Promise<QuantizedMatrix> {
   const { device } = gpu;
   const { bits, block, symmetric } = scheme;
@@ -131,7 +165,10 @@ async function quantizeMatrix(
   if (matrix.k * matrix.n === 0) return result;
   const size = tileSize(matrix, scheme, layout, limits);
 
-  const whole = linesOf(matrix.layout, { rows: Math.min(size.rows, matrix.k), columns: Math.min(size.columns, matrix.n) });
+  const whole = linesOf(matrix.layout, {
+    rows: Math.min(size.rows, matrix.k),
+    columns: Math.min(size.columns, matrix.n),
+  });
   const tileBytes = whole.lines * align(whole.elements * layout.elementBytes, 4);
   const channels = Math.min(size.columns, matrix.n);
   const most = channelBytes(Math.min(size.span, matrix.k), scheme, layout);
@@ -141,9 +178,13 @@ async function quantizeMatrix(
     zeroPoints: align(symmetric ? 4 : channels * most.zeroPoints, 4),
   };
 
-  const pipeline = await gpu.orLost(gpu.pipeline(module, 'quantize', {
-    bits, symmetric: Number(symmetric), half: Number(matrix.type === 'float16'),
-  }));
+  const pipeline = await gpu.orLost(
+    gpu.pipeline(module, 'quantize', {
+      bits,
+      symmetric: Number(symmetric),
+      half: Number(matrix.type === 'float16'),
+    }),
+  );
 
   await gpu.inTurn(async (common) => {
     const { COPY_SRC, COPY_DST, STORAGE, UNIFORM } = GPUBufferUsage;
@@ -168,7 +209,11 @@ async function quantizeMatrix(
       const zeroPointBits = channelBytes(group.rows, scheme, layout).zeroPoints * 8;
       const line = stride / layout.elementBytes;
       const [rowStride, columnStride] = matrix.layout === 'kn' ? [line, 1] : [1, line];
-      device.queue.writeBuffer(tile, 0, Uint32Array.of(part.rows, part.columns, rowStride, columnStride, block, blocks, first, zeroPointBits));
+      device.queue.writeBuffer(
+        tile,
+        0,
+        Uint32Array.of(part.rows, part.columns, rowStride, columnStride, block, blocks, first, zeroPointBits),
+      );
       const pass = encoder.beginComputePass();
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, bindGroup);
@@ -184,22 +229,41 @@ async function quantizeMatrix(
       for (const part of tilesOf(group, size)) {
         const { lines, elements } = linesOf(matrix.layout, part);
         const stride = align(elements * layout.elementBytes, 4);
-        const upload = await work.upload(common, tileBytes, (mapped) => { copyTile(matrix, layout, part, mapped, stride); });
-        work.checked(() => { run(upload, group, part, stride, lines); });
+        const upload = await work.upload(common, tileBytes, (mapped) => {
+          copyTile(matrix, layout, part, mapped, stride);
+        });
+        work.checked(() => {
+          run(upload, group, part, stride, lines);
+        });
       }
 
       // One set of results is enough on the GPU: they are copied before the next group's dispatch writes there.
       const made = channelBytes(group.rows, scheme, layout);
       const starts = { codes: 0, scales: parts.codes, zeroPoints: parts.codes + parts.scales };
-      await work.readBack(parts.codes + parts.scales + parts.zeroPoints, (encoder, target) => {
-        encoder.copyBufferToBuffer(codes, 0, target, starts.codes, group.columns * made.codes);
-        encoder.copyBufferToBuffer(scales, 0, target, starts.scales, align(group.columns * made.scales, 4));
-        if (!symmetric) encoder.copyBufferToBuffer(zeroPoints, 0, target, starts.zeroPoints, align(group.columns * made.zeroPoints, 4));
-      }, (mapped) => {
-        const bytes = new Uint8Array(mapped);
-        const from = (name: keyof typeof starts) => ({ bytes: bytes.subarray(starts[name]), stride: made[name] });
-        placeGroup(result, group, matrix.k, scheme, layout, { codes: from('codes'), scales: from('scales'), zeroPoints: from('zeroPoints') });
-      });
+      await work.readBack(
+        parts.codes + parts.scales + parts.zeroPoints,
+        (encoder, target) => {
+          encoder.copyBufferToBuffer(codes, 0, target, starts.codes, group.columns * made.codes);
+          encoder.copyBufferToBuffer(scales, 0, target, starts.scales, align(group.columns * made.scales, 4));
+          if (!symmetric)
+            encoder.copyBufferToBuffer(
+              zeroPoints,
+              0,
+              target,
+              starts.zeroPoints,
+              align(group.columns * made.zeroPoints, 4),
+            );
+        },
+        (mapped) => {
+          const bytes = new Uint8Array(mapped);
+          const from = (name: keyof typeof starts) => ({ bytes: bytes.subarray(starts[name]), stride: made[name] });
+          placeGroup(result, group, matrix.k, scheme, layout, {
+            codes: from('codes'),
+            scales: from('scales'),
+            zeroPoints: from('zeroPoints'),
+          });
+        },
+      );
     }
   });
   return result;

@@ -1,6 +1,17 @@
 /** One scale a channel on the GPU: a pass over the tiles for the channels' ranges, and one for the codes. */
 import type { LinearScheme, LinearTensor, WeightTensor } from '../kernel.ts';
-import { elementBytes, emptyLinear, parametersOf, partsOf, positionOf, readPart, storeParameters, weightOfKey, writeCodes, type Part } from '../linear.ts';
+import {
+  elementBytes,
+  emptyLinear,
+  parametersOf,
+  partsOf,
+  positionOf,
+  readPart,
+  storeParameters,
+  weightOfKey,
+  writeCodes,
+  type Part,
+} from '../linear.ts';
 import type { TileLimits } from '../tiles.ts';
 import { align, TILE_BYTES, type Context } from './context.ts';
 import type { BufferSet } from './buffers.ts';
@@ -17,8 +28,13 @@ const LONGEST_RUN = 2 ** 30;
 
 /** Resolves when all is submitted: the result is whole when the work has finished. */
 export async function quantizeTensor(
-  gpu: Context, module: GPUShaderModule, { tileBytes, outputBytes }: TileLimits,
-  tensor: WeightTensor, scheme: LinearScheme, work: Work, room: BufferSet,
+  gpu: Context,
+  module: GPUShaderModule,
+  { tileBytes, outputBytes }: TileLimits,
+  tensor: WeightTensor,
+  scheme: LinearScheme,
+  work: Work,
+  room: BufferSet,
 ): Promise<LinearTensor> {
   const { device } = gpu;
   const { type, channels, inner } = tensor;
@@ -30,9 +46,9 @@ export async function quantizeTensor(
   const most = Math.min(mostElements, align(Math.max(1, result.codes.length), 4));
 
   const constants = { half: Number(type === 'float16') };
-  const [range, encode] = await gpu.orLost(Promise.all([
-    gpu.pipeline(module, 'range', constants), gpu.pipeline(module, 'encode', constants),
-  ]));
+  const [range, encode] = await gpu.orLost(
+    Promise.all([gpu.pipeline(module, 'range', constants), gpu.pipeline(module, 'encode', constants)]),
+  );
 
   /** In turn only: what is between two turns may take the common buffers away. */
   const prepare = async (common: BufferSet) => {
@@ -47,7 +63,9 @@ export async function quantizeTensor(
     const bindGroup = gpu.bind([tile, weights, codes, ranges, grids]);
 
     const upload = async (part: Part, start: number, count: number) => {
-      const buffer = await work.upload(common, most * size, (mapped) => { readPart(tensor, part, start, count, mapped); });
+      const buffer = await work.upload(common, most * size, (mapped) => {
+        readPart(tensor, part, start, count, mapped);
+      });
       work.checked(() => {
         const encoder = device.createCommandEncoder();
         encoder.copyBufferToBuffer(buffer, 0, weights, 0, align(count * size, 4));
@@ -55,12 +73,29 @@ export async function quantizeTensor(
       });
     };
 
-    const run = (pipeline: GPUComputePipeline, part: Part, start: number, count: number, lanes: number, invocations: number) => {
+    const run = (
+      pipeline: GPUComputePipeline,
+      part: Part,
+      start: number,
+      count: number,
+      lanes: number,
+      invocations: number,
+    ) => {
       const { channel, left } = positionOf(inner, part, start);
       work.checked(() => {
-        device.queue.writeBuffer(tile, 0, Int32Array.of(
-          count, Math.min(left, LONGEST_RUN), Math.min(inner, LONGEST_RUN), channel, part.channels, lanes, scheme.type === 'uint8' ? 0 : -128,
-        ));
+        device.queue.writeBuffer(
+          tile,
+          0,
+          Int32Array.of(
+            count,
+            Math.min(left, LONGEST_RUN),
+            Math.min(inner, LONGEST_RUN),
+            channel,
+            part.channels,
+            lanes,
+            scheme.type === 'uint8' ? 0 : -128,
+          ),
+        );
         const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass();
         pass.setPipeline(pipeline);
@@ -72,9 +107,14 @@ export async function quantizeTensor(
     };
 
     /** The first `bytes` of a buffer. */
-    const read = (buffer: GPUBuffer, bytes: number, use: (mapped: ArrayBuffer) => void) => (
-      work.readBack(Math.max(most, mostChannels * 8), (encoder, target) => { encoder.copyBufferToBuffer(buffer, 0, target, 0, align(bytes, 4)); }, use)
-    );
+    const read = (buffer: GPUBuffer, bytes: number, use: (mapped: ArrayBuffer) => void) =>
+      work.readBack(
+        Math.max(most, mostChannels * 8),
+        (encoder, target) => {
+          encoder.copyBufferToBuffer(buffer, 0, target, 0, align(bytes, 4));
+        },
+        use,
+      );
     return { codes, ranges, grids, upload, run, read };
   };
 
@@ -106,12 +146,16 @@ export async function quantizeTensor(
     await rangesRead;
     await gpu.inTurn(async (common) => {
       const { codes, grids, upload, run, read } = await prepare(common);
-      work.checked(() => { device.queue.writeBuffer(grids, 0, found); });
+      work.checked(() => {
+        device.queue.writeBuffer(grids, 0, found);
+      });
       for (let start = 0; start < part.elements; start += most) {
         const count = Math.min(most, part.elements - start);
         if (start > 0) await upload(part, start, count);
         run(encode, part, start, count, WORKGROUP, Math.ceil(count / CODES_OF_INVOCATION));
-        await read(codes, count, (mapped) => { writeCodes(result, part, start, count, new Uint8Array(mapped)); });
+        await read(codes, count, (mapped) => {
+          writeCodes(result, part, start, count, new Uint8Array(mapped));
+        });
       }
     });
   }
@@ -119,10 +163,20 @@ export async function quantizeTensor(
 }
 
 /** From the ranges found, the scales and zero points: to the result, and as the shader takes them. */
-function gridsOf(ranges: Int32Array, { type }: WeightTensor, part: Part, scheme: LinearScheme, result: LinearTensor): ArrayBuffer {
+function gridsOf(
+  ranges: Int32Array,
+  { type }: WeightTensor,
+  part: Part,
+  scheme: LinearScheme,
+  result: LinearTensor,
+): ArrayBuffer {
   const grids = new DataView(new ArrayBuffer(part.channels * 8));
   for (let channel = 0; channel < part.channels; channel++) {
-    const grid = parametersOf(weightOfKey(ranges[channel * 2]!, type), weightOfKey(ranges[channel * 2 + 1]!, type), scheme);
+    const grid = parametersOf(
+      weightOfKey(ranges[channel * 2]!, type),
+      weightOfKey(ranges[channel * 2 + 1]!, type),
+      scheme,
+    );
     storeParameters(result, part.channel + channel, grid);
     grids.setFloat32(channel * 8, Number.isFinite(grid.scale) ? grid.scale : 0, true);
     grids.setInt32(channel * 8 + 4, grid.zeroPoint, true);

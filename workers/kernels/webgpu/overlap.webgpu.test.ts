@@ -9,7 +9,11 @@ const reference = createReferenceKernel();
 const scheme: BlockScheme = { bits: 4, block: 16, symmetric: false };
 const linear: LinearScheme = { type: 'int8', symmetric: false };
 
-interface Opened { kernel: Kernel; device: GPUDevice; watched: Watched }
+interface Opened {
+  kernel: Kernel;
+  device: GPUDevice;
+  watched: Watched;
+}
 
 /** A kernel past its self-check; what it does from now on is watched. */
 async function open(limits: TestLimits = {}): Promise<Opened> {
@@ -28,9 +32,15 @@ function forget(watched: Watched): void {
 
 /** Tests that leave their kernel whole share one: making it takes longer than they do. */
 let shared: Opened;
-beforeAll(async () => { shared = await open(); });
-beforeEach(() => { forget(shared.watched); });
-afterAll(() => { shared.kernel.dispose(); });
+beforeAll(async () => {
+  shared = await open();
+});
+beforeEach(() => {
+  forget(shared.watched);
+});
+afterAll(() => {
+  shared.kernel.dispose();
+});
 
 function weights(count: number, seed: number): Uint8Array {
   const next = random(seed);
@@ -38,8 +48,20 @@ function weights(count: number, seed: number): Uint8Array {
 }
 
 /** With no room, groups of eight channels and two blocks: six of them. */
-const matrix = (seed: number): WeightMatrix => ({ data: weights(64 * 24, seed), type: 'float32', layout: 'kn', k: 64, n: 24 });
-const tensor = (seed: number): WeightTensor => ({ data: weights(3 * 40, seed), type: 'float32', outer: 1, channels: 3, inner: 40 });
+const matrix = (seed: number): WeightMatrix => ({
+  data: weights(64 * 24, seed),
+  type: 'float32',
+  layout: 'kn',
+  k: 64,
+  n: 24,
+});
+const tensor = (seed: number): WeightTensor => ({
+  data: weights(3 * 40, seed),
+  type: 'float32',
+  outer: 1,
+  channels: 3,
+  inner: 40,
+});
 
 let held = new AbortController();
 afterEach(() => {
@@ -52,7 +74,9 @@ function gate(watched: Watched): () => void {
   held = new AbortController();
   const { signal } = held;
   watched.gate = new Promise((resolve) => {
-    signal.addEventListener('abort', () => { resolve(); });
+    signal.addEventListener('abort', () => {
+      resolve();
+    });
   });
   return () => {
     watched.gate = null;
@@ -65,7 +89,11 @@ const eventually = (check: () => void) => vi.waitFor(check, { timeout: 10 * 60_0
 const count = ({ events }: Watched, event: string) => events.filter((one) => one === event).length;
 /** What comes after the first of these. */
 const after = ({ events }: Watched, event: string) => events.slice(events.indexOf(event) + 1);
-const settledIn = (order: string[], name: string, promise: Promise<unknown>) => promise.then(() => order.push(name), () => order.push(`${name} failed`));
+const settledIn = (order: string[], name: string, promise: Promise<unknown>) =>
+  promise.then(
+    () => order.push(name),
+    () => order.push(`${name} failed`),
+  );
 
 describe('while results are on their way back', () => {
   it('the groups that follow are uploaded and computed, as long as there is room for theirs', async () => {
@@ -73,8 +101,18 @@ describe('while results are on their way back', () => {
     const letThrough = gate(watched);
     const made = kernel.quantize(matrix(1), scheme);
     // The second group's results, and the third group as far as the copy of its own.
-    await eventually(() => { expect(after(watched, 'read').filter((event) => event === 'read')).toHaveLength(1); });
-    await eventually(() => { expect(watched.events.slice(watched.events.lastIndexOf('read'))).toEqual(['read', 'write', 'submit', 'write', 'submit']); });
+    await eventually(() => {
+      expect(after(watched, 'read').filter((event) => event === 'read')).toHaveLength(1);
+    });
+    await eventually(() => {
+      expect(watched.events.slice(watched.events.lastIndexOf('read'))).toEqual([
+        'read',
+        'write',
+        'submit',
+        'write',
+        'submit',
+      ]);
+    });
     letThrough();
     expect(await made).toEqual(await reference.quantize(matrix(1), scheme));
     expect(count(watched, 'read')).toBe(6);
@@ -88,22 +126,35 @@ describe('while results are on their way back', () => {
     const order: string[] = [];
     const [first, second] = [kernel.quantize(matrix(1), scheme), kernel.quantize(matrix(2), scheme)];
     const settled = [settledIn(order, 'first', first), settledIn(order, 'second', second)];
-    await eventually(() => { expect(watched.events).toEqual(['write', 'submit', 'submit', 'read', 'write', 'submit', 'submit', 'read']); });
+    await eventually(() => {
+      expect(watched.events).toEqual(['write', 'submit', 'submit', 'read', 'write', 'submit', 'submit', 'read']);
+    });
     expect(order).toEqual([]);
     letThrough();
     await Promise.all(settled);
     expect(order).toEqual(['first', 'second']);
-    expect([await first, await second]).toEqual([await reference.quantize(matrix(1), scheme), await reference.quantize(matrix(2), scheme)]);
+    expect([await first, await second]).toEqual([
+      await reference.quantize(matrix(1), scheme),
+      await reference.quantize(matrix(2), scheme),
+    ]);
   });
 
   it('the next call looks at its channels while one waits for its ranges', async () => {
     const { kernel, watched } = shared;
     const letThrough = gate(watched);
-    const made = [kernel.quantizePerChannel(tensor(1), linear), kernel.quantizePerChannel(tensor(2), linear), kernel.quantizePerChannel(tensor(3), linear)];
-    await eventually(() => { expect(count(watched, 'read')).toBe(2); });
+    const made = [
+      kernel.quantizePerChannel(tensor(1), linear),
+      kernel.quantizePerChannel(tensor(2), linear),
+      kernel.quantizePerChannel(tensor(3), linear),
+    ];
+    await eventually(() => {
+      expect(count(watched, 'read')).toBe(2);
+    });
     expect(count(watched, 'write')).toBe(2);
     letThrough();
-    expect(await Promise.all(made)).toEqual(await Promise.all([1, 2, 3].map((seed) => reference.quantizePerChannel(tensor(seed), linear))));
+    expect(await Promise.all(made)).toEqual(
+      await Promise.all([1, 2, 3].map((seed) => reference.quantizePerChannel(tensor(seed), linear))),
+    );
   });
 });
 
@@ -136,7 +187,9 @@ describe('buffers', () => {
       const before = count(watched, 'read');
       const controller = new AbortController();
       const aborted = begin(controller.signal);
-      await eventually(() => { expect(count(watched, 'read')).toBe(before + 1); });
+      await eventually(() => {
+        expect(count(watched, 'read')).toBe(before + 1);
+      });
       controller.abort();
       letThrough();
       await expect(aborted).rejects.toMatchObject({ name: 'AbortError' });
@@ -149,16 +202,31 @@ describe('buffers', () => {
 
   it('are destroyed when the kernel is disposed of or the device lost while results are mapped', async () => {
     for (const [end, error] of [
-      [({ kernel }: Opened) => { kernel.dispose(); }, { message: 'The kernel was disposed' }],
-      [({ device }: Opened) => { device.destroy(); }, { name: 'DeviceLost' }],
+      [
+        ({ kernel }: Opened) => {
+          kernel.dispose();
+        },
+        { message: 'The kernel was disposed' },
+      ],
+      [
+        ({ device }: Opened) => {
+          device.destroy();
+        },
+        { name: 'DeviceLost' },
+      ],
     ] as const) {
       const opened = await open();
       const { kernel, watched } = opened;
       gate(watched);
       const calls = [
-        kernel.quantize(matrix(1), scheme), kernel.quantizePerChannel(tensor(1), linear), kernel.quantize(matrix(2), scheme), kernel.quantizePerChannel(tensor(2), linear),
+        kernel.quantize(matrix(1), scheme),
+        kernel.quantizePerChannel(tensor(1), linear),
+        kernel.quantize(matrix(2), scheme),
+        kernel.quantizePerChannel(tensor(2), linear),
       ].map((call) => expect(call).rejects.toMatchObject(error));
-      await eventually(() => { expect(count(watched, 'read')).toBe(2); });
+      await eventually(() => {
+        expect(count(watched, 'read')).toBe(2);
+      });
       end(opened);
       await Promise.all(calls);
       expect(watched.live.size).toBe(0);

@@ -1,6 +1,14 @@
 /** Drivers miscompile shaders now and then: what a GPU makes of a few difficult blocks is checked before it is trusted. */
 import { toFloat16Array } from '../../onnx/numbers/float16.ts';
-import type { BlockScheme, Kernel, LinearScheme, LinearTensor, QuantizedMatrix, WeightMatrix, WeightTensor } from '../kernel.ts';
+import type {
+  BlockScheme,
+  Kernel,
+  LinearScheme,
+  LinearTensor,
+  QuantizedMatrix,
+  WeightMatrix,
+  WeightTensor,
+} from '../kernel.ts';
 import { createReferenceKernel } from '../reference.ts';
 
 /** Whether the kernel makes the bytes the reference makes: both element types, layouts and kinds of zero point, all widths, channels together and apart. */
@@ -19,17 +27,22 @@ export async function computesRightly(kernel: Kernel): Promise<boolean> {
     [byChannel(sample('float32', 'nk')), { type: 'int8', symmetric: false }],
   ];
   for (const [tensor, scheme] of channels) {
-    if (!same(await kernel.quantizePerChannel(tensor, scheme), await reference.quantizePerChannel(tensor, scheme))) return false;
+    if (!same(await kernel.quantizePerChannel(tensor, scheme), await reference.quantizePerChannel(tensor, scheme)))
+      return false;
   }
   return true;
 }
 
 function same(made: QuantizedMatrix | LinearTensor, expected: QuantizedMatrix | LinearTensor): boolean {
-  return (['codes', 'scales', 'zeroPoints'] as const).every((part) => expected[part]?.every((byte, i) => byte === made[part]?.[i]) ?? true);
+  return (['codes', 'scales', 'zeroPoints'] as const).every(
+    (part) => expected[part]?.every((byte, i) => byte === made[part]?.[i]) ?? true,
+  );
 }
 
 function byChannel({ data, type, layout, k, n }: WeightMatrix): WeightTensor {
-  return layout === 'kn' ? { data, type, outer: k, channels: n, inner: 1 } : { data, type, outer: 1, channels: n, inner: k };
+  return layout === 'kn'
+    ? { data, type, outer: k, channels: n, inner: 1 }
+    : { data, type, outer: 1, channels: n, inner: k };
 }
 
 /** Columns of ordinary weights, halves between two codes of a block and of a channel, subnormals, zeros, one outlier, and weights far from 0. */
@@ -39,8 +52,8 @@ function sample(type: 'float32' | 'float16', layout: 'kn' | 'nk'): WeightMatrix 
   const kinds: ((i: number) => number)[] = [
     (i) => Math.sin(i * 1.7) * 0.02,
     (i) => ((i * 7) % 33) / 4 - 4,
-    (i) => [127, -128][i % 5] ?? ((i * 37) % 253 - 126) / 2,
-    (i) => ((i * 29) % 61 - 30) * smallest,
+    (i) => [127, -128][i % 5] ?? (((i * 37) % 253) - 126) / 2,
+    (i) => (((i * 29) % 61) - 30) * smallest,
     () => -0,
     (i) => (i === 40 ? 50 : Math.cos(i * 2.3) * 0.01),
     (i) => -3 - Math.sin(i * 0.9),

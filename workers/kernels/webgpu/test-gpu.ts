@@ -29,7 +29,9 @@ export function watch(device: GPUDevice): Watched {
   device.createBuffer = (descriptor) => {
     const refused = watched.refuse !== null && descriptor.label === watched.refuse;
     if (refused) watched.refuse = null;
-    const buffer = createBuffer(refused ? { ...descriptor, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.MAP_WRITE } : descriptor);
+    const buffer = createBuffer(
+      refused ? { ...descriptor, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.MAP_WRITE } : descriptor,
+    );
     watched.made.push(`${buffer.label} ${buffer.size}`);
     watched.live.add(buffer);
     const destroy = buffer.destroy.bind(buffer);

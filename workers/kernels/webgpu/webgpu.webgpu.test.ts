@@ -14,8 +14,20 @@ async function kernelOf(limits?: TestLimits, gpu = navigator.gpu) {
 
 const scheme: BlockScheme = { bits: 4, block: 32, symmetric: true };
 const linear: LinearScheme = { type: 'int8', symmetric: true };
-const tensor = (inner: number) => ({ data: new Uint8Array(inner * 12), type: 'float32' as const, outer: 1, channels: 3, inner });
-const zeros = (k: number, n: number) => ({ data: new Uint8Array(k * n * 4), type: 'float32' as const, layout: 'kn' as const, k, n });
+const tensor = (inner: number) => ({
+  data: new Uint8Array(inner * 12),
+  type: 'float32' as const,
+  outer: 1,
+  channels: 3,
+  inner,
+});
+const zeros = (k: number, n: number) => ({
+  data: new Uint8Array(k * n * 4),
+  type: 'float32' as const,
+  layout: 'kn' as const,
+  k,
+  n,
+});
 
 describe('WebGPU in this browser', () => {
   it('is the software adapter these tests are meant to run on', async () => {
@@ -50,14 +62,23 @@ describe('a driver that gets the shader wrong', () => {
 
   it('is found out before it quantizes anything', async () => {
     // Halves rounded down instead of up.
-    expect(await tampered('fraction >= SIGN - slack', 'fraction > SIGN')).toEqual({ ok: false, reason: expect.stringMatching(/wrongly/) });
+    expect(await tampered('fraction >= SIGN - slack', 'fraction > SIGN')).toEqual({
+      ok: false,
+      reason: expect.stringMatching(/wrongly/),
+    });
     // Halves rounded up instead of to even.
     expect(await tampered('(whole & 1) == 1', 'true')).toEqual({ ok: false, reason: expect.stringMatching(/wrongly/) });
-    expect(await tampered('atomicMax(&ranges', 'atomicMin(&ranges')).toEqual({ ok: false, reason: expect.stringMatching(/wrongly/) });
+    expect(await tampered('atomicMax(&ranges', 'atomicMin(&ranges')).toEqual({
+      ok: false,
+      reason: expect.stringMatching(/wrongly/),
+    });
   });
 
   it('is named when it does not compile it', async () => {
-    expect(await tampered('fn pack(', 'fn pack((')).toEqual({ ok: false, reason: expect.stringMatching(/does not accept .* line \d+/) });
+    expect(await tampered('fn pack(', 'fn pack((')).toEqual({
+      ok: false,
+      reason: expect.stringMatching(/does not accept .* line \d+/),
+    });
   });
 });
 
@@ -82,7 +103,12 @@ describe('a lost device', () => {
     // Lost once the first of many results is on its way back, and does not arrive before.
     watched.gate = new Promise(() => undefined);
     const inFlight = expect(quantize(kernel)).rejects.toMatchObject({ name: 'DeviceLost' });
-    await vi.waitFor(() => { expect(watched.events).toContain('read'); }, { timeout: 10 * 60_000 });
+    await vi.waitFor(
+      () => {
+        expect(watched.events).toContain('read');
+      },
+      { timeout: 10 * 60_000 },
+    );
     device.destroy();
     await inFlight;
   });

@@ -14,7 +14,11 @@ export interface Work {
    * Has `copy` fill a buffer of at most `bytes`, and `use` see it once it is there; it must be done with it when it
    * returns. Resolves when all is submitted; `read` settles after `use`.
    */
-  readBack(bytes: number, copy: (encoder: GPUCommandEncoder, target: GPUBuffer) => void, use: (mapped: ArrayBuffer) => void): Promise<{ read: Promise<void> }>;
+  readBack(
+    bytes: number,
+    copy: (encoder: GPUCommandEncoder, target: GPUBuffer) => void,
+    use: (mapped: ArrayBuffer) => void,
+  ): Promise<{ read: Promise<void> }>;
   /** When all is read; rejects with the first thing that went wrong. */
   finished(): Promise<void>;
   /** When nothing is being read any more, whatever came of it. */
@@ -69,7 +73,9 @@ export function createWork(gpu: Context, signal: AbortSignal | undefined): Work 
     async upload(common, bytes, fill) {
       goOn();
       const name = gpu.nextUpload();
-      const buffer = await reserve([common], () => common.buffer(name, bytes, GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC));
+      const buffer = await reserve([common], () =>
+        common.buffer(name, bytes, GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC),
+      );
       const write = async () => {
         await buffer.mapAsync(GPUMapMode.WRITE);
         try {
@@ -88,7 +94,9 @@ export function createWork(gpu: Context, signal: AbortSignal | undefined): Work 
       let buffer: GPUBuffer;
       try {
         goOn();
-        buffer = await reserve([room], () => room.buffer('result', bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST));
+        buffer = await reserve([room], () =>
+          room.buffer('result', bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
+        );
         checked(() => {
           const encoder = device.createCommandEncoder();
           copy(encoder, buffer);
@@ -107,8 +115,12 @@ export function createWork(gpu: Context, signal: AbortSignal | undefined): Work 
           gpu.results.giveBack(room);
         }
       };
-      const read = orLost(readIt()).then(() => { throwIfAborted(signal); });
-      read.catch((thrown: unknown) => { failed ??= { thrown }; });
+      const read = orLost(readIt()).then(() => {
+        throwIfAborted(signal);
+      });
+      read.catch((thrown: unknown) => {
+        failed ??= { thrown };
+      });
       reads.push(read);
       return { read };
     },

@@ -1,14 +1,41 @@
 /** ONNX element types: the numbers of `TensorProto.DataType` (onnx.proto), their names and widths. */
 
-export interface ElementType { code: number; name: string; /** Bits of one element; 0 where the width varies (strings). */ bits: number }
+export interface ElementType {
+  code: number;
+  name: string;
+  /** Bits of one element; 0 where the width varies (strings). */ bits: number;
+}
 
-const TYPES: readonly ElementType[] = ([
-  [1, 'float32', 32], [2, 'uint8', 8], [3, 'int8', 8], [4, 'uint16', 16], [5, 'int16', 16], [6, 'int32', 32],
-  [7, 'int64', 64], [8, 'string', 0], [9, 'bool', 8], [10, 'float16', 16], [11, 'float64', 64], [12, 'uint32', 32],
-  [13, 'uint64', 64], [14, 'complex64', 64], [15, 'complex128', 128], [16, 'bfloat16', 16],
-  [17, 'float8e4m3fn', 8], [18, 'float8e4m3fnuz', 8], [19, 'float8e5m2', 8], [20, 'float8e5m2fnuz', 8],
-  [21, 'uint4', 4], [22, 'int4', 4], [23, 'float4e2m1', 4], [24, 'float8e8m0', 8], [25, 'uint2', 2], [26, 'int2', 2],
-] as const).map(([code, name, bits]) => ({ code, name, bits }));
+const TYPES: readonly ElementType[] = (
+  [
+    [1, 'float32', 32],
+    [2, 'uint8', 8],
+    [3, 'int8', 8],
+    [4, 'uint16', 16],
+    [5, 'int16', 16],
+    [6, 'int32', 32],
+    [7, 'int64', 64],
+    [8, 'string', 0],
+    [9, 'bool', 8],
+    [10, 'float16', 16],
+    [11, 'float64', 64],
+    [12, 'uint32', 32],
+    [13, 'uint64', 64],
+    [14, 'complex64', 64],
+    [15, 'complex128', 128],
+    [16, 'bfloat16', 16],
+    [17, 'float8e4m3fn', 8],
+    [18, 'float8e4m3fnuz', 8],
+    [19, 'float8e5m2', 8],
+    [20, 'float8e5m2fnuz', 8],
+    [21, 'uint4', 4],
+    [22, 'int4', 4],
+    [23, 'float4e2m1', 4],
+    [24, 'float8e8m0', 8],
+    [25, 'uint2', 2],
+    [26, 'int2', 2],
+  ] as const
+).map(([code, name, bits]) => ({ code, name, bits }));
 
 const BY_CODE = new Map(TYPES.map((type) => [type.code, type]));
 
@@ -34,7 +61,18 @@ export function packedBytes(code: number, count: number): number | null {
 }
 
 /** IR versions that brought element types (onnx.proto); all others were there from the beginning. */
-const SINCE: ReadonlyMap<number, number> = new Map([[17, 9], [18, 9], [19, 9], [20, 9], [UINT4, 10], [INT4, 10], [23, 11], [24, 12], [25, 13], [26, 13]]);
+const SINCE: ReadonlyMap<number, number> = new Map([
+  [17, 9],
+  [18, 9],
+  [19, 9],
+  [20, 9],
+  [UINT4, 10],
+  [INT4, 10],
+  [23, 11],
+  [24, 12],
+  [25, 13],
+  [26, 13],
+]);
 
 /** The first IR version that has an element type. */
 export function firstIrVersion(code: number): number {

@@ -7,14 +7,28 @@ const bytes = (array: ArrayBufferView) => new Uint8Array(array.buffer);
 const floats = (of: Uint8Array) => [...new Float32Array(of.slice().buffer)];
 
 test('every floating-point type becomes float32 or float16', () => {
-  expect(floats(convert(bytes(Float64Array.of(1 / 3, 1e300, -0)), [FLOAT64, FLOAT32]))).toEqual([Math.fround(1 / 3), Infinity, -0]);
-  expect(floats(convert(bytes(Uint16Array.of(0x3f80, 0xc040, 0x7f80)), [BFLOAT16, FLOAT32]))).toEqual([1, -3, Infinity]);
-  expect([...new Uint16Array(convert(bytes(Float32Array.of(1, 65520)), [FLOAT32, FLOAT16]).slice().buffer)]).toEqual([0x3c00, 0x7c00]);
+  expect(floats(convert(bytes(Float64Array.of(1 / 3, 1e300, -0)), [FLOAT64, FLOAT32]))).toEqual([
+    Math.fround(1 / 3),
+    Infinity,
+    -0,
+  ]);
+  expect(floats(convert(bytes(Uint16Array.of(0x3f80, 0xc040, 0x7f80)), [BFLOAT16, FLOAT32]))).toEqual([
+    1,
+    -3,
+    Infinity,
+  ]);
+  expect([...new Uint16Array(convert(bytes(Float32Array.of(1, 65520)), [FLOAT32, FLOAT16]).slice().buffer)]).toEqual([
+    0x3c00, 0x7c00,
+  ]);
 });
 
 test('a chain of casts rounds at each of them', () => {
   const values = Float32Array.of(1 + 2 ** -9, 1 + 2 ** -7 + 2 ** -8, NaN);
-  expect(floats(convert(bytes(values), [FLOAT32, FLOAT16, FLOAT32]))).toEqual([1 + 2 ** -9, 1 + 2 ** -7 + 2 ** -8, NaN]);
+  expect(floats(convert(bytes(values), [FLOAT32, FLOAT16, FLOAT32]))).toEqual([
+    1 + 2 ** -9,
+    1 + 2 ** -7 + 2 ** -8,
+    NaN,
+  ]);
   // bfloat16 has seven bits: the first goes down, the tie goes to even.
   expect(floats(convert(bytes(values), [FLOAT32, BFLOAT16, FLOAT32]))).toEqual([1, 1 + 2 ** -6, NaN]);
 });

@@ -25,7 +25,12 @@ export function roundedToFloat16(bytes: Uint8Array): Uint8Array {
 }
 
 /** Elements of `width` bytes in the order of a view: index by index, `strides` elements apart. */
-export function gather(bytes: Uint8Array, width: number, dims: readonly number[], strides: readonly number[]): Uint8Array {
+export function gather(
+  bytes: Uint8Array,
+  width: number,
+  dims: readonly number[],
+  strides: readonly number[],
+): Uint8Array {
   const ordered = new Uint8Array(elementCount(dims) * width);
   const index = dims.map(() => 0);
   let from = 0;
@@ -45,10 +50,14 @@ export function gather(bytes: Uint8Array, width: number, dims: readonly number[]
 
 function widen(bytes: Uint8Array, type: number): Float32Array {
   switch (type) {
-    case FLOAT16: return fromFloat16Array(asUint16(bytes));
-    case BFLOAT16: return new Float32Array(Uint32Array.from(asUint16(bytes), (bits) => bits << 16).buffer);
-    case FLOAT64: return Float32Array.from(new Float64Array(new Uint8Array(bytes).buffer));
-    default: return asFloat32(bytes);
+    case FLOAT16:
+      return fromFloat16Array(asUint16(bytes));
+    case BFLOAT16:
+      return new Float32Array(Uint32Array.from(asUint16(bytes), (bits) => bits << 16).buffer);
+    case FLOAT64:
+      return Float32Array.from(new Float64Array(new Uint8Array(bytes).buffer));
+    default:
+      return asFloat32(bytes);
   }
 }
 

@@ -8,8 +8,17 @@ const isNaN16 = (bits: number) => (bits & 0x7fff) > 0x7c00;
 describe('float16', () => {
   it('knows the landmarks of the format', () => {
     const landmarks: [number, number][] = [
-      [0, 0x0000], [-0, 0x8000], [1, 0x3c00], [-2, 0xc000], [65504, 0x7bff], [Infinity, 0x7c00], [-Infinity, 0xfc00],
-      [2 ** -14, 0x0400], [2 ** -24, 0x0001], [1023 * 2 ** -24, 0x03ff], [1 / 3, 0x3555],
+      [0, 0x0000],
+      [-0, 0x8000],
+      [1, 0x3c00],
+      [-2, 0xc000],
+      [65504, 0x7bff],
+      [Infinity, 0x7c00],
+      [-Infinity, 0xfc00],
+      [2 ** -14, 0x0400],
+      [2 ** -24, 0x0001],
+      [1023 * 2 ** -24, 0x03ff],
+      [1 / 3, 0x3555],
     ];
     for (const [value, bits] of landmarks) expect([value, toFloat16Bits(value)]).toEqual([value, bits]);
     expect(toFloat16Bits(NaN)).toBe(0x7e00);
@@ -20,8 +29,10 @@ describe('float16', () => {
     const back = toFloat16Array(values);
     for (const bits of everyHalf) {
       const expected = isNaN16(bits) ? 0x7e00 : bits;
-      if (toFloat16Bits(fromFloat16Bits(bits)) !== expected || back[bits] !== expected) throw new Error(`half ${bits.toString(16)}`);
-      if (!Object.is(values[bits], fromFloat16Bits(bits))) throw new Error(`half ${bits.toString(16)} reads ${values[bits]}`);
+      if (toFloat16Bits(fromFloat16Bits(bits)) !== expected || back[bits] !== expected)
+        throw new Error(`half ${bits.toString(16)}`);
+      if (!Object.is(values[bits], fromFloat16Bits(bits)))
+        throw new Error(`half ${bits.toString(16)} reads ${values[bits]}`);
     }
   });
 
@@ -32,7 +43,11 @@ describe('float16', () => {
       const middle = (low + high) / 2;
       const even = bits % 2 === 0 ? bits : bits + 1;
       const step = middle * 2 ** -23;
-      const cases: [number, number][] = [[middle, even], [middle - step, bits], [middle + step, bits + 1]];
+      const cases: [number, number][] = [
+        [middle, even],
+        [middle - step, bits],
+        [middle + step, bits + 1],
+      ];
       for (const [value, expected] of cases) {
         const got = toFloat16Bits(value);
         const fromArray = toFloat16Array(Float32Array.of(value, -value));
@@ -44,10 +59,13 @@ describe('float16', () => {
   });
 
   it('gives the same bits one by one and by the array', () => {
-    fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 0xffffffff }), { maxLength: 64 }), (words) => {
-      const values = new Float32Array(Uint32Array.from(words).buffer);
-      expect([...toFloat16Array(values)]).toEqual([...values].map(toFloat16Bits));
-    }), { numRuns: 300 });
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 0xffffffff }), { maxLength: 64 }), (words) => {
+        const values = new Float32Array(Uint32Array.from(words).buffer);
+        expect([...toFloat16Array(values)]).toEqual([...values].map(toFloat16Bits));
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('rounds a double once, not by way of float32', () => {

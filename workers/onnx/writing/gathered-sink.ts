@@ -10,7 +10,10 @@ const GATHERED = 1 << 20;
  * @param sink Where the bytes go, in the same order. It sees fewer and larger writes, and short copies as bytes.
  * @param read Bytes [start, end) of the source, or of its external data at a location.
  */
-export function gatheredSink(sink: Sink, read: (start: number, end: number, location: string | undefined) => Promise<Uint8Array>): Sink {
+export function gatheredSink(
+  sink: Sink,
+  read: (start: number, end: number, location: string | undefined) => Promise<Uint8Array>,
+): Sink {
   const held = new Uint8Array(GATHERED);
   let length = 0;
   const flush = async () => {

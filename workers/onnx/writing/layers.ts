@@ -5,7 +5,11 @@
 import type { ByteSource } from '../../io/source.ts';
 import { pieceLength, type Piece } from './splice.ts';
 
-interface Placed<Recipe> { piece: Piece<Recipe>; start: number; end: number }
+interface Placed<Recipe> {
+  piece: Piece<Recipe>;
+  start: number;
+  end: number;
+}
 
 export interface Layer<Recipe> {
   /** What will be made reads as zeros. */
@@ -43,11 +47,17 @@ export function createLayer<Recipe>(name: string, pieces: readonly Piece<Recipe>
       name,
       size,
       async read(offset, length) {
-        if (offset < 0 || length < 0 || offset + length > size) throw new RangeError(`${name}: bytes ${offset}..${offset + length} of ${size}`);
+        if (offset < 0 || length < 0 || offset + length > size)
+          throw new RangeError(`${name}: bytes ${offset}..${offset + length} of ${size}`);
         const bytes = new Uint8Array(length);
-        for (const { one: { piece, start }, from, to } of overlapping(offset, offset + length)) {
+        for (const {
+          one: { piece, start },
+          from,
+          to,
+        } of overlapping(offset, offset + length)) {
           if (piece.kind === 'bytes') bytes.set(piece.bytes.subarray(from, to), start + from - offset);
-          else if (piece.kind === 'copy' && piece.location === undefined) bytes.set(await below.read(piece.start + from, to - from), start + from - offset);
+          else if (piece.kind === 'copy' && piece.location === undefined)
+            bytes.set(await below.read(piece.start + from, to - from), start + from - offset);
         }
         return bytes;
       },

@@ -12,8 +12,20 @@ export async function renameData(model: Blob, from: string, to: string, signal: 
   const edits = outside.flatMap(({ data: { location, offset, length }, place, span }): Edit<never>[] => {
     if (location !== from || length === null) return [];
     const within = [...place.within, span];
-    return place.stored.map(({ start, end }, i) => ({ start, end, within, pieces: i === 0 ? [{ kind: 'bytes', bytes: encodePlace({ location: to, offset, length }) }] : [] }));
+    return place.stored.map(({ start, end }, i) => ({
+      start,
+      end,
+      within,
+      pieces: i === 0 ? [{ kind: 'bytes', bytes: encodePlace({ location: to, offset, length }) }] : [],
+    }));
   });
   const pieces = splice<never>(source.size, edits);
-  return writePieces({ pieces, ...atOnce(pieces, () => Promise.resolve(new Map())), nameOf: () => '', sink: blobSink(model), onProgress: () => undefined, signal });
+  return writePieces({
+    pieces,
+    ...atOnce(pieces, () => Promise.resolve(new Map())),
+    nameOf: () => '',
+    sink: blobSink(model),
+    onProgress: () => undefined,
+    signal,
+  });
 }

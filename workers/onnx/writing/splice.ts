@@ -24,9 +24,12 @@ export interface Edit<Recipe> {
 
 export function pieceLength(piece: Piece<unknown>): number {
   switch (piece.kind) {
-    case 'copy': return piece.end - piece.start;
-    case 'bytes': return piece.bytes.length;
-    case 'made': return piece.length;
+    case 'copy':
+      return piece.end - piece.start;
+    case 'bytes':
+      return piece.bytes.length;
+    case 'made':
+      return piece.length;
   }
 }
 
@@ -44,7 +47,12 @@ export function splice<Recipe>(size: number, edits: readonly Edit<Recipe>[]): Pi
 }
 
 /** Adds what becomes of the source bytes [start, end), which the edits of a range of indices are in; returns how many bytes that is. */
-function render<Recipe>({ start, end, depth }: { start: number; end: number; depth: number }, edits: readonly Edit<Recipe>[], { from, to }: { from: number; to: number }, pieces: Piece<Recipe>[]): number {
+function render<Recipe>(
+  { start, end, depth }: { start: number; end: number; depth: number },
+  edits: readonly Edit<Recipe>[],
+  { from, to }: { from: number; to: number },
+  pieces: Piece<Recipe>[],
+): number {
   let at = start;
   let length = 0;
   const copyTo = (next: number) => {
@@ -70,7 +78,12 @@ function render<Recipe>({ start, end, depth }: { start: number; end: number; dep
     // The header says how long the message is, which is known when what is in it has been added.
     const place = pieces.length;
     pieces.push({ kind: 'bytes', bytes: new Uint8Array(0) });
-    const inner = render({ start: message.body, end: message.end, depth: depth + 1 }, edits, { from: first, to: i }, pieces);
+    const inner = render(
+      { start: message.body, end: message.end, depth: depth + 1 },
+      edits,
+      { from: first, to: i },
+      pieces,
+    );
     const bytes = encodeHeader(message.number, inner);
     pieces[place] = { kind: 'bytes', bytes };
     length += bytes.length + inner;

@@ -4,33 +4,73 @@ import type { Piece } from './splice.ts';
 import { pieceLength } from './splice.ts';
 import { writePieces, type Sink } from './write.ts';
 
-interface Stretch { recipe: Recipe; parts: Map<string, Uint8Array>; bytes: Map<string, number> }
-interface Recipe { name: string; stretches: Stretch[] }
+interface Stretch {
+  recipe: Recipe;
+  parts: Map<string, Uint8Array>;
+  bytes: Map<string, number>;
+}
+interface Recipe {
+  name: string;
+  stretches: Stretch[];
+}
 
 const SOURCE = Uint8Array.from({ length: 100 }, (_, i) => i);
 
-const anyPieces = fc.array(fc.oneof(
-  fc.tuple(fc.nat(100), fc.nat(100)).map(([a, b]): Piece<Recipe>[] => [{ kind: 'copy', start: Math.min(a, b), end: Math.max(a, b) }]),
-  fc.uint8Array({ maxLength: 9 }).map((bytes): Piece<Recipe>[] => [{ kind: 'bytes', bytes }]),
-  // A recipe of some parts, of each stretch some bytes or none.
-  fc.array(fc.array(fc.uint8Array({ maxLength: 12 }), { minLength: 3, maxLength: 3 }), { minLength: 1, maxLength: 4 }).map((stretches): Piece<Recipe>[] => {
-    const recipe: Recipe = { name: 'w', stretches: [] };
-    recipe.stretches = stretches.map((parts) => ({ recipe, parts: new Map(parts.map((bytes, i) => [`${i}`, bytes])), bytes: new Map(parts.map((bytes, i) => [`${i}`, bytes.length])) }));
-    return [0, 1, 2].map((i) => ({ kind: 'made', recipe, part: `${i}`, length: stretches.reduce((sum, parts) => sum + parts[i]!.length, 0) }));
-  }),
-), { maxLength: 10 }).map((pieces) => pieces.flat());
+const anyPieces = fc
+  .array(
+    fc.oneof(
+      fc
+        .tuple(fc.nat(100), fc.nat(100))
+        .map(([a, b]): Piece<Recipe>[] => [{ kind: 'copy', start: Math.min(a, b), end: Math.max(a, b) }]),
+      fc.uint8Array({ maxLength: 9 }).map((bytes): Piece<Recipe>[] => [{ kind: 'bytes', bytes }]),
+      // A recipe of some parts, of each stretch some bytes or none.
+      fc
+        .array(fc.array(fc.uint8Array({ maxLength: 12 }), { minLength: 3, maxLength: 3 }), {
+          minLength: 1,
+          maxLength: 4,
+        })
+        .map((stretches): Piece<Recipe>[] => {
+          const recipe: Recipe = { name: 'w', stretches: [] };
+          recipe.stretches = stretches.map((parts) => ({
+            recipe,
+            parts: new Map(parts.map((bytes, i) => [`${i}`, bytes])),
+            bytes: new Map(parts.map((bytes, i) => [`${i}`, bytes.length])),
+          }));
+          return [0, 1, 2].map((i) => ({
+            kind: 'made',
+            recipe,
+            part: `${i}`,
+            length: stretches.reduce((sum, parts) => sum + parts[i]!.length, 0),
+          }));
+        }),
+    ),
+    { maxLength: 10 },
+  )
+  .map((pieces) => pieces.flat());
 
 function bytesOf(pieces: readonly Piece<Recipe>[]): number[] {
-  return pieces.flatMap((piece) => [...(piece.kind === 'copy' ? SOURCE.subarray(piece.start, piece.end) : piece.kind === 'bytes' ? piece.bytes : piece.recipe.stretches.flatMap(({ parts }) => [...parts.get(piece.part)!]))]);
+  return pieces.flatMap((piece) => [
+    ...(piece.kind === 'copy'
+      ? SOURCE.subarray(piece.start, piece.end)
+      : piece.kind === 'bytes'
+        ? piece.bytes
+        : piece.recipe.stretches.flatMap(({ parts }) => [...parts.get(piece.part)!])),
+  ]);
 }
 
-async function write(pieces: readonly Piece<Recipe>[], resumeAt: number, keep?: number): Promise<{ written: number[]; made: Stretch[]; progress: number[] }> {
+async function write(
+  pieces: readonly Piece<Recipe>[],
+  resumeAt: number,
+  keep?: number,
+): Promise<{ written: number[]; made: Stretch[]; progress: number[] }> {
   const written: number[] = [];
   const made: Stretch[] = [];
   const progress: number[] = [];
   const sink: Sink = {
     resumeAt,
-    async write(bytes) { written.push(...bytes); },
+    async write(bytes) {
+      written.push(...bytes);
+    },
     async copy(start, end, onBytes) {
       written.push(...SOURCE.subarray(start, end));
       onBytes?.(end - start);
@@ -39,14 +79,22 @@ async function write(pieces: readonly Piece<Recipe>[], resumeAt: number, keep?: 
     discard: async () => undefined,
   };
   await writePieces({
-    pieces, sink, nameOf: ({ name }) => name, onProgress: ({ done }) => { progress.push(done); }, signal: new AbortController().signal,
+    pieces,
+    sink,
+    nameOf: ({ name }) => name,
+    onProgress: ({ done }) => {
+      progress.push(done);
+    },
+    signal: new AbortController().signal,
     stretchesOf: ({ stretches }) => stretches,
     make: async (stretch) => {
       made.push(stretch);
       return inTwoBuffers(stretch.parts);
     },
     // Whatever is looked at after this is wrong.
-    release: ({ buffer }) => { new Uint8Array(buffer).fill(201); },
+    release: ({ buffer }) => {
+      new Uint8Array(buffer).fill(201);
+    },
     ...(keep !== undefined && { keep }),
   });
   return { written, made, progress };
@@ -54,9 +102,17 @@ async function write(pieces: readonly Piece<Recipe>[], resumeAt: number, keep?: 
 
 /** The first two parts in one buffer, the third in another. */
 function inTwoBuffers(parts: ReadonlyMap<string, Uint8Array>): Map<string, Uint8Array> {
-  const [first, second, third] = ['0', '1', '2'].map((name) => parts.get(name)!) as [Uint8Array, Uint8Array, Uint8Array];
+  const [first, second, third] = ['0', '1', '2'].map((name) => parts.get(name)!) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
   const shared = Uint8Array.from([...first, ...second]);
-  return new Map([['0', shared.subarray(0, first.length)], ['1', shared.subarray(first.length)], ['2', third.slice()]]);
+  return new Map([
+    ['0', shared.subarray(0, first.length)],
+    ['1', shared.subarray(first.length)],
+    ['2', third.slice()],
+  ]);
 }
 
 /** Which stretches the rest of a file needs, for each part once. */
@@ -77,25 +133,29 @@ function needed(pieces: readonly Piece<Recipe>[], resumeAt: number): Stretch[] {
 
 describe('writing a file some of which is there', () => {
   test('writes the rest of it, from any byte, and makes what the rest needs once', async () => {
-    await fc.assert(fc.asyncProperty(anyPieces, fc.nat(), async (pieces, place) => {
-      const expected = bytesOf(pieces);
-      const resumeAt = place % (expected.length + 1);
-      const { written, made, progress } = await write(pieces, resumeAt);
-      expect(written).toEqual(expected.slice(resumeAt));
-      expect(made).toEqual([...new Set(needed(pieces, resumeAt))]);
-      expect(progress).toEqual([...progress].sort((a, b) => a - b));
-      expect(progress.at(-1)).toBe(expected.length);
-    }));
+    await fc.assert(
+      fc.asyncProperty(anyPieces, fc.nat(), async (pieces, place) => {
+        const expected = bytesOf(pieces);
+        const resumeAt = place % (expected.length + 1);
+        const { written, made, progress } = await write(pieces, resumeAt);
+        expect(written).toEqual(expected.slice(resumeAt));
+        expect(made).toEqual([...new Set(needed(pieces, resumeAt))]);
+        expect(progress).toEqual([...progress].sort((a, b) => a - b));
+        expect(progress.at(-1)).toBe(expected.length);
+      }),
+    );
   });
 
   test('makes a stretch again rather than keep much of it, and of no part more than once', async () => {
-    await fc.assert(fc.asyncProperty(anyPieces, fc.nat(), fc.nat(30), async (pieces, place, keep) => {
-      const expected = bytesOf(pieces);
-      const resumeAt = place % (expected.length + 1);
-      const { written, made } = await write(pieces, resumeAt, keep);
-      expect(written).toEqual(expected.slice(resumeAt));
-      expect(made.length).toBeLessThanOrEqual(needed(pieces, resumeAt).length);
-      if (keep === 0) expect(made).toEqual(needed(pieces, resumeAt));
-    }));
+    await fc.assert(
+      fc.asyncProperty(anyPieces, fc.nat(), fc.nat(30), async (pieces, place, keep) => {
+        const expected = bytesOf(pieces);
+        const resumeAt = place % (expected.length + 1);
+        const { written, made } = await write(pieces, resumeAt, keep);
+        expect(written).toEqual(expected.slice(resumeAt));
+        expect(made.length).toBeLessThanOrEqual(needed(pieces, resumeAt).length);
+        if (keep === 0) expect(made).toEqual(needed(pieces, resumeAt));
+      }),
+    );
   });
 });

@@ -16,7 +16,10 @@ export function copiedFrom(source: Blob, external: ExternalBlobs, location: stri
 }
 
 /** A file by its name in a folder, which may be another than it was to have. */
-export interface Place { folder: string; file: string }
+export interface Place {
+  folder: string;
+  file: string;
+}
 
 /** Where a new file goes. */
 export interface Sink {
@@ -35,10 +38,16 @@ export interface Sink {
   remove?(): Promise<void>;
 }
 
-export interface WriteProgress { done: number; total: number; tensor: string | null }
+export interface WriteProgress {
+  done: number;
+  total: number;
+  tensor: string | null;
+}
 
 /** What is made at once of what a recipe makes: the next bytes of each of its parts, how many of which. */
-export interface StretchBytes { bytes: ReadonlyMap<string, number> }
+export interface StretchBytes {
+  bytes: ReadonlyMap<string, number>;
+}
 
 export interface WriteJob<Recipe, Stretch extends StretchBytes> {
   pieces: readonly Piece<Recipe>[];
@@ -62,10 +71,21 @@ const KEEP = 32 << 20;
  * Writes all pieces, but for what the sink has already: a stretch whose bytes are all there is not made, one with some
  * missing is made again. Of what a stretch makes, that is kept which a later piece needs, as long as it is not much.
  */
-export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces, stretchesOf, make, nameOf, sink, onProgress, signal, keep = KEEP, release }: WriteJob<Recipe, Stretch>): Promise<Blob> {
+export async function writePieces<Recipe, Stretch extends StretchBytes>({
+  pieces,
+  stretchesOf,
+  make,
+  nameOf,
+  sink,
+  onProgress,
+  signal,
+  keep = KEEP,
+  release,
+}: WriteJob<Recipe, Stretch>): Promise<Blob> {
   /** Parts of each recipe that are still to be written. */
   const partsLeft = new Map<Recipe, string[]>();
-  for (const piece of pieces) if (piece.kind === 'made') partsLeft.set(piece.recipe, [...partsLeft.get(piece.recipe) ?? [], piece.part]);
+  for (const piece of pieces)
+    if (piece.kind === 'made') partsLeft.set(piece.recipe, [...(partsLeft.get(piece.recipe) ?? []), piece.part]);
   /** What was made of parts that come later, by stretch. */
   const kept = new Map<Stretch, Map<string, Uint8Array>>();
   const total = pieces.reduce((sum, piece) => sum + pieceLength(piece), 0);
@@ -92,10 +112,15 @@ export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces
   async function writeRest(piece: Piece<Recipe>, there: number, at: number): Promise<void> {
     if (piece.kind === 'copy') {
       let copied = 0;
-      await sink.copy(piece.start + there, piece.end, (bytes) => {
-        copied += bytes;
-        onProgress({ done: at + copied, total, tensor: null });
-      }, piece.location);
+      await sink.copy(
+        piece.start + there,
+        piece.end,
+        (bytes) => {
+          copied += bytes;
+          onProgress({ done: at + copied, total, tensor: null });
+        },
+        piece.location,
+      );
       return;
     }
     if (piece.kind === 'bytes') return sink.write(piece.bytes.subarray(there));
@@ -103,7 +128,11 @@ export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces
   }
 
   /** Stretch by stretch; `start` is where in the file the piece begins. */
-  async function writeMade({ recipe, part, length }: Piece<Recipe> & { kind: 'made' }, there: number, start: number): Promise<void> {
+  async function writeMade(
+    { recipe, part, length }: Piece<Recipe> & { kind: 'made' },
+    there: number,
+    start: number,
+  ): Promise<void> {
     const stretches = stretchesOf(recipe);
     const planned = lengthOf(stretches, part);
     if (planned !== length) wrongLength(recipe, part, planned, length);
@@ -124,7 +153,12 @@ export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces
     }
   }
 
-  async function partOf(recipe: Recipe, stretches: readonly Stretch[], stretch: Stretch, part: string): Promise<Uint8Array | undefined> {
+  async function partOf(
+    recipe: Recipe,
+    stretches: readonly Stretch[],
+    stretch: Stretch,
+    part: string,
+  ): Promise<Uint8Array | undefined> {
     const known = kept.get(stretch)?.get(part);
     if (known) return known;
     const made = await make(stretch, signal);
@@ -138,7 +172,9 @@ export async function writePieces<Recipe, Stretch extends StretchBytes>({ pieces
 
   /** Whether the memory of a part just written holds what is kept for a later piece. */
   function isNeededLater(recipe: Recipe, stretch: Stretch, part: string, { buffer }: Uint8Array): boolean {
-    return [...kept.get(stretch) ?? []].some(([name, bytes]) => bytes.buffer === buffer && (name !== part || partsLeft.get(recipe)?.includes(part)));
+    return [...(kept.get(stretch) ?? [])].some(
+      ([name, bytes]) => bytes.buffer === buffer && (name !== part || partsLeft.get(recipe)?.includes(part)),
+    );
   }
 
   function forget(recipe: Recipe, part: string): void {
@@ -159,7 +195,10 @@ function lengthOf(stretches: readonly StretchBytes[], part: string): number {
 }
 
 /** For recipes of which each is carried out at once: all its parts are one stretch. */
-export function atOnce<Recipe>(pieces: readonly Piece<Recipe>[], make: (recipe: Recipe, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>): Pick<WriteJob<Recipe, StretchBytes & { recipe: Recipe }>, 'stretchesOf' | 'make'> {
+export function atOnce<Recipe>(
+  pieces: readonly Piece<Recipe>[],
+  make: (recipe: Recipe, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>,
+): Pick<WriteJob<Recipe, StretchBytes & { recipe: Recipe }>, 'stretchesOf' | 'make'> {
   const stretches = new Map<Recipe, { recipe: Recipe; bytes: Map<string, number> }[]>();
   for (const piece of pieces) {
     if (piece.kind !== 'made') continue;

@@ -7,19 +7,34 @@ import type { ConstantView } from '../graph/view.ts';
 import type { Candidate, Rewrite } from './family.ts';
 
 /** @param channels Axis of the constant's channels. */
-export function behindDequantize(node: Node, scope: Scope, input: number, seen: ConstantView, channels: number, instead?: (level: ResolvedLevel) => Rewrite | string | null): Candidate {
+export function behindDequantize(
+  node: Node,
+  scope: Scope,
+  input: number,
+  seen: ConstantView,
+  channels: number,
+  instead?: (level: ResolvedLevel) => Rewrite | string | null,
+): Candidate {
   return {
-    kind: 'candidate', node, scope, seen, role: 'weight', outputs: 0,
+    kind: 'candidate',
+    node,
+    scope,
+    seen,
+    role: 'weight',
+    outputs: 0,
     offer(level) {
       const { linear } = level;
       if (!linear) return `used by ${node.type}, which ${level.id} does not cover here`;
       const axis = linear.perChannel ? channels : null;
-      return instead?.(level) ?? whyNotLinear(seen, axis) ?? {
-        write({ draft, store }) {
-          draft.rename(scope, node, input, store.dequantized(seen, axis, linear));
-          draft.markBypassed(seen.via);
-        },
-      };
+      return (
+        instead?.(level) ??
+        whyNotLinear(seen, axis) ?? {
+          write({ draft, store }) {
+            draft.rename(scope, node, input, store.dequantized(seen, axis, linear));
+            draft.markBypassed(seen.via);
+          },
+        }
+      );
     },
   };
 }

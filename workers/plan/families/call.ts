@@ -18,7 +18,11 @@ export function findInCall(node: Node, scope: Scope, functions: Functions): (Can
     const seen = name === '' ? null : viewConstant(scope, name);
     if (!seen || seen.view.dims.length < 2 || !isFloat(seen.type)) return [];
     const channels = channelsInside(called.scope, called.inputs[input] ?? '', seen.view.dims.length, functions, 0);
-    return [typeof channels === 'number' ? behindDequantize(node, scope, input, seen, channels) : skipped(seen.constant, channels)];
+    return [
+      typeof channels === 'number'
+        ? behindDequantize(node, scope, input, seen, channels)
+        : skipped(seen.constant, channels),
+    ];
   });
 }
 
@@ -27,7 +31,13 @@ export function functionKey(domain: string, name: string): string {
 }
 
 /** Axis of the channels that all uses of a parameter agree on, or why there is none. */
-function channelsInside(scope: Scope, parameter: string, rank: number, functions: Functions, depth: number): number | string {
+function channelsInside(
+  scope: Scope,
+  parameter: string,
+  rank: number,
+  functions: Functions,
+  depth: number,
+): number | string {
   const known = CHANNELS.get(functions) ?? new Map<string, number | string>();
   CHANNELS.set(functions, known);
   // A function's title is made of its domain and name, by which it is in `functions` once.
@@ -40,7 +50,13 @@ function channelsInside(scope: Scope, parameter: string, rank: number, functions
 /** What was found, by function, parameter, rank and depth: calls of one function ask the same, and functions call others in turn. */
 const CHANNELS = new WeakMap<Functions, Map<string, number | string>>();
 
-function findChannels(scope: Scope, parameter: string, rank: number, functions: Functions, depth: number): number | string {
+function findChannels(
+  scope: Scope,
+  parameter: string,
+  rank: number,
+  functions: Functions,
+  depth: number,
+): number | string {
   const axes = new Set<number>();
   for (const { node, input } of scope.uses.get(parameter) ?? []) {
     const axis = axisOf(node, input, rank, functions, depth);
@@ -48,19 +64,27 @@ function findChannels(scope: Scope, parameter: string, rank: number, functions: 
     axes.add(axis);
   }
   const [axis] = axes;
-  if (axis === undefined || scope.outputs.has(parameter)) return `handed to ${scope.title}, which does not use it as a weight`;
+  if (axis === undefined || scope.outputs.has(parameter))
+    return `handed to ${scope.title}, which does not use it as a weight`;
   return axes.size === 1 ? axis : `handed to ${scope.title}, which uses it in several ways`;
 }
 
 function axisOf(node: Node, input: number, rank: number, functions: Functions, depth: number): number | string {
   const called = functions.get(functionKey(node.domain, node.type));
-  if (called) return depth < MAX_DEPTH ? channelsInside(called.scope, called.inputs[input] ?? '', rank, functions, depth + 1) : 'handed through too many local functions';
+  if (called)
+    return depth < MAX_DEPTH
+      ? channelsInside(called.scope, called.inputs[input] ?? '', rank, functions, depth + 1)
+      : 'handed through too many local functions';
   if (node.domain === '' && input === 1) {
     switch (node.type) {
-      case 'MatMul': return rank - 1;
-      case 'Gemm': return intAttribute(node, 'transB', 0) !== 0 ? 0 : 1;
-      case 'Conv': return 0;
-      case 'ConvTranspose': return 1;
+      case 'MatMul':
+        return rank - 1;
+      case 'Gemm':
+        return intAttribute(node, 'transB', 0) !== 0 ? 0 : 1;
+      case 'Conv':
+        return 0;
+      case 'ConvTranspose':
+        return 1;
     }
   }
   return `handed to a local function, where ${node.type} uses it`;

@@ -15,7 +15,11 @@ export interface Family {
 }
 
 /** A constant that stays as it is for this use, whatever the level. */
-export interface Skipped { kind: 'left'; constant: Constant; why: string }
+export interface Skipped {
+  kind: 'left';
+  constant: Constant;
+  why: string;
+}
 
 /** A use of a constant that levels may quantize. */
 export interface Candidate {
@@ -36,7 +40,11 @@ export interface Rewrite {
   write(to: Writing): void;
 }
 
-export interface Writing { draft: Draft; store: Store; activations: Activations }
+export interface Writing {
+  draft: Draft;
+  store: Store;
+  activations: Activations;
+}
 
 export function skipped(constant: Constant, why: string): Skipped {
   return { kind: 'left', constant, why };

@@ -14,7 +14,12 @@ import { behindDequantize } from './behind-dequantize.ts';
 import { skipped, type Candidate, type Family, type Skipped, type Rewrite } from './family.ts';
 
 /** A weight of a fused operator: which input it is, how many dimensions it has, and which of them is its channels. */
-interface Held { input: number; rank: number; channels: number; role: Candidate['role'] }
+interface Held {
+  input: number;
+  rank: number;
+  channels: number;
+  role: Candidate['role'];
+}
 
 const weight = (input: number, rank: number, channels: number): Held => ({ input, rank, channels, role: 'weight' });
 
@@ -23,7 +28,11 @@ const HELD: Readonly<Record<string, (node: Node) => readonly Held[]>> = {
   'com.microsoft:Attention': () => [weight(1, 2, 1)],
   'com.microsoft:FusedGemm': (node) => [weight(1, 2, intAttribute(node, 'transB', 0) !== 0 ? 0 : 1)],
   // Tables of words, positions and segments: a scale a row.
-  'com.microsoft:EmbedLayerNormalization': () => [{ ...weight(2, 2, 0), role: 'tokens' }, { ...weight(3, 2, 0), role: 'table' }, { ...weight(4, 2, 0), role: 'table' }],
+  'com.microsoft:EmbedLayerNormalization': () => [
+    { ...weight(2, 2, 0), role: 'tokens' },
+    { ...weight(3, 2, 0), role: 'table' },
+    { ...weight(4, 2, 0), role: 'table' },
+  ],
   // [experts, outputs, inputs]: a scale an output, which the experts share.
   'com.microsoft:MoE': () => [weight(2, 3, 1), weight(4, 3, 1), weight(6, 3, 1)],
 };
@@ -31,13 +40,17 @@ const HELD: Readonly<Record<string, (node: Node) => readonly Held[]>> = {
 export const fused: Family = {
   operators: Object.keys(HELD),
   find(node, scope) {
-    return (HELD[`${node.domain}:${node.type}`]?.(node) ?? []).flatMap(({ input, rank, channels, role }): (Candidate | Skipped)[] => {
-      const seen = viewConstant(scope, node.inputs[input] ?? '');
-      if (!seen) return [];
-      if (seen.view.dims.length !== rank) return [skipped(seen.constant, `${node.type} takes it in other than ${rank} dimensions`)];
-      const instead = node.type === 'Attention' ? (level: ResolvedLevel) => asQAttention(node, scope, seen, level) : undefined;
-      return [{ ...behindDequantize(node, scope, input, seen, channels, instead), role }];
-    });
+    return (HELD[`${node.domain}:${node.type}`]?.(node) ?? []).flatMap(
+      ({ input, rank, channels, role }): (Candidate | Skipped)[] => {
+        const seen = viewConstant(scope, node.inputs[input] ?? '');
+        if (!seen) return [];
+        if (seen.view.dims.length !== rank)
+          return [skipped(seen.constant, `${node.type} takes it in other than ${rank} dimensions`)];
+        const instead =
+          node.type === 'Attention' ? (level: ResolvedLevel) => asQAttention(node, scope, seen, level) : undefined;
+        return [{ ...behindDequantize(node, scope, input, seen, channels, instead), role }];
+      },
+    );
   },
 };
 
@@ -48,20 +61,49 @@ const TAKEN_OVER = new Set(['num_heads', 'unidirectional', 'mask_filter_value', 
  * As onnxruntime's quantize_dynamic has it (its operators/attention.py). QAttention knows neither an attention bias nor
  * queries of another width than keys and values, wants a bias, and computes in float32 only; null for nodes it cannot be.
  */
-function asQAttention(node: Node, scope: Scope, seen: ConstantView, { form, linear }: ResolvedLevel): Rewrite | string | null {
+function asQAttention(
+  node: Node,
+  scope: Scope,
+  seen: ConstantView,
+  { form, linear }: ResolvedLevel,
+): Rewrite | string | null {
   const [x = '', , bias = '', mask = '', past = ''] = node.inputs;
-  const fits = bias !== '' && node.inputs.slice(MOST_INPUTS).every((name) => name === '') && node.attributes.every(({ proto }) => TAKEN_OVER.has(proto.name));
-  if (form !== 'dynamic' || !linear || !fits || seen.type !== FLOAT32 || opsetOf(scope) < 11 || hasReferences(node)) return null;
+  const fits =
+    bias !== '' &&
+    node.inputs.slice(MOST_INPUTS).every((name) => name === '') &&
+    node.attributes.every(({ proto }) => TAKEN_OVER.has(proto.name));
+  if (form !== 'dynamic' || !linear || !fits || seen.type !== FLOAT32 || opsetOf(scope) < 11 || hasReferences(node))
+    return null;
   const axis = linear.perChannel ? 1 : null;
-  return whyNotLinear(seen, axis) ?? {
-    write({ draft, store, activations }) {
-      const { codes, scales, zeroPoints } = store.linear(seen, axis, linear);
-      const { activation, nodes } = activations.quantized(scope, x, seen.type);
-      draft.replace(scope, node, [...nodes, {
-        type: 'QAttention', domain: CONTRIB, name: node.name, outputs: node.outputs, attributes: {}, taken: node.attributes.map(({ proto }) => proto),
-        inputs: [activation.value, codes, bias, activation.scale, scales, mask, activation.zeroPoint, zeroPoints, ...(past === '' ? [] : [past])],
-      }]);
-      draft.markBypassed(seen.via);
-    },
-  };
+  return (
+    whyNotLinear(seen, axis) ?? {
+      write({ draft, store, activations }) {
+        const { codes, scales, zeroPoints } = store.linear(seen, axis, linear);
+        const { activation, nodes } = activations.quantized(scope, x, seen.type);
+        draft.replace(scope, node, [
+          ...nodes,
+          {
+            type: 'QAttention',
+            domain: CONTRIB,
+            name: node.name,
+            outputs: node.outputs,
+            attributes: {},
+            taken: node.attributes.map(({ proto }) => proto),
+            inputs: [
+              activation.value,
+              codes,
+              bias,
+              activation.scale,
+              scales,
+              mask,
+              activation.zeroPoint,
+              zeroPoints,
+              ...(past === '' ? [] : [past]),
+            ],
+          },
+        ]);
+        draft.markBypassed(seen.via);
+      },
+    }
+  );
 }

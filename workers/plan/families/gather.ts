@@ -16,33 +16,66 @@ export const gather: Family = {
     const seen = viewConstant(scope, node.inputs[0] ?? '');
     if (!seen) return [];
     if (seen.view.dims.length < 2) return [skipped(seen.constant, 'a vector or a number: small, and kept exact')];
-    return [{
-      kind: 'candidate', node, scope, seen, role: isTokenLookup(scope, node) ? 'tokens' : 'table', outputs: 0,
-      offer: (level) => offer(node, scope, seen, level),
-    }];
+    return [
+      {
+        kind: 'candidate',
+        node,
+        scope,
+        seen,
+        role: isTokenLookup(scope, node) ? 'tokens' : 'table',
+        outputs: 0,
+        offer: (level) => offer(node, scope, seen, level),
+      },
+    ];
   },
 };
 
 function offer(node: Node, scope: Scope, seen: ConstantView, { weights, form }: ResolvedLevel): Rewrite | string {
   if (hasReferences(node)) return 'an attribute is given by the function around it';
-  if (!weights || form === 'dequantize') return whyNotLinear(seen, null) ?? { write: (to) => { writeLinear(node, scope, seen, to); } };
+  if (!weights || form === 'dequantize')
+    return (
+      whyNotLinear(seen, null) ?? {
+        write: (to) => {
+          writeLinear(node, scope, seen, to);
+        },
+      }
+    );
   const [rows = 0, width = 0] = seen.view.dims;
-  if (seen.view.dims.length !== 2 || intAttribute(node, 'axis', 0) !== 0 || !isContiguous(seen.view)) return 'GatherBlockQuantized takes only rows of a table of two dimensions';
+  if (seen.view.dims.length !== 2 || intAttribute(node, 'axis', 0) !== 0 || !isContiguous(seen.view))
+    return 'GatherBlockQuantized takes only rows of a table of two dimensions';
   // Each row is quantized along its width, as the weights of one output of a product are.
   const table: Matrix = { seen, layout: 'nk', k: width, n: rows, view: null };
-  return whyNotBlocked(table, weights)
-    ?? ((width * weights.bits) % 8 === 0 ? null : `rows of ${width} values do not end on a byte at ${weights.bits} bits`)
-    ?? { write: (to) => { writeBlocks(node, scope, table, weights, to); } };
+  return (
+    whyNotBlocked(table, weights) ??
+    ((width * weights.bits) % 8 === 0
+      ? null
+      : `rows of ${width} values do not end on a byte at ${weights.bits} bits`) ?? {
+      write: (to) => {
+        writeBlocks(node, scope, table, weights, to);
+      },
+    }
+  );
 }
 
-function writeBlocks(node: Node, scope: Scope, table: Matrix, weights: BlockedWeights, { draft, store }: Writing): void {
+function writeBlocks(
+  node: Node,
+  scope: Scope,
+  table: Matrix,
+  weights: BlockedWeights,
+  { draft, store }: Writing,
+): void {
   const made = store.blocked(table, weights);
   const codes = made.rows ?? store.addCodes(made, 'rows', [table.n, (table.k * weights.bits) / 8]);
-  draft.replace(scope, node, [{
-    type: 'GatherBlockQuantized', domain: CONTRIB, name: node.name,
-    inputs: [codes, node.inputs[1] ?? '', made.scales, ...(made.zeroPoints === null ? [] : [made.zeroPoints])], outputs: node.outputs,
-    attributes: { bits: weights.bits, block_size: weights.block, gather_axis: 0, quantize_axis: 1 },
-  }]);
+  draft.replace(scope, node, [
+    {
+      type: 'GatherBlockQuantized',
+      domain: CONTRIB,
+      name: node.name,
+      inputs: [codes, node.inputs[1] ?? '', made.scales, ...(made.zeroPoints === null ? [] : [made.zeroPoints])],
+      outputs: node.outputs,
+      attributes: { bits: weights.bits, block_size: weights.block, gather_axis: 0, quantize_axis: 1 },
+    },
+  ]);
   draft.markBypassed(table.seen.via);
 }
 
@@ -55,8 +88,25 @@ function writeLinear(node: Node, scope: Scope, seen: ConstantView, { draft, stor
   draft.later(() => {
     const needed = !draft.isDead(scope, output);
     draft.replace(scope, node, [
-      { type: 'Gather', domain: '', name: node.name, inputs: [linear.codes, node.inputs[1] ?? ''], outputs: [rows], attributes: {}, taken: node.attributes.map(({ proto }) => proto) },
-      ...(needed ? dequantizeNodes(draft, scope, { codes: rows, scales: linear.scales, zeroPoints: linear.zeroPoints, axis: null, type: seen.type, output }) : []),
+      {
+        type: 'Gather',
+        domain: '',
+        name: node.name,
+        inputs: [linear.codes, node.inputs[1] ?? ''],
+        outputs: [rows],
+        attributes: {},
+        taken: node.attributes.map(({ proto }) => proto),
+      },
+      ...(needed
+        ? dequantizeNodes(draft, scope, {
+            codes: rows,
+            scales: linear.scales,
+            zeroPoints: linear.zeroPoints,
+            axis: null,
+            type: seen.type,
+            output,
+          })
+        : []),
     ]);
     draft.markBypassed(seen.via);
   });

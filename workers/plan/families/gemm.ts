@@ -15,19 +15,33 @@ export const gemm: Family = {
     const matrix = seen.view.dims.length === 2 ? matrixOf(seen, turned) : null;
     if (!matrix) return [skipped(seen.constant, 'Gemm takes it as something else than a matrix')];
     const before = intAttribute(node, 'transA', 0) !== 0 ? [1, 0] : null;
-    return [productCandidate({
-      node, scope, seen, input: 1, matrix, turned, activation: node.inputs[0] ?? '', before, after: null,
-      bias: biasOf(node, scope, seen, matrix.n), stays: whyItStays(node, scope),
-    })];
+    return [
+      productCandidate({
+        node,
+        scope,
+        seen,
+        input: 1,
+        matrix,
+        turned,
+        activation: node.inputs[0] ?? '',
+        before,
+        after: null,
+        bias: biasOf(node, scope, seen, matrix.n),
+        stays: whyItStays(node, scope),
+      }),
+    ];
   },
 };
 
 function whyItStays(node: Node, scope: Scope): string | null {
   if (opsetOf(scope) < 7) return `Gemm of operator set ${opsetOf(scope)} adds its bias by older rules`;
   const rank = statedRank(scope, node.inputs[0] ?? '');
-  if (rank !== null && rank !== 2) return `Gemm takes matrices, and its first factor is stated to have ${rank} dimensions`;
+  if (rank !== null && rank !== 2)
+    return `Gemm takes matrices, and its first factor is stated to have ${rank} dimensions`;
   if (floatAttribute(node, 'alpha', 1) !== 1) return 'Gemm scales the product (alpha), which MatMulNBits does not';
-  return (node.inputs[2] ?? '') !== '' && floatAttribute(node, 'beta', 1) !== 1 ? 'Gemm scales its bias (beta), which MatMulNBits does not' : null;
+  return (node.inputs[2] ?? '') !== '' && floatAttribute(node, 'beta', 1) !== 1
+    ? 'Gemm scales its bias (beta), which MatMulNBits does not'
+    : null;
 }
 
 function biasOf(node: Node, scope: Scope, { type }: ConstantView, n: number): Product['bias'] {

@@ -18,7 +18,8 @@ export const matMul: Family = {
 /** What FusedMatMul does beside multiplying; null when it is a MatMul after all, but for the turning of its second factor. */
 function fused(node: Node): string | null {
   if (node.domain === '') return null;
-  for (const name of ['transA', 'transBatchA', 'transBatchB']) if (intAttribute(node, name, 0) !== 0) return `FusedMatMul with ${name}, which has no quantized form`;
+  for (const name of ['transA', 'transBatchA', 'transBatchB'])
+    if (intAttribute(node, name, 0) !== 0) return `FusedMatMul with ${name}, which has no quantized form`;
   return floatAttribute(node, 'alpha', 1) === 1 ? null : 'FusedMatMul scales its result, which has no quantized form';
 }
 
@@ -26,10 +27,26 @@ function onTheRight(node: Node, scope: Scope, seen: ConstantView): Candidate | S
   const turned = node.domain !== '' && intAttribute(node, 'transB', 0) === 1;
   const matrix = matrixOf(seen, turned);
   if (!matrix) return stack(node, scope, 1, seen, turned);
-  const [activation = '', , ] = node.inputs;
+  const [activation = '', ,] = node.inputs;
   const rank = seen.view.dims.length;
-  const stays = fused(node) ?? (rank === 2 || rankOf(scope, node, activation) >= rank ? null : `MatMul gives its result ${rank} dimensions, and how many the other factor has is not stated`);
-  return productCandidate({ node, scope, seen, input: 1, matrix, turned, activation, before: null, after: null, bias: null, stays });
+  const stays =
+    fused(node) ??
+    (rank === 2 || rankOf(scope, node, activation) >= rank
+      ? null
+      : `MatMul gives its result ${rank} dimensions, and how many the other factor has is not stated`);
+  return productCandidate({
+    node,
+    scope,
+    seen,
+    input: 1,
+    matrix,
+    turned,
+    activation,
+    before: null,
+    after: null,
+    bias: null,
+    stays,
+  });
 }
 
 /** W·x is (xᵀ·Wᵀ)ᵀ, which takes knowing how many dimensions x has. */
@@ -38,9 +55,27 @@ function onTheLeft(node: Node, scope: Scope, seen: ConstantView): Candidate | Sk
   if (!matrix) return stack(node, scope, 0, seen, true);
   const [, activation = ''] = node.inputs;
   const rank = rankOf(scope, node, activation);
-  const swap = rank >= 2 ? Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis)) : null;
-  const stays = node.domain !== '' ? 'first factor of FusedMatMul, which has no quantized form' : rank === 0 ? 'first factor of MatMul, and how many dimensions the other has is not stated' : null;
-  return productCandidate({ node, scope, seen, input: 0, matrix, turned: true, activation, before: swap, after: swap, bias: null, stays });
+  const swap =
+    rank >= 2 ? Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis)) : null;
+  const stays =
+    node.domain !== ''
+      ? 'first factor of FusedMatMul, which has no quantized form'
+      : rank === 0
+        ? 'first factor of MatMul, and how many dimensions the other has is not stated'
+        : null;
+  return productCandidate({
+    node,
+    scope,
+    seen,
+    input: 0,
+    matrix,
+    turned: true,
+    activation,
+    before: swap,
+    after: swap,
+    bias: null,
+    stays,
+  });
 }
 
 /** Rank of the other factor: as stated, or that of the result where that tells; 0 when unknown. */
@@ -53,5 +88,11 @@ function stack(node: Node, scope: Scope, input: number, seen: ConstantView, turn
   const { dims } = seen.view;
   if (dims.length < 2) return skipped(seen.constant, 'a vector or a number: small, and kept exact');
   const candidate = behindDequantize(node, scope, input, seen, dims.length - (turned ? 2 : 1));
-  return { ...candidate, offer: (level) => (level.linear ? candidate.offer(level) : `a stack of matrices [${dims.join(', ')}], for which there is no product in blocks`) };
+  return {
+    ...candidate,
+    offer: (level) =>
+      level.linear
+        ? candidate.offer(level)
+        : `a stack of matrices [${dims.join(', ')}], for which there is no product in blocks`,
+  };
 }

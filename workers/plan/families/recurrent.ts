@@ -8,9 +8,14 @@ const CHANNELS = 1;
 
 export const recurrent: Family = {
   operators: ['LSTM', 'GRU', 'RNN'],
-  find: (node, scope) => WEIGHTS.flatMap((input) => {
-    const seen = viewConstant(scope, node.inputs[input] ?? '');
-    if (!seen) return [];
-    return [seen.view.dims.length === 3 ? behindDequantize(node, scope, input, seen, CHANNELS) : skipped(seen.constant, `${node.type} takes it in other than three dimensions`)];
-  }),
+  find: (node, scope) =>
+    WEIGHTS.flatMap((input) => {
+      const seen = viewConstant(scope, node.inputs[input] ?? '');
+      if (!seen) return [];
+      return [
+        seen.view.dims.length === 3
+          ? behindDequantize(node, scope, input, seen, CHANNELS)
+          : skipped(seen.constant, `${node.type} takes it in other than three dimensions`),
+      ];
+    }),
 };

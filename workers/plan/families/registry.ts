@@ -9,11 +9,16 @@ import { matMul } from './matmul.ts';
 import { recurrent } from './recurrent.ts';
 import { reordered } from './reordered.ts';
 
-const FAMILIES = new Map<string, Family>([matMul, gemm, gather, convolution, recurrent, reordered, fused]
-  .flatMap((family) => family.operators.map((operator): [string, Family] => [operator, family])));
+const FAMILIES = new Map<string, Family>(
+  [matMul, gemm, gather, convolution, recurrent, reordered, fused].flatMap((family) =>
+    family.operators.map((operator): [string, Family] => [operator, family]),
+  ),
+);
 
 /** Without their domains. */
-export const OPERATORS_WITH_WEIGHTS: readonly string[] = [...new Set([...FAMILIES.keys()].map((operator) => operator.split(':').at(-1) ?? operator))];
+export const OPERATORS_WITH_WEIGHTS: readonly string[] = [
+  ...new Set([...FAMILIES.keys()].map((operator) => operator.split(':').at(-1) ?? operator)),
+];
 
 export function familyOf({ domain, type }: Node): Family | null {
   return FAMILIES.get(domain === '' ? type : `${domain}:${type}`) ?? null;
@@ -21,10 +26,35 @@ export function familyOf({ domain, type }: Node): Family | null {
 
 /** Operators that take or make integers in place of weights: what goes into them is part of a weight quantized before. */
 const QUANTIZED = new Set([
-  'MatMulNBits', 'GatherBlockQuantized', 'QuantizeLinear', 'DequantizeLinear', 'QLinearMatMul', 'MatMulInteger', 'DynamicQuantizeMatMul',
-  'MatMulIntegerToFloat', 'QLinearConv', 'ConvInteger', 'QAttention', 'QGemm', 'MatMulBnb4', 'QMoE', 'DynamicQuantizeLSTM',
-  'QEmbedLayerNormalization', 'QOrderedMatMul', 'MatMulFpQ4', 'QLinearAdd', 'QLinearMul', 'QLinearConcat', 'QLinearSigmoid', 'QLinearLeakyRelu',
-  'QLinearAveragePool', 'QLinearGlobalAveragePool', 'QLinearReduceMean', 'QLinearSoftmax', 'QLinearWhere', 'QLinearConvTranspose',
+  'MatMulNBits',
+  'GatherBlockQuantized',
+  'QuantizeLinear',
+  'DequantizeLinear',
+  'QLinearMatMul',
+  'MatMulInteger',
+  'DynamicQuantizeMatMul',
+  'MatMulIntegerToFloat',
+  'QLinearConv',
+  'ConvInteger',
+  'QAttention',
+  'QGemm',
+  'MatMulBnb4',
+  'QMoE',
+  'DynamicQuantizeLSTM',
+  'QEmbedLayerNormalization',
+  'QOrderedMatMul',
+  'MatMulFpQ4',
+  'QLinearAdd',
+  'QLinearMul',
+  'QLinearConcat',
+  'QLinearSigmoid',
+  'QLinearLeakyRelu',
+  'QLinearAveragePool',
+  'QLinearGlobalAveragePool',
+  'QLinearReduceMean',
+  'QLinearSoftmax',
+  'QLinearWhere',
+  'QLinearConvTranspose',
 ]);
 
 export function isQuantizedOperator({ type }: Node): boolean {

@@ -1,7 +1,10 @@
 /** Who makes and who uses each value of a graph, so that a weight can be followed to its uses. */
 import type { Graph, Node, Tensor } from '../../onnx/model.ts';
 
-export interface Use { node: Node; /** Position among the node's inputs. */ input: number }
+export interface Use {
+  node: Node;
+  /** Position among the node's inputs. */ input: number;
+}
 
 export interface GraphIndex {
   graph: Graph;
@@ -29,7 +32,10 @@ export function indexGraph(graph: Graph): GraphIndex {
     for (const attribute of node.attributes) for (const body of attribute.graphs) collectUses(body, usedInside);
   }
   return {
-    graph, producer, uses, usedInside,
+    graph,
+    producer,
+    uses,
+    usedInside,
     initializers: new Map(graph.initializers.map((tensor) => [tensor.name, tensor])),
     inputs: new Set(graph.inputs.map(({ proto }) => proto.name)),
     outputs: new Set(graph.outputs.map(({ proto }) => proto.name)),

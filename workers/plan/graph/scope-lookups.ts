@@ -16,7 +16,12 @@ export function findStated(values: readonly ValueInfo[], name: string): ValueInf
 }
 
 /** @param known Made once for each list, which must not change afterwards. */
-function lookUp<T>(known: WeakMap<readonly T[], ReadonlyMap<string, T>>, list: readonly T[], nameOf: (one: T) => string, name: string): T | undefined {
+function lookUp<T>(
+  known: WeakMap<readonly T[], ReadonlyMap<string, T>>,
+  list: readonly T[],
+  nameOf: (one: T) => string,
+  name: string,
+): T | undefined {
   let byName = known.get(list);
   if (!byName) {
     const made = new Map<string, T>();

@@ -29,7 +29,11 @@ export interface Constant {
   doubt: string | null;
 }
 
-export interface Use { node: Node; /** Position among the node's inputs. */ input: number; scope: Scope }
+export interface Use {
+  node: Node;
+  /** Position among the node's inputs. */ input: number;
+  scope: Scope;
+}
 
 export interface Scope {
   kind: 'graph' | 'function';
@@ -55,7 +59,8 @@ export interface Scope {
   opsets: readonly Opset[];
 }
 
-const OVERRIDABLE = 'an input of the model with this default: callers may give another value, so it keeps its name and type; override by its name takes it in';
+const OVERRIDABLE =
+  'an input of the model with this default: callers may give another value, so it keeps its name and type; override by its name takes it in';
 
 interface Draft extends Scope {
   constants: Map<string, Constant>;
@@ -83,13 +88,26 @@ export function findScopes(model: Model, taken: (name: string) => boolean = () =
       else stated.set(info.proto.name, [info]);
     }
     const isOverridable = (name: string) => model.irVersion >= FREE_INITIALIZERS && draft.inputs.has(name);
-    const doubtOf = (name: string, tensor: Tensor) => (isOverridable(name) && !taken(name) ? OVERRIDABLE
-      : draft.constants.has(name) || findSparse(draft.sparse, name) !== undefined ? 'another tensor has the same name'
-      : stated.get(name)?.some((info) => !agrees(info, tensor)) ? 'the graph states another type or shape for it' : null);
+    const doubtOf = (name: string, tensor: Tensor) =>
+      isOverridable(name) && !taken(name)
+        ? OVERRIDABLE
+        : draft.constants.has(name) || findSparse(draft.sparse, name) !== undefined
+          ? 'another tensor has the same name'
+          : stated.get(name)?.some((info) => !agrees(info, tensor))
+            ? 'the graph states another type or shape for it'
+            : null;
     for (const tensor of graph?.initializers ?? []) {
       const earlier = draft.constants.get(tensor.name);
       if (earlier) draft.shadowed.push(earlier);
-      draft.constants.set(tensor.name, { name: tensor.name, tensor, scope: draft, node: null, readable: isReadable(tensor, model.external), overridable: isOverridable(tensor.name), doubt: doubtOf(tensor.name, tensor) });
+      draft.constants.set(tensor.name, {
+        name: tensor.name,
+        tensor,
+        scope: draft,
+        node: null,
+        readable: isReadable(tensor, model.external),
+        overridable: isOverridable(tensor.name),
+        doubt: doubtOf(tensor.name, tensor),
+      });
     }
     for (const node of draft.nodes) {
       for (const output of node.outputs) if (output !== '') draft.producer.set(output, node);
@@ -97,7 +115,11 @@ export function findScopes(model: Model, taken: (name: string) => boolean = () =
       if (constant) {
         const earlier = draft.constants.get(constant.name);
         if (earlier) draft.shadowed.push(earlier);
-        draft.constants.set(constant.name, { ...constant, overridable: isOverridable(constant.name), doubt: doubtOf(constant.name, constant.tensor) });
+        draft.constants.set(constant.name, {
+          ...constant,
+          overridable: isOverridable(constant.name),
+          doubt: doubtOf(constant.name, constant.tensor),
+        });
       }
       for (const attribute of node.attributes) {
         attribute.graphs.forEach((body, index) => {
@@ -110,16 +132,26 @@ export function findScopes(model: Model, taken: (name: string) => boolean = () =
   };
   add(graphScope(model.graph, null, '', model.opsets), model.graph);
   for (const body of model.functions) {
-    add({
-      ...emptyScope(), kind: 'function', title: `function ${body.domain === '' ? '' : `${body.domain}.`}${body.name}`, parent: null, nodes: body.nodes,
-      within: [body.span], inputs: new Set(body.inputs), outputs: new Set(body.outputs), opsets: body.opsets.map((opset) => olderOf(opset, model.opsets)),
-    }, null);
+    add(
+      {
+        ...emptyScope(),
+        kind: 'function',
+        title: `function ${body.domain === '' ? '' : `${body.domain}.`}${body.name}`,
+        parent: null,
+        nodes: body.nodes,
+        within: [body.span],
+        inputs: new Set(body.inputs),
+        outputs: new Set(body.outputs),
+        opsets: body.opsets.map((opset) => olderOf(opset, model.opsets)),
+      },
+      null,
+    );
   }
   doubtShadowed(scopes);
   for (const scope of scopes) {
     for (const node of scope.nodes) {
       node.inputs.forEach((name, input) => {
-        const owner = name === '' ? null : definingScope(scope, name) as Draft | null;
+        const owner = name === '' ? null : (definingScope(scope, name) as Draft | null);
         if (!owner) return;
         const known = owner.uses.get(name);
         if (known) known.push({ node, input, scope });
@@ -138,7 +170,11 @@ export function findScopes(model: Model, taken: (name: string) => boolean = () =
 function doubtShadowed(scopes: readonly Draft[]): void {
   const doubt = (draft: Draft, name: string) => {
     const constant = draft.constants.get(name);
-    if (constant) draft.constants.set(name, { ...constant, doubt: constant.doubt ?? 'a graph inside or outside has another value of the same name' });
+    if (constant)
+      draft.constants.set(name, {
+        ...constant,
+        doubt: constant.doubt ?? 'a graph inside or outside has another value of the same name',
+      });
   };
   for (const scope of scopes) {
     if (!scope.parent) continue;
@@ -151,16 +187,35 @@ function doubtShadowed(scopes: readonly Draft[]): void {
   }
 }
 
-function emptyScope(): Pick<Draft, 'constants' | 'shadowed' | 'sparse' | 'producer' | 'uses' | 'values' | 'inputValues'> {
-  return { constants: new Map(), shadowed: [], sparse: [], producer: new Map(), uses: new Map(), values: [], inputValues: [] };
+function emptyScope(): Pick<
+  Draft,
+  'constants' | 'shadowed' | 'sparse' | 'producer' | 'uses' | 'values' | 'inputValues'
+> {
+  return {
+    constants: new Map(),
+    shadowed: [],
+    sparse: [],
+    producer: new Map(),
+    uses: new Map(),
+    values: [],
+    inputValues: [],
+  };
 }
 
 function graphScope(graph: Graph, parent: Scope | null, title: string, opsets: readonly Opset[]): Draft {
   return {
-    ...emptyScope(), kind: 'graph', title, parent, nodes: graph.nodes, within: [...graph.within, graph.span], opsets,
+    ...emptyScope(),
+    kind: 'graph',
+    title,
+    parent,
+    nodes: graph.nodes,
+    within: [...graph.within, graph.span],
+    opsets,
     sparse: [...graph.sparseInitializers],
-    inputs: new Set(graph.inputs.map(({ proto }) => proto.name)), outputs: new Set(graph.outputs.map(({ proto }) => proto.name)),
-    values: [...graph.inputs, ...graph.outputs, ...graph.values], inputValues: graph.inputs,
+    inputs: new Set(graph.inputs.map(({ proto }) => proto.name)),
+    outputs: new Set(graph.outputs.map(({ proto }) => proto.name)),
+    values: [...graph.inputs, ...graph.outputs, ...graph.values],
+    inputValues: graph.inputs,
   };
 }
 
@@ -168,7 +223,8 @@ function graphScope(graph: Graph, parent: Scope | null, title: string, opsets: r
 export function definingScope(scope: Scope, name: string): Scope | null {
   if (name === '') return null;
   for (let at: Scope | null = scope; at; at = at.parent) {
-    if (at.constants.has(name) || at.producer.has(name) || at.inputs.has(name) || findSparse(at.sparse, name)) return at;
+    if (at.constants.has(name) || at.producer.has(name) || at.inputs.has(name) || findSparse(at.sparse, name))
+      return at;
   }
   return null;
 }
@@ -178,7 +234,11 @@ function agrees({ proto }: ValueInfo, { type, dims }: Tensor): boolean {
   const stated = proto.type?.value;
   if (stated?.case !== 'tensorType' || stated.value.elemType !== type) return false;
   const { shape } = stated.value;
-  return !shape || (shape.dim.length === dims.length && shape.dim.every(({ value }, axis) => value.case !== 'dimValue' || Number(value.value) === dims[axis]));
+  return (
+    !shape ||
+    (shape.dim.length === dims.length &&
+      shape.dim.every(({ value }, axis) => value.case !== 'dimValue' || Number(value.value) === dims[axis]))
+  );
 }
 
 /** onnxruntime puts the nodes of a function into the graph around it, where the model's operator sets count. */
@@ -201,20 +261,41 @@ export function isNodeKnown(node: Node, scope: Scope): boolean {
 function constantOf(node: Node, scope: Scope, model: Model): Omit<Constant, 'doubt' | 'overridable'> | null {
   const name = node.outputs[0] ?? '';
   if (node.type !== 'Constant' || node.domain !== '' || name === '' || !isNodeKnown(node, scope)) return null;
-  const given = node.attributes.find(({ proto, tensors }) => tensors.length > 0 || (proto.refAttrName === '' && /^value_(float|int)s?$/.test(proto.name)));
+  const given = node.attributes.find(
+    ({ proto, tensors }) =>
+      tensors.length > 0 || (proto.refAttrName === '' && /^value_(float|int)s?$/.test(proto.name)),
+  );
   const tensor = given && (given.tensors[0] ?? numbersOf(given, node.span));
-  return tensor ? { name, tensor: { ...tensor, name }, scope, node, readable: isReadable(tensor, model.external) } : null;
+  return tensor
+    ? { name, tensor: { ...tensor, name }, scope, node, readable: isReadable(tensor, model.external) }
+    : null;
 }
 
 function numbersOf({ proto }: Attribute, span: Span): Tensor {
   const list = proto.name.endsWith('s');
   if (proto.name.startsWith('value_float')) {
     const values = Float32Array.from(list ? proto.floats : [proto.f]);
-    return { name: '', type: FLOAT32, dims: list ? [values.length] : [], data: { kind: 'values', bytes: new Uint8Array(values.buffer) }, bytes: values.byteLength, ints: null, span };
+    return {
+      name: '',
+      type: FLOAT32,
+      dims: list ? [values.length] : [],
+      data: { kind: 'values', bytes: new Uint8Array(values.buffer) },
+      bytes: values.byteLength,
+      ints: null,
+      span,
+    };
   }
   const values = BigInt64Array.from(list ? proto.ints : [proto.i]);
   const bytes = values.reduce((sum, value) => sum + varintLength(value), 0);
-  return { name: '', type: INT64, dims: list ? [values.length] : [], data: { kind: 'values', bytes: new Uint8Array(values.buffer) }, bytes, ints: Array.from(values, Number), span };
+  return {
+    name: '',
+    type: INT64,
+    dims: list ? [values.length] : [],
+    data: { kind: 'values', bytes: new Uint8Array(values.buffer) },
+    bytes,
+    ints: Array.from(values, Number),
+    span,
+  };
 }
 
 /** Bytes protobuf writes an int64 in. */
@@ -253,9 +334,17 @@ function namesUsed(node: Node): Set<string> {
   const names = new Set(node.inputs);
   /** What bodies define, from the outermost to the one that is visited. */
   const defined: Set<string>[] = [];
-  const use = (name: string) => { if (!defined.some((here) => here.has(name))) names.add(name); };
+  const use = (name: string) => {
+    if (!defined.some((here) => here.has(name))) names.add(name);
+  };
   const visit = (graph: Graph) => {
-    defined.push(new Set([...graph.initializers.map(({ name }) => name), ...graph.inputs.map(({ proto }) => proto.name), ...graph.nodes.flatMap(({ outputs }) => outputs)]));
+    defined.push(
+      new Set([
+        ...graph.initializers.map(({ name }) => name),
+        ...graph.inputs.map(({ proto }) => proto.name),
+        ...graph.nodes.flatMap(({ outputs }) => outputs),
+      ]),
+    );
     for (const inner of graph.nodes) {
       inner.inputs.forEach(use);
       for (const attribute of inner.attributes) attribute.graphs.forEach(visit);
@@ -298,5 +387,9 @@ export function statedRank(scope: Scope, name: string): number | null {
 }
 
 function invalid(model: Model, why: string): never {
-  fail('onnx-invalid', `${model.source.name} is not a valid ONNX model: ${why}.`, 'Check that the export finished, or export the model again.');
+  fail(
+    'onnx-invalid',
+    `${model.source.name} is not a valid ONNX model: ${why}.`,
+    'Check that the export finished, or export the model again.',
+  );
 }

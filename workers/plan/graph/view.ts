@@ -5,7 +5,15 @@
  */
 import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from '../../onnx/numbers/element-types.ts';
 import type { Node } from '../../onnx/model.ts';
-import { definingScope, hasReferences, intAttribute, intsAttribute, isNodeKnown, type Constant, type Scope } from './scopes.ts';
+import {
+  definingScope,
+  hasReferences,
+  intAttribute,
+  intsAttribute,
+  isNodeKnown,
+  type Constant,
+  type Scope,
+} from './scopes.ts';
 
 export interface View {
   dims: number[];
@@ -18,7 +26,12 @@ export interface View {
 /** Nodes between a constant and its use, nearest to the use first. */
 export type Via = readonly { node: Node; scope: Scope }[];
 
-export interface ConstantView { constant: Constant; view: View; /** Element type it is seen as. */ type: number; via: Via }
+export interface ConstantView {
+  constant: Constant;
+  view: View;
+  /** Element type it is seen as. */ type: number;
+  via: Via;
+}
 
 const FLOATS: ReadonlySet<number> = new Set([FLOAT32, FLOAT16, BFLOAT16, FLOAT64]);
 /** Longer chains are no export's. */
@@ -61,40 +74,55 @@ function look(constant: Constant, via: Via): ConstantView | null {
 
 type Step = (view: View, node: Node, scope: Scope, type: number) => View | null;
 
-const STEPS: ReadonlyMap<string, Step> = new Map(Object.entries<Step>({
-  Identity: (view) => view,
-  Cast(view, node, _, type) {
-    const to = intAttribute(node, 'to', 0);
-    return isFloat(view.casts.at(-1) ?? type) && isFloat(to) ? { ...view, casts: [...view.casts, to] } : null;
-  },
-  Transpose({ dims, strides, casts }, node) {
-    const perm = intsAttribute(node, 'perm') ?? dims.map((_, axis) => dims.length - 1 - axis);
-    const whole = perm.length === dims.length && new Set(perm).size === dims.length && perm.every((axis) => axis >= 0 && axis < dims.length);
-    return whole ? { dims: perm.map((axis) => dims[axis] ?? 1), strides: perm.map((axis) => strides[axis] ?? 0), casts } : null;
-  },
-  Reshape(view, node, scope) {
-    const target = listOf(scope, node, 'shape');
-    const dims = target && resolveShape(target, view.dims, intAttribute(node, 'allowzero', 0) === 1);
-    return dims && reshape(view, dims);
-  },
-  Unsqueeze(view, node, scope) {
-    const given = listOf(scope, node, 'axes');
-    if (!given) return null;
-    const rank = view.dims.length + given.length;
-    const axes = new Set(given.map((axis) => (axis < 0 ? axis + rank : axis)));
-    if (axes.size !== given.length || [...axes].some((axis) => axis < 0 || axis >= rank)) return null;
-    const rest = [...view.dims];
-    return reshape(view, Array.from({ length: rank }, (_, axis) => (axes.has(axis) ? 1 : rest.shift() ?? 1)));
-  },
-  Squeeze(view, node, scope) {
-    const stated = node.inputs.length > 1 || intsAttribute(node, 'axes') !== null;
-    const given = stated ? listOf(scope, node, 'axes') : view.dims.flatMap((size, axis) => (size === 1 ? [axis] : []));
-    if (!given) return null;
-    const axes = new Set(given.map((axis) => (axis < 0 ? axis + view.dims.length : axis)));
-    if ([...axes].some((axis) => view.dims[axis] !== 1)) return null;
-    return reshape(view, view.dims.filter((_, axis) => !axes.has(axis)));
-  },
-}));
+const STEPS: ReadonlyMap<string, Step> = new Map(
+  Object.entries<Step>({
+    Identity: (view) => view,
+    Cast(view, node, _, type) {
+      const to = intAttribute(node, 'to', 0);
+      return isFloat(view.casts.at(-1) ?? type) && isFloat(to) ? { ...view, casts: [...view.casts, to] } : null;
+    },
+    Transpose({ dims, strides, casts }, node) {
+      const perm = intsAttribute(node, 'perm') ?? dims.map((_, axis) => dims.length - 1 - axis);
+      const whole =
+        perm.length === dims.length &&
+        new Set(perm).size === dims.length &&
+        perm.every((axis) => axis >= 0 && axis < dims.length);
+      return whole
+        ? { dims: perm.map((axis) => dims[axis] ?? 1), strides: perm.map((axis) => strides[axis] ?? 0), casts }
+        : null;
+    },
+    Reshape(view, node, scope) {
+      const target = listOf(scope, node, 'shape');
+      const dims = target && resolveShape(target, view.dims, intAttribute(node, 'allowzero', 0) === 1);
+      return dims && reshape(view, dims);
+    },
+    Unsqueeze(view, node, scope) {
+      const given = listOf(scope, node, 'axes');
+      if (!given) return null;
+      const rank = view.dims.length + given.length;
+      const axes = new Set(given.map((axis) => (axis < 0 ? axis + rank : axis)));
+      if (axes.size !== given.length || [...axes].some((axis) => axis < 0 || axis >= rank)) return null;
+      const rest = [...view.dims];
+      return reshape(
+        view,
+        Array.from({ length: rank }, (_, axis) => (axes.has(axis) ? 1 : (rest.shift() ?? 1))),
+      );
+    },
+    Squeeze(view, node, scope) {
+      const stated = node.inputs.length > 1 || intsAttribute(node, 'axes') !== null;
+      const given = stated
+        ? listOf(scope, node, 'axes')
+        : view.dims.flatMap((size, axis) => (size === 1 ? [axis] : []));
+      if (!given) return null;
+      const axes = new Set(given.map((axis) => (axis < 0 ? axis + view.dims.length : axis)));
+      if ([...axes].some((axis) => view.dims[axis] !== 1)) return null;
+      return reshape(
+        view,
+        view.dims.filter((_, axis) => !axes.has(axis)),
+      );
+    },
+  }),
+);
 
 /** A list given as an attribute (older operator sets) or as a constant second input. */
 function listOf(scope: Scope, node: Node, attribute: string): number[] | null {
@@ -108,10 +136,12 @@ function listOf(scope: Scope, node: Node, attribute: string): number[] | null {
 
 /** Reshape's target in full: 0 keeps a dimension, one −1 takes what is left. */
 function resolveShape(target: readonly number[], dims: readonly number[], allowZero: boolean): number[] | null {
-  const kept = target.map((size, axis) => (size === 0 && !allowZero ? dims[axis] ?? -2 : size));
+  const kept = target.map((size, axis) => (size === 0 && !allowZero ? (dims[axis] ?? -2) : size));
   const known = elementCount(kept.filter((size) => size !== -1));
   const shape = kept.map((size) => (size === -1 ? elementCount(dims) / known : size));
-  return shape.every((size) => Number.isSafeInteger(size) && size >= 0) && elementCount(shape) === elementCount(dims) ? shape : null;
+  return shape.every((size) => Number.isSafeInteger(size) && size >= 0) && elementCount(shape) === elementCount(dims)
+    ? shape
+    : null;
 }
 
 /** Any new shape of elements in order; of others only one that adds or takes away dimensions of 1. */

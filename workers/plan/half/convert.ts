@@ -53,7 +53,10 @@ type Wish = typeof FLOAT32 | typeof FLOAT16 | 'any';
 export type Refusal = string;
 
 /** @param misfits Tensors that fp16 does not hold: they, and what computes with them, stay in float32. */
-export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInput, misfits: Misfits): Promise<Converted | Refusal> {
+export async function convertToHalf(
+  { model, scopes, flow, noWeights }: PlanInput,
+  misfits: Misfits,
+): Promise<Converted | Refusal> {
   const refusal = whyNot(model, scopes);
   if (refusal !== null) return refusal;
   const { numbersOf, fillOf } = await readNumbers(model, scopes, misfits);
@@ -75,7 +78,18 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
     return type === FLOAT32 ? FLOAT32 : 'any';
   };
   const cast = (from: string, to: string, type: Wish): Piece<QuantizeTask> => ({
-    kind: 'bytes', bytes: encodeNode({ type: 'Cast', domain: '', name: uniqueNode(`${to}_cast`), inputs: [from], outputs: [to], attributes: { to: type === FLOAT16 ? FLOAT16 : FLOAT32 } }, NODE_FIELD.graph),
+    kind: 'bytes',
+    bytes: encodeNode(
+      {
+        type: 'Cast',
+        domain: '',
+        name: uniqueNode(`${to}_cast`),
+        inputs: [from],
+        outputs: [to],
+        attributes: { to: type === FLOAT16 ? FLOAT16 : FLOAT32 },
+      },
+      NODE_FIELD.graph,
+    ),
   });
   /** A float32 mask as fp16, with nothing further from zero than fp16 can add up. */
   const clampedCast = (from: string, to: string): Piece<QuantizeTask>[] => {
@@ -83,8 +97,24 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
     const bytes = new Uint8Array(Float32Array.of(-MASK_LIMIT).buffer);
     added.set(limit, 'what a mask is clamped to, so that sums of masks stay within fp16');
     return [
-      ...encodeConstant<QuantizeTask>({ name: limit, type: FLOAT32, dims: [], data: { kind: 'bytes', bytes } }, NODE_FIELD.graph),
-      { kind: 'bytes', bytes: encodeNode({ type: 'Max', domain: '', name: uniqueNode(clamped), inputs: [from, limit], outputs: [clamped], attributes: {} }, NODE_FIELD.graph) },
+      ...encodeConstant<QuantizeTask>(
+        { name: limit, type: FLOAT32, dims: [], data: { kind: 'bytes', bytes } },
+        NODE_FIELD.graph,
+      ),
+      {
+        kind: 'bytes',
+        bytes: encodeNode(
+          {
+            type: 'Max',
+            domain: '',
+            name: uniqueNode(clamped),
+            inputs: [from, limit],
+            outputs: [clamped],
+            attributes: {},
+          },
+          NODE_FIELD.graph,
+        ),
+      },
       cast(clamped, to, FLOAT16),
     ];
   };
@@ -93,7 +123,9 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
     const isRoot = scope.parent === null;
     const canClamp = opsetOf(scope) >= BROADCASTING_MAX;
     const beginning = scope.nodes[0]?.span.start ?? scope.within.at(-1)?.end ?? 0;
-    const insert = (at: number, pieces: Piece<QuantizeTask>[]) => { if (pieces.length > 0) edits.push({ start: at, end: at, within: scope.within, pieces }); };
+    const insert = (at: number, pieces: Piece<QuantizeTask>[]) => {
+      if (pieces.length > 0) edits.push({ start: at, end: at, within: scope.within, pieces });
+    };
     const given = new Map<string, Wish>();
 
     /** Gives each use the type it wants. @param type Of the value as its name has it. */
@@ -101,12 +133,23 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
       const names = new Map<Wish, string>([[type, name], ...(other ? [[other.type, other.name] as const] : [])]);
       const casts: Piece<QuantizeTask>[] = [];
       const uses = scope.uses.get(name) ?? [];
-      const clamps = canClamp && type === FLOAT32 && isClamped(scope, name, uses.filter((use) => wishOf(use) === FLOAT16));
+      const clamps =
+        canClamp &&
+        type === FLOAT32 &&
+        isClamped(
+          scope,
+          name,
+          uses.filter((use) => wishOf(use) === FLOAT16),
+        );
       for (const use of uses) {
         const wish = wishOf(use);
         if (wish === 'any' || wish === type) continue;
         const known = names.get(wish) ?? unique(`${name}_${wish === FLOAT16 ? 'half' : 'float'}`);
-        if (!names.has(wish)) casts.push(...(clamps && wish === FLOAT16 ? clampedCast(name, known) : [cast(name, known, wish)]), ...statedAs(name, known, wish));
+        if (!names.has(wish))
+          casts.push(
+            ...(clamps && wish === FLOAT16 ? clampedCast(name, known) : [cast(name, known, wish)]),
+            ...statedAs(name, known, wish),
+          );
         names.set(wish, known);
         rename(use.node, use.node.inputSpans[use.input], known, use.scope);
       }
@@ -117,10 +160,18 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
     /** What is stated of a value, for another of its shape. */
     const statedAs = (name: string, as: string, type: Wish): Piece<QuantizeTask>[] => {
       const info = findStated(scope.values, name);
-      return info && elementTypeOf(info.proto) === FLOAT32 ? stated({ ...info.proto, name: as }, type === FLOAT16 ? FLOAT16 : FLOAT32, GRAPH_VALUE) : [];
+      return info && elementTypeOf(info.proto) === FLOAT32
+        ? stated({ ...info.proto, name: as }, type === FLOAT16 ? FLOAT16 : FLOAT32, GRAPH_VALUE)
+        : [];
     };
     const rename = (node: Node, span: Node['span'] | undefined, name: string, where: Scope) => {
-      if (span) edits.push({ start: span.start, end: span.end, within: [...where.within, node.span], pieces: [{ kind: 'bytes', bytes: encodeInput(name, span.number) }] });
+      if (span)
+        edits.push({
+          start: span.start,
+          end: span.end,
+          within: [...where.within, node.span],
+          pieces: [{ kind: 'bytes', bytes: encodeInput(name, span.number) }],
+        });
     };
 
     for (const constant of scope.constants.values()) {
@@ -132,17 +183,44 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
       const isMask = isClamped(scope, name, uses);
       // A weight is stored in fp16 as the baseline has it, whatever computes with it.
       const isWeight = tensor.dims.length > 1 && uses.length > 0 && !noWeights.has(constant);
-      const stays = !readable || doubt !== null || scope.outputs.has(name) || (misfit !== null && !(isMask && misfit === 'low')) || elementCount(tensor.dims) === 0 || (!isWeight && (!wishes.includes(FLOAT16) || wishes.includes(FLOAT32)));
+      const stays =
+        !readable ||
+        doubt !== null ||
+        scope.outputs.has(name) ||
+        (misfit !== null && !(isMask && misfit === 'low')) ||
+        elementCount(tensor.dims) === 0 ||
+        (!isWeight && (!wishes.includes(FLOAT16) || wishes.includes(FLOAT32)));
       const place = node?.span ?? tensor.span;
       if (stays) {
-        if (uses.length > 0) whyFloat.set(constant, misfit === null ? noWeights.get(constant)?.why ?? 'used where fp16 would lose too much: kept in float32' : describeMisfit(misfit));
+        if (uses.length > 0)
+          whyFloat.set(
+            constant,
+            misfit === null
+              ? (noWeights.get(constant)?.why ?? 'used where fp16 would lose too much: kept in float32')
+              : describeMisfit(misfit),
+          );
         serve(name, FLOAT32, node ? place.end : beginning);
         continue;
       }
       rounded.add(constant);
-      const data = elementCount(tensor.dims) <= MOST_READ ? { kind: 'bytes', bytes: halvesOf(await readTensor(model.source, tensor, model.external), isMask) } as const
-        : { kind: 'made', recipe: { kind: 'to-float16', tensor, ...(isMask && { limit: MASK_LIMIT }) }, part: 'values', length: float16Bytes(tensor) } as const;
-      edits.push({ start: place.start, end: place.end, within: scope.within, pieces: encodeInitializer<QuantizeTask>({ name, type: FLOAT16, dims: tensor.dims, data }) });
+      const data =
+        elementCount(tensor.dims) <= MOST_READ
+          ? ({
+              kind: 'bytes',
+              bytes: halvesOf(await readTensor(model.source, tensor, model.external), isMask),
+            } as const)
+          : ({
+              kind: 'made',
+              recipe: { kind: 'to-float16', tensor, ...(isMask && { limit: MASK_LIMIT }) },
+              part: 'values',
+              length: float16Bytes(tensor),
+            } as const);
+      edits.push({
+        start: place.start,
+        end: place.end,
+        within: scope.within,
+        pieces: encodeInitializer<QuantizeTask>({ name, type: FLOAT16, dims: tensor.dims, data }),
+      });
       serve(name, FLOAT16, node ? place.end : beginning);
     }
     for (const { proto, span } of scope.inputValues) {
@@ -172,18 +250,26 @@ export async function convertToHalf({ model, scopes, flow, noWeights }: PlanInpu
       });
     }
     const listed = new Set(scope.inputValues.filter(({ proto }) => scope.constants.has(proto.name)));
-    for (const info of scope.values) if (!listed.has(info) && elementTypeOf(info.proto) === FLOAT32 && given.get(info.proto.name) === FLOAT16) edits.push(restated(info, scope));
+    for (const info of scope.values)
+      if (!listed.has(info) && elementTypeOf(info.proto) === FLOAT32 && given.get(info.proto.name) === FLOAT16)
+        edits.push(restated(info, scope));
   }
   const [untyped] = unclear;
-  if (untyped !== undefined) return `what type ${untyped} has is not stated, and does not follow from the operators in front`;
+  if (untyped !== undefined)
+    return `what type ${untyped} has is not stated, and does not follow from the operators in front`;
   return { pieces: splice(model.source.size, edits), rounded, kept: kept.size, floats, whyFloat, added };
 }
 
 /** What is known of the numbers of constants, of which small ones are read, and what ConstantOfShape nodes fill with. */
-async function readNumbers(model: Model, scopes: readonly Scope[], misfits: Misfits): Promise<{ numbersOf: (constant: Constant) => Numbers; fillOf: (node: Node) => number }> {
+async function readNumbers(
+  model: Model,
+  scopes: readonly Scope[],
+  misfits: Misfits,
+): Promise<{ numbersOf: (constant: Constant) => Numbers; fillOf: (node: Node) => number }> {
   const known = new Map<Constant, Numbers>();
   const fills = new Map<Node, number>();
-  const read = async (tensor: Tensor): Promise<Float32Array> => asFloat32(convert(await readTensor(model.source, tensor, model.external), [tensor.type, FLOAT32]));
+  const read = async (tensor: Tensor): Promise<Float32Array> =>
+    asFloat32(convert(await readTensor(model.source, tensor, model.external), [tensor.type, FLOAT32]));
   for (const { constants, nodes } of scopes) {
     for (const constant of constants.values()) {
       const { name, tensor, readable } = constant;
@@ -191,15 +277,28 @@ async function readNumbers(model: Model, scopes: readonly Scope[], misfits: Misf
       const isSmall = readable && elementCount(tensor.dims) <= MOST_READ;
       if (!isSmall) {
         const misfit = misfits.get(name) ?? null;
-        known.set(constant, { ...ORDINARY, misfit, isLow: misfit === 'low', isFar: misfit === 'low' || misfit === 'large' });
+        known.set(constant, {
+          ...ORDINARY,
+          misfit,
+          isLow: misfit === 'low',
+          isFar: misfit === 'low' || misfit === 'large',
+        });
         continue;
       }
       const values = await read(tensor);
       const sizes = values.map(Math.abs);
-      known.set(constant, { misfit: judge(values), isLow: values.some((value) => value <= -FAR) && values.every((value) => value <= 1), isFar: sizes.some((size) => size >= FAR), least: least(sizes) });
+      known.set(constant, {
+        misfit: judge(values),
+        isLow: values.some((value) => value <= -FAR) && values.every((value) => value <= 1),
+        isFar: sizes.some((size) => size >= FAR),
+        least: least(sizes),
+      });
     }
     for (const node of nodes) {
-      const fill = node.type === 'ConstantOfShape' ? node.attributes.find(({ proto }) => proto.name === 'value')?.tensors[0] : undefined;
+      const fill =
+        node.type === 'ConstantOfShape'
+          ? node.attributes.find(({ proto }) => proto.name === 'value')?.tensors[0]
+          : undefined;
       if (fill && FLOATS.has(fill.type) && elementCount(fill.dims) === 1) fills.set(node, (await read(fill))[0] ?? 0);
     }
   }
@@ -211,19 +310,26 @@ const ORDINARY: Numbers = { misfit: null, isLow: false, isFar: false, least: 0 }
 
 function whyNot(model: Model, scopes: readonly Scope[]): Refusal | null {
   const opset = scopes[0] ? opsetOf(scopes[0]) : 0;
-  if (opset < OLDEST) return `a Cast that fp16 takes came with operator set ${OLDEST}, the model is written for ${opset}`;
+  if (opset < OLDEST)
+    return `a Cast that fp16 takes came with operator set ${OLDEST}, the model is written for ${opset}`;
   if (model.functions.length > 0) return 'it has local functions, whose types the calls decide';
   if (model.trainingNames.size > 0) return 'it holds training information, which names values in float32';
   for (const scope of scopes) {
     if (scope.sparse.some(({ type }) => type === FLOAT32)) return 'it has sparse weights in float32';
     for (const node of scope.nodes) {
-      if (isQuantizedOperator(node)) return `it is quantized already: ${node.type} scales numbers that fp16 may not hold`;
-      if (handlingOf(node) === 'unknown') return `whether ${node.domain === '' ? '' : `${node.domain}.`}${node.type} computes in fp16 is not known`;
-      if (node.type === 'Constant' && node.attributes.some(({ sparse }) => sparse.length > 0)) return 'it has sparse constants';
+      if (isQuantizedOperator(node))
+        return `it is quantized already: ${node.type} scales numbers that fp16 may not hold`;
+      if (handlingOf(node) === 'unknown')
+        return `whether ${node.domain === '' ? '' : `${node.domain}.`}${node.type} computes in fp16 is not known`;
+      if (node.type === 'Constant' && node.attributes.some(({ sparse }) => sparse.length > 0))
+        return 'it has sparse constants';
     }
     // A body gives out what it makes itself; a value of the graph around it would have to have another type there.
-    if (scope.parent && [...scope.outputs].some((name) => definingScope(scope, name) !== scope)) return `${scope.title} gives out a value of the graph around it`;
-    for (const { proto } of scope.values) if (proto.type && proto.type.value.case !== 'tensorType') return `${proto.name} is a ${proto.type.value.case?.replace(/Type$/, '') ?? 'value without a type'}, not a tensor`;
+    if (scope.parent && [...scope.outputs].some((name) => definingScope(scope, name) !== scope))
+      return `${scope.title} gives out a value of the graph around it`;
+    for (const { proto } of scope.values)
+      if (proto.type && proto.type.value.case !== 'tensorType')
+        return `${proto.name} is a ${proto.type.value.case?.replace(/Type$/, '') ?? 'value without a type'}, not a tensor`;
   }
   return null;
 }
@@ -231,7 +337,9 @@ function whyNot(model: Model, scopes: readonly Scope[]): Refusal | null {
 /** The nearest fp16 numbers; of a mask none further from zero than its limit. */
 function halvesOf(bytes: Uint8Array, isMask: boolean): Uint8Array {
   const values = asFloat32(bytes);
-  return new Uint8Array(toFloat16Array(isMask ? values.map((value) => Math.max(-MASK_LIMIT, Math.min(MASK_LIMIT, value))) : values).buffer);
+  return new Uint8Array(
+    toFloat16Array(isMask ? values.map((value) => Math.max(-MASK_LIMIT, Math.min(MASK_LIMIT, value))) : values).buffer,
+  );
 }
 
 function elementTypeOf({ type }: ValueInfoProto): number | null {
@@ -247,5 +355,8 @@ function stated(proto: ValueInfoProto, elemType: number, field: number): Piece<Q
   const type = structuredClone(proto.type);
   if (type?.value.case === 'tensorType') type.value.value.elemType = elemType;
   const message = toBinary(ValueInfoProtoSchema, { ...proto, ...(type && { type }) });
-  return [{ kind: 'bytes', bytes: encodeHeader(field, message.length) }, { kind: 'bytes', bytes: message }];
+  return [
+    { kind: 'bytes', bytes: encodeHeader(field, message.length) },
+    { kind: 'bytes', bytes: message },
+  ];
 }

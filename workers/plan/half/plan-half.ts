@@ -12,13 +12,29 @@ import type { LedgerLine } from '../../contract/level-plan.ts';
 import type { LevelSettings } from '../../contract/level-settings.ts';
 import type { Scheme } from '../../contract/levels/scheme.ts';
 import { bytesInWords, count, keptLine } from '../ledger.ts';
-import { isHalfPrecision, modelBytes, planLevel, preparePlan, roundedIn, takeOverridden, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
+import {
+  isHalfPrecision,
+  modelBytes,
+  planLevel,
+  preparePlan,
+  roundedIn,
+  takeOverridden,
+  type Plan,
+  type PlanInput,
+  type PlanOptions,
+} from '../plan.ts';
 import type { Misfits } from '../precision/fits.ts';
 import type { QuantizeTask } from '../quantize-task.ts';
 import { convertToHalf } from './convert.ts';
 
 /** As `planLevel`, for every level. */
-export async function planAnyLevel(given: PlanInput, scheme: Scheme, settings: LevelSettings, misfits: Misfits, options: PlanOptions = {}): Promise<Plan> {
+export async function planAnyLevel(
+  given: PlanInput,
+  scheme: Scheme,
+  settings: LevelSettings,
+  misfits: Misfits,
+  options: PlanOptions = {},
+): Promise<Plan> {
   const level = scheme.resolve(settings);
   if (!level.halfActivations || isHalfPrecision(given)) return planLevel(given, scheme, settings, misfits, options);
   const input = takeOverridden(given, level.override);
@@ -30,7 +46,9 @@ export async function planAnyLevel(given: PlanInput, scheme: Scheme, settings: L
   const isRounded = roundedIn(input, misfits);
   const roundedNames = new Set(input.constants.filter(isRounded).map((constant) => keyOf(keptLine(constant, ''))));
   const plan = planLevel(half, scheme, settings, misfits, {
-    ...options, before: modelBytes(model), rounded: (constant) => constant.tensor.type === FLOAT32 && roundedNames.has(keyOf(keptLine(constant, ''))),
+    ...options,
+    before: modelBytes(model),
+    rounded: (constant) => constant.tensor.type === FLOAT32 && roundedNames.has(keyOf(keptLine(constant, ''))),
   });
   if (plan.problem) return plan;
   const roundedLines = new Map([...converted.rounded].map((constant) => [keyOf(keptLine(constant, '')), constant]));
@@ -43,7 +61,12 @@ export async function planAnyLevel(given: PlanInput, scheme: Scheme, settings: L
     if (why !== undefined) return { ...line, reason: why };
     if (!constant) return line;
     const { from, bytesBefore } = keptLine(constant, '');
-    return { ...line, from, bytesBefore, reason: line.from === line.to ? 'rounded to fp16, as activations are' : line.reason };
+    return {
+      ...line,
+      from,
+      bytesBefore,
+      reason: line.from === line.to ? 'rounded to fp16, as activations are' : line.reason,
+    };
   });
   const below = toSource(layer);
   return {
@@ -68,9 +91,22 @@ function refused(input: PlanInput, scheme: Scheme, why: string): Plan {
   const bytes = modelBytes(model);
   const weightBytes = ledger.reduce((sum, { bytesAfter }) => sum + bytesAfter, 0);
   return {
-    pieces: [{ kind: 'copy', start: 0, end: model.source.size }], originPieces: 0, data: null, bytes, weightBytes, graphBytes: bytes - weightBytes, operators: new Set(), ledger, storedTwice: [], changed: 0,
+    pieces: [{ kind: 'copy', start: 0, end: model.source.size }],
+    originPieces: 0,
+    data: null,
+    bytes,
+    weightBytes,
+    graphBytes: bytes - weightBytes,
+    operators: new Set(),
+    ledger,
+    storedTwice: [],
+    changed: 0,
     summary: `Nothing to write: ${bytesInWords(bytes)} stay as they are.`,
-    problem: engineError('nothing-to-quantize', `${name} cannot be turned to fp16 for ${scheme.id}: ${why}.`, 'Use int4, which leaves activations as they are.'),
+    problem: engineError(
+      'nothing-to-quantize',
+      `${name} cannot be turned to fp16 for ${scheme.id}: ${why}.`,
+      'Use int4, which leaves activations as they are.',
+    ),
   };
 }
 
@@ -82,10 +118,11 @@ function toSource(layer: Layer<QuantizeTask>): (pieces: readonly Piece<QuantizeT
     recipes.set(recipe, known);
     return known;
   };
-  return (pieces) => pieces.flatMap((piece): Piece<QuantizeTask>[] => {
-    if (piece.kind === 'copy' && piece.location === undefined) return layer.range(piece.start, piece.end);
-    return [piece.kind === 'made' ? { ...piece, recipe: lower(piece.recipe) } : piece];
-  });
+  return (pieces) =>
+    pieces.flatMap((piece): Piece<QuantizeTask>[] => {
+      if (piece.kind === 'copy' && piece.location === undefined) return layer.range(piece.start, piece.end);
+      return [piece.kind === 'made' ? { ...piece, recipe: lower(piece.recipe) } : piece];
+    });
 }
 
 /** A recipe of a tensor of the converted file: of the float32 tensor it is rounded from, or of the same at its place in the source. */
@@ -99,9 +136,13 @@ function lowered(recipe: QuantizeTask, layer: Layer<QuantizeTask>): QuantizeTask
   if (data.kind !== 'inline') return recipe;
   const [piece] = layer.range(data.offset, data.offset + data.length);
   switch (piece?.kind) {
-    case 'copy': return at({ data: { kind: 'inline', offset: piece.start, length: data.length } });
-    case 'bytes': return at({ data: { kind: 'values', bytes: piece.bytes } });
-    case 'made': return recipe.kind === 'to-float16' ? recipe : { ...recipe, tensor: piece.recipe.tensor, rounded: true };
-    case undefined: return recipe;
+    case 'copy':
+      return at({ data: { kind: 'inline', offset: piece.start, length: data.length } });
+    case 'bytes':
+      return at({ data: { kind: 'values', bytes: piece.bytes } });
+    case 'made':
+      return recipe.kind === 'to-float16' ? recipe : { ...recipe, tensor: piece.recipe.tensor, rounded: true };
+    case undefined:
+      return recipe;
   }
 }

@@ -10,9 +10,26 @@ const BOOL = 9;
 const MAX_STEPS = 400;
 
 const WHOLE_NUMBERS = new Set(['ArgMax', 'ArgMin', 'NonMaxSuppression', 'NonZero', 'Shape', 'Size']);
-const FLAGS = new Set(['And', 'Equal', 'Greater', 'GreaterOrEqual', 'IsInf', 'IsNaN', 'Less', 'LessOrEqual', 'Not', 'Or', 'Xor']);
+const FLAGS = new Set([
+  'And',
+  'Equal',
+  'Greater',
+  'GreaterOrEqual',
+  'IsInf',
+  'IsNaN',
+  'Less',
+  'LessOrEqual',
+  'Not',
+  'Or',
+  'Xor',
+]);
 /** Operators whose result is of the type of another input than the first. */
-const TYPE_OF_INPUT: Readonly<Record<string, number>> = { 'Where': 1, 'CastLike': 1, 'OneHot': 2, 'com.microsoft:EmbedLayerNormalization': 2 };
+const TYPE_OF_INPUT: Readonly<Record<string, number>> = {
+  Where: 1,
+  CastLike: 1,
+  OneHot: 2,
+  'com.microsoft:EmbedLayerNormalization': 2,
+};
 
 /** What has been found, by scope and name: chains of values without a type are walked once. */
 const FOUND = new WeakMap<Scope, Map<string, number>>();
@@ -47,7 +64,8 @@ function madeBy(node: Node, scope: Scope, output: number, steps: number): number
   const ofInput = (input: number) => (inputs[input] ? valueType(scope, inputs[input], steps) : null);
   if (handlingOf(node) === 'makes') {
     const attribute = typeAttributeOf(node);
-    if (attribute === 'value') return node.attributes.find(({ proto }) => proto.name === attribute)?.tensors[0]?.type ?? FLOAT32;
+    if (attribute === 'value')
+      return node.attributes.find(({ proto }) => proto.name === attribute)?.tensors[0]?.type ?? FLOAT32;
     const stated = intAttribute(node, attribute, 0);
     return stated !== 0 ? stated : /Like$|^Bernoulli$/.test(type) ? ofInput(0) : type === 'Multinomial' ? 6 : FLOAT32;
   }

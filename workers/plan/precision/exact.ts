@@ -18,7 +18,22 @@ import { definingScope, intAttribute, type Constant, type Scope, type Use } from
 import { viewConstant } from '../graph/view.ts';
 import type { Misfit } from './fits.ts';
 import type { Flow } from './flow.ts';
-import { ANGLES, carriesMask, COMPARES, endsMask, isLight, JOINS, MOVES, operatorOf, PRODUCTS, REDUCES, SCALES, SUMS, takesPlace, UNARY } from './operators.ts';
+import {
+  ANGLES,
+  carriesMask,
+  COMPARES,
+  endsMask,
+  isLight,
+  JOINS,
+  MOVES,
+  operatorOf,
+  PRODUCTS,
+  REDUCES,
+  SCALES,
+  SUMS,
+  takesPlace,
+  UNARY,
+} from './operators.ts';
 import { isInteger, MOST_OF_AN_ANGLE } from './weights.ts';
 
 /**
@@ -72,7 +87,13 @@ const MAX_STEPS = 64;
 const DATA: State = { kind: 'data', isConstant: false, least: 0, isFar: false };
 const of = (kind: Kind, more: Partial<State> = {}): State => ({ ...DATA, kind, ...more });
 
-export function decidePrecision(scopes: readonly Scope[], flow: Flow, numbersOf: (constant: Constant) => Numbers, fillOf: (node: Node) => number, isTable: (constant: Constant) => boolean): Precision {
+export function decidePrecision(
+  scopes: readonly Scope[],
+  flow: Flow,
+  numbersOf: (constant: Constant) => Numbers,
+  fillOf: (node: Node) => number,
+  isTable: (constant: Constant) => boolean,
+): Precision {
   const states = new Map<Scope, Map<string, State>>();
   const kept = new Set<Node>();
   const softenedBy = new Map<Scope, Map<string, boolean>>();
@@ -97,9 +118,9 @@ export function decidePrecision(scopes: readonly Scope[], flow: Flow, numbersOf:
     known.set(name, result);
     return result;
   };
-  const isMaskUse = ({ node, input, scope }: Use, steps = MAX_STEPS): boolean => (
-    endsMask(node, input) || (carriesMask(node) && node.outputs.every((output) => output === '' || isSoftened(scope, output, steps)))
-  );
+  const isMaskUse = ({ node, input, scope }: Use, steps = MAX_STEPS): boolean =>
+    endsMask(node, input) ||
+    (carriesMask(node) && node.outputs.every((output) => output === '' || isSoftened(scope, output, steps)));
 
   /** Of a constant as a node takes it. */
   const constantState = (constant: Constant, use: Use): State => {
@@ -107,7 +128,8 @@ export function decidePrecision(scopes: readonly Scope[], flow: Flow, numbersOf:
     const isFactor = SCALES.has(operatorOf(use.node));
     if (isLow && !isFactor && isMaskUse(use)) return of('mask', { isConstant: true, isFar });
     if (misfit !== null) return of('exact', { isConstant: true, isFar, least: misfit === 'small' ? least : 0 });
-    const isMoved = MOVES.has(operatorOf(use.node)) || JOINS.has(operatorOf(use.node)) || operatorOf(use.node) === 'Gather';
+    const isMoved =
+      MOVES.has(operatorOf(use.node)) || JOINS.has(operatorOf(use.node)) || operatorOf(use.node) === 'Gather';
     return of(isMoved && isTable(constant) && !isMaskUse(use) ? 'table' : 'fit', { isConstant: true, isFar });
   };
 
@@ -124,15 +146,24 @@ export function decidePrecision(scopes: readonly Scope[], flow: Flow, numbersOf:
     for (const node of scope.nodes) {
       if (node.type === 'Constant' && node.domain === '') continue;
       const bodies = flow.bodiesOf(node);
-      const floats = node.inputs.flatMap((name, input) => (name !== '' && valueType(scope, name) === FLOAT32 ? [{ input, state: stateAt({ node, input, scope }) }] : []));
+      const floats = node.inputs.flatMap((name, input) =>
+        name !== '' && valueType(scope, name) === FLOAT32 ? [{ input, state: stateAt({ node, input, scope }) }] : [],
+      );
       if (bodies.length > 0) {
         kept.add(node);
         for (const { input, state } of floats) {
           // What a body is given changes from one run of it to the next, and a constant is only where it begins.
-          for (const value of flow.inside({ node, input, scope })) set(value.scope, value.name, of(state.kind === 'data' || state.kind === 'wide' ? state.kind : 'exact'));
+          for (const value of flow.inside({ node, input, scope }))
+            set(value.scope, value.name, of(state.kind === 'data' || state.kind === 'wide' ? state.kind : 'exact'));
         }
         for (const body of bodies) visit(body);
-        const results = bodies.flatMap((body) => [...body.outputs].flatMap((name) => flow.outside({ scope: body, name }).map((value) => ({ ...value, state: states.get(body)?.get(name) ?? DATA }))));
+        const results = bodies.flatMap((body) =>
+          [...body.outputs].flatMap((name) =>
+            flow
+              .outside({ scope: body, name })
+              .map((value) => ({ ...value, state: states.get(body)?.get(name) ?? DATA })),
+          ),
+        );
         for (const { scope: where, name, state } of results) {
           if (where !== scope) continue;
           const before = states.get(scope)?.get(name);
@@ -142,8 +173,12 @@ export function decidePrecision(scopes: readonly Scope[], flow: Flow, numbersOf:
       }
       const result = resultOf(node, scope, floats);
       // Of flags, too, sums are counts.
-      const isExact = result.kind === 'exact' || result.kind === 'wide' || floats.some(({ input, state }) => staysFor(node, input, state));
-      if (handlingOf(node) === 'float' || (floats.length > 0 && (isExact || COMPARES.has(operatorOf(node))))) kept.add(node);
+      const isExact =
+        result.kind === 'exact' ||
+        result.kind === 'wide' ||
+        floats.some(({ input, state }) => staysFor(node, input, state));
+      if (handlingOf(node) === 'float' || (floats.length > 0 && (isExact || COMPARES.has(operatorOf(node)))))
+        kept.add(node);
       for (const name of node.outputs) if (name !== '') set(scope, name, result);
     }
   };
@@ -158,11 +193,16 @@ export function decidePrecision(scopes: readonly Scope[], flow: Flow, numbersOf:
       const number = fillOf(node);
       const isLow = number <= -FAR;
       if (isLow && isSoftened(scope, output)) return of('mask', { isConstant: true, isFar: true });
-      return of(Math.abs(number) >= 65_520 && number > -Infinity && number < Infinity ? 'exact' : 'fit', { isConstant: true, isFar: Math.abs(number) >= FAR });
+      return of(Math.abs(number) >= 65_520 && number > -Infinity && number < Infinity ? 'exact' : 'fit', {
+        isConstant: true,
+        isFar: Math.abs(number) >= FAR,
+      });
     }
-    if (operator === 'EyeLike' || operator === 'Bernoulli' || operator === 'OneHot') return operator === 'OneHot' ? DATA : of('flag');
+    if (operator === 'EyeLike' || operator === 'Bernoulli' || operator === 'OneHot')
+      return operator === 'OneHot' ? DATA : of('flag');
     if (operator === 'Range') return of('exact');
-    if (operator === 'Gather') return first.kind === 'fit' && !isWorkedOut(node, scope) ? DATA : { ...first, isConstant: false };
+    if (operator === 'Gather')
+      return first.kind === 'fit' && !isWorkedOut(node, scope) ? DATA : { ...first, isConstant: false };
     if (MOVES.has(operator)) return first;
     if (JOINS.has(operator)) return joined(all);
     if (SUMS.has(operator)) return summed(all, operator);
@@ -170,7 +210,12 @@ export function decidePrecision(scopes: readonly Scope[], flow: Flow, numbersOf:
     if (operator === 'Pow' || UNARY.has(operator)) return changed(first, operator, () => isSoftened(scope, output));
     if (REDUCES.has(operator)) return reduced(first, operator);
     if (PRODUCTS.has(operator)) {
-      const isPure = all.length > 0 && floats.every(({ input, state: { kind } }) => kind === 'exact' || kind === 'flag' || (kind === 'fit' && isSmallFactor(node, input, scope)));
+      const isPure =
+        all.length > 0 &&
+        floats.every(
+          ({ input, state: { kind } }) =>
+            kind === 'exact' || kind === 'flag' || (kind === 'fit' && isSmallFactor(node, input, scope)),
+        );
       return isPure ? of('exact') : DATA;
     }
     return DATA;
@@ -218,7 +263,18 @@ function staysFor(node: Node, input: number, { kind }: State): boolean {
 }
 
 const HEAVY: ReadonlySet<string> = new Set([
-  ...PRODUCTS, 'Conv', 'ConvTranspose', 'LSTM', 'GRU', 'RNN', 'Attention', 'com.microsoft:Attention', 'com.microsoft:MultiHeadAttention', 'com.microsoft:GroupQueryAttention', 'com.microsoft:MoE', 'com.microsoft:FusedConv',
+  ...PRODUCTS,
+  'Conv',
+  'ConvTranspose',
+  'LSTM',
+  'GRU',
+  'RNN',
+  'Attention',
+  'com.microsoft:Attention',
+  'com.microsoft:MultiHeadAttention',
+  'com.microsoft:GroupQueryAttention',
+  'com.microsoft:MoE',
+  'com.microsoft:FusedConv',
 ]);
 
 function has(states: readonly State[], kind: Kind): boolean {
@@ -232,12 +288,19 @@ function isData({ kind }: State): boolean {
 function joined(states: readonly State[]): State {
   const isFar = states.some((state) => state.isFar);
   if (has(states, 'exact')) return of(states.some(isData) ? 'wide' : 'exact');
-  for (const kind of ['wide', 'data', 'table', 'mask', 'flag'] as const) if (has(states, kind)) return of(kind, { isFar });
+  for (const kind of ['wide', 'data', 'table', 'mask', 'flag'] as const)
+    if (has(states, kind)) return of(kind, { isFar });
   return states.length > 0 ? of('fit', { isFar, isConstant: states.every(({ isConstant }) => isConstant) }) : DATA;
 }
 
 function summed(states: readonly State[], operator: string): State {
-  const least = operator === 'Sub' || operator === 'Min' || operator === 'Mod' ? 0 : greatest(states.map((state) => state.least), 0);
+  const least =
+    operator === 'Sub' || operator === 'Min' || operator === 'Mod'
+      ? 0
+      : greatest(
+          states.map((state) => state.least),
+          0,
+        );
   if (has(states, 'wide') || (has(states, 'exact') && states.some(isData))) return of('wide', { least });
   if (has(states, 'exact')) return of('exact', { least });
   if (states.some(isData)) return DATA;
@@ -248,11 +311,14 @@ function summed(states: readonly State[], operator: string): State {
 function scaled(states: readonly State[], isSoftened: () => boolean): State {
   if (states.some(isData)) {
     // What a constant takes out of fp16's range may come back to it only by another one.
-    const isMoved = states.some(({ kind, isConstant }) => kind === 'exact' && isConstant) || (has(states, 'wide') && states.every((state) => state.kind === 'wide' || state.isConstant));
+    const isMoved =
+      states.some(({ kind, isConstant }) => kind === 'exact' && isConstant) ||
+      (has(states, 'wide') && states.every((state) => state.kind === 'wide' || state.isConstant));
     return isMoved ? of('wide') : DATA;
   }
   if (has(states, 'mask') && !has(states, 'exact')) return of('mask');
-  if (states.some(({ isFar }) => isFar) && states.some(({ isConstant }) => !isConstant) && isSoftened()) return of('mask');
+  if (states.some(({ isFar }) => isFar) && states.some(({ isConstant }) => !isConstant) && isSoftened())
+    return of('mask');
   if (has(states, 'exact')) return of('exact');
   return of(has(states, 'flag') && !states.some(({ isFar }) => isFar) ? 'flag' : 'exact');
 }
@@ -260,7 +326,8 @@ function scaled(states: readonly State[], isSoftened: () => boolean): State {
 function changed(state: State, operator: string, isSoftened: () => boolean): State {
   const { kind, least } = state;
   if (kind === 'data' || kind === 'table') return DATA;
-  if (operator === 'Sqrt' && least > 0) return kind === 'wide' && Math.sqrt(least) >= SMALLEST_NORMAL ? DATA : of(kind, { least: Math.sqrt(least) });
+  if (operator === 'Sqrt' && least > 0)
+    return kind === 'wide' && Math.sqrt(least) >= SMALLEST_NORMAL ? DATA : of(kind, { least: Math.sqrt(least) });
   if (operator === 'Log' && kind !== 'wide' && isSoftened()) return of('mask');
   if (kind === 'flag' && (operator === 'Neg' || operator === 'Abs' || operator === 'Relu')) return of('flag');
   return of(kind === 'wide' ? 'wide' : 'exact');
@@ -294,11 +361,22 @@ function followBack(scopes: readonly Scope[], kept: Set<Node>): void {
     for (const node of [...scope.nodes].reverse()) {
       if (handlingOf(node) === 'makes' || !isFollowed(node)) continue;
       const uses = node.outputs.flatMap((name) => scope.uses.get(name) ?? []);
-      const isLarge = node.inputs.some((name) => elementCount(definingScope(scope, name)?.constants.get(name)?.tensor.dims ?? []) > MOST_OF_AN_ANGLE);
+      const isLarge = node.inputs.some(
+        (name) => elementCount(definingScope(scope, name)?.constants.get(name)?.tensor.dims ?? []) > MOST_OF_AN_ANGLE,
+      );
       if (uses.length === 0 || isLarge) continue;
-      const isPrecise = uses.some((use) => isInteger(castTo(use.node) ?? FLOAT32) || (takesPlace(use.node, use.input) && operatorOf(use.node) !== 'GridSample') || precise.has(use.node));
+      const isPrecise = uses.some(
+        (use) =>
+          isInteger(castTo(use.node) ?? FLOAT32) ||
+          (takesPlace(use.node, use.input) && operatorOf(use.node) !== 'GridSample') ||
+          precise.has(use.node),
+      );
       if (isPrecise) precise.add(node);
-      if (isPrecise || (!node.outputs.some((name) => scope.outputs.has(name)) && uses.every((use) => kept.has(use.node)))) kept.add(node);
+      if (
+        isPrecise ||
+        (!node.outputs.some((name) => scope.outputs.has(name)) && uses.every((use) => kept.has(use.node)))
+      )
+        kept.add(node);
     }
   }
 }

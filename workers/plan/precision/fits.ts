@@ -89,7 +89,13 @@ export function judge(values: Float32Array): Misfit | null {
 }
 
 /** The float32 tensors that fp16 does not hold. Reads each tensor once, in slabs. */
-export async function findMisfits(source: ByteSource, tensors: readonly Tensor[], signal: AbortSignal, onBytes: (bytes: number) => void, external: ExternalFiles = NO_EXTERNAL_FILES): Promise<Misfits> {
+export async function findMisfits(
+  source: ByteSource,
+  tensors: readonly Tensor[],
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+  external: ExternalFiles = NO_EXTERNAL_FILES,
+): Promise<Misfits> {
   const misfits = new Map<string, Misfit>();
   for (const tensor of tensors) {
     const { name, dims, data, bytes: size } = tensor;
@@ -116,8 +122,11 @@ export async function findMisfits(source: ByteSource, tensors: readonly Tensor[]
 export function describeMisfit(misfit: Misfit): string {
   switch (misfit) {
     case 'large':
-    case 'low': return 'holds values beyond 65,504, the largest fp16 number';
-    case 'small': return 'holds values so small that fp16 would lose them';
-    case 'stepped': return 'holds whole numbers, or fractions of a fixed step, that fp16 would not keep apart';
+    case 'low':
+      return 'holds values beyond 65,504, the largest fp16 number';
+    case 'small':
+      return 'holds values so small that fp16 would lose them';
+    case 'stepped':
+      return 'holds whole numbers, or fractions of a fixed step, that fp16 would not keep apart';
   }
 }

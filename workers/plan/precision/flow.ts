@@ -4,7 +4,10 @@ import { functionKey } from '../families/call.ts';
 import { definingScope, type Scope, type Use } from '../graph/scopes.ts';
 
 /** A value by the scope it is named in. */
-export interface Value { scope: Scope; name: string }
+export interface Value {
+  scope: Scope;
+  name: string;
+}
 
 export interface Flow {
   uses(value: Value): readonly Use[];
@@ -16,7 +19,11 @@ export interface Flow {
   bodiesOf(node: Node): readonly Scope[];
 }
 
-interface Body { graph: Graph; node: Node; parent: Scope }
+interface Body {
+  graph: Graph;
+  node: Node;
+  parent: Scope;
+}
 
 export function traceFlow(model: Model, scopes: readonly Scope[]): Flow {
   const scopeAt = new Map(scopes.map((scope) => [scope.within.at(-1), scope]));
@@ -25,10 +32,12 @@ export function traceFlow(model: Model, scopes: readonly Scope[]): Flow {
   const graphOf = new Map<Scope, Graph>();
   const functions = new Map(model.functions.map((body) => [functionKey(body.domain, body.name), body]));
   const calls = new Map<string, { node: Node; scope: Scope }[]>();
-  const functionOf = new Map(model.functions.flatMap((body) => {
-    const scope = scopeAt.get(body.span);
-    return scope ? [[scope, body] as const] : [];
-  }));
+  const functionOf = new Map(
+    model.functions.flatMap((body) => {
+      const scope = scopeAt.get(body.span);
+      return scope ? [[scope, body] as const] : [];
+    }),
+  );
   for (const parent of scopes) {
     for (const node of parent.nodes) {
       const graphs = node.attributes.flatMap((attribute) => attribute.graphs);
@@ -67,10 +76,14 @@ export function traceFlow(model: Model, scopes: readonly Scope[]): Flow {
     outside({ scope, name }) {
       const called = functionOf.get(scope);
       if (called) {
-        return called.outputs.flatMap((output, index) => (output !== name ? [] : (calls.get(functionKey(called.domain, called.name)) ?? []).flatMap(({ node, scope: where }) => {
-          const result = node.outputs[index] ?? '';
-          return result === '' ? [] : [{ scope: where, name: result }];
-        })));
+        return called.outputs.flatMap((output, index) =>
+          output !== name
+            ? []
+            : (calls.get(functionKey(called.domain, called.name)) ?? []).flatMap(({ node, scope: where }) => {
+                const result = node.outputs[index] ?? '';
+                return result === '' ? [] : [{ scope: where, name: result }];
+              }),
+        );
       }
       const body = bodies.get(scope);
       if (!body) return [];
@@ -80,8 +93,16 @@ export function traceFlow(model: Model, scopes: readonly Scope[]): Flow {
         // A Loop's body says first whether to go on.
         const at = node.type === 'Loop' ? index - 1 : index;
         const result = node.outputs[at] ?? '';
-        const carried = node.type === 'Loop' ? graph.inputs[index + 1]?.proto.name : node.type === 'Scan' ? graph.inputs[index]?.proto.name : undefined;
-        return [...(at < 0 || result === '' ? [] : [{ scope: parent, name: result }]), ...(carried === undefined ? [] : [{ scope, name: carried }])];
+        const carried =
+          node.type === 'Loop'
+            ? graph.inputs[index + 1]?.proto.name
+            : node.type === 'Scan'
+              ? graph.inputs[index]?.proto.name
+              : undefined;
+        return [
+          ...(at < 0 || result === '' ? [] : [{ scope: parent, name: result }]),
+          ...(carried === undefined ? [] : [{ scope, name: carried }]),
+        ];
       });
     },
     bodiesOf: (node) => scopesOf.get(node) ?? [],

@@ -10,7 +10,19 @@ import { definingScope, intAttribute, type Constant, type Scope } from '../graph
 import { viewConstant } from '../graph/view.ts';
 import { valueType } from '../half/value-types.ts';
 import type { Flow, Value } from './flow.ts';
-import { ANGLES, COMPARES, isLight, JOINS, MOVES, operatorOf, PRODUCTS, SCALES, SUMS, takesPlace, takesWeight } from './operators.ts';
+import {
+  ANGLES,
+  COMPARES,
+  isLight,
+  JOINS,
+  MOVES,
+  operatorOf,
+  PRODUCTS,
+  SCALES,
+  SUMS,
+  takesPlace,
+  takesWeight,
+} from './operators.ts';
 
 /** Why a constant is no weight, in a sentence for the ledger. */
 export interface NoWeight {
@@ -45,16 +57,22 @@ export function whyNoWeight(constant: Constant, flow: Flow): NoWeight | null {
     seen.set(owner, names.add(at.name));
     const { looked } = at;
     const outside = flow.outside({ scope: owner, name: at.name });
-    if (owner.outputs.has(at.name) && outside.length === 0 && looked === 'no') return { why: 'given out by the graph as it is', exact: false };
+    if (owner.outputs.has(at.name) && outside.length === 0 && looked === 'no')
+      return { why: 'given out by the graph as it is', exact: false };
     for (const value of outside) waiting.push({ ...value, looked });
     for (const use of flow.uses({ scope: owner, name: at.name })) {
       used = true;
       const { node, input } = use;
       const within = flow.inside(use);
-      const next = (as: LookedUp) => { for (const output of node.outputs) if (output !== '') waiting.push({ scope: use.scope, name: output, looked: as }); };
+      const next = (as: LookedUp) => {
+        for (const output of node.outputs)
+          if (output !== '') waiting.push({ scope: use.scope, name: output, looked: as });
+      };
       if (within.length > 0) for (const value of within) waiting.push({ ...value, looked });
-      else if (operatorOf(node) === 'Gather' && input === 0) next(looked === 'no' ? (isTokenLookup(use.scope, node) ? 'tokens' : 'table') : looked);
-      else if ((MOVES.has(operatorOf(node)) && input === 0) || operatorOf(node) === 'Concat' || isFloatCast(node)) next(looked);
+      else if (operatorOf(node) === 'Gather' && input === 0)
+        next(looked === 'no' ? (isTokenLookup(use.scope, node) ? 'tokens' : 'table') : looked);
+      else if ((MOVES.has(operatorOf(node)) && input === 0) || operatorOf(node) === 'Concat' || isFloatCast(node))
+        next(looked);
       else {
         const why = whyNoWeightFor(constant, use.scope, node, input, looked, flow);
         if (why === 'follow') next(looked);
@@ -69,7 +87,14 @@ function isFloatCast(node: Node): boolean {
   return node.type === 'Cast' && [FLOAT32, FLOAT16, FLOAT64].includes(intAttribute(node, 'to', 0));
 }
 
-function whyNoWeightFor({ tensor }: Constant, scope: Scope, node: Node, input: number, looked: LookedUp, flow: Flow): NoWeight | 'follow' | null {
+function whyNoWeightFor(
+  { tensor }: Constant,
+  scope: Scope,
+  node: Node,
+  input: number,
+  looked: LookedUp,
+  flow: Flow,
+): NoWeight | 'follow' | null {
   const operator = operatorOf(node);
   const count = elementCount(tensor.dims);
   const results = node.outputs.flatMap((name) => (name === '' ? [] : [{ scope, name }]));
@@ -78,21 +103,33 @@ function whyNoWeightFor({ tensor }: Constant, scope: Scope, node: Node, input: n
     const isVector = tensor.dims.some((size) => size === count);
     const others = node.inputs.filter((name, at) => at !== input && at < 2 && name !== '');
     const isOfPlaces = (count <= MOST_OF_AN_ANGLE || isVector) && others.some((name) => comesFromIntegers(scope, name));
-    const isOfAngles = count <= MOST_OF_AN_ANGLE && results.some((value) => reaches(value, flow, (use) => ANGLES.has(operatorOf(use))));
+    const isOfAngles =
+      count <= MOST_OF_AN_ANGLE && results.some((value) => reaches(value, flow, (use) => ANGLES.has(operatorOf(use))));
     return isOfPlaces || isOfAngles ? { why: FORMULA, exact: true } : null;
   }
   if (SUMS.has(operator) && (operator === 'Add' || operator === 'Sum') && (looked !== 'no' || count >= LEAST_ADDED)) {
     return results.some((value) => reaches(value, flow, isExact)) ? { why: FORMULA, exact: false } : null;
   }
   // A weight may be normalized, or put together, before it is multiplied with.
-  if (looked === 'no' && count >= LEAST_ADDED && isLight(node) && !isExact(node, input) && node.inputs.every((name) => isConstant(scope, name))) return 'follow';
+  if (
+    looked === 'no' &&
+    count >= LEAST_ADDED &&
+    isLight(node) &&
+    !isExact(node, input) &&
+    node.inputs.every((name) => isConstant(scope, name))
+  )
+    return 'follow';
   if (looked === 'no') return { why: `used by ${node.type}, which does not take it as a weight`, exact: false };
   if (isExact(node, input)) return { why: FORMULA, exact: false };
   if (looked === 'tokens') return null;
   if (!isLight(node) && operator !== 'com.microsoft:RotaryEmbedding' && operator !== 'RotaryEmbedding') return null;
-  const isByConstant = SCALES.has(operator) && node.inputs.every((name, at) => at === input || viewConstant(scope, name) !== null);
+  const isByConstant =
+    SCALES.has(operator) && node.inputs.every((name, at) => at === input || viewConstant(scope, name) !== null);
   if (isByConstant || JOINS.has(operator)) return 'follow';
-  return { why: `a table whose numbers ${node.type} computes with, such as sines and cosines of positions: kept exact`, exact: false };
+  return {
+    why: `a table whose numbers ${node.type} computes with, such as sines and cosines of positions: kept exact`,
+    exact: false,
+  };
 }
 
 /** Whether a value is worked out of constants alone. */
@@ -100,13 +137,25 @@ function isConstant(scope: Scope, name: string, steps = MOST_FOLDED): boolean {
   const owner = definingScope(scope, name);
   if (name === '' || owner?.constants.has(name)) return true;
   const node = owner?.producer.get(name);
-  return steps > 0 && owner !== null && node !== undefined && node.inputs.length > 0 && isLight(node) && node.inputs.every((input) => isConstant(owner, input, steps - 1));
+  return (
+    steps > 0 &&
+    owner !== null &&
+    node !== undefined &&
+    node.inputs.length > 0 &&
+    isLight(node) &&
+    node.inputs.every((input) => isConstant(owner, input, steps - 1))
+  );
 }
 
 /** Whether a node works on angles, sizes, places or comparisons, which rounding may turn into others. */
 function isExact(node: Node, input: number): boolean {
   const operator = operatorOf(node);
-  return ANGLES.has(operator) || COMPARES.has(operator) || takesPlace(node, input) || (operator === 'Cast' && !isFloatCast(node));
+  return (
+    ANGLES.has(operator) ||
+    COMPARES.has(operator) ||
+    takesPlace(node, input) ||
+    (operator === 'Cast' && !isFloatCast(node))
+  );
 }
 
 /** Whether a value goes to such a node through cheap operators alone. */
@@ -120,7 +169,8 @@ function reaches(from: Value, flow: Flow, test: (node: Node, input: number) => b
       if (seen.has(use.node)) continue;
       seen.add(use.node);
       for (const value of flow.inside(use)) waiting.push(value);
-      if (isLight(use.node)) for (const name of use.node.outputs) if (name !== '') waiting.push({ scope: use.scope, name });
+      if (isLight(use.node))
+        for (const name of use.node.outputs) if (name !== '') waiting.push({ scope: use.scope, name });
     }
   }
   return false;

@@ -22,10 +22,23 @@ async function planned(shape: TinyLanguageModel, spelling: string): Promise<Leve
 }
 
 describe('a table shared by Gather and, through a Transpose, by the output projection', () => {
-  test.each([['int8', 'int8', 256 * 128 + 256 * 4 * 2], ['int4', 'int4', 256 * 64 + 256 * 4 * 2]])('is stored twice at %s', async (spelling, type, bytes) => {
+  test.each([
+    ['int8', 'int8', 256 * 128 + 256 * 4 * 2],
+    ['int4', 'int4', 256 * 64 + 256 * 4 * 2],
+  ])('is stored twice at %s', async (spelling, type, bytes) => {
     const { storedTwice, bytes: all, baselineBytes, sourceBytes } = await planned(TIED, spelling);
     expect(storedTwice).toEqual({
-      tensors: [{ tensor: 'embed.weight', forms: [{ type: 'float16', bytes: TABLE_BYTES }, { type, bytes }], bytes: TABLE_BYTES + bytes, extra: TABLE_BYTES }],
+      tensors: [
+        {
+          tensor: 'embed.weight',
+          forms: [
+            { type: 'float16', bytes: TABLE_BYTES },
+            { type, bytes },
+          ],
+          bytes: TABLE_BYTES + bytes,
+          extra: TABLE_BYTES,
+        },
+      ],
       bytes: TABLE_BYTES,
     });
     expect(baselineBytes).toBe(tinyLanguageModel(TIED).length);
@@ -41,7 +54,12 @@ describe('a table shared by Gather and, through a Transpose, by the output proje
       { settings: { head: 'keep' }, storedTwiceBytes: 0 },
     ]);
     const fingerprint = '0'.repeat(64);
-    const written = await Promise.all(['int4:embedding=tokens', 'int4:override=embed.weight=int8', 'int4:head=keep'].map(async (spelling) => (await quantize(tinyLanguageModel(TIED), spelling, undefined, { fingerprint })).bytes.length));
+    const written = await Promise.all(
+      ['int4:embedding=tokens', 'int4:override=embed.weight=int8', 'int4:head=keep'].map(
+        async (spelling) =>
+          (await quantize(tinyLanguageModel(TIED), spelling, undefined, { fingerprint })).bytes.length,
+      ),
+    );
     expect(alternatives.map(({ bytes }) => bytes)).toEqual(written);
   });
 
@@ -49,9 +67,14 @@ describe('a table shared by Gather and, through a Transpose, by the output proje
     const { storedTwice } = await planned({ ...TIED, width: 96 }, 'int4:block=64,embedding');
     const scales = 256 * 2 * 2;
     const [rows, padded] = [256 * 48 + scales, 256 * 64 + scales];
-    expect(storedTwice?.tensors.map(({ tensor, forms, bytes, extra }) => ({ tensor, forms: forms.map((form) => form.bytes).sort((a, b) => a - b), bytes, extra }))).toEqual([
-      { tensor: 'embed.weight', forms: [rows, padded], bytes: 256 * (48 + 64) + scales, extra: 256 * 64 },
-    ]);
+    expect(
+      storedTwice?.tensors.map(({ tensor, forms, bytes, extra }) => ({
+        tensor,
+        forms: forms.map((form) => form.bytes).sort((a, b) => a - b),
+        bytes,
+        extra,
+      })),
+    ).toEqual([{ tensor: 'embed.weight', forms: [rows, padded], bytes: 256 * (48 + 64) + scales, extra: 256 * 64 }]);
   });
 });
 
@@ -64,7 +87,11 @@ describe('nothing is said', () => {
   });
 
   test('of variants, which are planned for their targets alone', async () => {
-    const [, variant] = await plan([new File([tinyLanguageModel(TIED)], 'model.onnx')], [request('fp16')], [request('int4')]);
+    const [, variant] = await plan(
+      [new File([tinyLanguageModel(TIED)], 'model.onnx')],
+      [request('fp16')],
+      [request('int4')],
+    );
     expect(variant).not.toHaveProperty('storedTwice');
     expect(variant).not.toHaveProperty('baselineBytes');
   });
@@ -72,8 +99,12 @@ describe('nothing is said', () => {
 
 test('a float32 model is compared with its rounded weights, at q4f16 too', async () => {
   const float32 = { ...TIED, type: 'float32' } as const;
-  const half = (await quantize(tinyLanguageModel(float32), 'fp16', undefined, { fingerprint: '0'.repeat(64) })).bytes.length;
-  for (const [spelling, kept] of [['int4', 'float32'], ['q4f16', 'float16']] as const) {
+  const half = (await quantize(tinyLanguageModel(float32), 'fp16', undefined, { fingerprint: '0'.repeat(64) })).bytes
+    .length;
+  for (const [spelling, kept] of [
+    ['int4', 'float32'],
+    ['q4f16', 'float16'],
+  ] as const) {
     const { baselineBytes, sourceBytes, storedTwice, alternatives = [] } = await planned(float32, spelling);
     expect(baselineBytes).toBe(half);
     expect(sourceBytes).toBe(tinyLanguageModel(float32).length);

@@ -13,7 +13,12 @@ export async function baselineBytes(input: PlanInput, misfits: Misfits, options:
 
 /** What `LevelPlan` says of the size of a level beside the sizes of others. */
 export async function compareSizes(
-  input: PlanInput, level: { id: LevelId; settings: LevelSettings }, planned: Plan, baseline: number, misfits: Misfits, options: PlanOptions,
+  input: PlanInput,
+  level: { id: LevelId; settings: LevelSettings },
+  planned: Plan,
+  baseline: number,
+  misfits: Misfits,
+  options: PlanOptions,
 ): Promise<Pick<LevelPlan, 'sourceBytes' | 'baselineBytes' | 'storedTwice' | 'alternatives'>> {
   const { storedTwice } = planned;
   const alternatives: LevelAlternative[] = [];
@@ -22,7 +27,8 @@ export async function compareSizes(
     if (!other.problem) alternatives.push({ settings, bytes: other.bytes, storedTwiceBytes: extraBytes(other) });
   }
   return {
-    sourceBytes: modelBytes(input.model), baselineBytes: baseline,
+    sourceBytes: modelBytes(input.model),
+    baselineBytes: baseline,
     ...(storedTwice.length > 0 && { storedTwice: { tensors: storedTwice, bytes: extraBytes(planned) } }),
     ...(alternatives.length > 0 && { alternatives: alternatives.sort((a, b) => a.bytes - b.bytes) }),
   };
@@ -34,7 +40,11 @@ const extraBytes = ({ storedTwice }: Plan): number => storedTwice.reduce((sum, {
  * Settings that treat the token embedding otherwise: quantized with the level's own integers, quantized to 8 bits at a
  * 4-bit level, and, where a product shares the table, left in floating point for both.
  */
-function otherSettings(input: PlanInput, { id, settings }: { id: LevelId; settings: LevelSettings }, { storedTwice }: Plan): LevelSettings[] {
+function otherSettings(
+  input: PlanInput,
+  { id, settings }: { id: LevelId; settings: LevelSettings },
+  { storedTwice }: Plan,
+): LevelSettings[] {
   const { keys, resolve } = SCHEMES[id];
   const { weights, baseline } = resolve(settings);
   const tables = new Set(input.candidates.flatMap(({ role, seen }) => (role === 'tokens' ? [seen.constant.name] : [])));
@@ -45,8 +55,9 @@ function otherSettings(input: PlanInput, { id, settings }: { id: LevelId; settin
   if (keys.includes('override') && weights?.bits === 4) {
     const known = new Set(settings.override?.map(({ name }) => name));
     const added = [...tables].filter((name) => !known.has(name)).map((name) => ({ name, to: 'int8' as const }));
-    if (added.length > 0) others.push({ ...settings, override: [...settings.override ?? [], ...added] });
+    if (added.length > 0) others.push({ ...settings, override: [...(settings.override ?? []), ...added] });
   }
-  if (keys.includes('head') && shared.length > 0 && settings.head !== 'keep') others.push({ ...settings, head: 'keep' });
+  if (keys.includes('head') && shared.length > 0 && settings.head !== 'keep')
+    others.push({ ...settings, head: 'keep' });
   return others;
 }

@@ -24,29 +24,47 @@ export function sameAsEarlier(plans: readonly ((PlannedFile & Pick<Plan, 'proble
   });
 }
 
-const withoutOrigin = ({ pieces, originPieces }: PlannedFile): readonly Piece<QuantizeTask>[] => pieces.slice(0, pieces.length - originPieces);
+const withoutOrigin = ({ pieces, originPieces }: PlannedFile): readonly Piece<QuantizeTask>[] =>
+  pieces.slice(0, pieces.length - originPieces);
 
 const samePieces = (a: readonly Piece<QuantizeTask>[], b: readonly Piece<QuantizeTask>[]): boolean =>
   a.length === b.length && a.every((piece, at) => isSamePiece(piece, b[at]!));
 
 function isSamePiece(a: Piece<QuantizeTask>, b: Piece<QuantizeTask>): boolean {
   switch (a.kind) {
-    case 'copy': return b.kind === 'copy' && a.start === b.start && a.end === b.end && a.location === b.location;
-    case 'bytes': return b.kind === 'bytes' && a.bytes.length === b.bytes.length && a.bytes.every((byte, at) => byte === b.bytes[at]);
-    case 'made': return b.kind === 'made' && a.part === b.part && a.length === b.length && isSameRecipe(a.recipe, b.recipe);
+    case 'copy':
+      return b.kind === 'copy' && a.start === b.start && a.end === b.end && a.location === b.location;
+    case 'bytes':
+      return (
+        b.kind === 'bytes' && a.bytes.length === b.bytes.length && a.bytes.every((byte, at) => byte === b.bytes[at])
+      );
+    case 'made':
+      return b.kind === 'made' && a.part === b.part && a.length === b.length && isSameRecipe(a.recipe, b.recipe);
   }
 }
 
 /** Tensors are the model's own, or copies of them where the graph was converted first. */
 function isSameRecipe({ tensor, ...a }: QuantizeTask, { tensor: other, ...b }: QuantizeTask): boolean {
-  return (tensor === other || (tensor.name === other.name && tensor.type === other.type && isEqual(tensor.data, other.data))) && isEqual(a, b);
+  return (
+    (tensor === other ||
+      (tensor.name === other.name && tensor.type === other.type && isEqual(tensor.data, other.data))) &&
+    isEqual(a, b)
+  );
 }
 
 /** Deep equality of plain values; a key that is undefined is as good as none. */
 function isEqual(a: unknown, b: unknown): boolean {
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
-  if (a instanceof Uint8Array || b instanceof Uint8Array) return a instanceof Uint8Array && b instanceof Uint8Array && a.length === b.length && a.every((byte, at) => byte === b[at]);
+  if (a instanceof Uint8Array || b instanceof Uint8Array)
+    return (
+      a instanceof Uint8Array &&
+      b instanceof Uint8Array &&
+      a.length === b.length &&
+      a.every((byte, at) => byte === b[at])
+    );
   const [left, right] = [a, b].map((value) => Object.entries(value).filter(([, field]) => field !== undefined));
   const others = new Map<string, unknown>(right);
-  return left!.length === others.size && left!.every(([key, field]) => others.has(key) && isEqual(field, others.get(key)));
+  return (
+    left!.length === others.size && left!.every(([key, field]) => others.has(key) && isEqual(field, others.get(key)))
+  );
 }

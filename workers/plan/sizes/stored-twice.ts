@@ -15,10 +15,14 @@ export function findStoredTwice(constants: readonly Constant[], draft: Draft): S
     if (!draft.isReplaced(constant) || draft.isDropped(constant)) return [];
     const { name, tensor, scope } = constant;
     const quantized = formsOf(draft, constant);
-    const forms = draft.isDead(scope, name) ? quantized : [{ type: elementType(tensor.type).name, bytes: tensor.bytes }, ...quantized];
+    const forms = draft.isDead(scope, name)
+      ? quantized
+      : [{ type: elementType(tensor.type).name, bytes: tensor.bytes }, ...quantized];
     if (forms.length < 2) return [];
     const least = forms.reduce((low, { bytes }) => Math.min(low, bytes), Infinity);
-    const bytes = draft.replacementOf(constant).tensors.reduce((sum, { data }) => sum + pieceLength(data), 0) + (draft.isDead(scope, name) ? 0 : tensor.bytes);
+    const bytes =
+      draft.replacementOf(constant).tensors.reduce((sum, { data }) => sum + pieceLength(data), 0) +
+      (draft.isDead(scope, name) ? 0 : tensor.bytes);
     return [{ tensor: name, ...(scope.title !== '' && { where: scope.title }), forms, bytes, extra: bytes - least }];
   });
 }
@@ -37,8 +41,11 @@ function formsOf(draft: Draft, constant: Constant): StoredTwice['forms'] {
 
 function typeOf(recipe: QuantizeTask): string {
   switch (recipe.kind) {
-    case 'quantize': return `int${recipe.scheme.bits}`;
-    case 'linear': return recipe.scheme.type;
-    case 'to-float16': return 'float16';
+    case 'quantize':
+      return `int${recipe.scheme.bits}`;
+    case 'linear':
+      return recipe.scheme.type;
+    case 'to-float16':
+      return 'float16';
   }
 }

@@ -3,7 +3,12 @@ import { isFull, writeAll, type DiskFile } from './disk.ts';
 
 /** A file whose writes come back with these numbers. */
 const answering = (...answers: number[]): DiskFile => ({
-  write: () => answers.shift() ?? 0, read: () => 0, truncate: () => undefined, getSize: () => 0, flush: () => undefined, close: () => undefined,
+  write: () => answers.shift() ?? 0,
+  read: () => 0,
+  truncate: () => undefined,
+  getSize: () => 0,
+  flush: () => undefined,
+  close: () => undefined,
 });
 const thrownBy = (file: DiskFile): unknown => {
   try {

@@ -37,8 +37,10 @@ export function writeAll(file: DiskFile, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length;) {
     const written = file.write(bytes.subarray(done), { at: at + done });
     // In private windows Chromium throws nothing: what comes back is its error code, as an unsigned number.
-    if (written === 0 || (written | 0) === NO_SPACE) throw new DOMException('no bytes were taken', 'QuotaExceededError');
-    if (!(written > 0 && written <= bytes.length - done)) throw new Error(`a write of ${bytes.length - done} bytes came back with ${written | 0}`);
+    if (written === 0 || (written | 0) === NO_SPACE)
+      throw new DOMException('no bytes were taken', 'QuotaExceededError');
+    if (!(written > 0 && written <= bytes.length - done))
+      throw new Error(`a write of ${bytes.length - done} bytes came back with ${written | 0}`);
     done += written;
   }
 }
@@ -66,7 +68,8 @@ export async function readBytes(disk: Disk, path: Path): Promise<Uint8Array | nu
   try {
     return file && new Uint8Array(await file.arrayBuffer());
   } catch (thrown) {
-    if (thrown instanceof DOMException && (thrown.name === 'NotReadableError' || thrown.name === 'NotFoundError')) return null;
+    if (thrown instanceof DOMException && (thrown.name === 'NotReadableError' || thrown.name === 'NotFoundError'))
+      return null;
     throw thrown;
   }
 }

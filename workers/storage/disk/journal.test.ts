@@ -22,22 +22,31 @@ const positions = (steps: readonly number[]) => steps.map((_, i) => steps.slice(
 
 describe('journal', () => {
   test('reads what was written', () => {
-    fc.assert(fc.property(anySteps, (steps) => {
-      const total = steps.reduce((a, b) => a + b, 0);
-      expect(readJournal(checksum, journal('key', steps, total), 'key', total)?.map(({ position }) => position)).toEqual(positions(steps));
-    }));
+    fc.assert(
+      fc.property(anySteps, (steps) => {
+        const total = steps.reduce((a, b) => a + b, 0);
+        expect(
+          readJournal(checksum, journal('key', steps, total), 'key', total)?.map(({ position }) => position),
+        ).toEqual(positions(steps));
+      }),
+    );
   });
 
   test('is valid up to where it was cut or changed, and no further', () => {
-    fc.assert(fc.property(anySteps, fc.nat(), fc.integer({ min: 1, max: 255 }), fc.boolean(), (steps, place, flip, cut) => {
-      const total = steps.reduce((a, b) => a + b, 0);
-      const bytes = journal('key', steps, total);
-      const at = place % bytes.length;
-      bytes[at] = (bytes[at] ?? 0) ^ flip;
-      const read = readJournal(checksum, cut ? bytes.subarray(0, at) : bytes, 'key', total);
-      if (at < RECORD_BYTES) expect(read).toBeNull();
-      else expect(read?.map(({ position }) => position)).toEqual(positions(steps).slice(0, Math.floor(at / RECORD_BYTES) - 1));
-    }));
+    fc.assert(
+      fc.property(anySteps, fc.nat(), fc.integer({ min: 1, max: 255 }), fc.boolean(), (steps, place, flip, cut) => {
+        const total = steps.reduce((a, b) => a + b, 0);
+        const bytes = journal('key', steps, total);
+        const at = place % bytes.length;
+        bytes[at] = (bytes[at] ?? 0) ^ flip;
+        const read = readJournal(checksum, cut ? bytes.subarray(0, at) : bytes, 'key', total);
+        if (at < RECORD_BYTES) expect(read).toBeNull();
+        else
+          expect(read?.map(({ position }) => position)).toEqual(
+            positions(steps).slice(0, Math.floor(at / RECORD_BYTES) - 1),
+          );
+      }),
+    );
   });
 
   test('is of one file only', () => {
@@ -48,7 +57,10 @@ describe('journal', () => {
 
   test('takes no record that another one does not lead to', () => {
     const whole = journal('key', [5, 6, 7], 20);
-    const withoutSecond = Uint8Array.from([...whole.subarray(0, 2 * RECORD_BYTES), ...whole.subarray(3 * RECORD_BYTES)]);
+    const withoutSecond = Uint8Array.from([
+      ...whole.subarray(0, 2 * RECORD_BYTES),
+      ...whole.subarray(3 * RECORD_BYTES),
+    ]);
     expect(readJournal(checksum, withoutSecond, 'key', 20)?.map(({ position }) => position)).toEqual([5]);
   });
 });

@@ -29,7 +29,12 @@ export function encodeHead(checksum: Checksum, key: string, total: number): { by
 }
 
 /** @param previous `own` of the entry before. */
-export function encodeRecord(checksum: Checksum, previous: Uint8Array, position: number, data: Uint8Array): { bytes: Uint8Array; entry: JournalEntry } {
+export function encodeRecord(
+  checksum: Checksum,
+  previous: Uint8Array,
+  position: number,
+  data: Uint8Array,
+): { bytes: Uint8Array; entry: JournalEntry } {
   const bytes = new Uint8Array(RECORD_BYTES);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(position), true);
   bytes.set(data, 8);

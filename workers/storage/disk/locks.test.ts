@@ -7,13 +7,15 @@ describe('locks within a worker', () => {
   test('one holds a name at a time, in order', async () => {
     const locks = localLocks();
     const order: number[] = [];
-    await Promise.all([1, 2, 3].map(async (who) => {
-      const release = await locks.hold('a', signal);
-      order.push(who);
-      await Promise.resolve();
-      order.push(who);
-      release();
-    }));
+    await Promise.all(
+      [1, 2, 3].map(async (who) => {
+        const release = await locks.hold('a', signal);
+        order.push(who);
+        await Promise.resolve();
+        order.push(who);
+        release();
+      }),
+    );
     expect(order).toEqual([1, 1, 2, 2, 3, 3]);
   });
 

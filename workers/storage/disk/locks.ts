@@ -9,17 +9,22 @@ export interface Locks {
 
 /** https://w3c.github.io/web-locks: a lock ends with its worker, however that ends. */
 export function webLocks(manager: LockManager): Locks {
-  const request = (name: string, options: LockOptions) => new Promise<(() => void) | null>((resolve, reject) => {
-    manager.request(`nibble:${name}`, options, (lock) => {
-      if (!lock) {
-        resolve(null);
-        return undefined;
-      }
-      return new Promise<void>((release) => { resolve(release); });
-    }).catch(reject);
-  });
+  const request = (name: string, options: LockOptions) =>
+    new Promise<(() => void) | null>((resolve, reject) => {
+      manager
+        .request(`nibble:${name}`, options, (lock) => {
+          if (!lock) {
+            resolve(null);
+            return undefined;
+          }
+          return new Promise<void>((release) => {
+            resolve(release);
+          });
+        })
+        .catch(reject);
+    });
   return {
-    hold: async (name, signal) => await request(name, { signal }) ?? (() => undefined),
+    hold: async (name, signal) => (await request(name, { signal })) ?? (() => undefined),
     tryHold: (name) => request(name, { ifAvailable: true }),
   };
 }
@@ -46,19 +51,22 @@ export function localLocks(): Locks {
   return {
     async hold(name, signal) {
       signal.throwIfAborted();
-      return take(name) ?? new Promise((resolve, reject) => {
-        const enter = () => {
-          signal.removeEventListener('abort', giveUp);
-          resolve(releaseOf(name));
-        };
-        const giveUp = () => {
-          const queue = queues.get(name) ?? [];
-          queue.splice(queue.indexOf(enter), 1);
-          reject(signal.reason as Error);
-        };
-        signal.addEventListener('abort', giveUp, { once: true });
-        queues.get(name)?.push(enter);
-      });
+      return (
+        take(name) ??
+        new Promise((resolve, reject) => {
+          const enter = () => {
+            signal.removeEventListener('abort', giveUp);
+            resolve(releaseOf(name));
+          };
+          const giveUp = () => {
+            const queue = queues.get(name) ?? [];
+            queue.splice(queue.indexOf(enter), 1);
+            reject(signal.reason as Error);
+          };
+          signal.addEventListener('abort', giveUp, { once: true });
+          queues.get(name)?.push(enter);
+        })
+      );
     },
     tryHold: async (name) => take(name),
   };

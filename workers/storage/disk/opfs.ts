@@ -25,18 +25,23 @@ export async function opfsDisk(): Promise<Disk> {
           return await handle.createSyncAccessHandle();
         } catch (thrown) {
           if (!(thrown instanceof DOMException) || thrown.name !== 'NoModificationAllowedError') throw thrown;
-          await new Promise((resolve) => { setTimeout(resolve, wait); });
+          await new Promise((resolve) => {
+            setTimeout(resolve, wait);
+          });
         }
       }
       return handle.createSyncAccessHandle();
     },
-    file: (path) => orWhenMissing(null, async () => (await (await parent(path, false)).getFileHandle(name(path))).getFile()),
-    list: (path) => orWhenMissing([], async () => {
-      const names: string[] = [];
-      for await (const entry of (await folder(path, false)).keys()) names.push(entry);
-      return names;
-    }),
-    remove: (path) => orWhenMissing(undefined, async () => (await parent(path, false)).removeEntry(name(path), { recursive: true })),
+    file: (path) =>
+      orWhenMissing(null, async () => (await (await parent(path, false)).getFileHandle(name(path))).getFile()),
+    list: (path) =>
+      orWhenMissing([], async () => {
+        const names: string[] = [];
+        for await (const entry of (await folder(path, false)).keys()) names.push(entry);
+        return names;
+      }),
+    remove: (path) =>
+      orWhenMissing(undefined, async () => (await parent(path, false)).removeEntry(name(path), { recursive: true })),
     async room() {
       const { usage, quota } = await navigator.storage.estimate();
       return { used: usage ?? 0, quota: quota ?? Infinity };

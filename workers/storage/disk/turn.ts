@@ -21,12 +21,20 @@ export interface TurnPlatform {
   channel(): BroadcastChannel;
 }
 
-interface Announcement { key: string; done: number; total: number }
+interface Announcement {
+  key: string;
+  done: number;
+  total: number;
+}
 
 const ANNOUNCE_EVERY_MS = 100;
 
 /** Rejects with the signal's reason once that fires. */
-export async function waitForTurn(key: string, { bytes, signal, onProgress }: Waiting, { locks, channel: connect }: TurnPlatform): Promise<Turn> {
+export async function waitForTurn(
+  key: string,
+  { bytes, signal, onProgress }: Waiting,
+  { locks, channel: connect }: TurnPlatform,
+): Promise<Turn> {
   const channel = connect();
   channel.onmessage = ({ data }: MessageEvent<Announcement>) => {
     if (data.key === key) onProgress({ done: data.done, total: data.total, tensor: null });

@@ -20,18 +20,35 @@ const INT4: LevelRequest = { key: 'b', id: 'int4', settings: {} };
 const NAMES = ['tiny_fp16.onnx', 'tiny_int8.onnx', 'tiny_q4.onnx'];
 
 const channels: BroadcastChannel[] = [];
-afterEach(() => { for (const channel of channels.splice(0)) channel.close(); });
+afterEach(() => {
+  for (const channel of channels.splice(0)) channel.close();
+});
 
 /** Outputs are of no interest here. */
-const evaluator: Evaluator = { ...createNodeEvaluator(), compareOutputs: async () => ({ ok: false, error: { code: 'session-failed', message: 'Not here.', action: '', details: '' } }) };
+const evaluator: Evaluator = {
+  ...createNodeEvaluator(),
+  compareOutputs: async () => ({
+    ok: false,
+    error: { code: 'session-failed', message: 'Not here.', action: '', details: '' },
+  }),
+};
 
-interface Order { folder?: MemoryFolder; name?: string; levels?: LevelRequest[]; stop?: AbortController; limit?: number; onEvent?: (event: EngineEvent) => void }
+interface Order {
+  folder?: MemoryFolder;
+  name?: string;
+  levels?: LevelRequest[];
+  stop?: AbortController;
+  limit?: number;
+  onEvent?: (event: EngineEvent) => void;
+}
 
 /** A tab over a disk, with the kernel's work counted. */
 async function tab(disk = memoryDisk(), memoryLimit = 1 << 30) {
   const notes = heldNotes();
   const keeper = await createResultRepository(disk, {
-    locks: localLocks(), notes, memoryLimit,
+    locks: localLocks(),
+    notes,
+    memoryLimit,
     channel: () => {
       const channel = new BroadcastChannel('nibble:test-folder');
       channels.push(channel);
@@ -40,17 +57,41 @@ async function tab(disk = memoryDisk(), memoryLimit = 1 << 30) {
   });
   const kernel = createReferenceKernel();
   let made = 0;
-  const run = async ({ folder, name = 'tiny.onnx', levels = [INT8, INT4], stop = new AbortController(), limit, onEvent }: Order) => {
+  const run = async ({
+    folder,
+    name = 'tiny.onnx',
+    levels = [INT8, INT4],
+    stop = new AbortController(),
+    limit,
+    onEvent,
+  }: Order) => {
     const before = made;
     const events: EngineEvent[] = [];
-    const report = await settle(() => compare({ files: [new File([MODEL], name)], levels, maxTokens: null }, {
-      ...keeper.job((error) => { events.push({ type: 'warning', error }); }, folder?.handle),
-      kernel: async () => ({ ...kernel, quantize: (...args) => { made++; return kernel.quantize(...args); } }),
-      evaluator, threads: 1, ...(limit === undefined ? {} : { singleFileLimit: limit }),
-    }, (event) => {
-      events.push(event);
-      onEvent?.(event);
-    }, stop.signal));
+    const report = await settle(() =>
+      compare(
+        { files: [new File([MODEL], name)], levels, maxTokens: null },
+        {
+          ...keeper.job((error) => {
+            events.push({ type: 'warning', error });
+          }, folder?.handle),
+          kernel: async () => ({
+            ...kernel,
+            quantize: (...args) => {
+              made++;
+              return kernel.quantize(...args);
+            },
+          }),
+          evaluator,
+          threads: 1,
+          ...(limit === undefined ? {} : { singleFileLimit: limit }),
+        },
+        (event) => {
+          events.push(event);
+          onEvent?.(event);
+        },
+        stop.signal,
+      ),
+    );
     const written = events.flatMap((event) => (event.type === 'written' ? event : []));
     return { report, written, made: made - before };
   };
@@ -58,11 +99,18 @@ async function tab(disk = memoryDisk(), memoryLimit = 1 << 30) {
 }
 
 const bytesOf = async (blob: Blob) => Buffer.from(await blob.arrayBuffer()).toString('base64');
-const held = ({ files }: MemoryFolder) => Object.fromEntries([...files].map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')]));
+const held = ({ files }: MemoryFolder) =>
+  Object.fromEntries([...files].map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')]));
 
 async function expected(limit?: number): Promise<Record<string, string>> {
   const { written } = await (await tab()).run(limit === undefined ? {} : { limit });
-  return Object.fromEntries(await Promise.all(written.flatMap(({ file, blob, data }) => [{ file, blob }, ...(data ? [data] : [])]).map(async ({ file, blob }) => [file, await bytesOf(blob)] as const)));
+  return Object.fromEntries(
+    await Promise.all(
+      written
+        .flatMap(({ file, blob, data }) => [{ file, blob }, ...(data ? [data] : [])])
+        .map(async ({ file, blob }) => [file, await bytesOf(blob)] as const),
+    ),
+  );
 }
 
 describe('files written to a folder', () => {
@@ -103,9 +151,16 @@ describe('files written to a folder', () => {
     const stop = new AbortController();
     const tensors = new Set<string>();
     await run({
-      levels: [INT8], stop,
+      levels: [INT8],
+      stop,
       onEvent(event) {
-        if (event.type === 'progress' && event.level === 'a' && event.tensor !== null && tensors.add(event.tensor).size === 3) stop.abort();
+        if (
+          event.type === 'progress' &&
+          event.level === 'a' &&
+          event.tensor !== null &&
+          tensors.add(event.tensor).size === 3
+        )
+          stop.abort();
       },
     });
     const begun = (await keeper.storage()).results.find(({ finished }) => !finished);
@@ -138,12 +193,24 @@ describe('files written to a folder', () => {
   test('of a model that is its own baseline leave that out', async () => {
     const { run } = await tab();
     const folder = memoryFolder();
-    const { written: [fp16] } = await run({ folder });
+    const {
+      written: [fp16],
+    } = await run({ folder });
     if (!fp16) throw new Error('nothing was written');
     const half = memoryFolder();
-    const own = await settle(async () => compare({ files: [new File([fp16.blob], 'half.onnx')], levels: [INT8], maxTokens: null }, {
-      ...(await tab()).keeper.job(() => undefined, half.handle), kernel: async () => createReferenceKernel(), evaluator, threads: 1,
-    }, () => undefined, new AbortController().signal));
+    const own = await settle(async () =>
+      compare(
+        { files: [new File([fp16.blob], 'half.onnx')], levels: [INT8], maxTokens: null },
+        {
+          ...(await tab()).keeper.job(() => undefined, half.handle),
+          kernel: async () => createReferenceKernel(),
+          evaluator,
+          threads: 1,
+        },
+        () => undefined,
+        new AbortController().signal,
+      ),
+    );
     expect(own.ok).toBe(true);
     expect([...half.files.keys()]).toEqual(['half_int8.onnx']);
   });
@@ -166,42 +233,92 @@ describe('names', () => {
     const folder = memoryFolder();
     const { run } = await tab();
     const { written } = await run({ folder, levels: [INT8], limit });
-    expect(written.map(({ file, data }) => [file, data?.file])).toContainEqual(['tiny_int8.onnx', 'tiny_int8.onnx_data']);
-    expect(held(folder)).toEqual(Object.fromEntries(Object.entries(await expected(limit)).filter(([name]) => !name.includes('q4'))));
+    expect(written.map(({ file, data }) => [file, data?.file])).toContainEqual([
+      'tiny_int8.onnx',
+      'tiny_int8.onnx_data',
+    ]);
+    expect(held(folder)).toEqual(
+      Object.fromEntries(Object.entries(await expected(limit)).filter(([name]) => !name.includes('q4'))),
+    );
     // Its own files are in nobody's way.
     expect((await run({ folder, levels: [INT8], limit })).made).toBe(0);
     const before = held(folder);
     folder.files.set('tiny_q4.onnx_data', new Uint8Array([7]));
     const { report } = await run({ folder, limit });
-    expect(report).toMatchObject({ ok: false, error: { code: 'write-failed', message: 'The folder chosen holds another tiny_q4.onnx_data already, and a model calls its second file by that name.' } });
+    expect(report).toMatchObject({
+      ok: false,
+      error: {
+        code: 'write-failed',
+        message:
+          'The folder chosen holds another tiny_q4.onnx_data already, and a model calls its second file by that name.',
+      },
+    });
     expect(held(folder)).toEqual({ ...before, 'tiny_q4.onnx_data': 'Bw==' });
   });
 
-  test.each([['a/b:c?.onnx', 'a_b_c_.onnx'], ['..', 'model.onnx'], ['line\nbreak.onnx ', 'line_break.onnx'], ['__proto__', '__proto__']])('%s becomes %s', (name, safe) => {
+  test.each([
+    ['a/b:c?.onnx', 'a_b_c_.onnx'],
+    ['..', 'model.onnx'],
+    ['line\nbreak.onnx ', 'line_break.onnx'],
+    ['__proto__', '__proto__'],
+  ])('%s becomes %s', (name, safe) => {
     expect(safeName(name)).toBe(safe);
   });
 
   test('are numbered before their end', () => {
-    expect(['m.onnx', 'm', '.onnx', 'a.b.onnx'].map((name) => numbered(name, 2))).toEqual(['m (2).onnx', 'm (2)', '.onnx (2)', 'a.b (2).onnx']);
+    expect(['m.onnx', 'm', '.onnx', 'a.b.onnx'].map((name) => numbered(name, 2))).toEqual([
+      'm (2).onnx',
+      'm (2)',
+      '.onnx (2)',
+      'a.b (2).onnx',
+    ]);
   });
 });
 
 describe('a folder that fails', () => {
   test.each<[string, string, (folder: MemoryFolder) => void]>([
-    ['is full', 'storage-full', (folder) => { folder.room = 60_000; }],
-    ['may not be written to any more', 'write-failed', (folder) => { folder.broken = new DOMException('no', 'NotAllowedError'); }],
-    ['is gone', 'write-failed', (folder) => { folder.broken = new DOMException('no', 'NotFoundError'); }],
-    ['fails in a way of its own', 'write-failed', (folder) => { folder.broken = new DOMException('no', 'AbortError'); }],
+    [
+      'is full',
+      'storage-full',
+      (folder) => {
+        folder.room = 60_000;
+      },
+    ],
+    [
+      'may not be written to any more',
+      'write-failed',
+      (folder) => {
+        folder.broken = new DOMException('no', 'NotAllowedError');
+      },
+    ],
+    [
+      'is gone',
+      'write-failed',
+      (folder) => {
+        folder.broken = new DOMException('no', 'NotFoundError');
+      },
+    ],
+    [
+      'fails in a way of its own',
+      'write-failed',
+      (folder) => {
+        folder.broken = new DOMException('no', 'AbortError');
+      },
+    ],
   ])('because it %s: it is said, nothing half is there, and it can be gone on with', async (_, code, fail) => {
     const { run } = await tab();
     const folder = memoryFolder();
     let writes = 0;
-    folder.onWrite = () => { if (++writes === 2) fail(folder); };
+    folder.onWrite = () => {
+      if (++writes === 2) fail(folder);
+    };
     const { report, written } = await run({ folder });
     expect(report).toMatchObject({ ok: false, error: { code } });
     expect(written.length).toBeLessThan(3);
     Object.assign(folder, { room: Infinity, broken: null });
-    expect([...folder.files].filter(([, bytes]) => bytes.length > 0).map(([name]) => name)).toEqual(written.map(({ file }) => file));
+    expect([...folder.files].filter(([, bytes]) => bytes.length > 0).map(([name]) => name)).toEqual(
+      written.map(({ file }) => file),
+    );
     const again = await run({ folder });
     expect(again.written.map(({ file }) => file)).toEqual(NAMES);
     expect(held(folder)).toEqual(await expected());
@@ -212,7 +329,9 @@ describe('a folder that fails', () => {
     const folder = memoryFolder();
     const stop = new AbortController();
     let writes = 0;
-    folder.onWrite = () => { if (++writes === 2) stop.abort(); };
+    folder.onWrite = () => {
+      if (++writes === 2) stop.abort();
+    };
     const { report, written } = await run({ folder, stop });
     expect(report).toMatchObject({ ok: false, error: { code: 'cancelled' } });
     expect(written.length).toBeLessThan(3);

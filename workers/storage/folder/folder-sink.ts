@@ -50,10 +50,14 @@ export async function folderSink(file: LevelFile, surroundings: FolderPlatform):
 }
 
 /** Rejects with `write-failed` when a name that cannot be another is taken by another file. Nothing has been written then. */
-export async function checkFreeNames(files: readonly PlannedFile[], { folder, notes }: Pick<FolderPlatform, 'folder' | 'notes'>): Promise<void> {
+export async function checkFreeNames(
+  files: readonly PlannedFile[],
+  { folder, notes }: Pick<FolderPlatform, 'folder' | 'notes'>,
+): Promise<void> {
   for (const { name, fingerprint, level, bytes } of files.filter(({ fixedName }) => fixedName)) {
     const there = await written(folder, await levelKey(fingerprint, level), notes);
-    if (there?.size !== bytes && await inFolder(folder, name, () => isTaken(folder, name))) throw failure(nameTaken(folder.name, name));
+    if (there?.size !== bytes && (await inFolder(folder, name, () => isTaken(folder, name))))
+      throw failure(nameTaken(folder.name, name));
   }
 }
 
@@ -80,19 +84,34 @@ async function inFolder<T>(folder: FileSystemDirectoryHandle, name: string, act:
 
 function finishedSink(folder: FileSystemDirectoryHandle, found: File): Sink {
   const refuse = () => Promise.reject(new Error(`${found.name} is finished`));
-  return { resumeAt: found.size, place: { folder: folder.name, file: found.name }, write: refuse, copy: refuse, finish: () => Promise.resolve(found), discard: () => Promise.resolve() };
+  return {
+    resumeAt: found.size,
+    place: { folder: folder.name, file: found.name },
+    write: refuse,
+    copy: refuse,
+    finish: () => Promise.resolve(found),
+    discard: () => Promise.resolve(),
+  };
 }
 
-async function writingSink(key: string, file: LevelFile, opened: FileInFolder, known: Blob | null, { folder, notes }: FolderPlatform, turn: Turn): Promise<Sink> {
+async function writingSink(
+  key: string,
+  file: LevelFile,
+  opened: FileInFolder,
+  known: Blob | null,
+  { folder, notes }: FolderPlatform,
+  turn: Turn,
+): Promise<Sink> {
   const { name, handle, writable } = opened;
   const gathered = new Uint8Array(GATHER);
   let waiting = 0;
   let done = 0;
 
-  const put = (bytes: Uint8Array) => inFolder(folder, name, async () => {
-    await writable.write(bytes as Uint8Array<ArrayBuffer>);
-    turn.announce(done);
-  });
+  const put = (bytes: Uint8Array) =>
+    inFolder(folder, name, async () => {
+      await writable.write(bytes as Uint8Array<ArrayBuffer>);
+      turn.announce(done);
+    });
   const flush = async () => {
     const bytes = gathered.subarray(0, waiting);
     waiting = 0;
@@ -119,7 +138,10 @@ async function writingSink(key: string, file: LevelFile, opened: FileInFolder, k
   };
 
   try {
-    if (known) await copy(name, known, 0, known.size, () => { file.onProgress({ done, total: file.bytes, tensor: null }); });
+    if (known)
+      await copy(name, known, 0, known.size, () => {
+        file.onProgress({ done, total: file.bytes, tensor: null });
+      });
   } catch (thrown) {
     // What is stored may be deleted meanwhile: then the rest is made.
     if (toEngineError(thrown).code !== 'file-changed') {
@@ -131,7 +153,14 @@ async function writingSink(key: string, file: LevelFile, opened: FileInFolder, k
     resumeAt: done,
     place: { folder: folder.name, file: name },
     write,
-    copy: (start, end, onBytes, location) => copy(location ?? file.source.name, copiedFrom(file.source, file.external ?? NO_EXTERNAL_BLOBS, location), start, end, (bytes) => onBytes?.(bytes)),
+    copy: (start, end, onBytes, location) =>
+      copy(
+        location ?? file.source.name,
+        copiedFrom(file.source, file.external ?? NO_EXTERNAL_BLOBS, location),
+        start,
+        end,
+        (bytes) => onBytes?.(bytes),
+      ),
     async finish() {
       await flush();
       const whole = await inFolder(folder, name, async () => {

@@ -12,7 +12,9 @@ import { createFile, discard } from './folder.ts';
 
 const engines: RemoteWorker<Engine>[] = [];
 const start = () => {
-  const engine = connect<Engine>(new Worker(new URL('../../entry/engine.worker.ts', import.meta.url), { type: 'module' }));
+  const engine = connect<Engine>(
+    new Worker(new URL('../../entry/engine.worker.ts', import.meta.url), { type: 'module' }),
+  );
   engines.push(engine);
   return engine;
 };
@@ -23,23 +25,39 @@ let count = 0;
 const folder = () => root.getDirectoryHandle(`chosen-${++count}`, { create: true });
 
 const job: Job = {
-  files: [new File([tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true })], 'tiny.onnx')],
-  levels: [{ key: 'a', id: 'int8', settings: {} }, { key: 'b', id: 'int4', settings: {} }],
+  files: [
+    new File([tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true })], 'tiny.onnx'),
+  ],
+  levels: [
+    { key: 'a', id: 'int8', settings: {} },
+    { key: 'b', id: 'int4', settings: {} },
+  ],
   maxTokens: null,
 };
 
 /** As far as its files are written. */
-async function run(engine: RemoteWorker<Engine>, chosen: FileSystemDirectoryHandle | null, onEvent: (event: EngineEvent) => void = () => undefined) {
+async function run(
+  engine: RemoteWorker<Engine>,
+  chosen: FileSystemDirectoryHandle | null,
+  onEvent: (event: EngineEvent) => void = () => undefined,
+) {
   const events: EngineEvent[] = [];
-  const result = await engine.callWithEvents<EngineEvent, Result<Report>>((event) => {
-    events.push(event);
-    onEvent(event);
-    if (event.type === 'written' && event.level === 'b') notify(engine, (api) => api.cancel());
-  }, (api, port) => api.compare(chosen ? { ...job, folder: chosen } : job, port));
+  const result = await engine.callWithEvents<EngineEvent, Result<Report>>(
+    (event) => {
+      events.push(event);
+      onEvent(event);
+      if (event.type === 'written' && event.level === 'b') notify(engine, (api) => api.cancel());
+    },
+    (api, port) => api.compare(chosen ? { ...job, folder: chosen } : job, port),
+  );
   const written = events.flatMap((event) => (event.type === 'written' ? event : []));
   return {
-    result, written, tensors: events.filter((event) => event.type === 'progress' && event.tensor !== null).length,
-    files: Object.fromEntries(await Promise.all(written.map(async ({ file, blob }) => [file, await hashOf(blob)] as const))),
+    result,
+    written,
+    tensors: events.filter((event) => event.type === 'progress' && event.tensor !== null).length,
+    files: Object.fromEntries(
+      await Promise.all(written.map(async ({ file, blob }) => [file, await hashOf(blob)] as const)),
+    ),
   };
 }
 
@@ -50,12 +68,16 @@ async function hashOf(blob: Blob): Promise<string> {
 /** What Chromium writes to before it swaps it in (`.crswap`) is there a little longer than the worker that wrote it. */
 async function filesIn(chosen: FileSystemDirectoryHandle): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
-  for await (const entry of chosen.values()) if (!entry.name.endsWith('.crswap')) files[entry.name] = await hashOf(await (entry as FileSystemFileHandle).getFile());
+  for await (const entry of chosen.values())
+    if (!entry.name.endsWith('.crswap'))
+      files[entry.name] = await hashOf(await (entry as FileSystemFileHandle).getFile());
   return files;
 }
 
 let expected: Record<string, string>;
-const forget = async () => { await engine.call<Result<Storage>>((api) => api.removeAll()); };
+const forget = async () => {
+  await engine.call<Result<Storage>>((api) => api.removeAll());
+};
 beforeAll(async () => {
   root = await (await navigator.storage.getDirectory()).getDirectoryHandle('folders', { create: true });
   await forget();
@@ -90,7 +112,11 @@ it('files that are stored are copied to it; what has their names stays', async (
   const { tensors } = await run(engine, chosen);
   expect(tensors).toBe(0);
   const { 'tiny_q4.onnx': q4, ...others } = expected;
-  expect(await filesIn(chosen)).toEqual({ ...others, 'tiny_q4 (2).onnx': q4, 'tiny_q4.onnx': await hashOf(new Blob(['my own'])) });
+  expect(await filesIn(chosen)).toEqual({
+    ...others,
+    'tiny_q4 (2).onnx': q4,
+    'tiny_q4.onnx': await hashOf(new Blob(['my own'])),
+  });
 });
 
 it('a cancel leaves whole files only', async () => {
@@ -115,7 +141,9 @@ it('a cancel leaves whole files only', async () => {
 it('an engine that is ended leaves nothing that looks finished, and the next one goes on under the same names', async () => {
   const chosen = await folder();
   const ended = start();
-  const onEvent = (event: EngineEvent) => { if (event.type === 'progress' && event.level === 'b') ended.terminate(); };
+  const onEvent = (event: EngineEvent) => {
+    if (event.type === 'progress' && event.level === 'b') ended.terminate();
+  };
   await expect(run(ended, chosen, onEvent)).rejects.toMatchObject({ name: WORKER_CRASHED });
   const nothing = await hashOf(new Blob());
   const left = Object.entries(await filesIn(chosen)).filter(([, hash]) => hash !== nothing);
@@ -128,7 +156,13 @@ it('a folder that is gone is named', async () => {
   const chosen = await folder();
   await root.removeEntry(chosen.name);
   const { result } = await run(engine, chosen);
-  expect(result).toMatchObject({ ok: false, error: { code: 'write-failed', message: `The folder ${chosen.name} is gone, or tiny_fp16.onnx was deleted from it while it was written.` } });
+  expect(result).toMatchObject({
+    ok: false,
+    error: {
+      code: 'write-failed',
+      message: `The folder ${chosen.name} is gone, or tiny_fp16.onnx was deleted from it while it was written.`,
+    },
+  });
 });
 
 it('two who write a file of one name at once write two files', async () => {

@@ -37,7 +37,11 @@ export function numbered(name: string, number: number): string {
  * what is left of one that was never finished.
  * @param fixed Only `name` will do; null when it is taken.
  */
-export async function createFile(folder: FileSystemDirectoryHandle, name: string, fixed: boolean): Promise<FileInFolder | null> {
+export async function createFile(
+  folder: FileSystemDirectoryHandle,
+  name: string,
+  fixed: boolean,
+): Promise<FileInFolder | null> {
   if (fixed) return claim(folder, name);
   for (let number = 1; number <= MOST_NAMES; number++) {
     const file = await claim(folder, numbered(safeName(name), number));
@@ -58,7 +62,10 @@ async function claim(folder: FileSystemDirectoryHandle, name: string): Promise<F
         throw thrown;
       }
     }
-    if (wait !== null) await new Promise((resolve) => { setTimeout(resolve, wait); });
+    if (wait !== null)
+      await new Promise((resolve) => {
+        setTimeout(resolve, wait);
+      });
   }
   // Somebody else is writing it.
   return null;
@@ -91,22 +98,43 @@ async function removeEmpty(folder: FileSystemDirectoryHandle, handle: FileSystem
 
 /** What to say of a file that is not to be overwritten and whose name cannot be another. */
 export function nameTaken(folder: string, file: string): EngineError {
-  return engineError('write-failed', `The folder ${folder} holds another ${file} already, and a model calls its second file by that name.`, 'Move that file away, or choose another folder.');
+  return engineError(
+    'write-failed',
+    `The folder ${folder} holds another ${file} already, and a model calls its second file by that name.`,
+    'Move that file away, or choose another folder.',
+  );
 }
 
 /** What was thrown by a folder or one of its files, as an error to throw. */
 export function folderFailed(folder: string, file: string, thrown: unknown): Error {
-  const say = (code: EngineError['code'], message: string, action: string) => failure(engineError(code, message, action, String(thrown)));
+  const say = (code: EngineError['code'], message: string, action: string) =>
+    failure(engineError(code, message, action, String(thrown)));
   switch (nameOf(thrown)) {
     case 'QuotaExceededError':
-      return say('storage-full', `There is no room for ${file} on the disk of the folder ${folder}.`, 'Free space there, or choose a folder on another disk, and press Compare again; files that are finished are not made again.');
+      return say(
+        'storage-full',
+        `There is no room for ${file} on the disk of the folder ${folder}.`,
+        'Free space there, or choose a folder on another disk, and press Compare again; files that are finished are not made again.',
+      );
     case 'NotAllowedError':
     case 'SecurityError':
-      return say('write-failed', `The browser does not let this page write to the folder ${folder} any more.`, 'Choose the folder again and allow it, or have files kept in this browser, and press Compare again.');
+      return say(
+        'write-failed',
+        `The browser does not let this page write to the folder ${folder} any more.`,
+        'Choose the folder again and allow it, or have files kept in this browser, and press Compare again.',
+      );
     case 'NotFoundError':
-      return say('write-failed', `The folder ${folder} is gone, or ${file} was deleted from it while it was written.`, 'Choose a folder again and press Compare.');
+      return say(
+        'write-failed',
+        `The folder ${folder} is gone, or ${file} was deleted from it while it was written.`,
+        'Choose a folder again and press Compare.',
+      );
     default:
-      return say('write-failed', `${file} could not be written to the folder ${folder}.`, 'See whether its disk is there and may be written to, or choose another folder, and press Compare again.');
+      return say(
+        'write-failed',
+        `${file} could not be written to the folder ${folder}.`,
+        'See whether its disk is there and may be written to, or choose another folder, and press Compare again.',
+      );
   }
 }
 

@@ -14,7 +14,11 @@ export interface FileSinkOptions {
 }
 
 /** @param path Where the file goes: not one that is read, see output-paths.ts. Errors: `write-failed`. */
-export async function fileSink(path: string, source: File, { external = NO_EXTERNAL_BLOBS, onHash }: FileSinkOptions = {}): Promise<Sink> {
+export async function fileSink(
+  path: string,
+  source: File,
+  { external = NO_EXTERNAL_BLOBS, onHash }: FileSinkOptions = {},
+): Promise<Sink> {
   const file = await openWholeFile(path);
   const hash = onHash && createHash('sha256');
   const write = async (bytes: Uint8Array) => {
@@ -45,7 +49,8 @@ export function sourceItself(path: string, source: File): Sink {
   const refuse = () => fail('write-failed', `${shown(path)} is the model being read.`, 'Choose another --out folder.');
   return {
     write: refuse,
-    copy: (start, end, _, location) => (location === undefined && start === 0 && end === source.size ? Promise.resolve() : refuse()),
+    copy: (start, end, _, location) =>
+      location === undefined && start === 0 && end === source.size ? Promise.resolve() : refuse(),
     finish: () => Promise.resolve(source),
     discard: () => Promise.resolve(),
   };

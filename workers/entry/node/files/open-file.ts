@@ -10,7 +10,10 @@ import { shown } from '../../../lib/shown.ts';
 import { blobSource } from '../../../io/source.ts';
 
 /** A file by the path it was found at. */
-export interface FoundFile { file: File; path: string }
+export interface FoundFile {
+  file: File;
+  path: string;
+}
 
 /** Errors: `file-unreadable`. */
 export async function openFile(path: string, name = basename(path)): Promise<File> {
@@ -34,19 +37,27 @@ function whatItIs(entry: Awaited<ReturnType<typeof stat>>): string | null {
 
 /** Configuration and tokenizer files in the folders of given files; above an `onnx/` too, where the Hub has them. */
 export async function openCompanions(paths: readonly string[]): Promise<FoundFile[]> {
-  const folders = [...new Set(paths.flatMap((path) => {
-    const folder = resolve(dirname(path));
-    return basename(folder) === 'onnx' ? [dirname(folder), folder] : [folder];
-  }))];
+  const folders = [
+    ...new Set(
+      paths.flatMap((path) => {
+        const folder = resolve(dirname(path));
+        return basename(folder) === 'onnx' ? [dirname(folder), folder] : [folder];
+      }),
+    ),
+  ];
   const found: FoundFile[] = [];
   for (const folder of folders) {
-    for (const path of COPIED_NAMES.map((name) => join(folder, name))) if (await isFile(path)) found.push({ file: await openFile(path), path });
+    for (const path of COPIED_NAMES.map((name) => join(folder, name)))
+      if (await isFile(path)) found.push({ file: await openFile(path), path });
   }
   return found;
 }
 
 export function isFile(path: string): Promise<boolean> {
-  return stat(path).then((entry) => entry.isFile(), () => false);
+  return stat(path).then(
+    (entry) => entry.isFile(),
+    () => false,
+  );
 }
 
 /**
@@ -65,7 +76,12 @@ export async function openBeside(modelPath: string, model: File): Promise<FoundF
     const path = await realpath(join(folder, location)).catch(() => null);
     if (path === null) continue;
     const named = `${shown(model.name)} keeps weights in ${shown(location)}, which is`;
-    if (!folders.some((one) => isWithin(one, path))) fail('onnx-external-data', `${named} a link that leads out of its folder.`, 'Put the file itself beside the model.');
+    if (!folders.some((one) => isWithin(one, path)))
+      fail(
+        'onnx-external-data',
+        `${named} a link that leads out of its folder.`,
+        'Put the file itself beside the model.',
+      );
     const kind = whatItIs(await stat(path));
     if (kind !== null) fail('onnx-external-data', `${named} ${kind}.`, 'Put the file with the weights there.');
     found.push({ file: await openFile(path, location), path });

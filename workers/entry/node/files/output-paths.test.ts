@@ -1,6 +1,15 @@
 /** Nothing that is read is ever written over, by any of its names. */
 import { execFileSync } from 'node:child_process';
-import { linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -16,7 +25,9 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'nibble-paths-'));
   writeFileSync(at('model.onnx'), 'weights');
 });
-afterEach(() => { rmSync(folder, { recursive: true }); });
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const codeOf = async (work: () => Promise<unknown>) => {
@@ -29,10 +40,35 @@ describe('an output that is an input is refused', () => {
     ['by its own name', () => at('model.onnx')],
     ['by another spelling of it', () => `${folder}/./x/../model.onnx`],
     ['by a name that a system may take for the same', () => at('MODEL.onnx')],
-    ['by a symbolic link', () => { symlinkSync('model.onnx', at('link')); return at('link'); }],
-    ['by a chain of them', () => { symlinkSync('model.onnx', at('one')); symlinkSync('one', at('two')); return at('two'); }],
-    ['by a hard link', () => { linkSync(at('model.onnx'), at('hard')); return at('hard'); }],
-    ['through a folder that is a link', () => { symlinkSync('.', at('here')); return at('here', 'model.onnx'); }],
+    [
+      'by a symbolic link',
+      () => {
+        symlinkSync('model.onnx', at('link'));
+        return at('link');
+      },
+    ],
+    [
+      'by a chain of them',
+      () => {
+        symlinkSync('model.onnx', at('one'));
+        symlinkSync('one', at('two'));
+        return at('two');
+      },
+    ],
+    [
+      'by a hard link',
+      () => {
+        linkSync(at('model.onnx'), at('hard'));
+        return at('hard');
+      },
+    ],
+    [
+      'through a folder that is a link',
+      () => {
+        symlinkSync('.', at('here'));
+        return at('here', 'model.onnx');
+      },
+    ],
   ])('%s', async (_, path) => {
     mkdirSync(at('x'));
     const output = path();
@@ -45,15 +81,30 @@ describe('an output that is an input is refused', () => {
   test('also where the input was named by a link', async () => {
     symlinkSync('model.onnx', at('named.onnx'));
     const { check } = await protectInputs([at('named.onnx')]);
-    for (const name of ['named.onnx', 'model.onnx']) expect(await codeOf(() => check([{ path: at(name), role: '--zip' }]))).toBe('write-failed');
+    for (const name of ['named.onnx', 'model.onnx'])
+      expect(await codeOf(() => check([{ path: at(name), role: '--zip' }]))).toBe('write-failed');
   });
 });
 
 test.each<[string, () => string[]]>([
-  ['two outputs of one name', () => [at('a'), at('a')]], ['two that a system may take for the same', () => [at('a'), at('A')]],
-  ['a folder', () => { mkdirSync(at('folder')); return [at('folder')]; }],
-  ['a pipe', () => { execFileSync('mkfifo', [at('pipe')]); return [at('pipe')]; }],
-  ['a folder that is not there', () => [at('nowhere', 'file')]], ['a file in place of a folder', () => [at('model.onnx', 'file')]],
+  ['two outputs of one name', () => [at('a'), at('a')]],
+  ['two that a system may take for the same', () => [at('a'), at('A')]],
+  [
+    'a folder',
+    () => {
+      mkdirSync(at('folder'));
+      return [at('folder')];
+    },
+  ],
+  [
+    'a pipe',
+    () => {
+      execFileSync('mkfifo', [at('pipe')]);
+      return [at('pipe')];
+    },
+  ],
+  ['a folder that is not there', () => [at('nowhere', 'file')]],
+  ['a file in place of a folder', () => [at('model.onnx', 'file')]],
 ])('%s: refused before anything is written', async (_, paths) => {
   const outputs = paths().map((path) => ({ path, role: 'a file' }));
   const before = readdirSync(folder);
@@ -64,7 +115,10 @@ test.each<[string, () => string[]]>([
 test('other names are free, and checking leaves nothing behind', async () => {
   writeFileSync(at('old.json'), 'old');
   const { check } = await protectInputs([at('model.onnx')]);
-  await check([{ path: at('old.json'), role: '--json' }, { path: at('new.zip'), role: '--zip' }]);
+  await check([
+    { path: at('old.json'), role: '--json' },
+    { path: at('new.zip'), role: '--zip' },
+  ]);
   expect(readdirSync(folder).sort()).toEqual(['model.onnx', 'old.json']);
 });
 
@@ -78,7 +132,11 @@ describe('a file appears when it is whole', () => {
     expect(readFileSync(at('out.onnx'), 'utf8')).toBe('weights');
     await file.finish();
     await file.handle.close();
-    expect(['out.onnx', 'model.onnx', 'out.onnx.part'].map((name) => readFileSync(at(name), 'utf8'))).toEqual(['new', 'weights', 'mine']);
+    expect(['out.onnx', 'model.onnx', 'out.onnx.part'].map((name) => readFileSync(at(name), 'utf8'))).toEqual([
+      'new',
+      'weights',
+      'mine',
+    ]);
     expect(readdirSync(folder).sort()).toEqual(['model.onnx', 'out.onnx', 'out.onnx.part']);
   });
 
@@ -105,7 +163,11 @@ describe('a file appears when it is whole', () => {
 
   test('a copied range and a hash are those of the file', async () => {
     let hash = '';
-    const sink = await fileSink(at('out.onnx'), new File(['weights'], 'model.onnx'), { onHash: (sha256) => { hash = sha256; } });
+    const sink = await fileSink(at('out.onnx'), new File(['weights'], 'model.onnx'), {
+      onHash: (sha256) => {
+        hash = sha256;
+      },
+    });
     await sink.write(bytes('>'));
     await sink.copy(2, 5);
     await sink.finish();

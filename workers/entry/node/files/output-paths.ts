@@ -28,24 +28,35 @@ export interface OutputPaths {
 export async function protectInputs(reading: readonly string[]): Promise<OutputPaths> {
   const read = new Map<string, string>();
   for (const path of reading) {
-    for (const identity of [...await identities(path), await placeOf(path)]) read.set(identity, path);
+    for (const identity of [...(await identities(path)), await placeOf(path)]) read.set(identity, path);
   }
   return {
     async check(outputs, whenFoldersAreThere = true) {
       const taken = new Map<string, Output>();
       for (const output of outputs) {
         const place = await placeOf(output.path);
-        const identity = [place, ...await identities(output.path)];
+        const identity = [place, ...(await identities(output.path))];
         const input = identity.map((one) => read.get(one)).find((path) => path !== undefined);
         if (input !== undefined) {
-          fail('write-failed', `${output.role} would write over ${shown(input)}, which is being read${resolve(input) === resolve(output.path) ? '' : ` (as ${shown(output.path)})`}.`, 'Choose another place for it. Nothing was written.');
+          fail(
+            'write-failed',
+            `${output.role} would write over ${shown(input)}, which is being read${resolve(input) === resolve(output.path) ? '' : ` (as ${shown(output.path)})`}.`,
+            'Choose another place for it. Nothing was written.',
+          );
         }
         const twin = taken.get(place);
-        if (twin) fail('write-failed', `${twin.role} and ${output.role} would both be ${shown(output.path)}.`, 'Choose another place for one of them. Nothing was written.');
+        if (twin)
+          fail(
+            'write-failed',
+            `${twin.role} and ${output.role} would both be ${shown(output.path)}.`,
+            'Choose another place for one of them. Nothing was written.',
+          );
         taken.set(place, output);
         await checkKind(output);
       }
-      if (whenFoldersAreThere) for (const folder of new Set(outputs.filter((output) => !output.stream).map(({ path }) => dirname(path)))) await probe(folder);
+      if (whenFoldersAreThere)
+        for (const folder of new Set(outputs.filter((output) => !output.stream).map(({ path }) => dirname(path))))
+          await probe(folder);
     },
     async isSame(a, b) {
       const [first, second] = await Promise.all([a, b].map((path) => stat(path, { bigint: true }).catch(() => null)));
@@ -68,8 +79,18 @@ async function placeOf(path: string): Promise<string> {
 
 async function checkKind({ path, role, stream }: Output): Promise<void> {
   const there = await stat(path).catch(() => null);
-  if (there?.isDirectory()) fail('write-failed', `${role} cannot be written: ${shown(path)} is a folder.`, 'Choose another name, or move the folder. Nothing was written.');
-  if (there && !there.isFile() && !stream) fail('write-failed', `${role} cannot be written: ${shown(path)} is not a regular file.`, 'Choose another name. Nothing was written.');
+  if (there?.isDirectory())
+    fail(
+      'write-failed',
+      `${role} cannot be written: ${shown(path)} is a folder.`,
+      'Choose another name, or move the folder. Nothing was written.',
+    );
+  if (there && !there.isFile() && !stream)
+    fail(
+      'write-failed',
+      `${role} cannot be written: ${shown(path)} is not a regular file.`,
+      'Choose another name. Nothing was written.',
+    );
 }
 
 /** Whether a new file can be made there at all. */
@@ -96,11 +117,19 @@ export async function makeFolder(path: string): Promise<{ undo(): Promise<void> 
     const folder = steps.slice(0, count).join(sep) || sep;
     const there = await stat(folder).catch(() => null);
     if (there?.isDirectory()) continue;
-    if (there) fail('write-failed', `${shown(path)} cannot be a folder: ${shown(folder)} is a file.`, 'Choose another --out folder. Nothing was written.');
+    if (there)
+      fail(
+        'write-failed',
+        `${shown(path)} cannot be a folder: ${shown(folder)} is a file.`,
+        'Choose another --out folder. Nothing was written.',
+      );
     // Not with `recursive`, which tries for ever where the system says that the folder above is not there although it is.
-    await mkdir(folder).then(() => made.push(folder), (thrown: unknown) => {
-      if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST')) cannotWrite(folder, thrown);
-    });
+    await mkdir(folder).then(
+      () => made.push(folder),
+      (thrown: unknown) => {
+        if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST')) cannotWrite(folder, thrown);
+      },
+    );
   }
   return {
     async undo() {

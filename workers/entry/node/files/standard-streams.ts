@@ -13,14 +13,23 @@ type Stream = Pick<NodeJS.WriteStream, 'write' | 'on'>;
 export async function print(stream: Stream, text: string): Promise<boolean> {
   const error = await new Promise<unknown>((resolve) => {
     try {
-      stream.write(text, (problem) => { resolve(problem ?? null); });
+      stream.write(text, (problem) => {
+        resolve(problem ?? null);
+      });
     } catch (thrown) {
       resolve(thrown);
     }
   });
   if (error === null) return true;
   if (isClosed(error)) return false;
-  throw failure(engineError('write-failed', 'Standard output cannot be written to.', 'Check where it goes, and whether there is room.', error instanceof Error ? error.message : ''));
+  throw failure(
+    engineError(
+      'write-failed',
+      'Standard output cannot be written to.',
+      'Check where it goes, and whether there is room.',
+      error instanceof Error ? error.message : '',
+    ),
+  );
 }
 
 /** Errors of streams come back from their writes: as events they would end the process. */

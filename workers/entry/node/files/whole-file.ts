@@ -28,9 +28,15 @@ export function removeAtExit(path: string): { keep(): void } {
   leftovers.add(path);
   if (!listening) {
     listening = true;
-    process.on('exit', () => { for (const left of leftovers) rmSync(left, { recursive: true, force: true }); });
+    process.on('exit', () => {
+      for (const left of leftovers) rmSync(left, { recursive: true, force: true });
+    });
   }
-  return { keep: () => { leftovers.delete(path); } };
+  return {
+    keep: () => {
+      leftovers.delete(path);
+    },
+  };
 }
 
 /** Errors: `write-failed`. */
@@ -72,13 +78,25 @@ export async function openWholeFile(path: string): Promise<WholeFile> {
 }
 
 const REASONS = new Map([
-  ['EISDIR', 'a folder of that name is there'], ['ENOTEMPTY', 'a folder of that name is there'], ['ENOENT', 'its folder is not there, or takes no files'], ['ENOTDIR', 'its folder is not a folder'],
-  ['EACCES', 'its folder may not be written to'], ['EPERM', 'its folder may not be written to'], ['EROFS', 'its file system is read-only'],
-  ['ENOSPC', 'its disk is full'], ['EDQUOT', 'its quota is used up'], ['ENAMETOOLONG', 'its name is too long'], ['EFBIG', 'its file system takes no file of that size'],
+  ['EISDIR', 'a folder of that name is there'],
+  ['ENOTEMPTY', 'a folder of that name is there'],
+  ['ENOENT', 'its folder is not there, or takes no files'],
+  ['ENOTDIR', 'its folder is not a folder'],
+  ['EACCES', 'its folder may not be written to'],
+  ['EPERM', 'its folder may not be written to'],
+  ['EROFS', 'its file system is read-only'],
+  ['ENOSPC', 'its disk is full'],
+  ['EDQUOT', 'its quota is used up'],
+  ['ENAMETOOLONG', 'its name is too long'],
+  ['EFBIG', 'its file system takes no file of that size'],
 ]);
 
 export function cannotWrite(path: string, thrown: unknown): never {
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
-  fail('write-failed', `${shown(basename(path))} cannot be written to ${shown(dirname(path))}: ${REASONS.get(code) ?? `the system answered ${code === '' ? shown(String(thrown)) : code}`}.`,
-    'Choose another place, or make room there.', String(thrown));
+  fail(
+    'write-failed',
+    `${shown(basename(path))} cannot be written to ${shown(dirname(path))}: ${REASONS.get(code) ?? `the system answered ${code === '' ? shown(String(thrown)) : code}`}.`,
+    'Choose another place, or make room there.',
+    String(thrown),
+  );
 }

@@ -34,7 +34,10 @@ export async function writeZip(path: string, job: HubFolderJob, signal: AbortSig
   });
 }
 
-async function writeWhole(path: string, fill: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>): Promise<void> {
+async function writeWhole(
+  path: string,
+  fill: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
+): Promise<void> {
   const file = await openWholeFile(path);
   try {
     await fill(file.write);

@@ -9,18 +9,40 @@ const TOKENS = 256;
 
 /** A line for each level; none where nothing is known. */
 export function memoryLines(levels: readonly LevelReport[], provider: Provider): string[] {
-  const measured = levels.flatMap(({ speed }) => (speed ?? []).filter((line) => line.provider === provider && line.memory));
+  const measured = levels.flatMap(({ speed }) =>
+    (speed ?? []).filter((line) => line.provider === provider && line.memory),
+  );
   const tokens = measured[0]?.memory?.parts?.tokens ?? TOKENS;
   const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
   const rows = levels.flatMap(({ level, memory, speed }) => {
     if (!memory) return [];
     const parts = partsFor(memory[provider], tokens);
     const seen = (speed ?? []).find((line) => line.provider === provider)?.memory;
-    return [[level, megabytes(totalOf(parts)), ...[parts.weights, parts.cache, parts.activations, parts.runtime].map(megabytes), ...(measured.length > 0 ? [seen ? megabytes(seen.gpu?.peak ?? seen.heap) : ''] : [])]];
+    return [
+      [
+        level,
+        megabytes(totalOf(parts)),
+        ...[parts.weights, parts.cache, parts.activations, parts.runtime].map(megabytes),
+        ...(measured.length > 0 ? [seen ? megabytes(seen.gpu?.peak ?? seen.heap) : ''] : []),
+      ],
+    ];
   });
   if (rows.length === 0) return [];
   return [
-    '', ...align([['level', `predicted memory, MB`, 'weights', 'cache', 'logits', 'runtime', ...(measured.length > 0 ? ['measured'] : [])], ...rows]), '',
+    '',
+    ...align([
+      [
+        'level',
+        `predicted memory, MB`,
+        'weights',
+        'cache',
+        'logits',
+        'runtime',
+        ...(measured.length > 0 ? ['measured'] : []),
+      ],
+      ...rows,
+    ]),
+    '',
     `Memory on ${provider} for ${tokens.toLocaleString('en')} tokens at once. Activations other than logits are not predicted.`,
   ];
 }

@@ -34,9 +34,23 @@ export function printProgress(stream: NodeJS.WriteStream): { show(event: EngineE
   };
 }
 
-const VERBS: Record<Progress['stage'], string> = { open: 'Reading', quantize: 'Writing', measure: 'Measuring', check: 'Checking' };
+const VERBS: Record<Progress['stage'], string> = {
+  open: 'Reading',
+  quantize: 'Writing',
+  measure: 'Measuring',
+  check: 'Checking',
+};
 
 function describe({ stage, level, done, total, unit, tensor, secondsLeft }: Progress): string {
-  const amount = unit === 'bytes' ? `${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : `${done} of ${total} ${unit}`;
-  return [VERBS[stage], level === null ? null : shown(level), amount, secondsLeft === null ? null : `${Math.ceil(secondsLeft)} s left`, tensor === null ? null : shown(tensor)].filter((part) => part !== null).join('  ');
+  const amount =
+    unit === 'bytes' ? `${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB` : `${done} of ${total} ${unit}`;
+  return [
+    VERBS[stage],
+    level === null ? null : shown(level),
+    amount,
+    secondsLeft === null ? null : `${Math.ceil(secondsLeft)} s left`,
+    tensor === null ? null : shown(tensor),
+  ]
+    .filter((part) => part !== null)
+    .join('  ');
 }

@@ -13,7 +13,10 @@ const request = (spelling: string): LevelRequest => {
 
 async function hints(tied: boolean, hidden: number, ...spellings: string[]): Promise<string[]> {
   const levels = spellings.map(request);
-  const model = new File([tinyLanguageModel({ vocabulary: 256, width: 128, hidden, type: 'float16', tied })], 'model.onnx');
+  const model = new File(
+    [tinyLanguageModel({ vocabulary: 256, width: 128, hidden, type: 'float16', tied })],
+    'model.onnx',
+  );
   return sizeHints(levels, await plan([model], levels));
 }
 
@@ -21,7 +24,8 @@ describe('hints on sizes', () => {
   test('name what is stored twice and the level to ask for instead', async () => {
     const said = await hints(true, 16, 'int8', 'int4:block=64');
     expect(said).toHaveLength(2);
-    for (const part of ['embed.weight', '65.5 kB', 'larger than fp16', '--level int4:block=64,embedding=tokens']) expect(said[1]).toContain(part);
+    for (const part of ['embed.weight', '65.5 kB', 'larger than fp16', '--level int4:block=64,embedding=tokens'])
+      expect(said[1]).toContain(part);
     expect(said[0]).toContain('--level int8:embedding=tokens');
   });
 

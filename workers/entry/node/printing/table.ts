@@ -8,11 +8,27 @@ import { speedLines } from './speed-table.ts';
 export function reportTable({ model, protocol, levels, skipped, inputs, notes }: Report): string {
   const isMeasured = protocol !== null || Boolean(inputs);
   const lines = align([
-    ['level', ...(isMeasured ? [] : ['file']), 'bytes', 'weights', protocol?.unit === 'word' ? 'word perplexity' : 'perplexity', 'bits per byte', 'ratio', 'ln ratio', 'KL divergence', 'same top'],
+    [
+      'level',
+      ...(isMeasured ? [] : ['file']),
+      'bytes',
+      'weights',
+      protocol?.unit === 'word' ? 'word perplexity' : 'perplexity',
+      'bits per byte',
+      'ratio',
+      'ln ratio',
+      'KL divergence',
+      'same top',
+    ],
     ...levels.map(({ level, file, bytes, weightBytes, perplexity, drift }) => [
-      shown(level), ...(isMeasured ? [] : [shown(file)]), bytes.toLocaleString('en'), weightBytes.toLocaleString('en'),
+      shown(level),
+      ...(isMeasured ? [] : [shown(file)]),
+      bytes.toLocaleString('en'),
+      weightBytes.toLocaleString('en'),
       perplexity ? `${perplexity.value.toFixed(4)} ± ${perplexity.error.toFixed(4)}` : '',
-      perplexity?.bitsPerByte ? `${perplexity.bitsPerByte.value.toFixed(4)} ± ${perplexity.bitsPerByte.error.toFixed(4)}` : '',
+      perplexity?.bitsPerByte
+        ? `${perplexity.bitsPerByte.value.toFixed(4)} ± ${perplexity.bitsPerByte.error.toFixed(4)}`
+        : '',
       drift?.ratio ? `${drift.ratio.value.toFixed(5)} ± ${drift.ratio.error.toFixed(5)}` : '',
       drift ? `${drift.lnRatio.value.toFixed(5)} ± ${drift.lnRatio.error.toFixed(5)}` : '',
       drift ? `${drift.kld.mean.toFixed(6)} ± ${drift.kld.error.toFixed(6)}` : '',
@@ -23,13 +39,21 @@ export function reportTable({ model, protocol, levels, skipped, inputs, notes }:
   const measured = protocol
     ? `Measured by ${protocol.name}'s protocol: ${protocol.tokens.toLocaleString('en')} tokens scored in windows of ${protocol.context}${protocol.stride === undefined ? '' : ` every ${protocol.stride}`} of ${shown(protocol.text)}, ${protocol.provider} with ${protocol.threads} thread${protocol.threads === 1 ? '' : 's'}; drift is against fp16, errors are one standard error.`
     : null;
-  const drift = inputs ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.${whatIsCounted(levels)}`] : [];
+  const drift = inputs
+    ? [...outputLines(levels), '', `${describeInputs(inputs)} Errors are one standard error.${whatIsCounted(levels)}`]
+    : [];
   // Where the file given is the fp16 baseline, sizes beside it are those beside fp16.
   const ownFile = levels.some(({ baseline, bytes }) => baseline && bytes !== model.bytes);
-  const shares = ownFile ? [`Of the bytes of the file given: ${levels.map(({ level, bytes }) => `${shown(level)} ${((100 * bytes) / model.bytes).toFixed(1)} %`).join(', ')}.`] : [];
+  const shares = ownFile
+    ? [
+        `Of the bytes of the file given: ${levels.map(({ level, bytes }) => `${shown(level)} ${((100 * bytes) / model.bytes).toFixed(1)} %`).join(', ')}.`,
+      ]
+    : [];
   const about = [
-    ...memoryLines(levels, protocol?.provider ?? inputs?.provider ?? 'wasm'), ...speedLines(levels),
-    ...(skipped ?? []).map(({ level, error }) => `Skipped ${shown(level)}: ${shownText(error.message)}`), ...notes.map((note) => shownText(note)),
+    ...memoryLines(levels, protocol?.provider ?? inputs?.provider ?? 'wasm'),
+    ...speedLines(levels),
+    ...(skipped ?? []).map(({ level, error }) => `Skipped ${shown(level)}: ${shownText(error.message)}`),
+    ...notes.map((note) => shownText(note)),
   ];
   return `${[head, '', ...lines, '', ...shares, ...drift, ...(measured === null ? [] : [measured]), ...about].join('\n').trimEnd()}\n`;
 }
@@ -38,24 +62,43 @@ export function reportTable({ model, protocol, levels, skipped, inputs, notes }:
 function outputLines(levels: Report['levels']): string[] {
   return align([
     ['level', 'output', 'cosine', 'SQNR', 'largest error', 'RMS', 'top 1', 'top 5', 'equal'],
-    ...levels.flatMap(({ level, outputs }) => (outputs ?? []).map(({ output, shape, cosine, sqnr, maxError, rms, top1, top5, equal }) => [
-      shown(level), `${shown(output)} [${shape.join(', ')}]`, cosine.toFixed(6), sqnr === null ? 'nothing differs' : `${sqnr.toFixed(2)} dB`,
-      maxError.toPrecision(4), rms.toPrecision(4), percent(top1), percent(top5), percent(equal ?? null),
-    ])),
+    ...levels.flatMap(({ level, outputs }) =>
+      (outputs ?? []).map(({ output, shape, cosine, sqnr, maxError, rms, top1, top5, equal }) => [
+        shown(level),
+        `${shown(output)} [${shape.join(', ')}]`,
+        cosine.toFixed(6),
+        sqnr === null ? 'nothing differs' : `${sqnr.toFixed(2)} dB`,
+        maxError.toPrecision(4),
+        rms.toPrecision(4),
+        percent(top1),
+        percent(top5),
+        percent(equal ?? null),
+      ]),
+    ),
   ]);
 }
 
 function describeInputs({ kind, seed, samples, inputs, provider, threads }: InputsUsed): string {
   // An empty cache says nothing, and a model has many.
-  const each = inputs.filter(({ shape }) => !shape.includes(0)).map(({ name, type, shape, from }) => `${shown(name)} ${type}[${shape.join(', ')}] (${shown(from)})`).join(', ');
+  const each = inputs
+    .filter(({ shape }) => !shape.includes(0))
+    .map(({ name, type, shape, from }) => `${shown(name)} ${type}[${shape.join(', ')}] (${shown(from)})`)
+    .join(', ');
   const what = kind === 'random' ? `random inputs, seed ${seed ?? 0}` : 'inputs from files';
   return `Against fp16 on ${samples} sample${samples === 1 ? '' : 's'} of ${what}: ${each}; ${provider} with ${threads} thread${threads === 1 ? '' : 's'}.`;
 }
 
 /** Positions of one input are not independent: where there are several, what shares count and what errors are over differ. */
 function whatIsCounted(levels: Report['levels']): string {
-  const [first] = levels.flatMap(({ outputs }) => (outputs ?? []).flatMap(({ output, counted }) => (counted && counted.rows !== counted.inputs ? [{ output, ...counted }] : [])));
-  return first ? ` Shares of "${first.output}" count ${first.rows.toLocaleString('en')} positions, their errors are over ${first.inputs} input${first.inputs === 1 ? '' : 's'}.` : '';
+  const [first] = levels.flatMap(({ outputs }) =>
+    (outputs ?? []).flatMap(({ output, counted }) =>
+      counted && counted.rows !== counted.inputs ? [{ output, ...counted }] : [],
+    ),
+  );
+  return first
+    ? ` Shares of "${first.output}" count ${first.rows.toLocaleString('en')} positions, their errors are over ${first.inputs} input${first.inputs === 1 ? '' : 's'}.`
+    : '';
 }
 
-const percent = (share: Estimate | null): string => (share ? `${(share.value * 100).toFixed(2)} ± ${(share.error * 100).toFixed(2)} %` : '');
+const percent = (share: Estimate | null): string =>
+  share ? `${(share.value * 100).toFixed(2)} ± ${(share.error * 100).toFixed(2)} %` : '';

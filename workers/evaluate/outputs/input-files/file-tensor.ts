@@ -7,18 +7,32 @@ import type { HostTensor, TensorValues } from '../../sessions/graph-session.ts';
 /** Inputs larger than this are no inputs; what a reader allocates stays within a small multiple of it. */
 export const MOST_BYTES = 2 ** 30;
 
-export function invalid(name: string, why: string, action = 'Save it again, for example with numpy.save.', details = ''): Failure {
+export function invalid(
+  name: string,
+  why: string,
+  action = 'Save it again, for example with numpy.save.',
+  details = '',
+): Failure {
   return failure('input-invalid', `${name} ${why}.`, action, details);
 }
 
 /** Element types a file can hold, by onnxruntime's names, their bytes, and the array of such elements. */
-const ARRAYS: ReadonlyMap<string, { bytes: number; view(buffer: ArrayBuffer): TensorValues }> = new Map<string, { bytes: number; view(buffer: ArrayBuffer): TensorValues }>([
-  ['float16', { bytes: 2, view: (buffer) => new Uint16Array(buffer) }], ['float32', { bytes: 4, view: (buffer) => new Float32Array(buffer) }],
-  ['float64', { bytes: 8, view: (buffer) => new Float64Array(buffer) }], ['int8', { bytes: 1, view: (buffer) => new Int8Array(buffer) }],
-  ['int16', { bytes: 2, view: (buffer) => new Int16Array(buffer) }], ['int32', { bytes: 4, view: (buffer) => new Int32Array(buffer) }],
-  ['int64', { bytes: 8, view: (buffer) => new BigInt64Array(buffer) }], ['uint8', { bytes: 1, view: (buffer) => new Uint8Array(buffer) }],
-  ['uint16', { bytes: 2, view: (buffer) => new Uint16Array(buffer) }], ['uint32', { bytes: 4, view: (buffer) => new Uint32Array(buffer) }],
-  ['uint64', { bytes: 8, view: (buffer) => new BigUint64Array(buffer) }], ['bool', { bytes: 1, view: (buffer) => new Uint8Array(buffer) }],
+const ARRAYS: ReadonlyMap<string, { bytes: number; view(buffer: ArrayBuffer): TensorValues }> = new Map<
+  string,
+  { bytes: number; view(buffer: ArrayBuffer): TensorValues }
+>([
+  ['float16', { bytes: 2, view: (buffer) => new Uint16Array(buffer) }],
+  ['float32', { bytes: 4, view: (buffer) => new Float32Array(buffer) }],
+  ['float64', { bytes: 8, view: (buffer) => new Float64Array(buffer) }],
+  ['int8', { bytes: 1, view: (buffer) => new Int8Array(buffer) }],
+  ['int16', { bytes: 2, view: (buffer) => new Int16Array(buffer) }],
+  ['int32', { bytes: 4, view: (buffer) => new Int32Array(buffer) }],
+  ['int64', { bytes: 8, view: (buffer) => new BigInt64Array(buffer) }],
+  ['uint8', { bytes: 1, view: (buffer) => new Uint8Array(buffer) }],
+  ['uint16', { bytes: 2, view: (buffer) => new Uint16Array(buffer) }],
+  ['uint32', { bytes: 4, view: (buffer) => new Uint32Array(buffer) }],
+  ['uint64', { bytes: 8, view: (buffer) => new BigUint64Array(buffer) }],
+  ['bool', { bytes: 1, view: (buffer) => new Uint8Array(buffer) }],
 ]);
 
 /** Bytes of one element; null for a type inputs cannot have. */
@@ -48,8 +62,13 @@ export function countElements(dims: readonly number[]): number | null {
 }
 
 const RANGES: ReadonlyMap<string, readonly [number, number]> = new Map([
-  ['int8', [-128, 127]], ['uint8', [0, 255]], ['int16', [-32_768, 32_767]], ['uint16', [0, 65_535]],
-  ['int32', [-(2 ** 31), 2 ** 31 - 1]], ['uint32', [0, 2 ** 32 - 1]], ['bool', [0, 1]],
+  ['int8', [-128, 127]],
+  ['uint8', [0, 255]],
+  ['int16', [-32_768, 32_767]],
+  ['uint16', [0, 65_535]],
+  ['int32', [-(2 ** 31), 2 ** 31 - 1]],
+  ['uint32', [0, 2 ** 32 - 1]],
+  ['bool', [0, 1]],
 ]);
 
 /**
@@ -60,10 +79,16 @@ export function convert(name: string, tensor: HostTensor, type: string): Result<
   if (tensor.type === type) return { ok: true, value: tensor };
   const bytes = elementBytes(type);
   const array = ARRAYS.get(type);
-  if (bytes === null || !array) return invalid(name, `cannot become ${type}, which the model takes`, 'Export the model with inputs that are tensors of numbers.');
+  if (bytes === null || !array)
+    return invalid(
+      name,
+      `cannot become ${type}, which the model takes`,
+      'Export the model with inputs that are tensors of numbers.',
+    );
   const { data } = tensor;
   const values = array.view(new ArrayBuffer(data.length * bytes));
-  const refuse = (value: number | bigint) => invalid(name, `holds ${value}, which is no ${type}`, `Save it as ${type}, the type the model takes.`);
+  const refuse = (value: number | bigint) =>
+    invalid(name, `holds ${value}, which is no ${type}`, `Save it as ${type}, the type the model takes.`);
 
   for (let index = 0; index < data.length; index++) {
     const value = tensor.type === 'float16' ? fromFloat16Bits(Number(data[index])) : data[index]!;

@@ -8,9 +8,13 @@ import { invalid } from './file-tensor.ts';
 
 /** `head`: the first bytes of a file, twelve at least: PNG, JPEG or WebP. */
 export function isImage(head: Uint8Array): boolean {
-  const ascii = (at: number, length: number) => Array.from(head.subarray(at, at + length), (byte) => String.fromCharCode(byte)).join('');
-  return (head[0] === 0x89 && ascii(1, 3) === 'PNG') || (head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff)
-    || (ascii(0, 4) === 'RIFF' && ascii(8, 4) === 'WEBP');
+  const ascii = (at: number, length: number) =>
+    Array.from(head.subarray(at, at + length), (byte) => String.fromCharCode(byte)).join('');
+  return (
+    (head[0] === 0x89 && ascii(1, 3) === 'PNG') ||
+    (head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff) ||
+    (ascii(0, 4) === 'RIFF' && ascii(8, 4) === 'WEBP')
+  );
 }
 
 /** What an input takes. */
@@ -24,14 +28,24 @@ export interface ImageTarget {
 /** Errors: `input-invalid` when it cannot be decoded, or there is nothing here to decode it with. */
 export async function readImage(file: File, target: ImageTarget): Promise<Result<HostTensor>> {
   const { width, height, channels } = planesOf(target);
-  if (channels !== 1 && channels !== 3) return invalid(file.name, `is an image, and the model takes ${channels} channels`, 'Give the input as .npy.');
+  if (channels !== 1 && channels !== 3)
+    return invalid(file.name, `is an image, and the model takes ${channels} channels`, 'Give the input as .npy.');
   if (typeof createImageBitmap === 'undefined' || typeof OffscreenCanvas === 'undefined') {
-    return failure('input-invalid', `${file.name} is an image, and only a browser decodes images here.`, 'Use the page, or save the pixels as .npy.');
+    return failure(
+      'input-invalid',
+      `${file.name} is an image, and only a browser decodes images here.`,
+      'Use the page, or save the pixels as .npy.',
+    );
   }
   let pixels: ImageData;
   try {
     // Stretched to the model's shape in one step; the colours as they are in the file.
-    const bitmap = await createImageBitmap(file, { resizeWidth: width, resizeHeight: height, resizeQuality: 'high', colorSpaceConversion: 'none' });
+    const bitmap = await createImageBitmap(file, {
+      resizeWidth: width,
+      resizeHeight: height,
+      resizeQuality: 'high',
+      colorSpaceConversion: 'none',
+    });
     const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
     if (!context) return invalid(file.name, 'cannot be drawn', 'Save the pixels as .npy.');
     // What is transparent shows white.
@@ -57,11 +71,20 @@ export function describeImage(target: ImageTarget): string {
 export function imageTensor(rgba: Uint8ClampedArray | Uint8Array, target: ImageTarget): HostTensor {
   const { width, height, channels } = planesOf(target);
   const size = width * height;
-  const data = target.type === 'uint8' ? new Uint8Array(size * channels)
-    : target.type === 'float16' ? new Uint16Array(size * channels)
-      : target.type === 'float64' ? new Float64Array(size * channels) : new Float32Array(size * channels);
-  const store = target.type === 'uint8' ? (value: number) => Math.round(value)
-    : target.type === 'float16' ? (value: number) => toFloat16Bits(value / 255) : (value: number) => value / 255;
+  const data =
+    target.type === 'uint8'
+      ? new Uint8Array(size * channels)
+      : target.type === 'float16'
+        ? new Uint16Array(size * channels)
+        : target.type === 'float64'
+          ? new Float64Array(size * channels)
+          : new Float32Array(size * channels);
+  const store =
+    target.type === 'uint8'
+      ? (value: number) => Math.round(value)
+      : target.type === 'float16'
+        ? (value: number) => toFloat16Bits(value / 255)
+        : (value: number) => value / 255;
   for (let pixel = 0; pixel < size; pixel++) {
     const [red, green, blue] = [rgba[4 * pixel]!, rgba[4 * pixel + 1]!, rgba[4 * pixel + 2]!];
     const values = channels === 1 ? [0.299 * red + 0.587 * green + 0.114 * blue] : [red, green, blue];
@@ -74,5 +97,7 @@ export function imageTensor(rgba: Uint8ClampedArray | Uint8Array, target: ImageT
 
 function planesOf({ dims, layout }: ImageTarget): { width: number; height: number; channels: number } {
   const [, second = 0, third = 0, fourth = 0] = dims;
-  return layout === 'NCHW' ? { channels: second, height: third, width: fourth } : { channels: fourth, height: second, width: third };
+  return layout === 'NCHW'
+    ? { channels: second, height: third, width: fourth }
+    : { channels: fourth, height: second, width: third };
 }

@@ -19,11 +19,14 @@ const FORMAT = 'Write {"name of input": nested arrays of numbers}, or {"name": {
 export function looksLikeInputs(json: unknown): boolean {
   if (isNumbers(json)) return true;
   const samples: unknown[] = Array.isArray(json) ? json : [json];
-  return samples.length > 0 && samples.every((sample) => {
-    if (!isObject(sample)) return false;
-    const values = Object.values(sample);
-    return values.length > 0 && values.every((value) => isNumbers(value) || dimsAndData(value) !== null);
-  });
+  return (
+    samples.length > 0 &&
+    samples.every((sample) => {
+      if (!isObject(sample)) return false;
+      const values = Object.values(sample);
+      return values.length > 0 && values.every((value) => isNumbers(value) || dimsAndData(value) !== null);
+    })
+  );
 }
 
 /** Errors: `input-invalid`, saying where. */
@@ -36,7 +39,7 @@ export function readJsonInputs(name: string, text: string): Result<JsonSample[]>
   }
   if (!looksLikeInputs(json)) return invalid(name, 'holds no inputs for a model', FORMAT);
   const samples: JsonSample[] = [];
-  for (const sample of isNumbers(json) ? [json] : Array.isArray(json) ? json as unknown[] : [json]) {
+  for (const sample of isNumbers(json) ? [json] : Array.isArray(json) ? (json as unknown[]) : [json]) {
     const tensors = new Map<string | null, HostTensor>();
     for (const [input, value] of Array.isArray(sample) ? [[null, sample] as const] : Object.entries(sample as object)) {
       const tensor = readTensor(`${name}${input === null ? '' : `, "${input}",`}`, value);
@@ -54,11 +57,18 @@ function readTensor(name: string, value: unknown): Result<HostTensor> {
   const count = dims && countElements(dims);
   if (dims === null || count === null) return invalid(name, 'has a shape that cannot be', FORMAT);
   const flat: unknown[] = explicit ? explicit.data : [];
-  if (!explicit && !flatten(value, dims, 0, flat)) return invalid(name, `is not the same length all over: its first rows make it [${dims.join(', ')}]`, FORMAT);
-  if (flat.length !== count) return invalid(name, `of shape [${dims.join(', ')}] needs ${count.toLocaleString('en')} values and holds ${flat.length.toLocaleString('en')}`, FORMAT);
+  if (!explicit && !flatten(value, dims, 0, flat))
+    return invalid(name, `is not the same length all over: its first rows make it [${dims.join(', ')}]`, FORMAT);
+  if (flat.length !== count)
+    return invalid(
+      name,
+      `of shape [${dims.join(', ')}] needs ${count.toLocaleString('en')} values and holds ${flat.length.toLocaleString('en')}`,
+      FORMAT,
+    );
   const data = new Float64Array(count);
   for (const [index, entry] of flat.entries()) {
-    if (typeof entry !== 'number' && typeof entry !== 'boolean') return invalid(name, `holds ${JSON.stringify(entry).slice(0, 40)}, which is no number`, FORMAT);
+    if (typeof entry !== 'number' && typeof entry !== 'boolean')
+      return invalid(name, `holds ${JSON.stringify(entry).slice(0, 40)}, which is no number`, FORMAT);
     data[index] = Number(entry);
   }
   return { ok: true, value: { type: 'float64', dims, data } };
@@ -81,7 +91,11 @@ function flatten(value: unknown, dims: readonly number[], depth: number, into: u
     into.push(value);
     return true;
   }
-  return Array.isArray(value) && value.length === dims[depth] && value.every((inner) => flatten(inner, dims, depth + 1, into));
+  return (
+    Array.isArray(value) &&
+    value.length === dims[depth] &&
+    value.every((inner) => flatten(inner, dims, depth + 1, into))
+  );
 }
 
 function dimsAndData(value: unknown): { dims: number[]; data: unknown[] } | null {
@@ -89,7 +103,9 @@ function dimsAndData(value: unknown): { dims: number[]; data: unknown[] } | null
   const fields = new Map(Object.entries(value));
   const dims: unknown = fields.get('dims') ?? fields.get('shape');
   const data: unknown = fields.get('data');
-  return Array.isArray(dims) && dims.every((dim) => typeof dim === 'number') && Array.isArray(data) ? { dims, data: data as unknown[] } : null;
+  return Array.isArray(dims) && dims.every((dim) => typeof dim === 'number') && Array.isArray(data)
+    ? { dims, data: data as unknown[] }
+    : null;
 }
 
 function isNumbers(value: unknown): boolean {

@@ -37,12 +37,19 @@ export interface MatchedFiles {
  * @param imageShape The shape to give an input that images are for; asked for only then.
  * Errors: `input-invalid`, naming the file; `out-of-memory`.
  */
-export async function matchFiles(files: readonly File[], inputs: readonly ValueInfo[], hints: InputHints, imageShape: (input: ValueInfo) => Promise<Result<readonly number[]>>): Promise<Result<MatchedFiles>> {
+export async function matchFiles(
+  files: readonly File[],
+  inputs: readonly ValueInfo[],
+  hints: InputHints,
+  imageShape: (input: ValueInfo) => Promise<Result<readonly number[]>>,
+): Promise<Result<MatchedFiles>> {
   const found = new Map<string, Found>();
   const notes: string[] = [];
   for (const file of files) {
     if (/^output_\d+\.pb$/i.test(file.name)) {
-      notes.push(`${file.name} was left aside: a level is compared with the baseline, not with what another runtime gave.`);
+      notes.push(
+        `${file.name} was left aside: a level is compared with the baseline, not with what another runtime gave.`,
+      );
       continue;
     }
     const read = await readFile(file, inputs, hints, imageShape);
@@ -57,31 +64,81 @@ export async function matchFiles(files: readonly File[], inputs: readonly ValueI
       found.set(input.name, entry);
     }
   }
-  const samples = greatest([...found.values()].map(({ tensors }) => tensors.length), 0);
-  if (samples === 0) return failure('input-invalid', 'None of the files is an input of the model.', 'Name files as the inputs.', describeInputs(inputs));
-  for (const [name, { tensors, files: [file = ''] }] of found) {
+  const samples = greatest(
+    [...found.values()].map(({ tensors }) => tensors.length),
+    0,
+  );
+  if (samples === 0)
+    return failure(
+      'input-invalid',
+      'None of the files is an input of the model.',
+      'Name files as the inputs.',
+      describeInputs(inputs),
+    );
+  for (const [
+    name,
+    {
+      tensors,
+      files: [file = ''],
+    },
+  ] of found) {
     if (tensors.length !== 1 && tensors.length !== samples) {
-      return invalid(file, `and what goes with it give ${tensors.length} samples for the input "${name}", and others give ${samples}`, 'Give as many samples for every input.');
+      return invalid(
+        file,
+        `and what goes with it give ${tensors.length} samples for the input "${name}", and others give ${samples}`,
+        'Give as many samples for every input.',
+      );
     }
   }
-  return { ok: true, value: { samples, inputs: new Map([...found].map(([name, entry]) => [name, { tensors: entry.tensors, from: describe(entry) }])), notes } };
+  return {
+    ok: true,
+    value: {
+      samples,
+      inputs: new Map([...found].map(([name, entry]) => [name, { tensors: entry.tensors, from: describe(entry) }])),
+      notes,
+    },
+  };
 }
 
-interface Found { files: string[]; made: Set<string>; tensors: HostTensor[] }
-interface Read { input: ValueInfo; tensor: HostTensor; /** What was made of it, in words; empty when nothing. */ made: string }
+interface Found {
+  files: string[];
+  made: Set<string>;
+  tensors: HostTensor[];
+}
+interface Read {
+  input: ValueInfo;
+  tensor: HostTensor;
+  /** What was made of it, in words; empty when nothing. */ made: string;
+}
 
 function describe({ files, made }: Found): string {
   const [first = '', ...others] = files;
   return [others.length > 0 ? `${files.length} files, ${first} the first` : first, ...made].join(', ');
 }
 
-async function readFile(file: File, inputs: readonly ValueInfo[], hints: InputHints, imageShape: (input: ValueInfo) => Promise<Result<readonly number[]>>): Promise<Result<Read[]>> {
-  if (file.size > MOST_BYTES) return invalid(file.name, `is larger than ${(MOST_BYTES / 2 ** 30).toFixed(0)} GiB, more than an input can be`, 'Give fewer samples at a time.');
+async function readFile(
+  file: File,
+  inputs: readonly ValueInfo[],
+  hints: InputHints,
+  imageShape: (input: ValueInfo) => Promise<Result<readonly number[]>>,
+): Promise<Result<Read[]>> {
+  if (file.size > MOST_BYTES)
+    return invalid(
+      file.name,
+      `is larger than ${(MOST_BYTES / 2 ** 30).toFixed(0)} GiB, more than an input can be`,
+      'Give fewer samples at a time.',
+    );
   const head = new Uint8Array(await file.slice(0, 64).arrayBuffer());
   if (isImage(head)) {
     const input = inputForImage(file, inputs, hints);
     const layout = input && imageLayout(input, hints);
-    if (!input || !layout) return invalid(file.name, 'is an image, and no input of the model takes images', 'Give the inputs as .npy files named as they are.', describeInputs(inputs));
+    if (!input || !layout)
+      return invalid(
+        file.name,
+        'is an image, and no input of the model takes images',
+        'Give the inputs as .npy files named as they are.',
+        describeInputs(inputs),
+      );
     const shape = await imageShape(input);
     if (!shape.ok) return shape;
     const target: ImageTarget = { dims: [1, ...shape.value.slice(1)], layout, type: input.type ?? 'float32' };
@@ -104,7 +161,8 @@ function readJson(file: File, inputs: readonly ValueInfo[], text: string): Resul
   const read: Read[] = [];
   for (const sample of samples.value) {
     for (const [name, tensor] of sample) {
-      const input = name === null ? inputByFileName(file.name, inputs) : inputs.find((candidate) => candidate.name === name);
+      const input =
+        name === null ? inputByFileName(file.name, inputs) : inputs.find((candidate) => candidate.name === name);
       if (!input) return unmatched(file.name, name, inputs);
       const converted = convert(file.name, tensor, input.type ?? '');
       if (!converted.ok) return converted;
@@ -119,12 +177,28 @@ function assign(file: File, inputs: readonly ValueInfo[], name: string | null, t
   if (!input) return unmatched(file.name, null, inputs);
   const converted = convert(file.name, tensor, input.type ?? '');
   if (!converted.ok) return converted;
-  return { ok: true, value: [{ input, tensor: converted.value, made: tensor.type === input.type ? '' : `${tensor.type} read as ${input.type ?? ''}` }] };
+  return {
+    ok: true,
+    value: [
+      {
+        input,
+        tensor: converted.value,
+        made: tensor.type === input.type ? '' : `${tensor.type} read as ${input.type ?? ''}`,
+      },
+    ],
+  };
 }
 
 function unmatched(file: string, name: string | null, inputs: readonly ValueInfo[]): Failure {
   const names = inputs.map((input) => `"${input.name}"`).join(', ');
-  return invalid(file, name === null ? 'is for none of the model\'s inputs by its name' : `is for an input "${name.slice(0, 80)}", which the model does not have`, `Name it as one of ${names}.`, describeInputs(inputs));
+  return invalid(
+    file,
+    name === null
+      ? "is for none of the model's inputs by its name"
+      : `is for an input "${name.slice(0, 80)}", which the model does not have`,
+    `Name it as one of ${names}.`,
+    describeInputs(inputs),
+  );
 }
 
 /** Names with slashes and colons cannot be file names as they are. */
@@ -132,10 +206,15 @@ const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g
 
 function inputByFileName(file: string, inputs: readonly ValueInfo[]): ValueInfo | undefined {
   const stem = (file.split('/').at(-1) ?? file).replace(/\.[^.]*$/, '');
-  const named = (name: string) => inputs.find((input) => input.name === name) ?? inputs.find((input) => plain(input.name) === plain(name));
+  const named = (name: string) =>
+    inputs.find((input) => input.name === name) ?? inputs.find((input) => plain(input.name) === plain(name));
   const position = /^input_(\d+)$/i.exec(stem)?.[1];
-  return named(stem) ?? (position === undefined ? undefined : inputs[Number(position)]) ?? named(stem.replace(/[-_. ]?\(?\d+\)?$/, ''))
-    ?? (inputs.length === 1 ? inputs[0] : undefined);
+  return (
+    named(stem) ??
+    (position === undefined ? undefined : inputs[Number(position)]) ??
+    named(stem.replace(/[-_. ]?\(?\d+\)?$/, '')) ??
+    (inputs.length === 1 ? inputs[0] : undefined)
+  );
 }
 
 function inputForImage(file: File, inputs: readonly ValueInfo[], hints: InputHints): ValueInfo | undefined {
@@ -150,23 +229,40 @@ function inputForImage(file: File, inputs: readonly ValueInfo[], hints: InputHin
  */
 function fit(file: string, { name, shape = [] }: ValueInfo, tensor: HostTensor): Result<HostTensor[]> {
   const { dims } = tensor;
-  const fits = (from: number, sizes: readonly number[]) => sizes.length === shape.length - from
-    && sizes.every((size, axis) => typeof shape[axis + from] === 'string' || shape[axis + from] === size);
+  const fits = (from: number, sizes: readonly number[]) =>
+    sizes.length === shape.length - from &&
+    sizes.every((size, axis) => typeof shape[axis + from] === 'string' || shape[axis + from] === size);
   const [first] = shape;
   const batch = isBatch(first);
   // No declared shape is any shape.
   if (shape.length === 0 && dims.length !== 0) return { ok: true, value: [tensor] };
   const [length = 0, ...rest] = dims;
   const atOnce = typeof first === 'number' ? first : 1;
-  if (dims.length === shape.length && dims.length > 0 && fits(1, rest) && (batch || typeof first === 'number') && atOnce > 0 && length > 0 && length % atOnce === 0) {
+  if (
+    dims.length === shape.length &&
+    dims.length > 0 &&
+    fits(1, rest) &&
+    (batch || typeof first === 'number') &&
+    atOnce > 0 &&
+    length > 0 &&
+    length % atOnce === 0
+  ) {
     return { ok: true, value: takeApart(tensor, atOnce) };
   }
   if (fits(0, dims)) return { ok: true, value: [tensor] };
   if ((first === 1 || batch) && fits(1, dims)) return { ok: true, value: [{ ...tensor, dims: [1, ...dims] }] };
-  return invalid(file, `has shape [${dims.join(', ')}], and the input "${name}" takes [${shape.map((dim) => (dim === '' ? 'any' : dim)).join(', ')}]`, 'Save it in the model\'s shape.');
+  return invalid(
+    file,
+    `has shape [${dims.join(', ')}], and the input "${name}" takes [${shape.map((dim) => (dim === '' ? 'any' : dim)).join(', ')}]`,
+    "Save it in the model's shape.",
+  );
 }
 
 function takeApart({ type, dims: [length = 0, ...rest], data }: HostTensor, atOnce: number): HostTensor[] {
-  const each = data.length / length * atOnce;
-  return Array.from({ length: length / atOnce }, (_, index) => ({ type, dims: [atOnce, ...rest], data: data.subarray(index * each, (index + 1) * each) }));
+  const each = (data.length / length) * atOnce;
+  return Array.from({ length: length / atOnce }, (_, index) => ({
+    type,
+    dims: [atOnce, ...rest],
+    data: data.subarray(index * each, (index + 1) * each),
+  }));
 }

@@ -8,8 +8,21 @@ import { convert, countElements, elementBytes, invalid, valuesOf } from './file-
 
 /** Wire types of TensorProto's fields; repeated numbers may come packed or one by one. */
 const FIELDS: ReadonlyMap<number, readonly number[]> = new Map([
-  [1, [0, 2]], [2, [0]], [3, [2]], [4, [2, 5]], [5, [0, 2]], [6, [2]], [7, [0, 2]], [8, [2]], [9, [2]], [10, [1, 2]], [11, [0, 2]],
-  [12, [2]], [13, [2]], [14, [0]], [16, [2]],
+  [1, [0, 2]],
+  [2, [0]],
+  [3, [2]],
+  [4, [2, 5]],
+  [5, [0, 2]],
+  [6, [2]],
+  [7, [0, 2]],
+  [8, [2]],
+  [9, [2]],
+  [10, [1, 2]],
+  [11, [0, 2]],
+  [12, [2]],
+  [13, [2]],
+  [14, [0]],
+  [16, [2]],
 ]);
 const DATA_TYPE = 2;
 const STRING = 8;
@@ -28,7 +41,10 @@ export function looksLikeTensor(head: Uint8Array, size: number): boolean {
     if (!tag) return typeKnown && cut(at);
     const wireType = tag.value % 8;
     if (!FIELDS.get(Math.floor(tag.value / 8))?.includes(wireType)) return false;
-    const value = wireType === 0 || wireType === 2 ? varint(head, tag.next) : { value: 0, next: tag.next + (wireType === 1 ? 8 : 4) };
+    const value =
+      wireType === 0 || wireType === 2
+        ? varint(head, tag.next)
+        : { value: 0, next: tag.next + (wireType === 1 ? 8 : 4) };
     if (!value) return typeKnown && cut(at);
     if (tag.value === DATA_TYPE * 8) {
       typeKnown = elementType(value.value).bits > 0 || value.value === STRING;
@@ -67,7 +83,8 @@ export function readTensorProto(name: string, bytes: Uint8Array): Result<{ tenso
   if (proto.segment) return invalid(name, 'holds a part of a tensor', FORMAT);
   const dims = proto.dims.map(Number);
   const count = countElements(dims);
-  if (count === null) return invalid(name, `states a shape of [${proto.dims.slice(0, 8).join(', ')}], which cannot be`, FORMAT);
+  if (count === null)
+    return invalid(name, `states a shape of [${proto.dims.slice(0, 8).join(', ')}], which cannot be`, FORMAT);
   const { name: type } = elementType(proto.dataType);
   const tensor = type === 'bfloat16' ? widened(name, proto, dims, count) : values(name, proto, type, dims, count);
   return tensor.ok ? { ok: true, value: { tensor: tensor.value, tensorName: proto.name } } : tensor;
@@ -75,10 +92,16 @@ export function readTensorProto(name: string, bytes: Uint8Array): Result<{ tenso
 
 function values(name: string, proto: TensorProto, type: string, dims: number[], count: number): Result<HostTensor> {
   const size = elementBytes(type);
-  if (size === null) return invalid(name, `holds elements of type ${type}, which cannot be read`, 'Save it as a tensor of numbers, float32 for example.');
+  if (size === null)
+    return invalid(
+      name,
+      `holds elements of type ${type}, which cannot be read`,
+      'Save it as a tensor of numbers, float32 for example.',
+    );
   const tensor = (data: TensorValues): Result<HostTensor> => ({ ok: true, value: { type, dims, data } });
   if (proto.rawData.length > 0 || (count === 0 && typed(proto, type).length === 0)) {
-    if (proto.rawData.length !== count * size) return wrongLength(name, dims, type, count * size, proto.rawData.length, 'bytes');
+    if (proto.rawData.length !== count * size)
+      return wrongLength(name, dims, type, count * size, proto.rawData.length, 'bytes');
     return tensor(valuesOf(type, proto.rawData));
   }
   const given = typed(proto, type);
@@ -106,14 +129,31 @@ function widened(name: string, proto: TensorProto, dims: number[], count: number
 /** The typed field elements of `type` are kept in (onnx.proto, TensorProto). */
 function typed(proto: TensorProto, type: string): readonly (number | bigint)[] {
   switch (type) {
-    case 'float32': return proto.floatData;
-    case 'float64': return proto.doubleData;
-    case 'int64': return proto.int64Data;
-    case 'uint32': case 'uint64': return proto.uint64Data;
-    default: return proto.int32Data;
+    case 'float32':
+      return proto.floatData;
+    case 'float64':
+      return proto.doubleData;
+    case 'int64':
+      return proto.int64Data;
+    case 'uint32':
+    case 'uint64':
+      return proto.uint64Data;
+    default:
+      return proto.int32Data;
   }
 }
 
-function wrongLength(name: string, dims: readonly number[], type: string, expected: number, given: number, unit: string) {
-  return invalid(name, `of shape [${dims.join(', ')}] and type ${type} needs ${expected.toLocaleString('en')} ${unit} and holds ${given.toLocaleString('en')}`, FORMAT);
+function wrongLength(
+  name: string,
+  dims: readonly number[],
+  type: string,
+  expected: number,
+  given: number,
+  unit: string,
+) {
+  return invalid(
+    name,
+    `of shape [${dims.join(', ')}] and type ${type} needs ${expected.toLocaleString('en')} ${unit} and holds ${given.toLocaleString('en')}`,
+    FORMAT,
+  );
 }

@@ -13,7 +13,15 @@ interface Exports {
   table(): number;
   steps(): number;
   sums(logits: number, rows: number, stride: number, tops: number, sums: number): void;
-  divergences(base: number, level: number, rows: number, stride: number, baseLogSums: number, levelLogSums: number, divergences: number): void;
+  divergences(
+    base: number,
+    level: number,
+    rows: number,
+    stride: number,
+    baseLogSums: number,
+    levelLogSums: number,
+    divergences: number,
+  ): void;
 }
 
 const PAGE = 65536;
@@ -26,7 +34,11 @@ const TILE_BYTES = 2 ** 17;
  * As `createScorer`.
  * @param tileBytes For tests.
  */
-export async function createWasmScorer(rows: number, vocabulary: number, tileBytes: number = TILE_BYTES): Promise<Scorer> {
+export async function createWasmScorer(
+  rows: number,
+  vocabulary: number,
+  tileBytes: number = TILE_BYTES,
+): Promise<Scorer> {
   const exports = await instantiateInline<Exports>(moduleUrl);
   const { memory, heapBase, sums, divergences } = exports;
   const stride = Math.ceil(vocabulary / LANES) * LANES;
@@ -39,16 +51,25 @@ export async function createWasmScorer(rows: number, vocabulary: number, tileByt
     return at;
   };
   const at = {
-    base: reserve(tileRows * stride * 4), level: reserve(tileRows * stride * 4),
-    tops: reserve(tileRows * 4), sums: reserve(tileRows * 8),
-    baseLogSums: reserve(tileRows * 8), levelLogSums: reserve(tileRows * 8), divergences: reserve(tileRows * 8),
+    base: reserve(tileRows * stride * 4),
+    level: reserve(tileRows * stride * 4),
+    tops: reserve(tileRows * 4),
+    sums: reserve(tileRows * 8),
+    baseLogSums: reserve(tileRows * 8),
+    levelLogSums: reserve(tileRows * 8),
+    divergences: reserve(tileRows * 8),
   };
   memory.grow(Math.max(0, Math.ceil((end - memory.buffer.byteLength) / PAGE)));
   fillTable(exports);
   const entries = new Float32Array(memory.buffer);
   const tops = new Int32Array(memory.buffer, at.tops, tileRows);
   const doubles = (address: number) => new Float64Array(memory.buffer, address, tileRows);
-  const [rowSums, baseLogSums, levelLogSums, rowDivergences] = [doubles(at.sums), doubles(at.baseLogSums), doubles(at.levelLogSums), doubles(at.divergences)];
+  const [rowSums, baseLogSums, levelLogSums, rowDivergences] = [
+    doubles(at.sums),
+    doubles(at.baseLogSums),
+    doubles(at.levelLogSums),
+    doubles(at.divergences),
+  ];
   // What fills rows up; copies leave it alone.
   entries.fill(-Infinity, at.base / 4, at.base / 4 + tileRows * stride);
   entries.fill(-Infinity, at.level / 4, at.level / 4 + tileRows * stride);
@@ -59,12 +80,23 @@ export async function createWasmScorer(rows: number, vocabulary: number, tileByt
       return;
     }
     for (let index = 0; index < count; index++) {
-      entries.set(logits.subarray((row + index) * vocabulary, (row + index + 1) * vocabulary), target / 4 + index * stride);
+      entries.set(
+        logits.subarray((row + index) * vocabulary, (row + index + 1) * vocabulary),
+        target / 4 + index * stride,
+      );
     }
   };
 
   /** Top tokens, losses and ln Σ e^logit of a tile that lies at `address`. */
-  const score = (logits: Float32Array, targets: Int32Array, row: number, count: number, address: number, scores: Scores, logSums: Float64Array) => {
+  const score = (
+    logits: Float32Array,
+    targets: Int32Array,
+    row: number,
+    count: number,
+    address: number,
+    scores: Scores,
+    logSums: Float64Array,
+  ) => {
     copy(logits, row, count, address);
     sums(address, count, stride, at.tops, at.sums);
     for (let index = 0; index < count; index++) {
@@ -80,7 +112,11 @@ export async function createWasmScorer(rows: number, vocabulary: number, tileByt
 
   const base = { logits: new Float32Array(0), targets: new Int32Array(0), logSums: new Float64Array(rows) };
   const baseScores: Scores = { nll: new Float64Array(rows), top: new Int32Array(rows) };
-  const scores: ComparedScores = { nll: new Float64Array(rows), top: new Int32Array(rows), kld: new Float64Array(rows) };
+  const scores: ComparedScores = {
+    nll: new Float64Array(rows),
+    top: new Int32Array(rows),
+    kld: new Float64Array(rows),
+  };
 
   return {
     baseline(logits, targets) {
@@ -105,7 +141,11 @@ export async function createWasmScorer(rows: number, vocabulary: number, tileByt
         divergences(at.base, at.level, some, stride, at.baseLogSums, at.levelLogSums, at.divergences);
         scores.kld.set(rowDivergences.subarray(0, some), row);
       }
-      return { nll: scores.nll.subarray(0, count), top: scores.top.subarray(0, count), kld: scores.kld.subarray(0, count) };
+      return {
+        nll: scores.nll.subarray(0, count),
+        top: scores.top.subarray(0, count),
+        kld: scores.kld.subarray(0, count),
+      };
     },
   };
 }

@@ -14,10 +14,18 @@ export interface AddedVocabulary {
   split(text: string): Stretch[];
 }
 
-interface Listed { token: AddedToken; id: number; content: string }
+interface Listed {
+  token: AddedToken;
+  id: number;
+  content: string;
+}
 
 /** @param vocabulary Of the model. Ids of new tokens follow it in their order, whatever the file says, as in Python. */
-export function createAddedVocabulary(tokens: readonly AddedToken[], vocabulary: ReadonlyMap<string, number>, normalize: (text: string) => string): AddedVocabulary {
+export function createAddedVocabulary(
+  tokens: readonly AddedToken[],
+  vocabulary: ReadonlyMap<string, number>,
+  normalize: (text: string) => string,
+): AddedVocabulary {
   const ids = new Map<string, number>();
   const byId = new Map<number, Listed>();
   let next = vocabulary.size;
@@ -34,7 +42,10 @@ export function createAddedVocabulary(tokens: readonly AddedToken[], vocabulary:
     ids,
     special: new Set(listed.filter(({ token }) => token.special).map(({ id }) => id)),
     contents: new Map(listed.map(({ id, content }) => [id, content])),
-    split: (text) => asWritten(text, true).flatMap((stretch) => ('id' in stretch ? [stretch] : normalized(normalize(stretch.text), stretch.first))),
+    split: (text) =>
+      asWritten(text, true).flatMap((stretch) =>
+        'id' in stretch ? [stretch] : normalized(normalize(stretch.text), stretch.first),
+      ),
   };
 }
 
@@ -68,7 +79,11 @@ function finder(tokens: readonly Listed[]): (text: string, first: boolean) => St
       const { token, id, content } = found;
       let [start, end] = [at, at + content.length];
       at = end;
-      if (token.single_word && (ENDS_IN_WORD.test(lastCharacter(text, start)) || BEGINS_WITH_WORD.test(text.slice(end, end + 2)))) continue;
+      if (
+        token.single_word &&
+        (ENDS_IN_WORD.test(lastCharacter(text, start)) || BEGINS_WITH_WORD.test(text.slice(end, end + 2)))
+      )
+        continue;
       if (token.lstrip) {
         while (start > done && /\p{White_Space}/u.test(text[start - 1]!)) start--;
       }
@@ -84,4 +99,5 @@ function finder(tokens: readonly Listed[]): (text: string, first: boolean) => St
   };
 }
 
-const lastCharacter = (text: string, end: number): string => LAST_CHARACTER.exec(text.slice(Math.max(0, end - 2), end))?.[0] ?? '';
+const lastCharacter = (text: string, end: number): string =>
+  LAST_CHARACTER.exec(text.slice(Math.max(0, end - 2), end))?.[0] ?? '';

@@ -2,15 +2,28 @@
 import type { EncodeWord } from './encode-word.ts';
 import type { Model } from './schema.ts';
 
-interface Merge { rank: number; id: number }
+interface Merge {
+  rank: number;
+  id: number;
+}
 
 /** Throws an Error for a merge whose parts or result are no tokens. */
 export function createBpe(model: Extract<Model, { type: 'BPE' }>): EncodeWord {
   const vocabulary = new Map(Object.entries(model.vocab));
-  const { unk_token: unknown, continuing_subword_prefix: prefix, end_of_word_suffix: suffix, fuse_unk: fuses, byte_fallback: fallsBack } = model;
+  const {
+    unk_token: unknown,
+    continuing_subword_prefix: prefix,
+    end_of_word_suffix: suffix,
+    fuse_unk: fuses,
+    byte_fallback: fallsBack,
+  } = model;
   const merges = readMerges(model, vocabulary);
-  const unknownId = unknown == null ? null : vocabulary.get(unknown) ?? null;
-  const bytes = fallsBack ? Array.from({ length: 256 }, (_, byte) => vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)) : [];
+  const unknownId = unknown == null ? null : (vocabulary.get(unknown) ?? null);
+  const bytes = fallsBack
+    ? Array.from({ length: 256 }, (_, byte) =>
+        vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
+      )
+    : [];
 
   const idsOf = (word: string): { ids: number[]; dropped: number } => {
     const ids: number[] = [];
@@ -54,9 +67,15 @@ export function createBpe(model: Extract<Model, { type: 'BPE' }>): EncodeWord {
   };
 }
 
-interface Merges { width: number; byPair: ReadonlyMap<number, Merge> }
+interface Merges {
+  width: number;
+  byPair: ReadonlyMap<number, Merge>;
+}
 
-function readMerges({ merges, continuing_subword_prefix: prefix }: Extract<Model, { type: 'BPE' }>, vocabulary: ReadonlyMap<string, number>): Merges {
+function readMerges(
+  { merges, continuing_subword_prefix: prefix }: Extract<Model, { type: 'BPE' }>,
+  vocabulary: ReadonlyMap<string, number>,
+): Merges {
   let width = 1;
   for (const id of vocabulary.values()) width = Math.max(width, id + 1);
   const byPair = new Map<number, Merge>();
@@ -70,14 +89,19 @@ function readMerges({ merges, continuing_subword_prefix: prefix }: Extract<Model
     // Of lists from files the first line says which version they are.
     if (typeof merge === 'string' && merge.startsWith('#version')) continue;
     const [left, right, ...more] = typeof merge === 'string' ? merge.split(' ') : merge;
-    if (left === undefined || right === undefined || more.length > 0) throw new RangeError(`the merge "${String(merge)}" does not have two parts`);
+    if (left === undefined || right === undefined || more.length > 0)
+      throw new RangeError(`the merge "${String(merge)}" does not have two parts`);
     byPair.set(idOf(left) * width + idOf(right), { rank: rank++, id: idOf(left + right.slice(prefix?.length ?? 0)) });
   }
   return { width, byPair };
 }
 
 /** A merge that may be due: `symbol` and the one behind it become `id`. */
-interface Due { rank: number; symbol: number; id: number }
+interface Due {
+  rank: number;
+  symbol: number;
+  id: number;
+}
 
 function mergeAll(ids: number[], { width, byPair }: Merges): number[] {
   if (ids.length < 2) return ids;

@@ -52,7 +52,7 @@ function shortestPrefix(trie: Uint32Array, key: Uint8Array): number | null {
     if (byte === 0) return null;
     node ^= byte;
     const unit = trie[node] ?? 0;
-    if (((unit & 0x8000_00ff) >>> 0) !== byte) return null;
+    if ((unit & 0x8000_00ff) >>> 0 !== byte) return null;
     node ^= offset(unit);
     if ((unit >>> 8) & 1) return (trie[node] ?? 0) & 0x7fff_ffff;
   }

@@ -15,27 +15,44 @@ export function createDecoder(steps: readonly Decoder[]): (tokens: string[]) => 
 
 function stepOf(step: Decoder): Decode {
   switch (step.type) {
-    case 'ByteLevel': return (tokens) => [new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(tokens.flatMap(bytesOf)))];
-    case 'ByteFallback': return byteFallback;
-    case 'Fuse': return (tokens) => [tokens.join('')];
-    case 'WordPiece': return (tokens) => tokens.map((token, index) => {
-      const text = index === 0 ? token : token.startsWith(step.prefix) ? token.slice(step.prefix.length) : ` ${token}`;
-      return step.cleanup ? cleanUp(text) : text;
-    });
+    case 'ByteLevel':
+      return (tokens) => [
+        new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(tokens.flatMap(bytesOf))),
+      ];
+    case 'ByteFallback':
+      return byteFallback;
+    case 'Fuse':
+      return (tokens) => [tokens.join('')];
+    case 'WordPiece':
+      return (tokens) =>
+        tokens.map((token, index) => {
+          const text =
+            index === 0 ? token : token.startsWith(step.prefix) ? token.slice(step.prefix.length) : ` ${token}`;
+          return step.cleanup ? cleanUp(text) : text;
+        });
     case 'Metaspace': {
       const keepsFirst = prependScheme(step) === 'never';
-      return (tokens) => tokens.map((token, index) => token.replaceAll(step.replacement, index === 0 && !keepsFirst ? '' : ' '));
+      return (tokens) =>
+        tokens.map((token, index) => token.replaceAll(step.replacement, index === 0 && !keepsFirst ? '' : ' '));
     }
-    case 'BPEDecoder': return (tokens) => tokens.map((token, index) => token.replaceAll(step.suffix, index === tokens.length - 1 ? '' : ' '));
-    case 'Strip': return (tokens) => tokens.map((token) => strip(token, step));
+    case 'BPEDecoder':
+      return (tokens) =>
+        tokens.map((token, index) => token.replaceAll(step.suffix, index === tokens.length - 1 ? '' : ' '));
+    case 'Strip':
+      return (tokens) => tokens.map((token) => strip(token, step));
     case 'Replace': {
       const replace = replacer(regexOf(step.pattern), step.content);
       return (tokens) => tokens.map(replace);
     }
-    case 'CTC': return (tokens) => tokens.filter((token, index) => token !== tokens[index - 1]).map((token) => {
-      const text = token.replaceAll(step.pad_token, '');
-      return step.cleanup ? cleanUp(text).replaceAll(step.word_delimiter_token, ' ') : text;
-    }).filter((token) => token !== '');
+    case 'CTC':
+      return (tokens) =>
+        tokens
+          .filter((token, index) => token !== tokens[index - 1])
+          .map((token) => {
+            const text = token.replaceAll(step.pad_token, '');
+            return step.cleanup ? cleanUp(text).replaceAll(step.word_delimiter_token, ' ') : text;
+          })
+          .filter((token) => token !== '');
   }
 }
 
@@ -83,5 +100,9 @@ function strip(token: string, { content, start, stop }: Extract<Decoder, { type:
 
 /** Spaces that a tokenizer of words puts where English has none. */
 function cleanUp(text: string): string {
-  return [' .', ' ?', ' !', ' ,', ' \' ', ' n\'t', ' \'m', ' do not', ' \'s', ' \'ve', ' \'re'].reduce((cleaned, found) => cleaned.replaceAll(found, found === ' \' ' ? '\'' : found === ' do not' ? ' don\'t' : found.slice(1)), text);
+  return [' .', ' ?', ' !', ' ,', " ' ", " n't", " 'm", ' do not', " 's", " 've", " 're"].reduce(
+    (cleaned, found) =>
+      cleaned.replaceAll(found, found === " ' " ? "'" : found === ' do not' ? " don't" : found.slice(1)),
+    text,
+  );
 }

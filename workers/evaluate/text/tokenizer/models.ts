@@ -6,21 +6,30 @@ import { createUnigram } from './unigram.ts';
 
 /** Tokens by id and ids by token, of the model alone. */
 export function vocabularyOf(model: Model): Map<string, number> {
-  return model.type === 'Unigram' ? new Map(model.vocab.map(([token], id) => [token, id])) : new Map(Object.entries(model.vocab));
+  return model.type === 'Unigram'
+    ? new Map(model.vocab.map(([token], id) => [token, id]))
+    : new Map(Object.entries(model.vocab));
 }
 
 /** The id of the unknown token; null where there is none. */
 export function unknownIdOf(model: Model): number | null {
   if (model.type === 'Unigram') return model.unk_id ?? null;
-  return model.unk_token == null ? null : Object.hasOwn(model.vocab, model.unk_token) ? model.vocab[model.unk_token] ?? null : null;
+  return model.unk_token == null
+    ? null
+    : Object.hasOwn(model.vocab, model.unk_token)
+      ? (model.vocab[model.unk_token] ?? null)
+      : null;
 }
 
 /** Throws an Error for a model that contradicts itself. */
 export function createModel(model: Model): EncodeWord {
   switch (model.type) {
-    case 'BPE': return createBpe(model);
-    case 'Unigram': return createUnigram(model);
-    case 'WordPiece': return wordPiece(model);
+    case 'BPE':
+      return createBpe(model);
+    case 'Unigram':
+      return createUnigram(model);
+    case 'WordPiece':
+      return wordPiece(model);
     case 'WordLevel': {
       const vocabulary = vocabularyOf(model);
       const unknown = unknownIdOf(model);
@@ -29,7 +38,8 @@ export function createModel(model: Model): EncodeWord {
   }
 }
 
-const known = (id: number | null, word: string): ReturnType<EncodeWord> => (id === null ? { ids: [], dropped: Array.from(word).length } : { ids: [id], dropped: 0 });
+const known = (id: number | null, word: string): ReturnType<EncodeWord> =>
+  id === null ? { ids: [], dropped: Array.from(word).length } : { ids: [id], dropped: 0 };
 
 /** The longest token from the left, again and again; a word that is not used up is unknown as a whole. */
 function wordPiece(model: Extract<Model, { type: 'WordPiece' }>): EncodeWord {

@@ -11,8 +11,18 @@ export class UnknownPattern extends Error {}
 export const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}';
 const CLASSES: Readonly<Record<string, string>> = { d: '\\p{Nd}', s: '\\p{White_Space}', w: WORD, h: '0-9A-Fa-f' };
 const POSIX: Readonly<Record<string, string>> = {
-  alnum: '\\p{Alphabetic}\\p{Nd}', alpha: '\\p{Alphabetic}', ascii: '\\x00-\\x7f', blank: '\\p{Zs}\\t', cntrl: '\\p{Cc}', digit: '\\p{Nd}',
-  lower: '\\p{Lowercase}', punct: '\\p{P}\\p{S}', space: '\\p{White_Space}', upper: '\\p{Uppercase}', xdigit: '0-9A-Fa-f', word: WORD,
+  alnum: '\\p{Alphabetic}\\p{Nd}',
+  alpha: '\\p{Alphabetic}',
+  ascii: '\\x00-\\x7f',
+  blank: '\\p{Zs}\\t',
+  cntrl: '\\p{Cc}',
+  digit: '\\p{Nd}',
+  lower: '\\p{Lowercase}',
+  punct: '\\p{P}\\p{S}',
+  space: '\\p{White_Space}',
+  upper: '\\p{Uppercase}',
+  xdigit: '0-9A-Fa-f',
+  word: WORD,
 };
 const ESCAPED: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13, a: 7, e: 27 };
 const START = '(?<![^])';
@@ -20,7 +30,10 @@ const END = '(?![^])';
 const LINE_BREAK = '(?:\\r\\n|[\\n-\\r\\x85\\u2028\\u2029])';
 
 /** Flags of a group: case is ignored; a dot matches line breaks too (`m` in Oniguruma). */
-interface Flags { ignoreCase: boolean; dotAll: boolean }
+interface Flags {
+  ignoreCase: boolean;
+  dotAll: boolean;
+}
 
 /** With flags `gv`. Throws `UnknownPattern`. */
 export function fromOniguruma(source: string): RegExp {
@@ -43,7 +56,11 @@ function compiled(pattern: string): RegExp {
   }
 }
 
-interface Reader { source: string; at: number; /** Atomic groups so far. */ atomic: number }
+interface Reader {
+  source: string;
+  at: number;
+  /** Atomic groups so far. */ atomic: number;
+}
 
 const codePoint = (code: number): string => `\\u{${code.toString(16)}}`;
 
@@ -98,11 +115,18 @@ function atom(reader: Reader, flags: Flags): string {
   if (character === '\\') return escape(reader, flags);
   reader.at += character.length;
   switch (character) {
-    case '.': return flags.dotAll ? '[^]' : '[^\\n]';
-    case '^': return `(?:${START}|(?<=\\n))`;
-    case '$': return `(?=\\n|${END})`;
-    case '*': case '+': case '?': throw new UnknownPattern('a quantifier of nothing');
-    default: return letter(character.codePointAt(0)!, flags);
+    case '.':
+      return flags.dotAll ? '[^]' : '[^\\n]';
+    case '^':
+      return `(?:${START}|(?<=\\n))`;
+    case '$':
+      return `(?=\\n|${END})`;
+    case '*':
+    case '+':
+    case '?':
+      throw new UnknownPattern('a quantifier of nothing');
+    default:
+      return letter(character.codePointAt(0)!, flags);
   }
 }
 
@@ -118,8 +142,13 @@ function casesOf(code: number): number[] {
   const single = (text: string) => (Array.from(text).length === 1 ? [text.codePointAt(0)!] : []);
   const found = new Set([code, ...single(character.toLowerCase()), ...single(character.toUpperCase())]);
   // Long s, the signs of kelvin and ångström fold to letters that do not turn into them.
-  for (const [letters, other] of [['sS', 0x17f], ['kK', 0x212a], ['åÅ', 0x212b]] as const) {
-    if (letters.includes(character) || code === other) for (const each of Array.from(letters + String.fromCodePoint(other))) found.add(each.codePointAt(0)!);
+  for (const [letters, other] of [
+    ['sS', 0x17f],
+    ['kK', 0x212a],
+    ['åÅ', 0x212b],
+  ] as const) {
+    if (letters.includes(character) || code === other)
+      for (const each of Array.from(letters + String.fromCodePoint(other))) found.add(each.codePointAt(0)!);
   }
   return [...found];
 }
@@ -161,8 +190,14 @@ function escape(reader: Reader, flags: Flags): string {
   const rest = reader.source.slice(reader.at);
   const [, kind = ''] = rest;
   const lookarounds: Readonly<Record<string, string>> = {
-    A: START, z: END, Z: `(?=\\n?${END})`, R: LINE_BREAK, N: '[^\\n]', O: '[^]',
-    b: `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`, B: `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`,
+    A: START,
+    z: END,
+    Z: `(?=\\n?${END})`,
+    R: LINE_BREAK,
+    N: '[^\\n]',
+    O: '[^]',
+    b: `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`,
+    B: `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`,
   };
   const look = lookarounds[kind];
   if (look !== undefined) {
@@ -266,14 +301,22 @@ function member(reader: Reader, { ignoreCase }: Flags): string {
   if (set !== null) return set;
   const from = memberCode(reader);
   const { source, at } = reader;
-  if (source[at] !== '-' || source[at + 1] === ']' || source[at + 1] === undefined || (source[at + 1] === '\\' && /[dswhpDSWHP]/.test(source[at + 2] ?? ''))) {
+  if (
+    source[at] !== '-' ||
+    source[at + 1] === ']' ||
+    source[at + 1] === undefined ||
+    (source[at + 1] === '\\' && /[dswhpDSWHP]/.test(source[at + 2] ?? ''))
+  ) {
     return (ignoreCase ? casesOf(from) : [from]).map(codePoint).join('');
   }
   reader.at++;
   const to = memberCode(reader);
   if (!ignoreCase) return `${codePoint(from)}-${codePoint(to)}`;
   if (to - from > 0x400) throw new UnknownPattern('a long range without regard to case');
-  return Array.from({ length: to - from + 1 }, (_, index) => casesOf(from + index)).flat().map(codePoint).join('');
+  return Array.from({ length: to - from + 1 }, (_, index) => casesOf(from + index))
+    .flat()
+    .map(codePoint)
+    .join('');
 }
 
 function memberCode(reader: Reader): number {

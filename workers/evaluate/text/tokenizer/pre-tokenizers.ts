@@ -18,48 +18,72 @@ export function createPreTokenizer(steps: readonly PreTokenizer[]): PreTokenize 
   return (pieces) => made.reduce((split, step) => step(split), pieces);
 }
 
-const GPT2 = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+const GPT2 =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 const NO_WORDS = new RegExp(`[${WORD}\\p{Join_Control}]+|[^${WORD}\\p{Join_Control}\\p{White_Space}]+`, 'gu');
 const SPACE = /\p{White_Space}/gu;
 const PUNCTUATION = /[!-/:-@[-`{-~\p{P}]/gu;
 
 function stepOf(step: PreTokenizer): PreTokenize {
   switch (step.type) {
-    case 'Whitespace': return eachPiece((text) => split(text, NO_WORDS, 'Removed', true));
-    case 'WhitespaceSplit': return eachPiece((text) => split(text, SPACE, 'Removed'));
+    case 'Whitespace':
+      return eachPiece((text) => split(text, NO_WORDS, 'Removed', true));
+    case 'WhitespaceSplit':
+      return eachPiece((text) => split(text, SPACE, 'Removed'));
     case 'BertPreTokenizer': {
-      const [words, marks] = [eachPiece((text) => split(text, SPACE, 'Removed')), eachPiece((text) => split(text, PUNCTUATION, 'Isolated'))];
+      const [words, marks] = [
+        eachPiece((text) => split(text, SPACE, 'Removed')),
+        eachPiece((text) => split(text, PUNCTUATION, 'Isolated')),
+      ];
       return (pieces) => marks(words(pieces));
     }
-    case 'Punctuation': return eachPiece((text) => split(text, PUNCTUATION, step.behavior));
-    case 'Digits': return eachPiece((text) => split(text, /\p{N}/gu, step.individual_digits ? 'Isolated' : 'Contiguous'));
-    case 'CharDelimiterSplit': return eachPiece((text) => split(text, regexOf({ String: step.delimiter }), 'Removed'));
+    case 'Punctuation':
+      return eachPiece((text) => split(text, PUNCTUATION, step.behavior));
+    case 'Digits':
+      return eachPiece((text) => split(text, /\p{N}/gu, step.individual_digits ? 'Isolated' : 'Contiguous'));
+    case 'CharDelimiterSplit':
+      return eachPiece((text) => split(text, regexOf({ String: step.delimiter }), 'Removed'));
     case 'Split': {
       const regex = regexOf(step.pattern);
       return eachPiece((text) => split(text, regex, step.behavior, step.invert));
     }
-    case 'FixedLength': return eachPiece((text) => chunks(text, step.length));
-    case 'ByteLevel': return eachPiece((text) => {
-      const prefixed = step.add_prefix_space && !text.startsWith(' ') ? ` ${text}` : text;
-      return (step.use_regex ? split(prefixed, GPT2, 'Isolated') : [{ text: prefixed, start: 0 }]).map((part) => ({ ...part, text: toByteAlphabet(part.text) }));
-    });
-    case 'Metaspace': return metaspace(step);
+    case 'FixedLength':
+      return eachPiece((text) => chunks(text, step.length));
+    case 'ByteLevel':
+      return eachPiece((text) => {
+        const prefixed = step.add_prefix_space && !text.startsWith(' ') ? ` ${text}` : text;
+        return (step.use_regex ? split(prefixed, GPT2, 'Isolated') : [{ text: prefixed, start: 0 }]).map((part) => ({
+          ...part,
+          text: toByteAlphabet(part.text),
+        }));
+      });
+    case 'Metaspace':
+      return metaspace(step);
   }
 }
 
-interface Part { text: string; /** Where it begins in the piece. */ start: number }
+interface Part {
+  text: string;
+  /** Where it begins in the piece. */ start: number;
+}
 
 function eachPiece(parts: (text: string, piece: Piece) => Part[]): PreTokenize {
   return (pieces) => {
     const result: Piece[] = [];
     for (const piece of pieces) {
-      for (const { text, start } of parts(piece.text, piece)) if (text !== '') result.push({ text, first: piece.first && start === 0 });
+      for (const { text, start } of parts(piece.text, piece))
+        if (text !== '') result.push({ text, first: piece.first && start === 0 });
     }
     return result;
   };
 }
 
-function metaspace({ replacement, prepend_scheme, add_prefix_space, split: splits }: Extract<PreTokenizer, { type: 'Metaspace' }>): PreTokenize {
+function metaspace({
+  replacement,
+  prepend_scheme,
+  add_prefix_space,
+  split: splits,
+}: Extract<PreTokenizer, { type: 'Metaspace' }>): PreTokenize {
   const scheme = prependScheme({ prepend_scheme, add_prefix_space });
   const delimiter = regexOf({ String: replacement });
   return eachPiece((text, { first }) => {
@@ -71,14 +95,19 @@ function metaspace({ replacement, prepend_scheme, add_prefix_space, split: split
 }
 
 /** Files of old versions have a switch in place of the scheme. */
-export function prependScheme({ prepend_scheme, add_prefix_space }: Pick<Extract<PreTokenizer, { type: 'Metaspace' }>, 'prepend_scheme' | 'add_prefix_space'>): 'always' | 'first' | 'never' {
-  return add_prefix_space === false ? 'never' : prepend_scheme ?? 'always';
+export function prependScheme({
+  prepend_scheme,
+  add_prefix_space,
+}: Pick<Extract<PreTokenizer, { type: 'Metaspace' }>, 'prepend_scheme' | 'add_prefix_space'>):
+  'always' | 'first' | 'never' {
+  return add_prefix_space === false ? 'never' : (prepend_scheme ?? 'always');
 }
 
 function chunks(text: string, length: number): Part[] {
   const characters = Array.from(text);
   const parts: Part[] = [];
-  for (let start = 0; start < characters.length; start += length) parts.push({ text: characters.slice(start, start + length).join(''), start });
+  for (let start = 0; start < characters.length; start += length)
+    parts.push({ text: characters.slice(start, start + length).join(''), start });
   return parts;
 }
 
@@ -95,7 +124,10 @@ function split(text: string, regex: RegExp, behavior: Behavior, invert = false):
   return joined(found, behavior).map(({ start, end: stop }) => ({ text: text.slice(start, stop), start }));
 }
 
-function joined(found: readonly { start: number; end: number; match: boolean }[], behavior: Behavior): { start: number; end: number }[] {
+function joined(
+  found: readonly { start: number; end: number; match: boolean }[],
+  behavior: Behavior,
+): { start: number; end: number }[] {
   if (behavior === 'Isolated') return [...found];
   if (behavior === 'Removed') return found.filter(({ match }) => !match);
   const result: { start: number; end: number }[] = [];

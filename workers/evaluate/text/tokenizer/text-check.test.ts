@@ -2,8 +2,17 @@ import { describe, expect, it } from 'vitest';
 import { checkText } from './text-check.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 
-const file = (parts: object) => JSON.stringify({ version: '1.0', added_tokens: [], normalizer: null, pre_tokenizer: { type: 'WhitespaceSplit' }, post_processor: null, decoder: null, ...parts });
-const WORDS = { type: 'WordLevel', unk_token: '[UNK]', vocab: { '[UNK]': 0, the: 1, whale: 2, 'élève': 3 } };
+const file = (parts: object) =>
+  JSON.stringify({
+    version: '1.0',
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: { type: 'WhitespaceSplit' },
+    post_processor: null,
+    decoder: null,
+    ...parts,
+  });
+const WORDS = { type: 'WordLevel', unk_token: '[UNK]', vocab: { '[UNK]': 0, the: 1, whale: 2, élève: 3 } };
 const LETTERS = { type: 'BPE', vocab: { a: 0, b: 1, ab: 2 }, merges: ['a b'] };
 
 async function opened(parts: object): Promise<Tokenizer> {
@@ -39,7 +48,10 @@ describe('a text', () => {
   });
 
   it('that the tokenizer rewrites is shown as it is before and after', async () => {
-    const tokenizer = await opened({ model: { ...WORDS, vocab: { ...WORDS.vocab, eleve: 4 } }, normalizer: { type: 'Sequence', normalizers: [{ type: 'NFD' }, { type: 'StripAccents' }] } });
+    const tokenizer = await opened({
+      model: { ...WORDS, vocab: { ...WORDS.vocab, eleve: 4 } },
+      normalizer: { type: 'Sequence', normalizers: [{ type: 'NFD' }, { type: 'StripAccents' }] },
+    });
     const notes = notesOf(check(tokenizer, 'the élève '));
     expect(notes).toHaveLength(1);
     expect(notes[0]).toContain('"élève"');

@@ -18,23 +18,41 @@ const SAMPLE_LENGTH = 1000;
  */
 export function checkText(tokenizer: Tokenizer, text: string, tokens: Int32Array): Result<string[]> {
   const { unknownId } = tokenizer;
-  const unknown = unknownId === null ? 0 : tokens.reduce((count, id) => count + Number(id === unknownId), 0) / Math.max(1, tokens.length);
+  const unknown =
+    unknownId === null
+      ? 0
+      : tokens.reduce((count, id) => count + Number(id === unknownId), 0) / Math.max(1, tokens.length);
   const leftOut = tokenizer.charactersLeftOut(text);
   const leftOutShare = leftOut / Math.max(1, text.length);
   if (unknown > MOST_UNKNOWN) {
-    return failure('tokenizer-mismatch', `The tokenizer does not know the text: ${percent(unknown)} of its tokens are the unknown token, so its perplexity would say little.`,
-      'Use a text in a language of the model, or the tokenizer.json that was published with it.');
+    return failure(
+      'tokenizer-mismatch',
+      `The tokenizer does not know the text: ${percent(unknown)} of its tokens are the unknown token, so its perplexity would say little.`,
+      'Use a text in a language of the model, or the tokenizer.json that was published with it.',
+    );
   }
   if (leftOutShare > MOST_UNKNOWN) {
-    return failure('tokenizer-mismatch', `The tokenizer does not know the text: ${percent(leftOutShare)} of its characters are in no token.`,
-      'Use a text in a language of the model, or the tokenizer.json that was published with it.');
+    return failure(
+      'tokenizer-mismatch',
+      `The tokenizer does not know the text: ${percent(leftOutShare)} of its characters are in no token.`,
+      'Use a text in a language of the model, or the tokenizer.json that was published with it.',
+    );
   }
   const notes: string[] = [];
-  if (unknown > WORTH_A_NOTE) notes.push(`${percent(unknown)} of the text's tokens are the tokenizer's unknown token; the figures count how well that is predicted.`);
-  if (leftOut > 0) notes.push(`The tokenizer leaves out ${leftOut.toLocaleString('en')} of the text's ${text.length.toLocaleString('en')} characters, which it has no token for.`);
+  if (unknown > WORTH_A_NOTE)
+    notes.push(
+      `${percent(unknown)} of the text's tokens are the tokenizer's unknown token; the figures count how well that is predicted.`,
+    );
+  if (leftOut > 0)
+    notes.push(
+      `The tokenizer leaves out ${leftOut.toLocaleString('en')} of the text's ${text.length.toLocaleString('en')} characters, which it has no token for.`,
+    );
   // What is unknown does not come back, which has been said.
   const changed = unknown > 0 || leftOut > 0 ? null : firstChange(tokenizer, text);
-  if (changed) notes.push(`The tokenizer rewrites the text: of ${JSON.stringify(changed.before)} it makes ${JSON.stringify(changed.after)}. The figures are those of the text it makes.`);
+  if (changed)
+    notes.push(
+      `The tokenizer rewrites the text: of ${JSON.stringify(changed.before)} it makes ${JSON.stringify(changed.after)}. The figures are those of the text it makes.`,
+    );
   return { ok: true, value: notes };
 }
 

@@ -26,13 +26,16 @@ const BYTE = /^<0x([0-9A-F]{2})>$/i;
 export function bytesOfPiece(piece: string, spelling: TokenSpelling): Uint8Array {
   const { model, byteLevel, byteFallback, continuation, wordEnd, added } = spelling;
   if (added.has(piece)) return utf8.encode(byteLevel ? piece : piece.replaceAll('▁', ' '));
-  if (byteLevel) return Uint8Array.from(piece, (character) => byteOfCharacter.get(character) ?? character.codePointAt(0)! & 0xff);
+  if (byteLevel)
+    return Uint8Array.from(piece, (character) => byteOfCharacter.get(character) ?? character.codePointAt(0)! & 0xff);
   const byte = byteFallback ? BYTE.exec(piece)?.[1] : undefined;
   if (byte !== undefined) return Uint8Array.of(parseInt(byte, 16));
   // These keep no whitespace: a word is taken to have had one space before it.
   if (model === 'WordLevel') return utf8.encode(` ${piece}`);
-  if (model === 'WordPiece') return utf8.encode(piece.startsWith(continuation) ? piece.slice(continuation.length) : ` ${piece}`);
-  const bare = model === 'BPE' && continuation !== '' && piece.startsWith(continuation) ? piece.slice(continuation.length) : piece;
+  if (model === 'WordPiece')
+    return utf8.encode(piece.startsWith(continuation) ? piece.slice(continuation.length) : ` ${piece}`);
+  const bare =
+    model === 'BPE' && continuation !== '' && piece.startsWith(continuation) ? piece.slice(continuation.length) : piece;
   const text = wordEnd !== '' && bare.endsWith(wordEnd) ? `${bare.slice(0, -wordEnd.length)} ` : bare;
   return utf8.encode(text.replaceAll('▁', ' '));
 }
@@ -59,5 +62,7 @@ export function nameOf(bytes: Uint8Array): string {
 const byteOfCharacter: ReadonlyMap<string, number> = (() => {
   const printable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
   let next = 256;
-  return new Map(Array.from({ length: 256 }, (_, byte) => [String.fromCodePoint(printable(byte) ? byte : next++), byte] as const));
+  return new Map(
+    Array.from({ length: 256 }, (_, byte) => [String.fromCodePoint(printable(byte) ? byte : next++), byte] as const),
+  );
 })();

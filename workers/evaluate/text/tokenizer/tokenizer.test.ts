@@ -11,25 +11,43 @@ const opened = async (json: string, config: string | null): Promise<Tokenizer> =
 };
 
 const BPE = { type: 'BPE', vocab: { '<unk>': 0, '<s>': 1, '</s>': 2, a: 3, b: 4, ab: 5 }, merges: ['a b'] };
-const SPECIAL = [{ id: 0, content: '<unk>', special: true }, { id: 1, content: '<s>', special: true }, { id: 2, content: '</s>', special: true }];
+const SPECIAL = [
+  { id: 0, content: '<unk>', special: true },
+  { id: 1, content: '<s>', special: true },
+  { id: 2, content: '</s>', special: true },
+];
 const TEMPLATE = {
-  type: 'TemplateProcessing', single: [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
-  pair: [], special_tokens: { '<s>': { id: '<s>', ids: [1], tokens: ['<s>'] } },
+  type: 'TemplateProcessing',
+  single: [{ SpecialToken: { id: '<s>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+  pair: [],
+  special_tokens: { '<s>': { id: '<s>', ids: [1], tokens: ['<s>'] } },
 };
-const END_ONLY = { ...TEMPLATE, single: [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '</s>', type_id: 0 } }] };
+const END_ONLY = {
+  ...TEMPLATE,
+  single: [{ Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '</s>', type_id: 0 } }],
+};
 const BYTE_LEVEL = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true };
 
-const file = (parts: object = {}) => JSON.stringify({
-  version: '1.0', added_tokens: SPECIAL, normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, model: BPE, ...parts,
-});
+const file = (parts: object = {}) =>
+  JSON.stringify({
+    version: '1.0',
+    added_tokens: SPECIAL,
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: null,
+    model: BPE,
+    ...parts,
+  });
 
-describe('the sample model\'s tokenizer', () => {
+describe("the sample model's tokenizer", () => {
   it('encodes as it was trained to, without BOS', async () => {
     const tokenizer = await opened(await sample('tokenizer.json'), await sample('tokenizer_config.json'));
     expect(tokenizer).toMatchObject({ vocabulary: 4096, addsBos: false, bosId: 0, maxLength: 1024 });
     const text = 'Call me Ishmael. Some years ago—never mind how long precisely';
     const ids = tokenizer.encode(text);
-    const vocab = (JSON.parse(await sample('tokenizer.json')) as { model: { vocab: Record<string, number> } }).model.vocab;
+    const vocab = (JSON.parse(await sample('tokenizer.json')) as { model: { vocab: Record<string, number> } }).model
+      .vocab;
     const pieces = new Map(Object.entries(vocab).map(([piece, id]) => [id, piece]));
     // Ġ stands for a space; the dash is three bytes of UTF-8, each a character of the byte alphabet.
     expect([...ids].map((id) => pieces.get(id)).join('')).toBe(text.replaceAll(' ', 'Ġ').replace('—', 'âĢĶ'));
@@ -46,7 +64,7 @@ describe('the sample model\'s tokenizer', () => {
 });
 
 describe('texts of tokens', () => {
-  it('joined are the text in the sample model\'s vocabulary', async () => {
+  it("joined are the text in the sample model's vocabulary", async () => {
     const tokenizer = await opened(await sample('tokenizer.json'), await sample('tokenizer_config.json'));
     const text = 'Some years ago—never mind how long précisément 🐋, having little\nor no money 水';
     const ids = tokenizer.encode(text);
@@ -76,7 +94,10 @@ describe('encoding', () => {
 
   it('knows whole words too', async () => {
     const words = { type: 'WordLevel', vocab: { the: 0, whale: 1, '[UNK]': 2 }, unk_token: '[UNK]' };
-    const tokenizer = await opened(file({ model: words, added_tokens: [], pre_tokenizer: { type: 'Whitespace' } }), null);
+    const tokenizer = await opened(
+      file({ model: words, added_tokens: [], pre_tokenizer: { type: 'Whitespace' } }),
+      null,
+    );
     expect(tokenizer.encode('the white whale')).toEqual(Int32Array.of(0, 2, 1));
   });
 
@@ -85,28 +106,121 @@ describe('encoding', () => {
   });
 
   it('counts added tokens into the vocabulary', async () => {
-    expect((await opened(file({ added_tokens: [...SPECIAL, { id: 6, content: '<extra>', special: true }] }), null)).vocabulary).toBe(7);
+    expect(
+      (await opened(file({ added_tokens: [...SPECIAL, { id: 6, content: '<extra>', special: true }] }), null))
+        .vocabulary,
+    ).toBe(7);
   });
 });
 
 describe('BOS', () => {
   it.each<{ when: string; parts: object; config: object | null; addsBos: boolean; bosId: number | null }>([
-    { when: 'the configuration says so', parts: {}, config: { add_bos_token: true, bos_token: '<s>' }, addsBos: true, bosId: 1 },
-    { when: 'the configuration says so and gives the token as an object', parts: {}, config: { add_bos_token: true, bos_token: { content: '<s>', lstrip: false }, chat_template: 7 }, addsBos: true, bosId: 1 },
-    { when: 'the configuration says so and does not name the token', parts: {}, config: { add_bos_token: true }, addsBos: true, bosId: 1 },
-    { when: 'the configuration says no, the template yes', parts: { post_processor: TEMPLATE }, config: { add_bos_token: false, bos_token: '<s>' }, addsBos: false, bosId: 1 },
-    { when: 'the configuration is silent, the template says yes', parts: { post_processor: TEMPLATE }, config: { bos_token: '<s>', tokenizer_class: 'PreTrainedTokenizerFast' }, addsBos: true, bosId: 1 },
-    { when: 'there is no configuration, the template says yes', parts: { post_processor: TEMPLATE }, config: null, addsBos: true, bosId: 1 },
-    { when: 'the template is one of several processors', parts: { post_processor: { type: 'Sequence', processors: [BYTE_LEVEL, TEMPLATE] } }, config: null, addsBos: true, bosId: 1 },
-    { when: 'the template only closes the text', parts: { post_processor: END_ONLY }, config: { bos_token: '<s>', tokenizer_class: 'LlamaTokenizer' }, addsBos: false, bosId: 1 },
-    { when: 'the post-processor has no template', parts: { post_processor: BYTE_LEVEL }, config: null, addsBos: false, bosId: 1 },
-    { when: 'RobertaProcessing puts a token in front', parts: { post_processor: { type: 'RobertaProcessing', sep: ['</s>', 2], cls: ['<s>', 1] } }, config: null, addsBos: true, bosId: 1 },
-    { when: 'only the class tells: Llama', parts: {}, config: { tokenizer_class: 'LlamaTokenizerFast', bos_token: '<s>' }, addsBos: true, bosId: 1 },
-    { when: 'only the class tells: GPT-2', parts: {}, config: { tokenizer_class: 'GPT2Tokenizer', bos_token: '<s>' }, addsBos: false, bosId: 1 },
-    { when: 'nothing tells but a SentencePiece vocabulary', parts: { model: { ...BPE, byte_fallback: true } }, config: null, addsBos: true, bosId: 1 },
+    {
+      when: 'the configuration says so',
+      parts: {},
+      config: { add_bos_token: true, bos_token: '<s>' },
+      addsBos: true,
+      bosId: 1,
+    },
+    {
+      when: 'the configuration says so and gives the token as an object',
+      parts: {},
+      config: { add_bos_token: true, bos_token: { content: '<s>', lstrip: false }, chat_template: 7 },
+      addsBos: true,
+      bosId: 1,
+    },
+    {
+      when: 'the configuration says so and does not name the token',
+      parts: {},
+      config: { add_bos_token: true },
+      addsBos: true,
+      bosId: 1,
+    },
+    {
+      when: 'the configuration says no, the template yes',
+      parts: { post_processor: TEMPLATE },
+      config: { add_bos_token: false, bos_token: '<s>' },
+      addsBos: false,
+      bosId: 1,
+    },
+    {
+      when: 'the configuration is silent, the template says yes',
+      parts: { post_processor: TEMPLATE },
+      config: { bos_token: '<s>', tokenizer_class: 'PreTrainedTokenizerFast' },
+      addsBos: true,
+      bosId: 1,
+    },
+    {
+      when: 'there is no configuration, the template says yes',
+      parts: { post_processor: TEMPLATE },
+      config: null,
+      addsBos: true,
+      bosId: 1,
+    },
+    {
+      when: 'the template is one of several processors',
+      parts: { post_processor: { type: 'Sequence', processors: [BYTE_LEVEL, TEMPLATE] } },
+      config: null,
+      addsBos: true,
+      bosId: 1,
+    },
+    {
+      when: 'the template only closes the text',
+      parts: { post_processor: END_ONLY },
+      config: { bos_token: '<s>', tokenizer_class: 'LlamaTokenizer' },
+      addsBos: false,
+      bosId: 1,
+    },
+    {
+      when: 'the post-processor has no template',
+      parts: { post_processor: BYTE_LEVEL },
+      config: null,
+      addsBos: false,
+      bosId: 1,
+    },
+    {
+      when: 'RobertaProcessing puts a token in front',
+      parts: { post_processor: { type: 'RobertaProcessing', sep: ['</s>', 2], cls: ['<s>', 1] } },
+      config: null,
+      addsBos: true,
+      bosId: 1,
+    },
+    {
+      when: 'only the class tells: Llama',
+      parts: {},
+      config: { tokenizer_class: 'LlamaTokenizerFast', bos_token: '<s>' },
+      addsBos: true,
+      bosId: 1,
+    },
+    {
+      when: 'only the class tells: GPT-2',
+      parts: {},
+      config: { tokenizer_class: 'GPT2Tokenizer', bos_token: '<s>' },
+      addsBos: false,
+      bosId: 1,
+    },
+    {
+      when: 'nothing tells but a SentencePiece vocabulary',
+      parts: { model: { ...BPE, byte_fallback: true } },
+      config: null,
+      addsBos: true,
+      bosId: 1,
+    },
     { when: 'nothing tells', parts: {}, config: null, addsBos: false, bosId: 1 },
-    { when: 'there is no such token', parts: { added_tokens: [] }, config: { add_bos_token: true }, addsBos: false, bosId: null },
-    { when: 'the token is not in the vocabulary', parts: {}, config: { add_bos_token: true, bos_token: '<nowhere>' }, addsBos: false, bosId: null },
+    {
+      when: 'there is no such token',
+      parts: { added_tokens: [] },
+      config: { add_bos_token: true },
+      addsBos: false,
+      bosId: null,
+    },
+    {
+      when: 'the token is not in the vocabulary',
+      parts: {},
+      config: { add_bos_token: true, bos_token: '<nowhere>' },
+      addsBos: false,
+      bosId: null,
+    },
   ])('when $when', async ({ parts, config, addsBos, bosId }) => {
     expect(await opened(file(parts), config && JSON.stringify(config))).toMatchObject({ addsBos, bosId });
   });
@@ -120,22 +234,30 @@ describe('the longest sequence', () => {
 });
 
 describe('bytes of tokens', () => {
-  const lengthsOf = async (json: string) => [...(await opened(json, null)).byteLengths() ?? []];
+  const lengthsOf = async (json: string) => [...((await opened(json, null)).byteLengths() ?? [])];
 
-  it('add up to the text in the sample model\'s byte-level vocabulary', async () => {
+  it("add up to the text in the sample model's byte-level vocabulary", async () => {
     const tokenizer = await opened(await sample('tokenizer.json'), await sample('tokenizer_config.json'));
     const text = 'Some years ago—never mind how long précisément 🐋, having little or no money';
     const lengths = tokenizer.byteLengths();
-    expect([...tokenizer.encode(text)].reduce((sum, id) => sum + (lengths?.[id] ?? NaN), 0)).toBe(Buffer.byteLength(text));
+    expect([...tokenizer.encode(text)].reduce((sum, id) => sum + (lengths?.[id] ?? NaN), 0)).toBe(
+      Buffer.byteLength(text),
+    );
   });
 
   it('are those of the characters elsewhere, with ▁ for a space and bytes for themselves', async () => {
-    const vocab = { '<unk>': 0, '<s>': 1, '</s>': 2, '▁the': 3, 'é': 4, '<0xE2>': 5, '🐋': 6 };
-    expect(await lengthsOf(file({ model: { type: 'BPE', vocab, merges: [], byte_fallback: true } }))).toEqual([5, 3, 4, 4, 2, 1, 4]);
+    const vocab = { '<unk>': 0, '<s>': 1, '</s>': 2, '▁the': 3, é: 4, '<0xE2>': 5, '🐋': 6 };
+    expect(await lengthsOf(file({ model: { type: 'BPE', vocab, merges: [], byte_fallback: true } }))).toEqual([
+      5, 3, 4, 4, 2, 1, 4,
+    ]);
   });
 
   it('of an added token are those of what it says', async () => {
-    const tokens = file({ model: { type: 'BPE', vocab: { 'Ġa': 0 }, merges: [] }, decoder: { type: 'Sequence', decoders: [BYTE_LEVEL] }, added_tokens: [{ id: 1, content: '<é>', special: true }] });
+    const tokens = file({
+      model: { type: 'BPE', vocab: { Ġa: 0 }, merges: [] },
+      decoder: { type: 'Sequence', decoders: [BYTE_LEVEL] },
+      added_tokens: [{ id: 1, content: '<é>', special: true }],
+    });
     expect(await lengthsOf(tokens)).toEqual([2, 4]);
   });
 

@@ -34,7 +34,9 @@ export interface Tokenizer {
   piece(id: number): string;
 }
 
-const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]).nullish();
+const tokenText = z
+  .union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)])
+  .nullish();
 
 /** What of a `tokenizer_config.json` has a part in encoding; chat templates and the like do not. */
 const configFile = z.object({
@@ -54,7 +56,8 @@ type ConfigFile = z.infer<typeof configFile>;
 export async function openTokenizer(json: string, config: string | null): Promise<Result<Tokenizer>> {
   const file = parse(json, tokenizerFile, 'tokenizer.json');
   if (!file.ok) return file;
-  const settings = config === null ? { ok: true as const, value: {} } : parse(config, configFile, 'tokenizer_config.json');
+  const settings =
+    config === null ? { ok: true as const, value: {} } : parse(config, configFile, 'tokenizer_config.json');
   if (!settings.ok) return settings;
 
   try {
@@ -69,7 +72,7 @@ export async function openTokenizer(json: string, config: string | null): Promis
       value: {
         vocabulary: vocabulary.size,
         ...bos,
-        eosId: settings.value.eos_token == null ? null : vocabulary.get(settings.value.eos_token) ?? null,
+        eosId: settings.value.eos_token == null ? null : (vocabulary.get(settings.value.eos_token) ?? null),
         unknownId,
         byteLengths: () => byteLengths(vocabulary, spelling),
         pieces: (ids) => textsOf(Array.from(ids, bytes)),
@@ -82,9 +85,18 @@ export async function openTokenizer(json: string, config: string | null): Promis
     };
   } catch (thrown) {
     return thrown instanceof UnknownPattern
-      ? failure('tokenizer-invalid', `The tokenizer.json has a pattern with ${thrown.message}, which is not understood here, so its tokens would not be those of the model.`,
-          'Export the tokenizer with a simpler pattern, or compare sizes only.', thrown)
-      : failure('tokenizer-invalid', 'The tokenizer.json contradicts itself.', 'Take the tokenizer.json that was published with the model.', thrown);
+      ? failure(
+          'tokenizer-invalid',
+          `The tokenizer.json has a pattern with ${thrown.message}, which is not understood here, so its tokens would not be those of the model.`,
+          'Export the tokenizer with a simpler pattern, or compare sizes only.',
+          thrown,
+        )
+      : failure(
+          'tokenizer-invalid',
+          'The tokenizer.json contradicts itself.',
+          'Take the tokenizer.json that was published with the model.',
+          thrown,
+        );
   }
 }
 
@@ -102,14 +114,22 @@ function parse<T>(json: string, schema: z.ZodType<T>, name: string): Result<T> {
   try {
     value = JSON.parse(json);
   } catch (thrown) {
-    return failure('tokenizer-invalid', `The ${name} is not valid JSON.`,
-      'Download it again from where the model comes from; it may have been cut off.', thrown);
+    return failure(
+      'tokenizer-invalid',
+      `The ${name} is not valid JSON.`,
+      'Download it again from where the model comes from; it may have been cut off.',
+      thrown,
+    );
   }
   const read = schema.safeParse(value);
   return read.success
     ? { ok: true, value: read.data }
-    : failure('tokenizer-invalid', `The ${name} is not the file a Hugging Face tokenizer is saved in.`,
-        `Take the ${name} that was published with the model.`, z.prettifyError(read.error));
+    : failure(
+        'tokenizer-invalid',
+        `The ${name} is not the file a Hugging Face tokenizer is saved in.`,
+        `Take the ${name} that was published with the model.`,
+        z.prettifyError(read.error),
+      );
 }
 
 function spellingOf({ model, added_tokens, decoder, pre_tokenizer, normalizer }: TokenizerFile): TokenSpelling {
@@ -144,7 +164,9 @@ function byteLengths(vocabulary: ReadonlyMap<string, number>, spelling: TokenSpe
 
 /** Configurations write "no limit" as a very large number. */
 function plausibleLength(length: number | null | undefined): number | null {
-  return length !== null && length !== undefined && Number.isInteger(length) && length > 0 && length < 2 ** 24 ? length : null;
+  return length !== null && length !== undefined && Number.isInteger(length) && length > 0 && length < 2 ** 24
+    ? length
+    : null;
 }
 
 /** Classes of Hugging Face transformers whose `add_bos_token` is on unless the configuration turns it off. */
@@ -158,7 +180,11 @@ const BOS_NAMES = ['<s>', '<bos>', '<|begin_of_text|>', '<|startoftext|>', '<|en
  * tokenizer class; else, without a class, yes for SentencePiece vocabularies (byte fallback and a BOS token),
  * as llama.cpp has it.
  */
-function startToken(file: TokenizerFile, config: ConfigFile, idOf: (token: string) => number | null): { addsBos: boolean; bosId: number | null } {
+function startToken(
+  file: TokenizerFile,
+  config: ConfigFile,
+  idOf: (token: string) => number | null,
+): { addsBos: boolean; bosId: number | null } {
   const template = templateStart(file.post_processor);
   const special = new Set(file.added_tokens.filter((token) => token.special).map((token) => token.content));
   const known = BOS_NAMES.find((name) => special.has(name));
@@ -180,7 +206,10 @@ const templateProcessing = z.looseObject({
   type: z.literal('TemplateProcessing'),
   single: z.array(z.looseObject({ SpecialToken: z.looseObject({ id: z.string() }).optional() })),
 });
-const classifierProcessing = z.looseObject({ type: z.enum(['BertProcessing', 'RobertaProcessing']), cls: z.tuple([z.string(), z.number()]) });
+const classifierProcessing = z.looseObject({
+  type: z.enum(['BertProcessing', 'RobertaProcessing']),
+  cls: z.tuple([z.string(), z.number()]),
+});
 const sequence = z.looseObject({ type: z.literal('Sequence'), processors: z.array(z.unknown()) });
 
 /** The special token a post-processor puts in front of a single sequence. */

@@ -6,9 +6,14 @@ import type { Model } from './schema.ts';
 const UNKNOWN_PENALTY = 10;
 
 /** Throws an Error for an `unk_id` that is no token. */
-export function createUnigram({ vocab, unk_id, byte_fallback: fallsBack }: Extract<Model, { type: 'Unigram' }>): EncodeWord {
+export function createUnigram({
+  vocab,
+  unk_id,
+  byte_fallback: fallsBack,
+}: Extract<Model, { type: 'Unigram' }>): EncodeWord {
   const unknownId = unk_id ?? null;
-  if (unknownId !== null && unknownId >= vocab.length) throw new RangeError('the unknown token is not in the vocabulary');
+  if (unknownId !== null && unknownId >= vocab.length)
+    throw new RangeError('the unknown token is not in the vocabulary');
   const idOf = new Map(vocab.map(([token], id) => [token, id]));
   const trie = createTrie(idOf);
   const unknownScore = vocab.reduce((least, [, score]) => Math.min(least, score), Infinity) - UNKNOWN_PENALTY;
@@ -18,7 +23,12 @@ export function createUnigram({ vocab, unk_id, byte_fallback: fallsBack }: Extra
     let dropped = 0;
     for (const piece of bestPieces(word, { trie, scoreOf: (id) => vocab[id]![1], unknownId, unknownScore })) {
       const id = idOf.get(piece);
-      const bytes = id === undefined && fallsBack ? Array.from(new TextEncoder().encode(piece), (byte) => idOf.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)) : [];
+      const bytes =
+        id === undefined && fallsBack
+          ? Array.from(new TextEncoder().encode(piece), (byte) =>
+              idOf.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
+            )
+          : [];
       if (id !== undefined) ids.push(id);
       else if (bytes.length > 0 && bytes.every((byte) => byte !== undefined)) for (const byte of bytes) ids.push(byte);
       else if (unknownId !== null) ids.push(unknownId);
@@ -28,7 +38,12 @@ export function createUnigram({ vocab, unk_id, byte_fallback: fallsBack }: Extra
   };
 }
 
-interface Search { trie: Trie; scoreOf: (id: number) => number; unknownId: number | null; unknownScore: number }
+interface Search {
+  trie: Trie;
+  scoreOf: (id: number) => number;
+  unknownId: number | null;
+  unknownScore: number;
+}
 
 const UNKNOWN = -1;
 
