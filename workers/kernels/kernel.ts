@@ -12,11 +12,13 @@
 import type { Backend } from '../contract/capabilities.ts';
 import type { BlockSize } from '../contract/level-settings.ts';
 
-/** Round-to-nearest over blocks of `block` consecutive elements of K. */
+/** Quantization over blocks of `block` consecutive elements of K. */
 export interface BlockScheme {
   bits: 2 | 4 | 8;
   block: BlockSize;
   symmetric: boolean;
+  /** `search` looks for the scale and zero point of each block (search.ts); round to nearest when absent. */
+  method?: 'search';
 }
 
 /** A weight matrix as it lies in the model file: little-endian, row-major. */
@@ -28,6 +30,8 @@ export interface WeightMatrix {
   layout: 'kn' | 'nk';
   k: number;
   n: number;
+  /** E[x²] of each input channel [K], by which the method `search` weighs squared errors; all count alike when absent. */
+  meanSquares?: Float32Array;
 }
 
 /** Shapes with kb = ceil(K / block); bits that hold no element of the matrix are 0. */

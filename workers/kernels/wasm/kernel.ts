@@ -1,6 +1,7 @@
 /** The SIMD backend: feeds tiles of a matrix to the AssemblyScript module and collects what it makes. */
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kernel.ts';
 import { emptyResult, layoutOf } from '../layout.ts';
+import { blockWeights } from '../search.ts';
 import { createYielder, createQueue } from '../yielder.ts';
 import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type TileLimits } from '../tiles.ts';
 import { quantizeTensor } from './linear.ts';
@@ -98,7 +99,10 @@ async function quantizeMatrix(
     scales: room.reserve(share * most.scales),
     zeroPoints: room.reserve(share * most.zeroPoints),
   };
+  const weights = scheme.method === 'search' && matrix.meanSquares ? blockWeights(matrix.meanSquares, block) : null;
+  const weightsAt = weights ? room.reserve(weights.byteLength) : 0;
   const bytes = room.bytes();
+  if (weights) bytes.set(new Uint8Array(weights.buffer), weightsAt);
 
   for (const group of groupsOf(matrix, size)) {
     for (const tile of tilesOf(group, size)) {
@@ -121,6 +125,8 @@ async function quantizeMatrix(
         scales.stride,
         zeroPoints.at + before,
         zeroPoints.stride,
+        scheme.method === 'search',
+        weights ? weightsAt + tile.row * 4 : 0,
       );
     }
     const blocks = Math.ceil(group.rows / block);
