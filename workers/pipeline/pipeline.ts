@@ -26,7 +26,7 @@ import { sameAsEarlier } from '../plan/sizes/same-content.ts';
 import { SINGLE_FILE_LIMIT } from '../plan/data-file.ts';
 import { findMisfits, NO_MISFITS, type Misfits } from '../plan/precision/fits.ts';
 import { describePattern } from '../plan/patterns.ts';
-import { settingsInFull } from '../plan/metadata.ts';
+import { reportedSettings } from '../contract/levels/reported.ts';
 import { planAnyLevel } from '../plan/half/plan-half.ts';
 import { modelBytes, judgedTensors, preparePlan, type Plan, type PlanInput } from '../plan/plan.ts';
 import type { EngineError } from '../contract/errors.ts';
@@ -35,7 +35,7 @@ import type { Job, LevelRequest, Stage } from '../contract/job.ts';
 import type { LevelPlan } from '../contract/level-plan.ts';
 import type { LevelReport, Report, SkippedLevel } from '../contract/report.ts';
 import type { Opened } from '../contract/files.ts';
-import { fileName } from '../contract/levels/file-name.ts';
+import { fileName, levelSuffix } from '../contract/levels/file-name.ts';
 import { formatLevel } from '../contract/levels/level.ts';
 import { checkPlannedFile } from '../plan/self-check.ts';
 import { unsupportedTargets } from '../plan/targets.ts';
@@ -168,7 +168,7 @@ export async function plan(
       const { bytes, data, weightBytes, graphBytes, changed, summary, patterns, ledger, problem } = planned;
       return {
         key,
-        file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)),
+        file: fileName(input.model.source.name, levelSuffix({ id, settings })),
         bytes,
         ...(data && { data: { file: data.file, bytes: data.bytes } }),
         weightBytes,
@@ -443,7 +443,7 @@ async function planLevels(
       id,
       settings,
       plan: planned,
-      file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)),
+      file: fileName(input.model.source.name, levelSuffix({ id, settings })),
       blob: null,
       perplexity: null,
       drift: null,
@@ -715,14 +715,12 @@ function levelReport({
   memory,
   sameFileAs,
 }: LevelJob): LevelReport {
-  const resolved = SCHEMES[id].resolve(settings);
-  const { baseline } = resolved;
   return {
     id,
     level: formatLevel({ id, settings }),
-    baseline,
-    settings: settingsInFull(resolved),
-    suffix: SCHEMES[id].suffix(settings),
+    baseline: SCHEMES[id].resolve(settings).baseline,
+    settings: reportedSettings({ id, settings }),
+    suffix: levelSuffix({ id, settings }),
     file,
     bytes: plan.bytes,
     ...(data && { data: { file: data.file, bytes: data.bytes } }),
