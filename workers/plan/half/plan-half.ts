@@ -11,7 +11,8 @@ import type { Piece } from '../../onnx/writing/splice.ts';
 import type { LedgerLine } from '../../contract/level-plan.ts';
 import type { LevelSettings } from '../../contract/level-settings.ts';
 import type { Scheme } from '../../contract/levels/scheme.ts';
-import { bytesInWords, count, keptLine } from '../ledger.ts';
+import { bytesInWords } from '../../lib/bytes-in-words.ts';
+import { count, keptLine } from '../ledger.ts';
 import {
   isHalfPrecision,
   modelBytes,
