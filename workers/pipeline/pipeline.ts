@@ -53,7 +53,7 @@ import type { Original as StoredOriginal, OnceTask } from '../storage/measure-on
 import type { PlannedFile } from '../storage/job-room.ts';
 import type { LevelFile } from '../storage/stored-sink.ts';
 import { summarizeModel } from './summarize-model.ts';
-import { estimateSecondsLeft } from './time-left.ts';
+import { estimateSecondsLeft } from '../lib/time-left.ts';
 import { laps, timing } from '../lib/timing.ts';
 import { windowedSource, windowedSources } from '../io/windowed-source.ts';
 
