@@ -10,6 +10,7 @@
  * It is the same with channels, but for one whose max − min overflows: its codes are its zero point.
  */
 import type { Backend } from '../contract/capabilities.ts';
+import type { MethodId } from '../contract/methods.ts';
 import type { BlockSize } from '../contract/levels/scheme.ts';
 
 /** Quantization over blocks of `block` consecutive elements of K. */
@@ -17,8 +18,11 @@ export interface BlockScheme {
   bits: 2 | 4 | 8;
   block: BlockSize;
   symmetric: boolean;
-  /** `search` looks for the scale and zero point of each block (search.ts); round to nearest when absent. */
-  method?: 'search';
+  /**
+   * How scales and zero points are chosen; round to nearest when absent. Kernels search for them (search.ts) with every
+   * method: what `gptq` makes of a whole model is made elsewhere, and this is what it falls back to.
+   */
+  method?: Exclude<MethodId, 'rtn'>;
 }
 
 /** A weight matrix as it lies in the model file: little-endian, row-major. */

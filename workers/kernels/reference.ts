@@ -67,8 +67,7 @@ async function quantizeMatrix(
     for (let b = 0; b < layout.blocks; b++) {
       const values: number[] = [];
       for (let row = b * block; row < Math.min(k, (b + 1) * block); row++) values.push(weight(row, column));
-      const search =
-        method === 'search' ? { weights: weights?.subarray(b * block, b * block + values.length) ?? null } : null;
+      const search = method ? { weights: weights?.subarray(b * block, b * block + values.length) ?? null } : null;
       const quantized = quantizeBlock(values, bits, symmetric, type, search);
 
       const at = column * layout.blocks + b;

@@ -101,7 +101,7 @@ async function quantizeMatrix(
     scales: room.reserve(share * most.scales),
     zeroPoints: room.reserve(share * most.zeroPoints),
   };
-  const weights = scheme.method === 'search' && matrix.meanSquares ? blockWeights(matrix.meanSquares, block) : null;
+  const weights = scheme.method && matrix.meanSquares ? blockWeights(matrix.meanSquares, block) : null;
   const weightsAt = weights ? room.reserve(weights.byteLength) : 0;
   const bytes = room.bytes();
   if (weights) bytes.set(new Uint8Array(weights.buffer), weightsAt);
@@ -127,7 +127,7 @@ async function quantizeMatrix(
         scales.stride,
         zeroPoints.at + before,
         zeroPoints.stride,
-        scheme.method === 'search',
+        scheme.method !== undefined,
         weights ? weightsAt + tile.row * 4 : 0,
       );
     }
