@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as ort from 'onnxruntime-web';
 import { calibrateGptq, type CalibratedWeight } from '../workers/calibrate/calibrate.ts';
+import { generateWindows } from '../workers/calibrate/generate-windows.ts';
 import { measureMeanSquares } from '../workers/calibrate/mean-squares.ts';
 import { findProducts } from '../workers/calibrate/products.ts';
+import { windowsOfText } from '../workers/calibrate/windows.ts';
 import { parseLevel } from '../workers/contract/levels/level.ts';
 import { SCHEMES } from '../workers/contract/levels/registry.ts';
 import { wasmRuntime } from '../workers/evaluate/sessions/graph-session.ts';
 import { evaluate } from '../workers/evaluate/text/evaluate.ts';
 import { languageModels } from '../workers/evaluate/text/language-model.ts';
-import { tokenizeText } from '../workers/evaluate/text/perplexity.ts';
 import { openTokenizer } from '../workers/evaluate/text/tokenizer/tokenizer.ts';
 import { blobSource } from '../workers/io/source.ts';
 import type { BlockScheme, WeightMatrix } from '../workers/kernels/kernel.ts';
@@ -66,17 +67,18 @@ const wide = (await widenModel(file)) ?? file;
 const wideModel = await scanModel(blobSource('model.onnx', wide));
 const products = findProducts(preparePlan(wideModel));
 const context = Number(values.context);
-const windows = calibrationWindows(await readFile(values.calibrate!, 'utf8'));
+const windows = await calibrationWindows();
 
-function calibrationWindows(calibration: string): Int32Array[] {
-  const { tokens, bos } = tokenizeText(tokenizer, calibration);
-  const count = Math.min(Number(values.windows), Math.floor(tokens.length / context));
-  return Array.from({ length: count }, (_, i) => {
-    const at = Math.floor((i * Math.floor(tokens.length / context)) / count) * context;
-    const ids = tokens.slice(at, at + context);
-    if (bos !== null) ids[0] = bos;
-    return ids;
-  });
+async function calibrationWindows(): Promise<Int32Array[]> {
+  const size = { windows: Number(values.windows), context };
+  if (values.calibrate !== 'generated') {
+    const calibration = await readFile(values.calibrate!, 'utf8');
+    return must(windowsOfText(tokenizer, calibration, tokenizer.encode(text), size)).windows;
+  }
+  const began = performance.now();
+  const made = must(await generateWindows(runtime, wide, { ...size, bos: tokenizer.bosId }));
+  console.log(`generated ${made.length} windows of ${context} in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  return made;
 }
 
 async function write(

@@ -12,7 +12,7 @@ import type { CalibratedProduct } from './products.ts';
 
 /**
  * @param file The model in float32, in one file; @param model A scan of it.
- * @returns Mean squares [K] by name of the weight's tensor.
+ * @returns Mean squares [K] by name of the weight's tensor; none where the input is all 0 or not finite.
  * Errors: `not-a-language-model`, `inputs-unknown`, `session-failed`, `out-of-memory`.
  */
 export async function measureMeanSquares(
@@ -45,13 +45,27 @@ export async function measureMeanSquares(
   } finally {
     await session.value.release();
   }
-  const byActivation = new Map(
-    activations.map(([name], i) => [name, Float32Array.from(sums[i]!, (sum) => sum / rows)] as const),
-  );
+  const byActivation = new Map(activations.map(([name], i) => [name, damped(sums[i]!, rows)] as const));
   return {
     ok: true,
-    value: new Map(products.map(({ tensor, activation }) => [tensor, byActivation.get(activation)!])),
+    value: new Map(
+      products.flatMap(({ tensor, activation }) => {
+        const squares = byActivation.get(activation);
+        return squares ? [[tensor, squares] as const] : [];
+      }),
+    ),
   };
+}
+
+/** Share of the mean of all channels that is added to each, so that none counts nothing. */
+const DAMPING = 0.01;
+
+/** Means of the sums; null where they are all 0 or not finite. */
+function damped(sums: Float64Array, rows: number): Float32Array | null {
+  const mean = sums.reduce((total, sum) => total + sum, 0) / sums.length / rows;
+  return mean > 0 && Number.isFinite(Math.fround(mean))
+    ? Float32Array.from(sums, (sum) => sum / rows + DAMPING * mean)
+    : null;
 }
 
 const sumName = (index: number): string => `nibble.squares.${index}`;

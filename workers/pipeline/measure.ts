@@ -2,6 +2,7 @@
  * The part of a job after its files are written: perplexity where there is a language model, a tokenizer and a text,
  * output drift where one of them is missing.
  */
+import type { CalibrationRecord } from './stages/calibrate.ts';
 import { whyNotRunnable } from './custom-operators.ts';
 import { engineError, failure } from '../contract/errors.ts';
 import { notChecked, type EvaluationInput } from '../evaluate/runtimes/check-runtimes.ts';
@@ -46,6 +47,8 @@ export interface LevelJob {
   id: LevelRequest['id'];
   settings: LevelSettings;
   plan: Plan;
+  /** What its weights were calibrated on; absent where its method needs nothing. */
+  calibration?: CalibrationRecord;
   file: string;
   blob: Blob | null;
   /** The second file, of a model too large for one. */

@@ -6,7 +6,10 @@ import pLimit from 'p-limit';
 import { executeTasks } from '../quantize/execute-tasks.ts';
 import { countTogether } from './check-progress.ts';
 import { checkSpeed } from './check-speed.ts';
-import { engineError, failure, isAboutLevel, settle, toEngineError } from '../contract/errors.ts';
+import { engineError, failure, isAboutLevel, settle, toEngineError, type Result } from '../contract/errors.ts';
+import { failure as evaluationFailure } from '../evaluate/errors.ts';
+import type { GraphRuntime } from '../evaluate/sessions/graph-session.ts';
+import { calibrate } from './stages/calibrate.ts';
 import type { SpeedMeter } from '../evaluate/speed/speed-meter.ts';
 import { memoryByProvider } from '../evaluate/speed/predict-memory.ts';
 import { openTokenizer } from '../evaluate/text/tokenizer/tokenizer.ts';
@@ -73,6 +76,8 @@ export interface Platform extends MeasurePlatform {
   sink(fileName: string, source: File, file: LevelFile): Promise<Sink>;
   /** Bytes a file may have before its weights go to a second one; what protobuf can hold when absent. */
   singleFileLimit?: number;
+  /** Where the model is run for calibration; levels are searched without data where there is none. */
+  openRuntime?(threads: number): Promise<Result<GraphRuntime>>;
   /** For jobs that ask for speed; without it none is measured. */
   speedMeter?: SpeedMeter;
   /** Measures, unless the same has been measured before: see storage/measure-once.ts. Measures each time when absent. */
@@ -230,8 +235,25 @@ export async function compare(
     fingerprint: hash.fingerprint,
     vocabulary: model.languageModel?.vocabulary ?? 0,
   };
+  const tokenizer = sorted.tokenizer ? await openTokenizer(sorted.tokenizer.json, sorted.tokenizerConfig) : null;
+  const calibrated = await calibrate({
+    levels: planned.levels,
+    model: asSingleFile(input.model, file, external),
+    source: input.model.source,
+    external: input.model.external,
+    tokenizer: tokenizer?.ok ? tokenizer.value : null,
+    text: job.calibration ? (await readText(job.calibration)).text : null,
+    evaluation: sorted.text ? (await readText(sorted.text)).text : null,
+    openRuntime: () =>
+      surroundings.openRuntime?.(surroundings.threads) ??
+      Promise.resolve(
+        evaluationFailure('session-failed', 'Models cannot be run here for calibration.', 'Use the method search.'),
+      ),
+    onEvent,
+    signal,
+  });
   const { levels, skipped: notWritten } = await writeLevels(
-    planned.levels,
+    calibrated.levels,
     original,
     kernel,
     surroundings,
@@ -296,6 +318,7 @@ export async function compare(
       overflow: checked.overflow,
       notes: [
         ...levels.flatMap(patternNotes),
+        ...calibrated.notes,
         ...distinct.notes,
         ...measured.notes,
         ...checked.notes,
@@ -620,7 +643,7 @@ function originalBaseline(
 
 /** What the files of a level are stored by. */
 function spellingsOf(level: LevelJob): { model: string; data: string } {
-  const spelling = formatLevel(level);
+  const spelling = `${formatLevel(level)}${level.calibration ? ` (calibrated on ${level.calibration.sha256})` : ''}`;
   return level.plan.data ? splitSpellings(spelling, level.plan.data.file) : { model: spelling, data: spelling };
 }
 

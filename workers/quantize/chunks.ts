@@ -78,7 +78,9 @@ export function outputChunksOf(recipe: QuantizeTask, limits: ChunkLimits = CHUNK
   const { data } = tensor;
   const view = recipe.kind === 'to-float16' ? undefined : recipe.view;
   const inOrder = data.kind !== 'typed' && data.kind !== 'values' && (!view || isContiguous(view));
-  if (!inOrder || tensor.bytes <= limits.slab) return [{ kind: 'one', recipe, slab: recipe, bytes: partBytes(recipe) }];
+  const isReady = recipe.kind === 'quantize' && recipe.ready !== undefined;
+  if (!inOrder || isReady || tensor.bytes <= limits.slab)
+    return [{ kind: 'one', recipe, slab: recipe, bytes: partBytes(recipe) }];
   switch (recipe.kind) {
     case 'quantize':
       return matrixStretches(recipe, limits);
@@ -157,7 +159,7 @@ function tilesOf(whole: Tile, rows: number, columns: number): Tile[] {
 }
 
 function matrixSlab(recipe: Quantize, { row, rows, column, columns }: Tile): WeightChunk {
-  const { tensor, layout, k, n, view } = recipe;
+  const { tensor, layout, k, n, view, meanSquares } = recipe;
   const size = sizeOf(tensor);
   const [line, length, count, across, pitch] =
     layout === 'kn' ? [row, columns, rows, column, n] : [column, rows, columns, row, k];
@@ -169,6 +171,7 @@ function matrixSlab(recipe: Quantize, { row, rows, column, columns }: Tile): Wei
     k: rows,
     n: columns,
     ...(view && { view: inOrder(view, dims) }),
+    ...(meanSquares && { meanSquares: meanSquares.slice(row, row + rows) }),
   };
   return length === pitch ? slab : { ...slab, lines: { count, bytes: length * size, pitch: pitch * size } };
 }

@@ -56,8 +56,12 @@ export function executeTasks(
     stretchesOf: stretches,
     async make(stretch, signal) {
       switch (stretch.kind) {
-        case 'one':
-          return makeSlab(stretch.slab, signal);
+        case 'one': {
+          const { recipe } = stretch;
+          return recipe.kind === 'quantize' && recipe.ready
+            ? blockedParts(recipe, recipe.ready)
+            : makeSlab(stretch.slab, signal);
+        }
         case 'joined':
           return joined(stretch, makeSlab, signal, release);
         case 'grids': {

@@ -90,8 +90,9 @@ async function inBlocks(
   signal: AbortSignal,
   memory?: ArrayBuffer,
 ): Promise<Parts> {
-  const { layout, k, n, scheme } = recipe;
-  const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal, memory);
+  const { layout, k, n, scheme, meanSquares } = recipe;
+  const matrix = { data, type, layout, k, n, ...(meanSquares && { meanSquares }) };
+  const quantized = await kernel.quantize(matrix, scheme, signal, memory);
   if (!isFinite(quantized, type)) refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
   return blockedParts(recipe, quantized);
 }

@@ -14,7 +14,7 @@ import type { Target } from '../../contract/level-plan.ts';
 import { formatLevel } from '../../contract/levels/level.ts';
 import { shown, shownText } from '../../lib/shown.ts';
 import { readArguments, USAGE, type Arguments, type Command } from './arguments.ts';
-import { createNodeEvaluator } from '../../evaluate/evaluator.node.ts';
+import { createNodeEvaluator, nodeRuntime } from '../../evaluate/evaluator.node.ts';
 import { fileSink, sourceItself } from './files/file-sink.ts';
 import { listenForInterrupts, type Interrupts } from './interrupts.ts';
 import { isFile, openBeside, openCompanions, openFile, type FoundFile } from './files/open-file.ts';
@@ -56,6 +56,7 @@ interface Given {
   model: File;
   files: File[];
   text: File | null;
+  calibration: File | null;
   /** For the folder of the Hub. */
   companions: File[];
   paths: string[];
@@ -88,6 +89,8 @@ async function openAll(given: Arguments): Promise<Given> {
       found.push({ file: await openFile(config), path: config });
   }
   const text = given.text === null ? null : { file: await openFile(given.text), path: given.text };
+  const calibration =
+    given.calibrate === null ? null : { file: await openFile(given.calibrate), path: given.calibrate };
   for (const path of given.inputs) {
     const input = await openFile(path);
     const {
@@ -113,17 +116,18 @@ async function openAll(given: Arguments): Promise<Given> {
     model,
     problems,
     text: text?.file ?? null,
+    calibration: calibration?.file ?? null,
     files: found.map(({ file }) => file),
     companions: companions.map(({ file }) => file),
     // What could not be used was named all the same.
-    paths: [...found, ...companions, ...(text ? [text] : [])]
+    paths: [...found, ...companions, ...(text ? [text] : []), ...(calibration ? [calibration] : [])]
       .map(({ path }) => path)
       .concat(given.tokenizer ?? [], given.inputs),
   };
 }
 
 async function run(command: Command, given: Arguments, interrupt: Interrupts): Promise<number> {
-  const { model, files, text, companions, paths, problems } = await openAll(given);
+  const { model, files, text, calibration, companions, paths, problems } = await openAll(given);
   const outputs = await protectInputs(paths);
   const reports: Output[] = [
     ...(given.json === null || given.json === '-'
@@ -156,6 +160,7 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
     levels,
     maxTokens: given.tokens,
     ...(text && { text }),
+    ...(calibration && { calibration }),
     ...(given.protocol && { protocol: given.protocol }),
     extras: given.extras,
     ...(!given.measure && { measure: false }),
@@ -187,6 +192,7 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
       });
     },
     evaluator: createNodeEvaluator(),
+    openRuntime: (threads) => Promise.resolve({ ok: true, value: nodeRuntime(threads) }),
     speedMeter: createNodeSpeedMeter(new URL('./speed-worker.mjs', import.meta.url)),
     threads: given.threads ?? Math.min(8, availableParallelism()),
   };
