@@ -209,7 +209,7 @@ function windowNotes({ tokens, refused }: CalibrationWindows, source: Calibratio
       : []),
     ...(source === 'text' && tokens < ENOUGH_TOKENS
       ? [
-          `The calibration text has ${tokens} tokens; below ${ENOUGH_TOKENS} calibrated weights are measurably worse than they could be.`,
+          `The calibration text has ${tokens} tokens; ${ENOUGH_TOKENS} or more are advisable.`,
         ]
       : []),
   ];
