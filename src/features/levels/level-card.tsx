@@ -8,7 +8,6 @@ import { Mark, tone } from '../../ui/mark.tsx';
 import { formatBytes, formatCount, formatSmaller, plural } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
 import { BLOCKED, BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level } from '../../store/levels.ts';
-import { isActive } from '../../store/run.ts';
 import {
   choicesOf,
   modeLabel,
@@ -23,14 +22,14 @@ import {
   withMode,
   withRange,
 } from '../../store/targets.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { canMeasure } from '../../store/workbench.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
 import { SizeAdvice } from './size-advice.tsx';
 import classes from './levels.module.css';
 
 export function LevelCard({ level }: { level: Level }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   const name = levelName(level);
   const pinned = level.id === 'fp16';
   return (
@@ -168,7 +167,7 @@ const MOST_REPLACEMENTS = 2;
 
 /** What can be made of the model in place of a level that cannot. */
 function Instead({ level }: { level: Level }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   const levels = useWorkbench((state) => state.levels);
   const offers = useWorkbench((state) => state.offers);
   const target = useWorkbench((state) => state.target);
@@ -207,7 +206,7 @@ function Instead({ level }: { level: Level }) {
 
 /** Changes the target to one that runs what the present one does not. */
 export function CompareOn({ target }: { target: Target | null }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   return (
     target && (
       <Button
@@ -284,7 +283,7 @@ function Baseline() {
 }
 
 function Settings({ level }: { level: Level }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   const { settings } = level;
   const why = useId();
   const target = useWorkbench((state) => state.target);
