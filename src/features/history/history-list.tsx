@@ -4,7 +4,7 @@ import { useId, useRef, useState } from 'react';
 import type { StoredReport } from '../../../workers/contract/storage.ts';
 import { formatWhen, plural } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
-import { spellingInWords } from './level-words.ts';
+import { spellingInWords } from '../../../workers/contract/levels/words.ts';
 import { storageSentence, storedLine } from '../../store/stored-run.ts';
 import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import classes from './history.module.css';
