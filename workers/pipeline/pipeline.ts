@@ -2,7 +2,8 @@
  * The one place that knows the order of things: open → plan → quantize and write → measure → report.
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
-import { executeTasks, withWorkerSlots } from '../quantize/execute-tasks.ts';
+import pLimit from 'p-limit';
+import { executeTasks } from '../quantize/execute-tasks.ts';
 import { countTogether } from './check-progress.ts';
 import { checkSpeed } from './check-speed.ts';
 import { engineError, failure, isAboutLevel, settle, toEngineError } from '../contract/errors.ts';
@@ -52,7 +53,7 @@ import type { Original as StoredOriginal, OnceTask } from '../storage/measure-on
 import type { PlannedFile } from '../storage/job-room.ts';
 import type { LevelFile } from '../storage/stored-sink.ts';
 import { summarizeModel } from './summarize-model.ts';
-import { estimateSecondsLeft } from './time-left.ts';
+import { estimateSecondsLeft } from '../lib/time-left.ts';
 import { laps, timing } from '../lib/timing.ts';
 import { windowedSource, windowedSources } from '../io/windowed-source.ts';
 
@@ -665,7 +666,7 @@ async function writeFile(
         );
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;
-  const oneByOne = withWorkerSlots(SLABS_IN_PLACE);
+  const oneByOne = pLimit(SLABS_IN_PLACE);
   const inWorkers = pool && kernel.backend === 'wasm' ? pool : null;
   // What comes from workers is in memory of its own.
   const release = inWorkers?.recycle;

@@ -2,6 +2,7 @@
  * Decides what becomes of every weight at one level, and why, before any of them is read: the edits that make the new
  * file, its exact size, and a ledger with one line for each initializer and each `Constant` node.
  */
+import { bytesInWords } from '../lib/bytes-in-words.ts';
 import { engineError } from '../contract/errors.ts';
 import type { EngineError } from '../contract/errors.ts';
 import type { LedgerLine, PatternUse, StoredTwice } from '../contract/level-plan.ts';
@@ -24,7 +25,6 @@ import { findOutputProjections } from './graph/output-projections.ts';
 import { raiseIrVersion } from './ir-version.ts';
 import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
 import {
-  bytesInWords,
   changedLine,
   count,
   droppedLine,

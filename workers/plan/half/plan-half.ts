@@ -12,7 +12,8 @@ import type { LedgerLine } from '../../contract/level-plan.ts';
 import type { Scheme } from '../../contract/levels/definition.ts';
 import type { LevelId } from '../../contract/levels/registry.ts';
 import type { LevelSettings } from '../../contract/settings.ts';
-import { bytesInWords, count, keptLine } from '../ledger.ts';
+import { bytesInWords } from '../../lib/bytes-in-words.ts';
+import { count, keptLine } from '../ledger.ts';
 import {
   isHalfPrecision,
   modelBytes,
