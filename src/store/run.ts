@@ -1,6 +1,7 @@
 /** A comparison: the levels as they were when it started, and what came of it. */
 import type {
   Drift,
+  LevelReport,
   MemoryPrediction,
   OutputDrift,
   Perplexity,
@@ -64,6 +65,8 @@ export interface Figure {
   /** What perplexity is the inverse mean probability of. */
   unit: 'token' | 'word';
   drift: Drift | null;
+  /** Figures that the report holds by the metric's id. */
+  figures?: LevelReport['figures'] | undefined;
   /** Of each output, where inputs and not a text were run; null for the baseline. */
   outputs: readonly OutputDrift[] | null;
   runtimeDrift: RuntimeDrift | null;
@@ -101,6 +104,7 @@ export function figuresOf(run: Run): Figure[] {
       perplexity: line?.perplexity ?? row?.measured?.perplexity ?? null,
       unit: run.report?.protocol?.unit ?? PROTOCOLS[run.protocol.name].unit,
       drift: line?.drift ?? row?.measured?.drift ?? null,
+      figures: line?.figures,
       outputs: line?.outputs ?? null,
       runtimeDrift: line?.runtimeDrift ?? null,
       speed: line?.speed ?? [],
