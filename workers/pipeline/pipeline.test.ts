@@ -270,6 +270,7 @@ describe('compare', () => {
     const { report, events } = await run({ files: [modelFile], levels: [INT8, { ...INT8, key: 'twin' }] }, counting);
     expect(kernelCalls).toBe(3);
     expect(report.ok && report.value.levels.map(({ level }) => level)).toEqual(['fp16', 'int8', 'int8']);
+    expect(report.ok && report.value.levels.map(({ key }) => key)).toEqual(['fp16', INT8.key, 'twin']);
     expect(events.flatMap((event) => (event.type === 'written' ? event.level : []))).toEqual(['fp16', 'a', 'twin']);
   });
 

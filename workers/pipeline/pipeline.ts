@@ -34,7 +34,7 @@ import type { EngineError } from '../contract/errors.ts';
 import type { EngineEvent } from '../contract/events.ts';
 import type { Job, LevelRequest, Stage } from '../contract/job.ts';
 import type { LevelPlan } from '../contract/level-plan.ts';
-import type { LevelReport, Report, SkippedLevel } from '../contract/report.ts';
+import { REPORT_SCHEMA, type LevelReport, type Report, type SkippedLevel } from '../contract/report.ts';
 import type { Opened } from '../contract/files.ts';
 import { fileName, levelSuffix } from '../contract/levels/file-name.ts';
 import { formatLevel } from '../contract/levels/level.ts';
@@ -276,7 +276,7 @@ export async function compare(
     stage('check');
     distinct.shareFigures();
     return {
-      schema: 'nibble.report/1',
+      schema: REPORT_SCHEMA,
       model: {
         name: file.name,
         sha256: hash.sha256,
@@ -287,7 +287,7 @@ export async function compare(
       },
       protocol: measured.protocol,
       backend: kernel.backend,
-      levels: levels.flatMap((level) => level.keys.map(() => levelReport(level))),
+      levels: levels.flatMap((level) => level.keys.map((key) => levelReport(level, key))),
       ...(skipped.length > 0 && { skipped }),
       seconds,
       noiseFloor: measured.noiseFloor,
@@ -324,13 +324,13 @@ export async function compare(
   const beside = { files: job.files, original: originalBaseline(levels, original) };
   const { report, known } = await surroundings.once({ identity, onEvent, signal, finish, beside, measure: measureAll });
   if (known) announce(report, levels, onEvent);
-  // What was measured before may have been in files of other names.
-  const names = levels.flatMap(({ keys, file }) => keys.map(() => file));
+  // What was measured before may have been asked for by other keys, and may have been in files of other names.
+  const lines = levels.flatMap(({ keys, file }) => keys.map((key) => ({ key, file })));
   const { skipped: _, ...kept } = report;
   return {
     ...kept,
     ...(skipped.length > 0 && { skipped }),
-    levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })),
+    levels: report.levels.map((line, i) => ({ ...line, ...lines[i] })),
   };
 }
 
@@ -701,23 +701,28 @@ function missingData(location: string): never {
   throw new Error(`${location} is not there to copy from`);
 }
 
-function levelReport({
-  id,
-  settings,
-  plan,
-  data,
-  file,
-  perplexity,
-  drift,
-  activationRanges,
-  outputs,
-  runtimeDrift,
-  speed,
-  memory,
-  sameFileAs,
-}: LevelJob): LevelReport {
+/** The line of the report that answers a request. */
+function levelReport(
+  {
+    id,
+    settings,
+    plan,
+    data,
+    file,
+    perplexity,
+    drift,
+    activationRanges,
+    outputs,
+    runtimeDrift,
+    speed,
+    memory,
+    sameFileAs,
+  }: LevelJob,
+  key: string,
+): LevelReport {
   return {
     id,
+    key,
     level: formatLevel({ id, settings }),
     baseline: SCHEMES[id].resolve(settings).baseline,
     settings: reportedSettings({ id, settings }),
