@@ -27,7 +27,7 @@ import {
   withRange,
   type Offers,
 } from '../src/store/targets.ts';
-import { plan } from '../workers/pipeline/pipeline.ts';
+import { plan } from '../workers/pipeline/preview.ts';
 import type { Target } from '../workers/contract/level-plan.ts';
 import { CPU_ONLY, pageWithEngine, until, WITH_GPU } from './page-with-engine.ts';
 
