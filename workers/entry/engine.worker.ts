@@ -103,7 +103,9 @@ const engine: Engine = {
       calibrating?.abort();
       const send = throttleProgress(report);
       const reader = createReadThread();
-      const pool = createWorkerPool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)), reader.inOrder);
+      const pool = createWorkerPool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)), {
+        inOrder: reader.inOrder,
+      });
       try {
         return await settle(async () =>
           compare(
