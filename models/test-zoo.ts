@@ -27,7 +27,7 @@ import type { Kernel } from '../workers/kernels/kernel.ts';
 import { fromFloat16Array } from '../workers/onnx/numbers/float16.ts';
 import type { Model, Node } from '../workers/onnx/model.ts';
 import type { Result } from '../workers/contract/errors.ts';
-import { findScopes } from '../workers/plan/graph/scopes.ts';
+import { findScopes } from '../workers/onnx/graph/scopes.ts';
 import { quantize, scanBytes } from '../workers/test-support.ts';
 import { checkModel } from './check-model.ts';
 import { dequantizedSelf } from './dequantized-self.ts';

@@ -9,9 +9,9 @@ import { scanModel } from '../../onnx/scan.ts';
 import type { Report } from '../../contract/report.ts';
 import type { Result } from '../../contract/errors.ts';
 import { blobSource } from '../../io/source.ts';
-import { dataflow, nodeName, type Value } from './dataflow.ts';
+import { computedValues, nodeName, type ComputedValue } from '../../onnx/graph/walk.ts';
 import { cancelled } from '../errors.ts';
-import { encodeOutput, exposeOutputs, extendGraph } from './expose-outputs.ts';
+import { appendFields, editModel, encodeOutput, exposeOutputs } from '../../onnx/graph/edit.ts';
 import type { GraphRuntime, HostTensor } from '../sessions/graph-session.ts';
 import { floatValues } from '../outputs/tensor-difference.ts';
 
@@ -46,7 +46,7 @@ const ELEMENT_TYPES = { float32: 1, float64: 11 } as const;
 export async function activationRange(job: ActivationRangeJob): Promise<Result<ActivationRange>> {
   const scanned = await settle(() => scanModel(blobSource('model', job.model)));
   if (!scanned.ok) return scanned;
-  const values = dataflow(scanned.value.graph);
+  const values = computedValues(scanned.value.graph);
   const floats = await floatsOf(
     job,
     scanned.value,
@@ -81,7 +81,7 @@ interface Range {
   high: number;
 }
 
-interface FloatValue extends Value {
+interface FloatValue extends ComputedValue {
   type: keyof typeof ELEMENT_TYPES;
 }
 
@@ -93,7 +93,7 @@ function isBeyond({ low, high }: Range): boolean {
 async function floatsOf(
   { model, runtime, signal }: ActivationRangeJob,
   scanned: Model,
-  values: readonly Value[],
+  values: readonly ComputedValue[],
 ): Promise<Result<FloatValue[]>> {
   if (signal?.aborted) return cancelled();
   const session = await runtime.open(
@@ -162,7 +162,7 @@ async function rangesOf(
       ...SUFFIXES.map((suffix) => encodeOutput(made(suffix))),
     ];
   });
-  const session = await runtime.open(extendGraph(model, scanned, fields));
+  const session = await runtime.open(editModel(model, scanned, [appendFields(scanned.graph, fields)]));
   if (!session.ok) return session;
   const ranges = values.map((): Range => ({ low: Infinity, high: -Infinity }));
   try {
@@ -219,8 +219,11 @@ const TAKES_MASKS = new Set(['Attention', 'GroupQueryAttention', 'LogSoftmax', '
 const IGNORES_NUMBERS = new Set(['Shape', 'Size']);
 
 /** Whether a value goes nowhere but to a softmax, as scores and masks do. */
-export function maskTest(values: ReadonlyMap<string, Value>, outputs: ReadonlySet<string>): (name: string) => boolean {
-  const users = new Map<string, Set<Value['node']>>();
+export function maskTest(
+  values: ReadonlyMap<string, ComputedValue>,
+  outputs: ReadonlySet<string>,
+): (name: string) => boolean {
+  const users = new Map<string, Set<ComputedValue['node']>>();
   for (const { node, inputs } of values.values()) {
     for (const input of inputs) users.set(input, (users.get(input) ?? new Set()).add(node));
   }

@@ -7,7 +7,7 @@ import type { Result } from '../../contract/errors.ts';
 import { scanModel } from '../../onnx/scan.ts';
 import { blobSource } from '../../io/source.ts';
 import { encode, graph, model, node, value } from '../../../models/build.ts';
-import { dataflow } from './dataflow.ts';
+import { computedValues } from '../../onnx/graph/walk.ts';
 import { failure } from '../errors.ts';
 import { firstDivergence, type Diagnosis } from './first-divergence.ts';
 import { wasmRuntime, type GraphRuntime, type HostTensor } from '../sessions/graph-session.ts';
@@ -48,7 +48,7 @@ const INTEGERS = new Set(['shape', 'length', 'columns', 'rows', 'later']);
 
 /** Float values of the transformer; one mask is as good as another, so that a wrong one need not show. */
 async function floats(model: Blob): Promise<string[]> {
-  const values = [...dataflow((await scanModel(blobSource('model', model))).graph).keys()];
+  const values = [...computedValues((await scanModel(blobSource('model', model))).graph).keys()];
   return values.filter((name) => !INTEGERS.has(name) && name !== 'mask');
 }
 

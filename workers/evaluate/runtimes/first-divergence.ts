@@ -11,7 +11,7 @@ import { settle } from '../../contract/errors.ts';
 import { scanModel } from '../../onnx/scan.ts';
 import { blobSource } from '../../io/source.ts';
 import { arbitrate, type Suspicion } from './arbitrate.ts';
-import { dataflow, nodeName, type Value } from './dataflow.ts';
+import { computedValues, nodeName, type ComputedValue } from '../../onnx/graph/walk.ts';
 import { roundingOf, searchDivergence, type Look, type Parting } from './divergence-search.ts';
 import { failure } from '../errors.ts';
 import { fusedRange } from './fused-range.ts';
@@ -60,7 +60,7 @@ export async function firstDivergence({ tolerance: asked, ...job }: DivergenceJo
   if (!scanned.value.graph.outputs.some(({ proto }) => proto.name === output)) {
     return failure('internal', `The model has no output "${output}" to compare.`, 'Report this.');
   }
-  const values = dataflow(scanned.value.graph);
+  const values = computedValues(scanned.value.graph);
   const observed = { ...job, scanned: scanned.value };
   const observe = observer(observed);
 
@@ -96,7 +96,7 @@ export async function firstDivergence({ tolerance: asked, ...job }: DivergenceJo
 
 /** Looks for the node, closer and closer until differences are roundings. */
 async function closer(
-  values: ReadonlyMap<string, Value>,
+  values: ReadonlyMap<string, ComputedValue>,
   output: string,
   suspicion: Suspicion,
   observe: Observe,
@@ -149,7 +149,7 @@ function looking({ reference, suspect }: Suspicion, observe: Observe): Look {
 
 /** The node that was found; when it is the end of a fused kernel, with the range of nodes that became the kernel. */
 async function described(
-  values: ReadonlyMap<string, Value>,
+  values: ReadonlyMap<string, ComputedValue>,
   { value: { node, name }, difference, inputDifference }: Parting,
   { reference, suspect }: Suspicion,
   observe: Observe,

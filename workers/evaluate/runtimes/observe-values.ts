@@ -2,7 +2,7 @@
 import type { Result } from '../../contract/errors.ts';
 import type { Model } from '../../onnx/model.ts';
 import { cancelled } from '../errors.ts';
-import { exposeOutputs } from './expose-outputs.ts';
+import { exposeOutputs } from '../../onnx/graph/edit.ts';
 import type { GraphRuntime, HostTensor } from '../sessions/graph-session.ts';
 
 /** A way to run the model. Without optimizations every node is a kernel of its own, whatever is given out beside. */
