@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as many from './many.ts';
-import { executeTasks, withWorkerSlots } from '../workers/quantize/execute-tasks.ts';
+import pLimit from 'p-limit';
+import { executeTasks } from '../workers/quantize/execute-tasks.ts';
 import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
 import { quantizeChunk } from '../workers/quantize/quantize-chunk.ts';
 import { prefetch } from '../workers/quantize/prefetch.ts';
@@ -101,7 +102,7 @@ try {
         const sink = gatheredSink(await fileSink(join(folder, 'written.onnx'), file), (start, end) =>
           from.read(start, end - start),
         );
-        const oneByOne = withWorkerSlots(2);
+        const oneByOne = pLimit(2);
         const carrying = executeTasks((slab, stop) => oneByOne(() => quantizeChunk(slab, from, kernel, stop)));
         const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
         const ahead = prefetch([...recipes].flatMap(carrying.stretchesOf), outputBytes, carrying.make, {

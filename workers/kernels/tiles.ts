@@ -2,6 +2,7 @@
  * How a matrix is cut so that memory does not grow with it: into groups, whose finished codes are held together, and
  * each group along K into tiles of weights.
  */
+import { multipleWithin } from '../lib/multiples.ts';
 import type { BlockScheme, QuantizedMatrix, WeightMatrix } from './kernel.ts';
 import type { Layout } from './layout.ts';
 
@@ -46,20 +47,15 @@ export function tileSize(
   const codes = Math.floor((limits.outputBytes * 8) / bits);
   const unit = Math.max(2, 8 / bits) * block;
   if (order === 'nk') {
-    const span = fit(unit, k, Math.min(weights, codes) / 8);
-    const columns = fit(8, n, Math.min(weights, codes) / span);
+    const span = multipleWithin(unit, k, Math.min(weights, codes) / 8);
+    const columns = multipleWithin(8, n, Math.min(weights, codes) / span);
     return { columns, span, rows: span };
   }
   const shares = Math.ceil((n * elementBytes) / RUN_BYTES);
-  const columns = fit(8, n, Math.min(Math.ceil(n / shares / 8) * 8, weights / block, codes / unit));
-  const span = fit(unit, k, codes / columns);
+  const columns = multipleWithin(8, n, Math.min(Math.ceil(n / shares / 8) * 8, weights / block, codes / unit));
+  const span = multipleWithin(unit, k, codes / columns);
   const enough = Math.min(weights, Math.floor((limits.enoughBytes ?? Infinity) / elementBytes));
-  return { columns, span, rows: fit(block, span, enough / columns) };
-}
-
-/** The largest multiple of `unit` within `limit` that `whole` needs, but at least one. */
-function fit(unit: number, whole: number, limit: number): number {
-  return Math.max(1, Math.min(Math.floor(limit / unit), Math.ceil(whole / unit))) * unit;
+  return { columns, span, rows: multipleWithin(block, span, enough / columns) };
 }
 
 /** The groups of a matrix, along K within the same channels. */

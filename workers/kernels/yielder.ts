@@ -31,13 +31,3 @@ export function createYielder(signal: AbortSignal | undefined, sliceMs: number):
     since = performance.now();
   };
 }
-
-/** Runs one call after the other, for work that shares buffers. */
-export function createQueue(): <T>(work: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const result = last.then(work);
-    last = result.catch(() => undefined);
-    return result;
-  };
-}

@@ -4,7 +4,7 @@ import type { SpeedMeter } from '../evaluate/speed/speed-meter.ts';
 import { runnableModel } from './runnable-model.ts';
 import type { LevelJob } from './measure.ts';
 import type { EngineEvent } from '../contract/events.ts';
-import { estimateSecondsLeft } from './time-left.ts';
+import { estimateSecondsLeft } from '../lib/time-left.ts';
 import { laps, timing } from '../lib/timing.ts';
 
 export interface SpeedCheck {

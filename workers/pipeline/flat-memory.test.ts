@@ -1,7 +1,8 @@
 /** What the engine holds does not grow with the model: a gigabyte made up while it is read, written to nowhere. */
 import { expect, test } from 'vitest';
 import { GPT2_SHAPE, largeModelBytes, largeModelExternal, type LargeModelShape } from '../../models/large.ts';
-import { executeTasks, withWorkerSlots } from '../quantize/execute-tasks.ts';
+import pLimit from 'p-limit';
+import { executeTasks } from '../quantize/execute-tasks.ts';
 import { createWasmKernel } from '../kernels/wasm/kernel.ts';
 import { quantizeChunk } from '../quantize/quantize-chunk.ts';
 import { prefetch } from '../quantize/prefetch.ts';
@@ -65,7 +66,7 @@ async function quantizeNowhere(
   if (!parsed.ok) throw new Error(parsed.error.message);
   const plan = planLevel(preparePlan(scanned), SCHEMES[parsed.value.id], parsed.value.settings, new Map());
   const kernel = await createWasmKernel();
-  const lane = withWorkerSlots(LANES);
+  const lane = pLimit(LANES);
   let written = 0;
   let slabsNow = 0;
   let slabs = 0;

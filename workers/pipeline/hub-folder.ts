@@ -4,7 +4,7 @@
  */
 import { dataFileName } from '../contract/levels/file-name.ts';
 import { classifyFiles } from '../io/classify-files.ts';
-import { bytesInWords } from '../plan/ledger.ts';
+import { bytesInWords } from '../lib/bytes-in-words.ts';
 import type { FileKind } from '../contract/files.ts';
 import type { HubFolderJob, Zipping } from '../contract/engine.ts';
 import type { LevelReport, Report } from '../contract/report.ts';

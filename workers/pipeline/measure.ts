@@ -28,7 +28,7 @@ import type {
 import type { EngineError, Result } from '../contract/errors.ts';
 import type { EngineEvent, Progress } from '../contract/events.ts';
 import type { Job, LevelRequest } from '../contract/job.ts';
-import type { LevelSettings } from '../contract/level-settings.ts';
+import type { LevelSettings } from '../contract/settings.ts';
 import type { ModelSummary } from '../contract/files.ts';
 import type { Provider } from '../contract/capabilities.ts';
 import { widenModel } from '../onnx/widen.ts';

@@ -2,7 +2,8 @@
  * The one place that knows the order of things: open → plan → quantize and write → measure → report.
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
-import { executeTasks, withWorkerSlots } from '../quantize/execute-tasks.ts';
+import pLimit from 'p-limit';
+import { executeTasks } from '../quantize/execute-tasks.ts';
 import { countTogether } from './check-progress.ts';
 import { checkSpeed } from './check-speed.ts';
 import { engineError, failure, isAboutLevel, settle, toEngineError } from '../contract/errors.ts';
@@ -26,7 +27,7 @@ import { sameAsEarlier } from '../plan/sizes/same-content.ts';
 import { SINGLE_FILE_LIMIT } from '../plan/data-file.ts';
 import { findMisfits, NO_MISFITS, type Misfits } from '../plan/precision/fits.ts';
 import { describePattern } from '../plan/patterns.ts';
-import { settingsInFull } from '../plan/metadata.ts';
+import { reportedSettings } from '../contract/levels/reported.ts';
 import { planAnyLevel } from '../plan/half/plan-half.ts';
 import { modelBytes, judgedTensors, preparePlan, type Plan, type PlanInput } from '../plan/plan.ts';
 import type { EngineError } from '../contract/errors.ts';
@@ -35,7 +36,7 @@ import type { Job, LevelRequest, Stage } from '../contract/job.ts';
 import type { LevelPlan } from '../contract/level-plan.ts';
 import type { LevelReport, Report, SkippedLevel } from '../contract/report.ts';
 import type { Opened } from '../contract/files.ts';
-import { fileName } from '../contract/levels/file-name.ts';
+import { fileName, levelSuffix } from '../contract/levels/file-name.ts';
 import { formatLevel } from '../contract/levels/level.ts';
 import { checkPlannedFile } from '../plan/self-check.ts';
 import { unsupportedTargets } from '../plan/targets.ts';
@@ -52,7 +53,7 @@ import type { Original as StoredOriginal, OnceTask } from '../storage/measure-on
 import type { PlannedFile } from '../storage/job-room.ts';
 import type { LevelFile } from '../storage/stored-sink.ts';
 import { summarizeModel } from './summarize-model.ts';
-import { estimateSecondsLeft } from './time-left.ts';
+import { estimateSecondsLeft } from '../lib/time-left.ts';
 import { laps, timing } from '../lib/timing.ts';
 import { windowedSource, windowedSources } from '../io/windowed-source.ts';
 
@@ -168,7 +169,7 @@ export async function plan(
       const { bytes, data, weightBytes, graphBytes, changed, summary, patterns, ledger, problem } = planned;
       return {
         key,
-        file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)),
+        file: fileName(input.model.source.name, levelSuffix({ id, settings })),
         bytes,
         ...(data && { data: { file: data.file, bytes: data.bytes } }),
         weightBytes,
@@ -443,7 +444,7 @@ async function planLevels(
       id,
       settings,
       plan: planned,
-      file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)),
+      file: fileName(input.model.source.name, levelSuffix({ id, settings })),
       blob: null,
       perplexity: null,
       drift: null,
@@ -665,7 +666,7 @@ async function writeFile(
         );
   const recipes = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
   const { pool } = surroundings;
-  const oneByOne = withWorkerSlots(SLABS_IN_PLACE);
+  const oneByOne = pLimit(SLABS_IN_PLACE);
   const inWorkers = pool && kernel.backend === 'wasm' ? pool : null;
   // What comes from workers is in memory of its own.
   const release = inWorkers?.recycle;
@@ -715,14 +716,12 @@ function levelReport({
   memory,
   sameFileAs,
 }: LevelJob): LevelReport {
-  const resolved = SCHEMES[id].resolve(settings);
-  const { baseline } = resolved;
   return {
     id,
     level: formatLevel({ id, settings }),
-    baseline,
-    settings: settingsInFull(resolved),
-    suffix: SCHEMES[id].suffix(settings),
+    baseline: SCHEMES[id].resolve(settings).baseline,
+    settings: reportedSettings({ id, settings }),
+    suffix: levelSuffix({ id, settings }),
     file,
     bytes: plan.bytes,
     ...(data && { data: { file: data.file, bytes: data.bytes } }),

@@ -1,7 +1,7 @@
 /** Which written models can be run here at all: onnxruntime-web loads a model into a WebAssembly memory of 32-bit addresses. */
 import { engineError } from '../contract/errors.ts';
 import { bundle } from '../onnx/bundle.ts';
-import { bytesInWords } from '../plan/ledger.ts';
+import { bytesInWords } from '../lib/bytes-in-words.ts';
 import type { EngineError } from '../contract/errors.ts';
 
 /** A level's files, as far as they are written. */

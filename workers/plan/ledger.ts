@@ -1,4 +1,5 @@
 /** The ledger's lines and the words in them. */
+import { bytesInWords } from '../lib/bytes-in-words.ts';
 import type { LedgerLine } from '../contract/level-plan.ts';
 import { elementType, FLOAT16, FLOAT32 } from '../onnx/numbers/element-types.ts';
 import { pieceLength } from '../onnx/writing/splice.ts';
@@ -108,16 +109,6 @@ export function count(n: number, noun: string): string {
 
 export function millions(n: number): string {
   return n >= 1e6 ? `${(n / 1e6).toFixed(n >= 1e8 ? 0 : 1)} M` : n.toLocaleString('en');
-}
-
-/** Bytes for people: 12.3 MB. */
-export function bytesInWords(bytes: number): string {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
-  return bytes >= 1e6
-    ? `${(bytes / 1e6).toFixed(1)} MB`
-    : bytes >= 1e3
-      ? `${(bytes / 1e3).toFixed(1)} kB`
-      : `${bytes} bytes`;
 }
 
 /** Where most of the bytes that stayed are, and why; null when hardly any did. */

@@ -4,7 +4,7 @@
  * its package carries (targets.test.ts); of CUDA it is that of docs/OperatorKernels.md in onnxruntime.
  */
 import type { LevelPlan, Target } from '../contract/level-plan.ts';
-import { bytesInWords } from './ledger.ts';
+import { bytesInWords } from '../lib/bytes-in-words.ts';
 
 /** What has to be known of a level's file to tell. */
 export interface WrittenModel {

@@ -1,66 +1,60 @@
 /**
- * Reads slabs for kernel workers, one after the other in the order they are asked for, into a few buffers that go to a
- * worker and come back.
+ * Reads chunks of weights for kernel workers, in the order they are requested, into a few buffers that go to a worker and
+ * come back.
  */
+import pLimit from 'p-limit';
 import type { SequentialReader, OpenSequentialReader } from '../io/sequential-reader.ts';
 import { elementCount, packedBytes } from '../onnx/numbers/element-types.ts';
 import type { ExternalBlobs } from '../onnx/writing/write.ts';
 import { CHUNK_LIMITS, type WeightChunk } from './chunks.ts';
 
+/** What is left of a buffer: absent when it is lost, as with a worker that died. */
+export interface UsedBuffer {
+  stored?: ArrayBuffer;
+}
+
 export interface ChunkFeed {
   /**
-   * The slab's bytes as they are stored, read once there is a buffer for them; null when they do not lie in one piece, are
-   * too many, or are not there. Give the buffer back, or say with null that it is lost.
-   * Errors: `file-changed`.
+   * Reads the chunk's bytes as they are stored, once a buffer is free, and hands them to `work`. The bytes are null when
+   * they do not lie in one piece, do not fit a buffer, or are not in the files.
+   * Errors: `file-changed`, and those of `work`.
    */
-  read(
-    slab: WeightChunk,
+  use<T extends UsedBuffer>(
+    chunk: WeightChunk,
     source: File,
     external: ExternalBlobs,
-  ): Promise<{ bytes: Uint8Array<ArrayBuffer> | null; giveBack(buffer: ArrayBuffer | null): void }>;
+    work: (bytes: Uint8Array<ArrayBuffer> | null) => Promise<T>,
+  ): Promise<T>;
   close(): void;
 }
 
 const SIZE = CHUNK_LIMITS.slab;
 
 /**
- * @param buffers How many slabs may be read and not made yet.
+ * @param buffers How many chunks may be read and not quantized yet.
  * @param inOrder Opens a file; null where it cannot be read in order.
  */
 export function createChunkFeed(buffers: number, inOrder: OpenSequentialReader): ChunkFeed {
   const files = new Map<Blob, SequentialReader | null>();
   const free: ArrayBuffer[] = [];
-  const waiting: (() => void)[] = [];
-  let inUse = 0;
+  const withBuffer = pLimit(buffers);
 
   const readerOf = (blob: Blob, name: string): SequentialReader | null => {
     let reader = files.get(blob);
     if (reader === undefined) files.set(blob, (reader = inOrder(name, blob)));
     return reader;
   };
-  const giveBack = (buffer: ArrayBuffer | null) => {
-    if (buffer) free.push(buffer);
-    const next = waiting.shift();
-    if (next) next();
-    else inUse--;
-  };
 
   return {
-    async read(slab, source, external) {
-      const place = placeOf(slab, source, external);
+    use(chunk, source, external, work) {
+      const place = placeOf(chunk, source, external);
       const reader = place && readerOf(place.blob, place.name);
-      if (!reader) return { bytes: null, giveBack: () => undefined };
-      if (inUse >= buffers)
-        await new Promise<void>((resolve) => {
-          waiting.push(resolve);
-        });
-      else inUse++;
-      try {
-        return { bytes: await reader.read(place.offset, place.length, free.pop() ?? new ArrayBuffer(SIZE)), giveBack };
-      } catch (thrown) {
-        giveBack(null);
-        throw thrown;
-      }
+      if (!reader) return work(null);
+      return withBuffer(async () => {
+        const used = await work(await reader.read(place.offset, place.length, free.pop() ?? new ArrayBuffer(SIZE)));
+        if (used.stored) free.push(used.stored);
+        return used;
+      });
     },
     close() {
       for (const reader of files.values()) reader?.close();

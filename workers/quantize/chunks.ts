@@ -7,6 +7,7 @@
  *     [K, N] as stored      a stretch is all columns, or as many as may be held: slabs along K, whose codes are joined
  *     a scale a channel     some channels where they lie together, else a look at all slabs for the ranges, then the codes
  */
+import { multipleWithin } from '../lib/multiples.ts';
 import type { Tile } from '../kernels/tiles.ts';
 import { elementCount, elementType } from '../onnx/numbers/element-types.ts';
 import type { Tensor, TensorData } from '../onnx/model.ts';
@@ -101,22 +102,30 @@ function matrixStretches(recipe: Quantize, { slab, joined }: ChunkLimits): Outpu
   const inOnePiece = alongK === (layout === 'kn');
   const rows = !alongK
     ? k
-    : fit(blocks, k, inOnePiece ? slab / (n * size) : (joined * k) / made(blockedBytes(k, n, scheme, recipe.type)));
+    : multipleWithin(
+        blocks,
+        k,
+        inOnePiece ? slab / (n * size) : (joined * k) / made(blockedBytes(k, n, scheme, recipe.type)),
+      );
   const columns = alongK
     ? n
-    : fit(COLUMNS, n, inOnePiece ? slab / (k * size) : (joined * n) / made(blockedBytes(k, n, scheme, recipe.type)));
+    : multipleWithin(
+        COLUMNS,
+        n,
+        inOnePiece ? slab / (k * size) : (joined * n) / made(blockedBytes(k, n, scheme, recipe.type)),
+      );
   return tilesOf({ row: 0, rows: k, column: 0, columns: n }, rows, columns).map((stretch): OutputChunk => {
     const whole: Quantize = { ...recipe, k: stretch.rows, n: stretch.columns };
     const bytes = partBytes(whole);
     const [tallest, widest] =
       layout === 'kn'
         ? [
-            fit(blocks, stretch.rows, slab / (stretch.columns * size)),
-            fit(COLUMNS, stretch.columns, (slab * WIDEST) / (Math.min(blocks, stretch.rows) * size)),
+            multipleWithin(blocks, stretch.rows, slab / (stretch.columns * size)),
+            multipleWithin(COLUMNS, stretch.columns, (slab * WIDEST) / (Math.min(blocks, stretch.rows) * size)),
           ]
         : [
-            fit(blocks, stretch.rows, (slab * WIDEST) / (Math.min(COLUMNS, stretch.columns) * size)),
-            fit(COLUMNS, stretch.columns, slab / (stretch.rows * size)),
+            multipleWithin(blocks, stretch.rows, (slab * WIDEST) / (Math.min(COLUMNS, stretch.columns) * size)),
+            multipleWithin(COLUMNS, stretch.columns, slab / (stretch.rows * size)),
           ];
     const tiles = tilesOf(stretch, tallest, widest);
     if (tiles.length === 1) return { kind: 'one', recipe, slab: matrixSlab(recipe, stretch), bytes };
@@ -263,9 +272,4 @@ function sizeOf({ type }: Tensor): number {
 function runsOf(whole: number, most: number): [start: number, count: number][] {
   const step = Math.max(1, most);
   return Array.from({ length: Math.ceil(whole / step) }, (_, i) => [i * step, Math.min(step, whole - i * step)]);
-}
-
-/** The largest multiple of `unit` within `limit` that `whole` needs, but at least one; all of `whole` when that is no more. */
-function fit(unit: number, whole: number, limit: number): number {
-  return Math.min(whole, Math.max(1, Math.floor(limit / unit)) * unit);
 }

@@ -125,24 +125,3 @@ async function joined(
   );
   return blockedParts(whole, result);
 }
-
-/** Lets `most` pieces of work run at once, in the order they come. */
-export function withWorkerSlots(most: number): <T>(work: () => Promise<T>) => Promise<T> {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
-    if (running >= most)
-      await new Promise<void>((resolve) => {
-        waiting.push(resolve);
-      });
-    else running++;
-    try {
-      return await work();
-    } finally {
-      // A place is handed on rather than given up, so that nobody gets in between.
-      const next = waiting.shift();
-      if (next) next();
-      else running--;
-    }
-  };
-}

@@ -2,6 +2,7 @@
  * Kernel workers: each makes one slab at a time on the WASM kernel, of bytes that are read for them one slab after the
  * other; what does not lie in one piece they read themselves. A worker that dies is replaced and its slab made again, once.
  */
+import pLimit from 'p-limit';
 import { releaseMemory } from '../lib/bytes.ts';
 import { failure as thrownError, fail } from '../contract/errors.ts';
 import { readSequentially, type OpenSequentialReader } from '../io/sequential-reader.ts';
@@ -40,7 +41,7 @@ function ofSlab({ tensor: { data } }: WeightChunk, external: ExternalBlobs): Ext
   return data.kind === 'external' && file ? new Map([[data.location, file]]) : NO_EXTERNAL_BLOBS;
 }
 
-type Lane = { worker: RemoteWorker<QuantizeWorker> | null };
+type WorkerSlot = { worker: RemoteWorker<QuantizeWorker> | null };
 
 const startWorker = (): Worker =>
   new Worker(new URL('../entry/quantize.worker.ts', import.meta.url), { type: 'module', name: 'quantize' });
@@ -61,44 +62,40 @@ export function createWorkerPool(
   inOrder: OpenSequentialReader = readSequentially,
   start: () => Worker = startWorker,
 ): WorkerPool {
-  const lanes: readonly Lane[] = Array.from({ length: threads }, () => ({ worker: null }));
-  const idle = [...lanes];
+  const slots: readonly WorkerSlot[] = Array.from({ length: threads }, () => ({ worker: null }));
+  const idle = [...slots];
+  const oneAtATime = pLimit(threads);
   const ended = new AbortController();
-  const waiting: ((lane: Lane) => void)[] = [];
   /** Memory of codes that have been written. */
   const spare: ArrayBuffer[] = [];
   const feed = createChunkFeed(threads + READ_AHEAD, inOrder);
 
-  const take = (): Promise<Lane> => {
-    const lane = idle.pop();
-    return lane
-      ? Promise.resolve(lane)
-      : new Promise((resolve) => {
-          waiting.push(resolve);
-        });
-  };
-  const giveBack = (lane: Lane) => {
-    const next = waiting.shift();
-    if (next) next(lane);
-    else idle.push(lane);
-  };
+  const withSlot = <T>(work: (slot: WorkerSlot) => Promise<T>): Promise<T> =>
+    oneAtATime(async () => {
+      const slot = idle.pop()!;
+      try {
+        return await work(slot);
+      } finally {
+        idle.push(slot);
+      }
+    });
 
-  /** In the lane's worker, which is ended when the signal fires. */
+  /** Calls the worker of a slot, and ends it when the signal fires. */
   const call = async (
-    lane: Lane,
+    slot: WorkerSlot,
     signal: AbortSignal,
     invoke: Parameters<RemoteWorker<QuantizeWorker>['call']>[0],
   ): Promise<QuantizedChunk> => {
     const end = () => {
-      lane.worker?.terminate();
-      lane.worker = null;
+      slot.worker?.terminate();
+      slot.worker = null;
     };
     signal.throwIfAborted();
     ended.signal.throwIfAborted();
     signal.addEventListener('abort', end);
     try {
-      lane.worker ??= connect<QuantizeWorker>(start());
-      const made = (await lane.worker.call(invoke)) as Result<QuantizedChunk>;
+      slot.worker ??= connect<QuantizeWorker>(start());
+      const made = (await slot.worker.call(invoke)) as Result<QuantizedChunk>;
       if (made.ok) return made.value;
       throw thrownError(made.error);
     } catch (thrown) {
@@ -123,28 +120,23 @@ export function createWorkerPool(
     signal: AbortSignal,
     external: ExternalBlobs,
   ): Promise<ReadonlyMap<string, Uint8Array>> => {
-    const { bytes, giveBack: giveBackBuffer } = await feed.read(slab, source, external);
-    let buffer: ArrayBuffer | null = null;
-    const lane = await take();
-    const memory = bytes ? memoryFor(slab) : undefined;
-    try {
-      const made = await call(lane, signal, (api) =>
-        bytes
-          ? api.makeOf(slab, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory]))
-          : api.make(slab, source.name, source, ofSlab(slab, external)),
-      );
-      buffer = made.stored ?? null;
-      return made.parts;
-    } finally {
-      giveBack(lane);
-      giveBackBuffer(buffer);
-    }
+    const { parts } = await feed.use(slab, source, external, (bytes) =>
+      withSlot((slot) => {
+        const memory = bytes ? memoryFor(slab) : undefined;
+        return call(slot, signal, (api) =>
+          bytes
+            ? api.makeOf(slab, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory]))
+            : api.make(slab, source.name, source, ofSlab(slab, external)),
+        );
+      }),
+    );
+    return parts;
   };
 
   return {
     threads,
     warm() {
-      for (const lane of lanes) lane.worker ??= connect<QuantizeWorker>(start());
+      for (const slot of slots) slot.worker ??= connect<QuantizeWorker>(start());
     },
     async make(slab, source, signal, external = NO_EXTERNAL_BLOBS) {
       for (let attempt = 1; ; attempt++) {
@@ -173,9 +165,9 @@ export function createWorkerPool(
       spare.length = 0;
       ended.abort();
       feed.close();
-      for (const lane of lanes) {
-        lane.worker?.terminate();
-        lane.worker = null;
+      for (const slot of slots) {
+        slot.worker?.terminate();
+        slot.worker = null;
       }
     },
   };

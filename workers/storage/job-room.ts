@@ -3,7 +3,8 @@ import { failure } from '../contract/errors.ts';
 import type { EngineError } from '../contract/errors.ts';
 import { levelKey } from './job-key.ts';
 import type { ResultStore } from './result-store.ts';
-import { bytesInWords, storageFull } from './room.ts';
+import { bytesInWords } from '../lib/bytes-in-words.ts';
+import { storageFull } from './room.ts';
 
 export interface PlannedFile {
   name: string;

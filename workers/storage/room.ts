@@ -1,4 +1,5 @@
 /** What to say when there is no room. Nothing is deleted unasked. */
+import { bytesInWords } from '../lib/bytes-in-words.ts';
 import { engineError } from '../contract/errors.ts';
 import type { EngineError } from '../contract/errors.ts';
 import type { StoredResult } from '../contract/storage.ts';
@@ -41,12 +42,4 @@ export function storageFull(
       .map(({ key, file: name, bytes, lastUsed }) => `${key} ${name} ${bytes} bytes, last used ${lastUsed}`)
       .join('\n'),
   );
-}
-
-export function bytesInWords(bytes: number): string {
-  return bytes >= 1e9
-    ? `${(bytes / 1e9).toFixed(1)} GB`
-    : bytes >= 1e6
-      ? `${(bytes / 1e6).toFixed(0)} MB`
-      : `${Math.ceil(bytes / 1e3)} kB`;
 }

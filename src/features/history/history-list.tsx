@@ -5,7 +5,7 @@ import type { StoredReport } from '../../../workers/contract/storage.ts';
 import { formatWhen, plural } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
 import { isActive } from '../../store/run.ts';
-import { spellingInWords } from './level-words.ts';
+import { spellingInWords } from '../../../workers/contract/levels/words.ts';
 import { storageSentence, storedLine } from '../../store/stored-run.ts';
 import { actions, useWorkbench } from '../../store/use-workbench.ts';
 import classes from './history.module.css';

@@ -4,8 +4,9 @@ import { IconPlus } from '@tabler/icons-react';
 import { useEffect, useRef } from 'react';
 import layout from '../../ui/layout.module.css';
 import { ErrorText } from '../../ui/problems/error-text.tsx';
-import type { LevelId } from '../../../workers/contract/level-settings.ts';
-import { ADDABLE, levelName } from '../../store/levels.ts';
+import { ADDABLE_IDS } from '../../../workers/contract/levels/level.ts';
+import type { LevelId } from '../../../workers/contract/levels/registry.ts';
+import { levelName } from '../../../workers/contract/levels/words.ts';
 import { isActive } from '../../store/run.ts';
 import { refusal, refused, TARGET_LABELS, TARGET_NAMES, targetNamed } from '../../store/targets.ts';
 import { actions, useWorkbench } from '../../store/use-workbench.ts';
@@ -25,7 +26,7 @@ export function LevelsSection() {
         </h2>
         <div className={classes.add}>
           <TargetChoice disabled={running} />
-          {ADDABLE.map((id) => (
+          {ADDABLE_IDS.map((id) => (
             <Add key={id} id={id} disabled={running} />
           ))}
         </div>
@@ -105,7 +106,10 @@ function NotAddable() {
   // A level that is set up says so on its card.
   const there = useWorkbench((state) => state.levels.map(({ id }) => id).join(' '));
   const groups = refused(
-    ADDABLE.filter((id) => !there.split(' ').includes(id)).map((id) => ({ words: id, level: { id, settings: {} } })),
+    ADDABLE_IDS.filter((id) => !there.split(' ').includes(id)).map((id) => ({
+      words: id,
+      level: { id, settings: {} },
+    })),
     offers,
     target,
   );

@@ -2,7 +2,9 @@
 import { Button } from '@mantine/core';
 import type { LevelAlternative, LevelPlan } from '../../../workers/contract/level-plan.ts';
 import { formatBytes, formatSmaller } from '../../lib/format/numbers.ts';
-import { levelName, normalize, type Level } from '../../store/levels.ts';
+import { normalize } from '../../../workers/contract/levels/level.ts';
+import { levelName } from '../../../workers/contract/levels/words.ts';
+import type { Level } from '../../store/levels.ts';
 import { isActive } from '../../store/run.ts';
 import { refusal } from '../../store/targets.ts';
 import { actions, useWorkbench } from '../../store/use-workbench.ts';

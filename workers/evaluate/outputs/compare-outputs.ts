@@ -7,20 +7,14 @@ import type { EngineError, Result } from '../../contract/errors.ts';
 import type { InputsUsed, OutputDrift } from '../../contract/report.ts';
 import type { Progress } from '../../contract/events.ts';
 import type { Provider } from '../../contract/capabilities.ts';
-import { estimateSecondsLeft } from '../../pipeline/time-left.ts';
-import { cancelled, failure, type Failure } from '../errors.ts';
-import type { GraphRuntime, GraphSession } from '../sessions/graph-session.ts';
-import { splitOnOutOfMemory, type Measuring, type Share } from '../split-on-out-of-memory.ts';
+import { cancelled, failure } from '../errors.ts';
+import type { GraphRuntime, GraphSession, HostTensor } from '../sessions/graph-session.ts';
+import { measurePaired, type KeyedModel, type PairedPass } from '../paired-measurement.ts';
 import { readInputHints } from './input-hints.ts';
 import { prepareSamples, type InputSamples } from './input-samples.ts';
 import { recogniseSignature, type ValueInfo } from '../inputs.ts';
 import { isComparable, tallyOutput, type OutputTally } from './output-drift.ts';
 import { DEFAULT_SAMPLES, DEFAULT_SEED } from './seeded-inputs.ts';
-
-interface KeyedModel {
-  key: string;
-  model: Blob;
-}
 
 export interface OutputsJob {
   baseline: KeyedModel;
@@ -52,10 +46,6 @@ export interface OutputsOutcome {
   notes: string[];
 }
 
-const PROGRESS_EVERY_MS = 100;
-/** How long to compute before timers, messages and signals get their turn. */
-const TURN_EVERY_MS = 100;
-
 /**
  * Settles with `cancelled` soon after `signal` fires; when `finish` does, with the samples run until then, one at least.
  * Errors: `input-invalid`, `inputs-unknown`, `session-failed`, `out-of-memory`, `cancelled`. What is wrong with one
@@ -68,205 +58,121 @@ export async function compareOutputs(
   signal?: AbortSignal,
   finish?: AbortSignal,
 ): Promise<Result<OutputsOutcome>> {
-  const task: Task = { runtime, job, onEvent, signal, finish, secondsLeft: estimateSecondsLeft() };
-  const compared = await splitOnOutOfMemory(comparing(task), job.levels, { from: 0, to: 1 });
+  const compared = await measurePaired<GraphSession, OutputsPass>({
+    baseline: job.baseline,
+    levels: job.levels,
+    open: ({ model }) => runtime.open(model),
+    begin: (baseline, levels) => beginPass(job, baseline, levels, signal),
+    unit: 'runs',
+    onProgress: onEvent,
+    signal,
+    finish,
+  });
   if (!compared.ok) return compared;
-  const { samples, samplesRun, levels, passes, notes } = compared.value;
+  const { first, samplesRun, complete, passes, levels } = compared.value;
   return {
     ok: true,
     value: {
-      inputs: { ...samples.used, samples: samplesRun, provider: runtime.provider, threads: runtime.threads() },
-      levels,
+      inputs: { ...first.inputs.used, samples: samplesRun, provider: runtime.provider, threads: runtime.threads() },
+      levels: levels.map((level) =>
+        'problem' in level
+          ? { key: level.key, outputs: null, problem: level.problem }
+          : { key: level.key, ...level.pass.figures(level.level) },
+      ),
       notes: [
-        ...samples.notes,
-        ...notes,
+        ...first.inputs.notes,
+        ...new Set([
+          ...complete.flatMap((pass) => [
+            ...pass.notes,
+            ...levels.flatMap((level) => ('pass' in level && level.pass === pass ? pass.leftOut(level.level) : [])),
+          ]),
+        ]),
         ...(passes > 1
           ? [
               `There was not enough memory for all levels at once; they were run in ${passes} passes over the same inputs.`,
             ]
           : []),
-        ...(samplesRun < samples.count
-          ? [`Stopped early: ${samplesRun} of ${samples.count} samples were run, and the figures are of those.`]
+        ...(samplesRun < first.samples
+          ? [`Stopped early: ${samplesRun} of ${first.samples} samples were run, and the figures are of those.`]
           : []),
       ],
     },
   };
 }
 
-interface Task {
-  runtime: GraphRuntime;
-  job: OutputsJob;
-  onEvent: (event: Progress) => void;
-  signal: AbortSignal | undefined;
-  finish: AbortSignal | undefined;
-  secondsLeft: (done: number, total: number) => number | null;
-}
-
-interface Comparison {
-  samples: InputSamples;
-  samplesRun: number;
-  levels: ComparedLevel[];
-  passes: number;
+interface OutputsPass extends PairedPass<GraphSession> {
+  inputs: InputSamples;
+  /** Sentences on the model's outputs. */
   notes: string[];
+  /** What was measured of a level. */
+  figures(level: number): Pick<ComparedLevel, 'outputs' | 'problem'>;
+  /** Sentences on what was not compared of a level's outputs. */
+  leftOut(level: number): string[];
 }
 
-function comparing(task: Task): Measuring<KeyedModel, Comparison> {
-  return {
-    pass: (levels, share) => compareTogether(task, levels, share),
-    unmeasured: (baseline, { key }, problem) => ({ ...baseline, levels: [{ key, outputs: null, problem }] }),
-    join(first, second, rest) {
-      // Stopped on the way, a later pass has fewer samples than the first: its figures would not compare.
-      const complete = second?.samplesRun === first.samplesRun ? second : null;
-      return {
-        ...first,
-        passes: first.passes + (second?.passes ?? 0),
-        levels: [...first.levels, ...(complete?.levels ?? rest.map(notReached))],
-        notes: [...first.notes, ...(complete?.notes ?? []).filter((note) => !first.notes.includes(note))],
-      };
-    },
-    finish: task.finish,
-  };
-}
-
-function notReached({ key }: KeyedModel): ComparedLevel {
-  const { error } = failure(
-    'cancelled',
-    'The measurement was finished before this level had been run on the same inputs as the others.',
-    'Measure it again, alone.',
-  );
-  return { key, outputs: null, problem: error };
-}
-
-interface LevelRun {
-  key: string;
-  tallies: ReadonlyMap<string, OutputTally>;
-  /** A level in trouble takes no part in the samples that follow. */
-  state: { session: GraphSession } | { problem: EngineError };
-}
-
-/** One pass: all sessions open side by side. */
-async function compareTogether(task: Task, levels: KeyedModel[], share: Share): Promise<Result<Comparison>> {
-  const { runtime, job, signal } = task;
-  const open: GraphSession[] = [];
-  const openModel = async ({ key, model }: KeyedModel): Promise<Result<GraphSession>> => {
-    const opened = await runtime.open(model);
-    if (opened.ok) open.push(opened.value);
-    return opened.ok ? opened : about(key, opened.error);
-  };
-  try {
-    const baseline = await openModel(job.baseline);
-    if (!baseline.ok) return baseline;
-    const chosen = chooseOutputs(baseline.value);
-    if (!chosen.ok) return chosen;
-    const { outputs, notes } = chosen.value;
-    const hints = await readInputHints(job.baseline.model);
-    if (signal?.aborted) return cancelled();
-    const samples = await prepareSamples(
-      baseline.value,
-      outputs,
-      hints,
-      { files: job.files, seed: job.seed ?? DEFAULT_SEED, samples: job.samples ?? DEFAULT_SAMPLES },
-      signal,
-    );
-    if (signal?.aborted) return cancelled();
-    if (!samples.ok) return samples;
-
-    const runs: LevelRun[] = [];
-    for (const level of levels) {
-      if (signal?.aborted) return cancelled();
-      const opened = await openModel(level);
-      if (!opened.ok && opened.error.code === 'out-of-memory') return opened;
-      runs.push({
-        key: level.key,
-        tallies: new Map(outputs.map((output) => [output, tallyOutput(output)])),
-        state: opened.ok ? { session: opened.value } : { problem: opened.error },
-      });
-    }
-    const ran = await runSamples(task, baseline.value, runs, samples.value, outputs, share);
-    if (!ran.ok) return ran;
-    return {
-      ok: true,
-      value: {
-        samples: samples.value,
-        samplesRun: ran.value,
-        passes: 1,
-        levels: runs.map(comparedLevel),
-        notes: [...notes, ...runs.flatMap(leftOut)],
-      },
-    };
-  } finally {
-    for (const session of open) await session.release();
-  }
-}
-
-/** @returns how many samples were run. */
-async function runSamples(
-  task: Task,
+/** Errors: `input-invalid`, `inputs-unknown`, `cancelled`. */
+async function beginPass(
+  job: OutputsJob,
   baseline: GraphSession,
-  runs: LevelRun[],
-  samples: InputSamples,
-  outputs: readonly string[],
-  share: Share,
-): Promise<Result<number>> {
-  const { job, onEvent, signal, finish, secondsLeft } = task;
-  const perSample = 1 + runs.length;
-  const total = samples.count * (1 + job.levels.length);
-  const progressDue = every(PROGRESS_EVERY_MS);
-  const turnDue = every(TURN_EVERY_MS);
-  const progress = (runsDone: number) => {
-    const passDone = runsDone / (samples.count * perSample);
-    if (!progressDue() && passDone < 1) return;
-    const done = share.from + (share.to - share.from) * passDone;
-    onEvent({
-      type: 'progress',
-      stage: 'measure',
-      level: null,
-      done: Math.round(done * total),
-      total,
-      unit: 'runs',
-      tensor: null,
-      secondsLeft: secondsLeft(done, 1),
-    });
-  };
-
-  let index = 0;
-  for (; index < samples.count && !(index > 0 && finish?.aborted); index++) {
-    if (signal?.aborted) return cancelled();
-    const feeds = samples.feeds(index);
-    if (!feeds.ok) return feeds;
-    const expected = await baseline.run(feeds.value, outputs);
-    if (!expected.ok) return about(job.baseline.key, expected.error);
-    progress(index * perSample + 1);
-    for (const [place, run] of runs.entries()) {
-      if (signal?.aborted) return cancelled();
-      if ('session' in run.state) {
-        const actual = await run.state.session.run(feeds.value, outputs);
-        if (!actual.ok && actual.error.code === 'out-of-memory') return about(run.key, actual.error);
-        if (actual.ok) {
-          for (const [output, tally] of run.tallies) {
-            const [base, level] = [expected.value[output], actual.value[output]];
-            if (base && level) tally.add(base, level);
-          }
-        } else {
-          run.state = { problem: actual.error };
+  levels: readonly KeyedModel[],
+  signal: AbortSignal | undefined,
+): Promise<Result<OutputsPass>> {
+  const chosen = chooseOutputs(baseline);
+  if (!chosen.ok) return chosen;
+  const { outputs, notes } = chosen.value;
+  const hints = await readInputHints(job.baseline.model);
+  if (signal?.aborted) return cancelled();
+  const prepared = await prepareSamples(
+    baseline,
+    outputs,
+    hints,
+    { files: job.files, seed: job.seed ?? DEFAULT_SEED, samples: job.samples ?? DEFAULT_SAMPLES },
+    signal,
+  );
+  if (signal?.aborted) return cancelled();
+  if (!prepared.ok) return prepared;
+  const inputs = prepared.value;
+  const tallies = levels.map(() => new Map(outputs.map((output) => [output, tallyOutput(output)])));
+  let feeds: Record<string, HostTensor> = {};
+  let expected: Record<string, HostTensor> = {};
+  return {
+    ok: true,
+    value: {
+      inputs,
+      notes,
+      samples: inputs.count,
+      total: inputs.count * (1 + job.levels.length),
+      async runBaseline(session, sample) {
+        const made = inputs.feeds(sample);
+        if (!made.ok) return made;
+        feeds = made.value;
+        expected = {};
+        const ran = await session.run(feeds, outputs);
+        if (ran.ok) expected = ran.value;
+        return ran;
+      },
+      async runLevel(session, level) {
+        const ran = await session.run(feeds, outputs);
+        if (!ran.ok) return ran;
+        for (const [output, tally] of tallies[level] ?? []) {
+          const [base, actual] = [expected[output], ran.value[output]];
+          if (base && actual) tally.add(base, actual);
         }
-      }
-      progress(index * perSample + 2 + place);
-    }
-    if (turnDue())
-      await new Promise((resolve) => {
-        setTimeout(resolve, 0);
-      });
-  }
-  return { ok: true, value: index };
+        return ran;
+      },
+      figures: (level) => figuresOf(tallies[level]),
+      leftOut: (level) =>
+        [...(tallies[level] ?? [])].flatMap(([output, tally]) =>
+          tally.leftOut().map((sentence) => `${levels[level]?.key ?? ''}: the output "${output}" ${sentence}.`),
+        ),
+    },
+  };
 }
 
-function comparedLevel({ key, tallies, state }: LevelRun): ComparedLevel {
-  if ('problem' in state) return { key, outputs: null, problem: state.problem };
+function figuresOf(tallies: ReadonlyMap<string, OutputTally> = new Map()): Pick<ComparedLevel, 'outputs' | 'problem'> {
   const outputs = [...tallies.values()].flatMap((tally) => tally.drift() ?? []);
-  if (outputs.length > 0) return { key, outputs, problem: null };
+  if (outputs.length > 0) return { outputs, problem: null };
   return {
-    key,
     outputs: null,
     problem: failure(
       'session-failed',
@@ -274,14 +180,6 @@ function comparedLevel({ key, tallies, state }: LevelRun): ComparedLevel {
       'Give it inputs on which the model gives finite numbers of the same shape each time.',
     ).error,
   };
-}
-
-function leftOut({ key, tallies, state }: LevelRun): string[] {
-  return 'problem' in state
-    ? []
-    : [...tallies].flatMap(([output, tally]) =>
-        tally.leftOut().map((sentence) => `${key}: the output "${output}" ${sentence}.`),
-      );
 }
 
 /** Caches are for the next token, not for a reader; of a language model the logits are what counts. */
@@ -320,19 +218,4 @@ function chooseOutputs({ inputs, outputs }: GraphSession): Result<{ outputs: str
 
 function list(values: readonly ValueInfo[]): string {
   return values.map(({ name, type }) => `${name}: ${type ?? 'not a tensor'}`).join('\n');
-}
-
-/** Says yes at most once in `milliseconds`, counted from now. */
-function every(milliseconds: number): () => boolean {
-  let last = performance.now();
-  return () => {
-    const now = performance.now();
-    if (now - last < milliseconds) return false;
-    last = now;
-    return true;
-  };
-}
-
-function about(key: string, error: EngineError): Failure {
-  return { ok: false, error: { ...error, details: error.details ? `${key}: ${error.details}` : key } };
 }

@@ -211,23 +211,23 @@ describe('the distance of two runs', () => {
     ),
   );
 
-  it('is never below 0, 0 for equal ones, and the same however it is added up', () => {
-    fc.assert(
-      fc.property(logits, ({ vocabulary, rows, a, b, targets }) => {
-        const whole = tallyDistance(rows, vocabulary);
+  it('is never below 0, 0 for equal ones, and the same however it is added up', async () => {
+    await fc.assert(
+      fc.asyncProperty(logits, async ({ vocabulary, rows, a, b, targets }) => {
+        const whole = await tallyDistance(rows, vocabulary);
         whole.add(Float32Array.from(a), Float32Array.from(b), Int32Array.from(targets));
         const distance = whole.distance()!;
         // Entries below e^-16 are left out, and with them at most so much.
         expect(distance.kld.value).toBeGreaterThanOrEqual(-vocabulary * Math.exp(-16));
         expect(distance.tokens).toBe(rows);
-        const same = tallyDistance(rows, vocabulary);
+        const same = await tallyDistance(rows, vocabulary);
         same.add(Float32Array.from(a), Float32Array.from(a), Int32Array.from(targets));
         expect(same.distance()).toMatchObject({
           kld: { max: expect.closeTo(0, 12) },
           sameTop: { value: 1 },
           lnRatio: { value: expect.closeTo(0, 12) },
         });
-        const parts = tallyDistance(1, vocabulary);
+        const parts = await tallyDistance(1, vocabulary);
         for (let row = 0; row < rows; row++) {
           const of = (values: number[]) => Float32Array.from(values.slice(row * vocabulary, (row + 1) * vocabulary));
           parts.add(of(a), of(b), Int32Array.of(targets[row]!));
@@ -238,8 +238,8 @@ describe('the distance of two runs', () => {
     );
   });
 
-  it('says whose values are no numbers, and leaves them out', () => {
-    const tally = tallyDistance(1, 2);
+  it('says whose values are no numbers, and leaves them out', async () => {
+    const tally = await tallyDistance(1, 2);
     tally.add(Float32Array.of(1, 2), Float32Array.of(1, NaN), Int32Array.of(0));
     expect([tally.notFinite, tally.distance()]).toEqual([{ against: false, of: true }, null]);
     tally.add(Float32Array.of(NaN, 2), Float32Array.of(1, 2), Int32Array.of(0));

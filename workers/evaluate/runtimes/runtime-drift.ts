@@ -130,7 +130,7 @@ async function compareWindows(
   const first = windows[0]?.ids.subarray(0, Math.min(FEWEST_TOKENS, lengths[0] ?? 0)) ?? new Int32Array(0);
   if (first.length < 2)
     return failure('text-too-short', 'There is too little text to compare two providers on.', 'Add a longer text.');
-  const tally = tallyDistance(greatest(lengths) - 1, against.vocabulary);
+  const tally = await tallyDistance(greatest(lengths) - 1, against.vocabulary);
   const both = async (ids: Int32Array): Promise<Result<[Float32Array, Float32Array]>> => {
     const logits: Float32Array[] = [];
     for (const model of [against, of]) {

@@ -4,7 +4,7 @@
  */
 import { toEngineError } from '../../contract/errors.ts';
 import type { AdapterFacts } from '../../kernels/webgpu/adapter.ts';
-import { createQueue } from '../../kernels/yielder.ts';
+import pLimit from 'p-limit';
 import { widenModel } from '../../onnx/widen.ts';
 import type { Result } from '../../contract/errors.ts';
 import { failure, type Failure } from '../errors.ts';
@@ -35,7 +35,7 @@ const PROVIDER = 'WebGpuExecutionProvider';
  */
 export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: AdapterFacts): GraphRuntime {
   setThreads(ort, threads);
-  const queued = createQueue();
+  const queued = pLimit(1);
   /** onnxruntime destroys its device, and the shaders made for it, with the last session on it: this one stays. */
   let keeper: GraphSession | undefined;
   let watched: GPUDevice | undefined;

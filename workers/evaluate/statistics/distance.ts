@@ -1,6 +1,7 @@
 /** Two models, or two runs of one, over the same tokens. */
 import type { Distance } from '../../contract/report.ts';
-import { createScorer, tallyDrift } from './statistics.ts';
+import { allFinite, tallyDrift } from './statistics.ts';
+import { createWasmScorer } from './wasm/scorer.ts';
 
 export interface DistanceTally {
   /**
@@ -16,9 +17,12 @@ export interface DistanceTally {
   distance(): Distance | null;
 }
 
-/** @param rows Positions added at once, at most. */
-export function tallyDistance(rows: number, vocabulary: number): DistanceTally {
-  const scorer = createScorer(rows, vocabulary);
+/**
+ * Tallies how far apart two runs are.
+ * @param rows Positions added at once, at most.
+ */
+export async function tallyDistance(rows: number, vocabulary: number): Promise<DistanceTally> {
+  const scorer = await createWasmScorer(rows, vocabulary);
   const tally = tallyDrift();
   const notFinite = { against: false, of: false };
   let tokens = 0;
@@ -43,8 +47,4 @@ export function tallyDistance(rows: number, vocabulary: number): DistanceTally {
       return { tokens, kld: { value: kld.mean, error: kld.error, max: kld.max }, sameTop, lnRatio };
     },
   };
-}
-
-function allFinite(values: Float64Array): boolean {
-  return values.every(Number.isFinite);
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createScorer, percentiles, tallyDrift, tallyPerplexity } from './statistics.ts';
+import { createReferenceScorer } from './reference-scorer.ts';
+import { percentiles, tallyDrift, tallyPerplexity } from './statistics.ts';
 
 /** Logits of which a softmax makes exactly these probabilities, but for rounding to float32. */
 const logitsOf = (...rows: number[][]) => Float32Array.from(rows.flat().map((p) => Math.log(p)));
@@ -37,19 +38,22 @@ const windowOf = (models: number) =>
 
 describe('scorer', () => {
   it('gives −ln p of the correct token and the most likely token', () => {
-    const scores = createScorer(2, 3).baseline(logitsOf([0.5, 0.25, 0.25], [0.1, 0.2, 0.7]), Int32Array.of(0, 1));
+    const scores = createReferenceScorer(2, 3).baseline(
+      logitsOf([0.5, 0.25, 0.25], [0.1, 0.2, 0.7]),
+      Int32Array.of(0, 1),
+    );
     expect(scores.nll[0]).toBeCloseTo(Math.log(2), 6);
     expect(scores.nll[1]).toBeCloseTo(Math.log(5), 6);
     expect([...scores.top]).toEqual([0, 2]);
   });
 
   it('takes the first of equally likely tokens', () => {
-    expect(createScorer(1, 4).baseline(Float32Array.of(0, 3, 3, 1), Int32Array.of(0)).top[0]).toBe(1);
+    expect(createReferenceScorer(1, 4).baseline(Float32Array.of(0, 3, 3, 1), Int32Array.of(0)).top[0]).toBe(1);
   });
 
   it('gives the divergence worked out by hand', () => {
     // Σ p ln(p/q) = ½ ln(½ / ¼) + ½ ln(½ / ¾) = ½ ln 2 − ½ ln 1.5
-    const scorer = createScorer(1, 2);
+    const scorer = createReferenceScorer(1, 2);
     scorer.baseline(logitsOf([0.5, 0.5]), Int32Array.of(1));
     const scores = scorer.compare(logitsOf([0.25, 0.75]));
     expect(scores.kld[0]).toBeCloseTo(0.5 * Math.log(2) - 0.5 * Math.log(1.5), 7);
@@ -58,7 +62,7 @@ describe('scorer', () => {
   });
 
   it('leaves out what the baseline holds less likely than e^-16', () => {
-    const scorer = createScorer(1, 3);
+    const scorer = createReferenceScorer(1, 3);
     // Entry 2 has ln p ≈ −16.1 in the baseline; what the level makes of it changes nothing but the softmax.
     scorer.baseline(Float32Array.of(0, 0, -15.41), Int32Array.of(0));
     const without = scorer.compare(Float32Array.of(0, 0, -1000)).kld[0]!;
@@ -68,7 +72,7 @@ describe('scorer', () => {
   });
 
   it('is not disturbed by very large logits', () => {
-    const scorer = createScorer(1, 2);
+    const scorer = createReferenceScorer(1, 2);
     expect(scorer.baseline(Float32Array.of(30000, 29999), Int32Array.of(1)).nll[0]).toBeCloseTo(
       1 + Math.log1p(Math.exp(-1)),
       12,
@@ -86,7 +90,7 @@ describe('scorer', () => {
         level[row * vocabulary + index * 1000] = 10 + Math.cos(index);
       }
     }
-    const scorer = createScorer(rows, vocabulary);
+    const scorer = createReferenceScorer(rows, vocabulary);
     scorer.baseline(base, Int32Array.of(0, 0, 0));
     const { kld } = scorer.compare(level);
     expect(kld[0]).toBeGreaterThan(0.1);
@@ -95,7 +99,7 @@ describe('scorer', () => {
   });
 
   it('scores windows of fewer positions too, and forgets those of the last', () => {
-    const scorer = createScorer(3, 2);
+    const scorer = createReferenceScorer(3, 2);
     scorer.baseline(logitsOf([0.5, 0.5], [0.5, 0.5], [0.5, 0.5]), Int32Array.of(0, 0, 0));
     expect(scorer.baseline(logitsOf([0.25, 0.75]), Int32Array.of(1)).nll).toHaveLength(1);
     const { nll, top, kld } = scorer.compare(logitsOf([0.25, 0.75]));
@@ -107,7 +111,7 @@ describe('scorer', () => {
   it('finds no divergence of a model against itself, and none below zero of any', () => {
     fc.assert(
       fc.property(windowOf(2), ({ rows, vocabulary, targets, logits }) => {
-        const scorer = createScorer(rows, vocabulary);
+        const scorer = createReferenceScorer(rows, vocabulary);
         const base = scorer.baseline(logits[0]!, targets);
         const same = scorer.compare(logits[0]!);
         expect([...same.kld]).toEqual(Array.from({ length: rows }, () => 0));
@@ -129,7 +133,7 @@ describe('scorer', () => {
             return entries.map((value) => value - logSum);
           }),
         );
-        const scorer = createScorer(rows, vocabulary);
+        const scorer = createReferenceScorer(rows, vocabulary);
         const baseNll = [...scorer.baseline(logits[0]!, targets).nll];
         const scores = scorer.compare(logits[1]!);
         for (let row = 0; row < rows; row++) {
@@ -158,7 +162,7 @@ describe('perplexity', () => {
   });
 
   it('of a uniform guess is the size of the vocabulary, without error', () => {
-    const scorer = createScorer(4, 7);
+    const scorer = createReferenceScorer(4, 7);
     const tally = tallyPerplexity();
     tally.add(scorer.baseline(new Float32Array(28), Int32Array.of(0, 1, 2, 6)).nll);
     expect(tally.estimate().value).toBeCloseTo(7, 12);
@@ -250,7 +254,7 @@ describe('drift', () => {
   it('of a model against itself is none at all', () => {
     fc.assert(
       fc.property(windowOf(1), ({ rows, vocabulary, targets, logits }) => {
-        const scorer = createScorer(rows, vocabulary);
+        const scorer = createReferenceScorer(rows, vocabulary);
         const tally = tallyDrift();
         tally.add(scorer.baseline(logits[0]!, targets), scorer.compare(logits[0]!));
         const drift = tally.drift();

@@ -9,7 +9,7 @@ import { failure } from '../errors.ts';
 import { evaluate, type EvaluationJob, type EvaluationOutcome } from './evaluate.ts';
 import type { EvaluationRuntime, LanguageModel } from './language-model.ts';
 import type { Window } from './protocols.ts';
-import { createScorer } from '../statistics/statistics.ts';
+import { createReferenceScorer } from '../statistics/reference-scorer.ts';
 import { generator, tinyTokenizer } from '../test-models.ts';
 import { openTokenizer } from './tokenizer/tokenizer.ts';
 
@@ -28,7 +28,7 @@ function pass(
 ) {
   const collector = collectWords();
   for (const { window, baseline, levels } of windows) {
-    const scorer = createScorer(window.targets.length, baseline.length / window.targets.length);
+    const scorer = createReferenceScorer(window.targets.length, baseline.length / window.targets.length);
     collector.baseline(window, baseline, scorer.baseline(baseline, window.targets));
     for (const [key, logits] of Object.entries(levels)) collector.level(key, logits, scorer.compare(logits));
     collector.windowDone();

@@ -9,40 +9,28 @@ import type { EngineError, Result } from '../../contract/errors.ts';
 import type { Measured, Progress, Timing } from '../../contract/events.ts';
 import type { ProtocolRequest } from '../../contract/job.ts';
 import type { Provider } from '../../contract/capabilities.ts';
-import { estimateSecondsLeft } from '../../pipeline/time-left.ts';
+import { every } from '../../lib/rate-limit.ts';
 import { laps, runTimer, timing } from '../../lib/timing.ts';
 import { collectWords, inWords, type CollectedWords } from './drift-in-words.ts';
 import type { OverflowJob, OverflowOutcome, RuntimesJob, RuntimesOutcome } from '../runtimes/check-runtimes.ts';
 import type { OutputsJob, OutputsOutcome } from '../outputs/compare-outputs.ts';
 import { hasDynamicRanges } from './dynamic-ranges.ts';
 import { mayOverflow16Bits } from '../saturating-products.ts';
-import { cancelled, failure, type Failure } from '../errors.ts';
-import { splitOnOutOfMemory, type Measuring, type Share } from '../split-on-out-of-memory.ts';
+import { failure, type Failure } from '../errors.ts';
+import { measurePaired, type KeyedModel, type PairedPass } from '../paired-measurement.ts';
 import { DEFAULT_CONTEXT, SMALLEST_CONTEXT, tokenizeText, type TokenizedText } from './perplexity.ts';
 import { planProtocol, tokensReached, tokensScored, windowOf, type WindowPlan } from './protocols.ts';
 import { addsUp, bytesOf, wordCounter } from './scored-text.ts';
-import type { EvaluationRuntime, LanguageModel, OpenLanguageModel } from './language-model.ts';
+import type { EvaluationRuntime, LanguageModel } from './language-model.ts';
 import { noiseMeter, type NoiseMeter, type Reference } from './noise-floor.ts';
-import {
-  tallyDrift,
-  tallyPerplexity,
-  type DriftTally,
-  type PerplexityTally,
-  type ScoredText,
-} from '../statistics/statistics.ts';
+import { allFinite, tallyDrift, tallyPerplexity, type Scores, type ScoredText } from '../statistics/statistics.ts';
 import { checkText } from './tokenizer/text-check.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts';
 import { createWasmScorer } from '../statistics/wasm/scorer.ts';
 
-export interface EvaluationModel {
-  /** The caller's name for it; comes back in events and in the outcome. */
-  key: string;
-  model: Blob;
-}
-
 export interface EvaluationJob {
-  baseline: EvaluationModel;
-  levels: EvaluationModel[];
+  baseline: KeyedModel;
+  levels: KeyedModel[];
   tokenizerJson: string;
   tokenizerConfig: string | null;
   text: string;
@@ -61,7 +49,7 @@ export interface EvaluationJob {
   words?: boolean;
 }
 
-/** Running figures come at most every `MEASURED_EVERY_MS` for all levels, progress every `PROGRESS_EVERY_MS`. */
+/** Running figures come at most every `MEASURED_EVERY_MS` for all levels, progress more often. */
 export type EvaluationEvent = Progress | Measured | Timing;
 
 export interface MeasuredLevel {
@@ -117,10 +105,7 @@ export interface Evaluator {
   ): Promise<Result<RuntimesOutcome>>;
 }
 
-export const PROGRESS_EVERY_MS = 100;
-export const MEASURED_EVERY_MS = 250;
-/** How long to compute before timers, messages and signals get their turn. */
-const TURN_EVERY_MS = 250;
+const MEASURED_EVERY_MS = 250;
 
 /**
  * Errors: `usage`, `tokenizer-invalid`, `text-too-short`, `tokenizer-mismatch`, `not-a-language-model`, `inputs-unknown`,
@@ -147,7 +132,7 @@ export async function evaluate(
 
   const textBytes = new TextEncoder().encode(job.text).length;
   const noise = job.reference ? noiseMeter(runtime, job.reference) : null;
-  const task: Task = {
+  const task: TextMeasurement = {
     runtime,
     job,
     noise,
@@ -155,14 +140,43 @@ export async function evaluate(
     text: textMeter(job.text, textBytes, text, tokenizer.value),
     longest: tokenizer.value.maxLength,
     onEvent,
+  };
+  const measured = await measurePaired<LanguageModel, TextPass>({
+    baseline: job.baseline,
+    levels: job.levels,
+    async open({ key, model }, isBaseline) {
+      const loading = laps();
+      // A level has the baseline's graph, and its rounding is not to be taken for reading later tokens.
+      const opened = await runtime.open(model, isBaseline ? {} : { causal: true });
+      if (opened.ok) onEvent(timing('load', loading(), { level: key, provider: runtime.provider, amount: model.size }));
+      return opened;
+    },
+    begin: (baseline, levels) => beginPass(task, baseline, levels),
+    giveWay: () => noise?.giveWay() ?? false,
+    unit: 'tokens',
+    onProgress: onEvent,
     signal,
     finish,
-  };
-  const measured = await splitOnOutOfMemory(measuring(task), job.levels, { from: 0, to: 1 });
+  });
   if (!measured.ok) return measured;
 
-  const { windows, windowsRun, scored, passes, words } = measured.value;
-  const levels = await withRanges(measured.value.levels, job);
+  const { first, samplesRun: windowsRun, complete, passes } = measured.value;
+  const { windows } = first;
+  const scored = first.scored();
+  const levels = await withRanges(
+    [
+      { key: job.baseline.key, perplexity: first.baselinePerplexity(), drift: null, problem: null },
+      ...measured.value.levels.map((level): MeasuredLevel =>
+        'problem' in level
+          ? { key: level.key, perplexity: null, drift: null, problem: level.problem }
+          : { key: level.key, ...level.pass.figures(level.level), problem: null },
+      ),
+    ],
+    job,
+  );
+  const words = complete.flatMap((pass) =>
+    pass.words(measured.value.levels.flatMap((level) => ('pass' in level && level.pass === pass ? [level.key] : []))),
+  );
   const planned = windows.spans.length;
   const notes = [...windows.notes, ...checked.value];
   if (passes > 1)
@@ -276,7 +290,8 @@ function textMeter(text: string, textBytes: number, { tokens, bos }: TokenizedTe
   };
 }
 
-interface Task {
+/** What all passes over the text share. */
+interface TextMeasurement {
   runtime: EvaluationRuntime;
   job: EvaluationJob;
   noise: NoiseMeter | null;
@@ -285,105 +300,136 @@ interface Task {
   /** Tokens the tokenizer's configuration allows at once; null when it does not say. */
   longest: number | null;
   onEvent: (event: EvaluationEvent) => void;
-  signal: AbortSignal | undefined;
-  finish: AbortSignal | undefined;
 }
 
-interface Measurement {
+/** A pass over windows of the text. Figures are of the windows run so far. */
+interface TextPass extends PairedPass<LanguageModel> {
   windows: WindowPlan;
-  windowsRun: number;
-  scored: ScoredText;
-  passes: number;
-  /** The baseline first. */
-  levels: MeasuredLevel[];
-  /** Of each pass over these windows, where asked for. */
-  words: CollectedWords[];
+  scored(): ScoredText;
+  baselinePerplexity(): Perplexity;
+  figures(level: number): { perplexity: Perplexity; drift: Drift };
+  /** @param keys Levels that were measured. */
+  words(keys: readonly string[]): CollectedWords[];
 }
 
-function measuring(task: Task): Measuring<EvaluationModel, Measurement> {
+/** Errors: `text-too-short`, `tokenizer-mismatch`, those of planning windows. */
+async function beginPass(
+  { runtime, job, noise, plan, text, longest, onEvent }: TextMeasurement,
+  baseline: LanguageModel,
+  levels: readonly KeyedModel[],
+): Promise<Result<TextPass>> {
+  const planned = await windowsFor(baseline, plan, longest);
+  if (!planned.ok) return planned;
+  const windows = planned.value;
+  const mismatch = tokensBeyond(windows, baseline.vocabulary);
+  if (mismatch) return mismatch;
+
+  const scorer = await createWasmScorer(greatest(windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
+  const perplexity = tallyPerplexity();
+  const tallies = levels.map(() => ({ perplexity: tallyPerplexity(), drift: tallyDrift() }));
+  const words = job.words ? collectWords() : null;
+  const timer = runTimer(runtime.provider, onEvent);
+  const lap = laps();
+  const figuresDue = every(MEASURED_EVERY_MS);
+  const samples = windows.spans.length;
+  let windowsRun = 0;
+  let bytes = 0;
+  let window = windowOf(windows, 0);
+  let baseScores: Scores | null = null;
+
+  const scored = () => text.scored(windows, windowsRun, bytes);
+  const baselinePerplexity = () => perplexity.estimate(scored());
+  const figures = (level: number) => {
+    const tally = tallies[level]!;
+    return { perplexity: tally.perplexity.estimate(scored()), drift: tally.drift.drift(scored().words) };
+  };
+  const sendFigures = (final: boolean, takesPart: (level: number) => boolean) => {
+    const { tokens } = perplexity;
+    onEvent({
+      type: 'measured',
+      level: job.baseline.key,
+      tokens,
+      perplexity: baselinePerplexity(),
+      drift: null,
+      final,
+    });
+    for (const [level, { key }] of levels.entries())
+      if (takesPart(level)) onEvent({ type: 'measured', level: key, tokens, ...figures(level), final });
+  };
+
   return {
-    async pass(levels, share) {
-      for (;;) {
-        const measured = await measureTogether(task, levels, share);
-        if (measured.ok || measured.error.code !== 'out-of-memory' || !task.noise?.giveWay()) return measured;
-      }
+    ok: true,
+    value: {
+      windows,
+      samples,
+      total: tokensReached(windows, samples),
+      scored,
+      baselinePerplexity,
+      figures,
+      words: (keys) => (words ? [words.collected(keys)] : []),
+      refuse: (level) => otherVocabulary(level, baseline),
+      async ready() {
+        if (!noise || !job.reference) return;
+        const loading = laps();
+        await noise.open();
+        onEvent(timing('load', loading(), { provider: runtime.provider, amount: job.reference.model.size }));
+      },
+      async runBaseline(model, index) {
+        window = windowOf(windows, index);
+        const { ids, first, targets } = window;
+        lap();
+        const logits = await model.logits(ids, first, targets.length);
+        if (!logits.ok) return logits;
+        baseScores = scorer.baseline(logits.value, targets);
+        if (!allFinite(baseScores.nll)) return notFinite('The baseline');
+        perplexity.add(baseScores.nll);
+        timer.ran(job.baseline.key, ids.length, lap());
+        const compared = await noise?.window(index, window, logits.value);
+        const noiseSeconds = lap();
+        if (compared) timer.ran(null, ids.length, noiseSeconds);
+        words?.baseline(window, logits.value, baseScores);
+        return logits;
+      },
+      async runLevel(model, level) {
+        const { ids, first, targets } = window;
+        const { key } = levels[level]!;
+        const tally = tallies[level]!;
+        const logits = await model.logits(ids, first, targets.length);
+        if (!logits.ok) return logits;
+        const scores = scorer.compare(logits.value);
+        timer.ran(key, ids.length, lap());
+        if (!allFinite(scores.nll) || !allFinite(scores.kld)) return notFinite('The level');
+        tally.perplexity.add(scores.nll);
+        tally.drift.add(baseScores!, scores);
+        words?.level(key, logits.value, scores);
+        return logits;
+      },
+      sampleDone(run, takesPart) {
+        words?.windowDone();
+        windowsRun = run;
+        bytes += text.bytes?.(window.targets) ?? 0;
+        timer.send(run === samples);
+        if (figuresDue() && run < samples) sendFigures(false, takesPart);
+      },
+      samplesDone(takesPart) {
+        sendFigures(true, takesPart);
+      },
+      close: async () => noise?.close(),
     },
-    unmeasured: (baseline, { key }, problem) => ({
-      ...baseline,
-      levels: [...baseline.levels, { key, perplexity: null, drift: null, problem }],
-    }),
-    join(first, second, rest) {
-      // Stopped on the way, a later pass has fewer windows than the first: its figures would not compare.
-      const same = second?.windowsRun === first.windowsRun ? second : null;
-      return {
-        ...first,
-        passes: first.passes + (second?.passes ?? 0),
-        levels: [...first.levels, ...(same ? same.levels.slice(1) : rest.map(notReached))],
-        words: [...first.words, ...(same?.words ?? [])],
-      };
-    },
-    finish: task.finish,
   };
 }
 
-function notReached({ key }: EvaluationModel): MeasuredLevel {
-  const { error } = failure(
-    'cancelled',
-    'The measurement was finished before this level had been run over the same windows as the others.',
-    'Measure it again, alone or on less text.',
-  );
-  return { key, perplexity: null, drift: null, problem: error };
-}
-
-/** One pass: all sessions open side by side. */
-async function measureTogether(task: Task, levels: EvaluationModel[], share: Share): Promise<Result<Measurement>> {
-  const open: LanguageModel[] = [];
-  const openModel = async (
-    { key, model }: EvaluationModel,
-    options: OpenLanguageModel = {},
-  ): Promise<Result<LanguageModel>> => {
-    const lap = laps();
-    const opened = await task.runtime.open(model, options);
-    if (!opened.ok) return about(key, opened.error);
-    task.onEvent(timing('load', lap(), { level: key, provider: task.runtime.provider, amount: model.size }));
-    open.push(opened.value);
-    return opened;
-  };
-  try {
-    const baseline = await openModel(task.job.baseline);
-    if (!baseline.ok) return baseline;
-    const stated = shortest(task.longest, baseline.value.longest);
-    let windows = task.plan(stated);
-    if (!windows.ok) return windows;
-    const found = await longestRun(baseline.value, windows.value);
-    if (found !== null) windows = task.plan(shortest(stated, found));
-    if (!windows.ok) return windows;
-    const mismatch = tokensBeyond(windows.value, baseline.value.vocabulary);
-    if (mismatch) return mismatch;
-
-    const runs: LevelRun[] = [];
-    for (const level of levels) {
-      if (task.signal?.aborted) return cancelled();
-      // A level has the baseline's graph, and its rounding is not to be taken for reading.
-      const opened = await openModel(level, { causal: true });
-      if (!opened.ok && opened.error.code === 'out-of-memory') return opened;
-      runs.push({
-        key: level.key,
-        perplexity: tallyPerplexity(),
-        drift: tallyDrift(),
-        state: stateOf(opened, baseline.value),
-      });
-    }
-    if (task.noise && task.job.reference) {
-      const lap = laps();
-      await task.noise.open();
-      task.onEvent(timing('load', lap(), { provider: task.runtime.provider, amount: task.job.reference.model.size }));
-    }
-    return await runWindows(task, baseline.value, runs, windows.value, share);
-  } finally {
-    await task.noise?.close();
-    for (const model of open) await model.release();
-  }
+/** Windows that the model can run: no longer than it, or its tokenizer, allows. */
+async function windowsFor(
+  baseline: LanguageModel,
+  plan: (longest: number | null) => Result<WindowPlan>,
+  longest: number | null,
+): Promise<Result<WindowPlan>> {
+  const stated = shortest(longest, baseline.longest);
+  const windows = plan(stated);
+  if (!windows.ok) return windows;
+  const found = await longestRun(baseline, windows.value);
+  return found === null ? windows : plan(shortest(stated, found));
 }
 
 /**
@@ -407,191 +453,13 @@ async function longestRun(model: LanguageModel, windows: WindowPlan): Promise<nu
   return most;
 }
 
-interface LevelRun {
-  key: string;
-  perplexity: PerplexityTally;
-  drift: DriftTally;
-  /** A level in trouble takes no part in the windows that follow. */
-  state: { model: LanguageModel } | { problem: EngineError };
-}
-
-function stateOf(opened: Result<LanguageModel>, baseline: LanguageModel): LevelRun['state'] {
-  if (!opened.ok) return { problem: opened.error };
-  if (opened.value.vocabulary === baseline.vocabulary) return { model: opened.value };
-  return {
-    problem: failure(
-      'session-failed',
-      `The level gives logits for ${opened.value.vocabulary} tokens, the baseline for ${baseline.vocabulary}.`,
-      'Report this; a level of the same model should give as many.',
-    ).error,
-  };
-}
-
-async function runWindows(
-  task: Task,
-  baseline: LanguageModel,
-  runs: LevelRun[],
-  windows: WindowPlan,
-  share: Share,
-): Promise<Result<Measurement>> {
-  const { text, onEvent, signal } = task;
-  const planned = windows.spans.length;
-  const scorer = await createWasmScorer(greatest(windows.spans.map(({ from, to }) => to - from)), baseline.vocabulary);
-  const perplexity = tallyPerplexity();
-  const words = task.job.words ? collectWords() : null;
-  const progress = progressReporter(onEvent, windows, 1 + runs.length, share);
-  const timer = runTimer(task.runtime.provider, onEvent);
-  const lap = laps();
-  const figuresDue = every(MEASURED_EVERY_MS);
-  const turnDue = every(TURN_EVERY_MS);
-  let windowsRun = 0;
-  let bytes = 0;
-
-  const figures = (final: boolean) => {
-    const tokens = perplexity.tokens;
-    const scored = text.scored(windows, windowsRun, bytes);
-    onEvent({
-      type: 'measured',
-      level: task.job.baseline.key,
-      tokens,
-      perplexity: perplexity.estimate(scored),
-      drift: null,
-      final,
-    });
-    for (const run of runs) {
-      if ('problem' in run.state) continue;
-      onEvent({
-        type: 'measured',
-        level: run.key,
-        tokens,
-        perplexity: run.perplexity.estimate(scored),
-        drift: run.drift.drift(scored.words),
-        final,
-      });
-    }
-  };
-
-  for (let index = 0; index < planned && !(index > 0 && task.finish?.aborted); index++) {
-    if (signal?.aborted) return cancelled();
-    const window = windowOf(windows, index);
-    const { ids, first, targets } = window;
-    lap();
-    const logits = await baseline.logits(ids, first, targets.length);
-    if (!logits.ok) return about(task.job.baseline.key, logits.error);
-    const baseScores = scorer.baseline(logits.value, targets);
-    if (!allFinite(baseScores.nll)) return about(task.job.baseline.key, notFinite('The baseline').error);
-    perplexity.add(baseScores.nll);
-    timer.ran(task.job.baseline.key, ids.length, lap());
-    const compared = await task.noise?.window(index, { ids, first, targets }, logits.value);
-    const noiseSeconds = lap();
-    if (compared) timer.ran(null, ids.length, noiseSeconds);
-    words?.baseline(window, logits.value, baseScores);
-    progress.ran(index, 1);
-
-    for (const [place, run] of runs.entries()) {
-      if (signal?.aborted) return cancelled();
-      if ('model' in run.state) {
-        const level = await run.state.model.logits(ids, first, targets.length);
-        if (!level.ok && level.error.code === 'out-of-memory') return about(run.key, level.error);
-        if (level.ok) {
-          const scores = scorer.compare(level.value);
-          timer.ran(run.key, ids.length, lap());
-          if (allFinite(scores.nll) && allFinite(scores.kld)) {
-            run.perplexity.add(scores.nll);
-            run.drift.add(baseScores, scores);
-            words?.level(run.key, level.value, scores);
-          } else {
-            run.state = { problem: notFinite('The level').error };
-          }
-        } else {
-          run.state = { problem: level.error };
-        }
-      }
-      progress.ran(index, 2 + place);
-    }
-    words?.windowDone();
-    windowsRun++;
-    bytes += text.bytes?.(targets) ?? 0;
-    timer.send(windowsRun === planned);
-    if (figuresDue() && windowsRun < planned) figures(false);
-    if (turnDue())
-      await new Promise((resolve) => {
-        setTimeout(resolve, 0);
-      });
-  }
-  figures(true);
-
-  const scored = text.scored(windows, windowsRun, bytes);
-  const levels: MeasuredLevel[] = [
-    { key: task.job.baseline.key, perplexity: perplexity.estimate(scored), drift: null, problem: null },
-    ...runs.map((run) =>
-      'problem' in run.state
-        ? { key: run.key, perplexity: null, drift: null, problem: run.state.problem }
-        : {
-            key: run.key,
-            perplexity: run.perplexity.estimate(scored),
-            drift: run.drift.drift(scored.words),
-            problem: null,
-          },
-    ),
-  ];
-  return {
-    ok: true,
-    value: {
-      windows,
-      windowsRun,
-      scored,
-      passes: 1,
-      levels,
-      words: words ? [words.collected(runs.flatMap(({ key, state }) => ('model' in state ? [key] : [])))] : [],
-    },
-  };
-}
-
-interface ProgressReporter {
-  /** `models` of the pass's models have run over window `index`. */
-  ran(index: number, models: number): void;
-}
-
-/** Counts tokens of the text; time left is what the rest takes at the pace of this pass. */
-function progressReporter(
-  onEvent: (event: EvaluationEvent) => void,
-  windows: WindowPlan,
-  models: number,
-  share: Share,
-): ProgressReporter {
-  const due = every(PROGRESS_EVERY_MS);
-  const secondsLeft = estimateSecondsLeft();
-  const { length } = windows.spans;
-  const total = tokensReached(windows, length);
-  return {
-    ran(index, modelsRun) {
-      const passDone = (index * models + modelsRun) / (length * models);
-      if (!due() && passDone < 1) return;
-      const sinceStart = (share.to - share.from) * passDone;
-      onEvent({
-        type: 'progress',
-        stage: 'measure',
-        level: null,
-        done: Math.round((share.from + sinceStart) * total),
-        total,
-        unit: 'tokens',
-        tensor: null,
-        secondsLeft: secondsLeft(sinceStart, 1 - share.from),
-      });
-    },
-  };
-}
-
-/** Says yes at most once in `milliseconds`, counted from now. */
-function every(milliseconds: number): () => boolean {
-  let last = performance.now();
-  return () => {
-    const now = performance.now();
-    if (now - last < milliseconds) return false;
-    last = now;
-    return true;
-  };
+function otherVocabulary(level: LanguageModel, baseline: LanguageModel): EngineError | null {
+  if (level.vocabulary === baseline.vocabulary) return null;
+  return failure(
+    'session-failed',
+    `The level gives logits for ${level.vocabulary} tokens, the baseline for ${baseline.vocabulary}.`,
+    'Report this; a level of the same model should give as many.',
+  ).error;
 }
 
 function tokensBeyond(windows: WindowPlan, vocabulary: number): Failure | null {
@@ -613,16 +481,6 @@ function notFinite(subject: string): Failure {
     `${subject} gives values that are not finite numbers, so its perplexity cannot be measured.`,
     'The model probably overflows fp16 in its activations; try an export with float32 activations.',
   );
-}
-
-function allFinite(values: Float64Array): boolean {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return Number.isFinite(sum);
-}
-
-function about(key: string, error: EngineError): Failure {
-  return { ok: false, error: { ...error, details: error.details ? `${key}: ${error.details}` : key } };
 }
 
 const shortest = (a: number | null, b: number | null): number | null =>

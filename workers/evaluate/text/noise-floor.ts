@@ -75,7 +75,7 @@ export function noiseMeter(runtime: EvaluationRuntime, reference: Reference): No
         );
         return false;
       }
-      tally ??= tallyDistance(window.ids.length, model.vocabulary);
+      tally ??= await tallyDistance(window.ids.length, model.vocabulary);
       tally.add(float32.value, logits, window.targets);
       if (tally.notFinite.against) {
         await giveUp(

@@ -1,10 +1,12 @@
 /** The SIMD backend: feeds tiles of a matrix to the AssemblyScript module and collects what it makes. */
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kernel.ts';
 import { emptyResult, layoutOf } from '../layout.ts';
-import { createYielder, createQueue } from '../yielder.ts';
+import pLimit from 'p-limit';
+import { roundUp } from '../../lib/multiples.ts';
+import { createYielder } from '../yielder.ts';
 import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type TileLimits } from '../tiles.ts';
 import { quantizeTensor } from './linear.ts';
-import { align, CACHE_LINE, createBuffers, instantiate, type Exports } from './module.ts';
+import { CACHE_LINE, createBuffers, instantiate, type Exports } from './module.ts';
 
 export interface WasmKernelOptions extends TileLimits {
   /** Milliseconds it may work before the thread is given away. */
@@ -17,7 +19,7 @@ const defaults: WasmKernelOptions = { tileBytes: 2 << 20, enoughBytes: 512 << 10
 /** Rejects with a `WebAssembly.CompileError` where the engine has no SIMD. */
 export async function createWasmKernel(options: Partial<WasmKernelOptions> = {}): Promise<Kernel> {
   const settings = { ...defaults, ...options };
-  const inTurn = createQueue();
+  const inTurn = pLimit(1);
   let exports: Exports | null = await instantiate();
 
   return {
@@ -160,5 +162,5 @@ const PIECE_BYTES = 32;
 
 /** A multiple of a line, but not of a large power of two: such addresses share few places of a cache. */
 function apart(bytes: number): number {
-  return align(bytes, CACHE_LINE) + CACHE_LINE;
+  return roundUp(bytes, CACHE_LINE) + CACHE_LINE;
 }

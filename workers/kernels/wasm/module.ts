@@ -1,4 +1,5 @@
 /** The compiled module: what it exports, and room in its memory. */
+import { roundUp } from '../../lib/multiples.ts';
 import { instantiateInline } from '../inline-wasm.ts';
 import moduleUrl from './build/quantize.wasm?url&inline';
 
@@ -78,7 +79,7 @@ export function createBuffers({ memory, heapBase }: Exports): {
   let end = heapBase();
   return {
     reserve(bytes) {
-      const at = align(end, CACHE_LINE);
+      const at = roundUp(end, CACHE_LINE);
       end = at + bytes;
       return at;
     },
@@ -87,8 +88,4 @@ export function createBuffers({ memory, heapBase }: Exports): {
       return new Uint8Array(memory.buffer);
     },
   };
-}
-
-export function align(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit;
 }

@@ -1,4 +1,5 @@
 /** GPU buffers that are kept and used again, in rooms of which each is lent to one piece of work at a time. */
+import pLimit from 'p-limit';
 
 export interface BufferSet {
   /** How many buffers were made here so far. */
@@ -8,9 +9,11 @@ export interface BufferSet {
 }
 
 export interface BufferSets {
-  /** Lent in the order asked for; of several free ones that given back last, so that work which needs one fills no other. */
-  take(): Promise<BufferSet>;
-  giveBack(room: BufferSet): void;
+  /**
+   * Lends a set to `work` until that settles, in the order of the calls. Of several free sets the one used last is lent, so
+   * that work which needs one set fills no other.
+   */
+  use<T>(work: (room: BufferSet) => Promise<T>): Promise<T>;
   /** Destroys all buffers: of rooms that are free at once, of the others when they are given back. */
   empty(): void;
   /** Destroys all buffers, also those that are being used; those made after are destroyed when their room is given back. */
@@ -26,29 +29,24 @@ interface KeptRoom extends BufferSet {
 export function createBufferSets(device: GPUDevice, count: number): BufferSets {
   const all = Array.from({ length: count }, () => createRoom(device));
   const free = [...all];
-  const waiting: ((room: BufferSet) => void)[] = [];
+  const limit = pLimit(count);
   let age = 0;
   let destroyed = false;
 
   return {
-    take() {
-      const room = free.pop();
-      return room
-        ? Promise.resolve(room)
-        : new Promise((resolve) => {
-            waiting.push(resolve);
-          });
-    },
-    giveBack(lent) {
-      const room = all.find((one) => one === lent)!;
-      if (destroyed || room.age < age) {
-        room.clear();
-        room.age = age;
-      }
-      const next = waiting.shift();
-      if (next) next(room);
-      else free.push(room);
-    },
+    use: (work) =>
+      limit(async () => {
+        const room = free.pop()!;
+        try {
+          return await work(room);
+        } finally {
+          if (destroyed || room.age < age) {
+            room.clear();
+            room.age = age;
+          }
+          free.push(room);
+        }
+      }),
     empty() {
       age++;
       for (const room of free) {

@@ -25,7 +25,7 @@ export interface Context {
   nextUpload(): string;
   /** What calls keep on the GPU. */
   calls: BufferSets;
-  /** What results are read from. Whoever holds one gives it back without waiting for a turn. */
+  /** What results are read from. Work with one must not wait for a turn. */
   results: BufferSets;
   /** Rejects with `DeviceLost` when the device is lost, before or during the work. What the work gives is kept as long as the device. */
   orLost<T>(work: Promise<T>): Promise<T>;
@@ -37,10 +37,6 @@ export interface Context {
 
 /** The most a shader's `Tile` takes, padded to 16 bytes. */
 export const TILE_BYTES = 32;
-
-export function align(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit;
-}
 
 export function createContext(device: GPUDevice): Context {
   const storage = (binding: number, type: GPUBufferBindingType): GPUBindGroupLayoutEntry => ({
@@ -90,14 +86,7 @@ export function createContext(device: GPUDevice): Context {
         entries: bound.map((buffer, binding) => ({ binding, resource: { buffer } })),
       });
     },
-    async inTurn(work) {
-      const common = await turn.take();
-      try {
-        return await work(common);
-      } finally {
-        turn.giveBack(common);
-      }
-    },
+    inTurn: (work) => turn.use(work),
     nextUpload() {
       return `upload${uploads++ % UPLOADS}`;
     },

@@ -1,4 +1,5 @@
 /** The GPU backend: uploads tiles of a matrix, runs quantize.wgsl over them and reads the result back. */
+import { roundUp } from '../../lib/multiples.ts';
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kernel.ts';
 import { emptyResult, layoutOf } from '../layout.ts';
 import {
@@ -13,7 +14,7 @@ import {
   type TileLimits,
 } from '../tiles.ts';
 import { findAdapter, type AdapterFacts } from './adapter.ts';
-import { align, createContext, TILE_BYTES, type Context } from './context.ts';
+import { createContext, TILE_BYTES, type Context } from './context.ts';
 import floatShader from './float.wgsl?raw';
 import { quantizeTensor } from './linear.ts';
 import linearShader from './linear.wgsl?raw';
@@ -104,15 +105,11 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
   ): Promise<T> => {
     const before = last;
     const work = createWork(gpu, signal);
-    const perform = async () => {
-      const room = await gpu.calls.take();
-      try {
+    const perform = () =>
+      gpu.calls.use((room) => {
         if (disposed) throw new Error('The kernel was disposed');
-        return await submit(work, room);
-      } finally {
-        gpu.calls.giveBack(room);
-      }
-    };
+        return submit(work, room);
+      });
     const settle = async () => {
       try {
         const result = await perform();
@@ -169,13 +166,13 @@ async function quantizeMatrix(
     rows: Math.min(size.rows, matrix.k),
     columns: Math.min(size.columns, matrix.n),
   });
-  const tileBytes = whole.lines * align(whole.elements * layout.elementBytes, 4);
+  const tileBytes = whole.lines * roundUp(whole.elements * layout.elementBytes, 4);
   const channels = Math.min(size.columns, matrix.n);
   const most = channelBytes(Math.min(size.span, matrix.k), scheme, layout);
   const parts = {
     codes: channels * most.codes,
-    scales: align(channels * most.scales, 4),
-    zeroPoints: align(symmetric ? 4 : channels * most.zeroPoints, 4),
+    scales: roundUp(channels * most.scales, 4),
+    zeroPoints: roundUp(symmetric ? 4 : channels * most.zeroPoints, 4),
   };
 
   const pipeline = await gpu.orLost(
@@ -228,7 +225,7 @@ async function quantizeMatrix(
     for (const group of groupsOf(matrix, size)) {
       for (const part of tilesOf(group, size)) {
         const { lines, elements } = linesOf(matrix.layout, part);
-        const stride = align(elements * layout.elementBytes, 4);
+        const stride = roundUp(elements * layout.elementBytes, 4);
         const upload = await work.upload(common, tileBytes, (mapped) => {
           copyTile(matrix, layout, part, mapped, stride);
         });
@@ -244,14 +241,14 @@ async function quantizeMatrix(
         parts.codes + parts.scales + parts.zeroPoints,
         (encoder, target) => {
           encoder.copyBufferToBuffer(codes, 0, target, starts.codes, group.columns * made.codes);
-          encoder.copyBufferToBuffer(scales, 0, target, starts.scales, align(group.columns * made.scales, 4));
+          encoder.copyBufferToBuffer(scales, 0, target, starts.scales, roundUp(group.columns * made.scales, 4));
           if (!symmetric)
             encoder.copyBufferToBuffer(
               zeroPoints,
               0,
               target,
               starts.zeroPoints,
-              align(group.columns * made.zeroPoints, 4),
+              roundUp(group.columns * made.zeroPoints, 4),
             );
         },
         (mapped) => {

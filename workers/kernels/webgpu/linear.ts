@@ -1,4 +1,5 @@
 /** One scale a channel on the GPU: a pass over the tiles for the channels' ranges, and one for the codes. */
+import { roundUp } from '../../lib/multiples.ts';
 import type { LinearScheme, LinearTensor, WeightTensor } from '../kernel.ts';
 import {
   elementBytes,
@@ -13,7 +14,7 @@ import {
   type Part,
 } from '../linear.ts';
 import type { TileLimits } from '../tiles.ts';
-import { align, TILE_BYTES, type Context } from './context.ts';
+import { TILE_BYTES, type Context } from './context.ts';
 import type { BufferSet } from './buffers.ts';
 import type { Work } from './work.ts';
 
@@ -43,7 +44,7 @@ export async function quantizeTensor(
   const mostChannels = Math.max(1, Math.min(channels, Math.floor(tileBytes / TILE_BYTES_PER_CHANNEL)));
   // Whole words of codes.
   const mostElements = Math.max(4, Math.floor(Math.min(tileBytes / size, outputBytes) / 4) * 4);
-  const most = Math.min(mostElements, align(Math.max(1, result.codes.length), 4));
+  const most = Math.min(mostElements, roundUp(Math.max(1, result.codes.length), 4));
 
   const constants = { half: Number(type === 'float16') };
   const [range, encode] = await gpu.orLost(
@@ -68,7 +69,7 @@ export async function quantizeTensor(
       });
       work.checked(() => {
         const encoder = device.createCommandEncoder();
-        encoder.copyBufferToBuffer(buffer, 0, weights, 0, align(count * size, 4));
+        encoder.copyBufferToBuffer(buffer, 0, weights, 0, roundUp(count * size, 4));
         device.queue.submit([encoder.finish()]);
       });
     };
@@ -111,7 +112,7 @@ export async function quantizeTensor(
       work.readBack(
         Math.max(most, mostChannels * 8),
         (encoder, target) => {
-          encoder.copyBufferToBuffer(buffer, 0, target, 0, align(bytes, 4));
+          encoder.copyBufferToBuffer(buffer, 0, target, 0, roundUp(bytes, 4));
         },
         use,
       );

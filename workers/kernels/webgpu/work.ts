@@ -90,39 +90,40 @@ export function createWork(gpu: Context, signal: AbortSignal | undefined): Work 
     },
     async readBack(bytes, copy, use) {
       goOn();
-      const room = await gpu.results.take();
-      let buffer: GPUBuffer;
-      try {
-        goOn();
-        buffer = await reserve([room], () =>
-          room.buffer('result', bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
-        );
-        checked(() => {
-          const encoder = device.createCommandEncoder();
-          copy(encoder, buffer);
-          device.queue.submit([encoder.finish()]);
+      return new Promise((submitted, refused) => {
+        const lent = gpu.results.use(async (room) => {
+          goOn();
+          const buffer = await reserve([room], () =>
+            room.buffer('result', bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST),
+          );
+          checked(() => {
+            const encoder = device.createCommandEncoder();
+            copy(encoder, buffer);
+            device.queue.submit([encoder.finish()]);
+          });
+          const readIt = async () => {
+            try {
+              await Promise.all([settle(), buffer.mapAsync(GPUMapMode.READ)]);
+              if (!signal?.aborted) use(buffer.getMappedRange());
+            } finally {
+              buffer.unmap();
+            }
+          };
+          const reading = readIt();
+          const read = orLost(reading).then(() => {
+            throwIfAborted(signal);
+          });
+          read.catch((thrown: unknown) => {
+            failed ??= { thrown };
+          });
+          reads.push(read);
+          submitted({ read });
+          // The set stays lent until the buffer is unmapped, also when the device is lost meanwhile.
+          await reading.catch(() => undefined);
         });
-      } catch (thrown) {
-        gpu.results.giveBack(room);
-        throw thrown;
-      }
-      const readIt = async () => {
-        try {
-          await Promise.all([settle(), buffer.mapAsync(GPUMapMode.READ)]);
-          if (!signal?.aborted) use(buffer.getMappedRange());
-        } finally {
-          buffer.unmap();
-          gpu.results.giveBack(room);
-        }
-      };
-      const read = orLost(readIt()).then(() => {
-        throwIfAborted(signal);
+        // Before it was submitted: afterwards the promise is settled, and this says nothing.
+        lent.catch(refused);
       });
-      read.catch((thrown: unknown) => {
-        failed ??= { thrown };
-      });
-      reads.push(read);
-      return { read };
     },
     async finished() {
       await Promise.all([...reads, orLost(settle())]);

@@ -2,7 +2,7 @@
 import { partsFor, totalOf } from '../../../evaluate/speed/predict-memory.ts';
 import type { LevelReport } from '../../../contract/report.ts';
 import type { Provider } from '../../../contract/capabilities.ts';
-import { align } from './align.ts';
+import { alignColumns } from './align-columns.ts';
 
 /** Tokens the prediction is for where none were run while memory was measured. */
 const TOKENS = 256;
@@ -30,7 +30,7 @@ export function memoryLines(levels: readonly LevelReport[], provider: Provider):
   if (rows.length === 0) return [];
   return [
     '',
-    ...align([
+    ...alignColumns([
       [
         'level',
         `predicted memory, MB`,

@@ -1,5 +1,5 @@
 /** What the command line says of sizes before anything is run: constants stored twice, and settings that make a file smaller. */
-import { bytesInWords } from '../../../plan/ledger.ts';
+import { bytesInWords } from '../../../lib/bytes-in-words.ts';
 import type { LevelPlan } from '../../../contract/level-plan.ts';
 import type { LevelRequest } from '../../../contract/job.ts';
 import { formatLevel } from '../../../contract/levels/level.ts';

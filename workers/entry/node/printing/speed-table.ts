@@ -2,7 +2,7 @@
 import { greatest } from '../../../lib/extremes.ts';
 import type { LevelReport, Speed, Spread } from '../../../contract/report.ts';
 import { shown } from '../../../lib/shown.ts';
-import { align } from './align.ts';
+import { alignColumns } from './align-columns.ts';
 
 /** A line for each level and provider; none where nothing was measured. */
 export function speedLines(levels: readonly LevelReport[]): string[] {
@@ -18,7 +18,7 @@ export function speedLines(levels: readonly LevelReport[]): string[] {
   if (rows.length === 0) return [];
   return [
     '',
-    ...align([
+    ...alignColumns([
       [
         'level',
         'provider',

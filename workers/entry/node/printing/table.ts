@@ -1,13 +1,13 @@
 /** A report as a table for a terminal. */
 import type { Estimate, InputsUsed, Report } from '../../../contract/report.ts';
 import { shown, shownText } from '../../../lib/shown.ts';
-import { align } from './align.ts';
+import { alignColumns } from './align-columns.ts';
 import { memoryLines } from './memory-lines.ts';
 import { speedLines } from './speed-table.ts';
 
 export function reportTable({ model, protocol, levels, skipped, inputs, notes }: Report): string {
   const isMeasured = protocol !== null || Boolean(inputs);
-  const lines = align([
+  const lines = alignColumns([
     [
       'level',
       ...(isMeasured ? [] : ['file']),
@@ -60,7 +60,7 @@ export function reportTable({ model, protocol, levels, skipped, inputs, notes }:
 
 /** A line for each output of each level. */
 function outputLines(levels: Report['levels']): string[] {
-  return align([
+  return alignColumns([
     ['level', 'output', 'cosine', 'SQNR', 'largest error', 'RMS', 'top 1', 'top 5', 'equal'],
     ...levels.flatMap(({ level, outputs }) =>
       (outputs ?? []).map(({ output, shape, cosine, sqnr, maxError, rms, top1, top5, equal }) => [

@@ -55,7 +55,7 @@ export async function matchFiles(
     const read = await readFile(file, inputs, hints, imageShape);
     if (!read.ok) return read;
     for (const { input, tensor, made } of read.value) {
-      const fitted = fit(file.name, input, tensor);
+      const fitted = fitToShape(file.name, input, tensor);
       if (!fitted.ok) return fitted;
       const entry = found.get(input.name) ?? { files: [], made: new Set(), tensors: [] };
       if (entry.files.at(-1) !== file.name) entry.files.push(file.name);
@@ -227,7 +227,7 @@ function inputForImage(file: File, inputs: readonly ValueInfo[], hints: InputHin
  * The tensor in the input's shape: as it is; with a batch of one put in front; or taken apart along the first
  * dimension, where the model takes fewer at a time than the file holds and they are samples.
  */
-function fit(file: string, { name, shape = [] }: ValueInfo, tensor: HostTensor): Result<HostTensor[]> {
+function fitToShape(file: string, { name, shape = [] }: ValueInfo, tensor: HostTensor): Result<HostTensor[]> {
   const { dims } = tensor;
   const fits = (from: number, sizes: readonly number[]) =>
     sizes.length === shape.length - from &&

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createScorer } from '../statistics.ts';
+import { createReferenceScorer } from '../reference-scorer.ts';
 import { generator } from '../../test-models.ts';
 import { createWasmScorer } from './scorer.ts';
 
@@ -45,7 +45,7 @@ describe('scoring on WASM', () => {
         windowOf(3, logit),
         fc.integer({ min: 1, max: 2000 }),
         async ({ rows, vocabulary, targets, logits }, tileBytes) => {
-          const reference = createScorer(rows, vocabulary);
+          const reference = createReferenceScorer(rows, vocabulary);
           const scorer = await createWasmScorer(rows, vocabulary, tileBytes);
           const [baseline, ...levels] = logits;
           const expected = reference.baseline(baseline!, targets);
@@ -99,7 +99,7 @@ describe('scoring on WASM', () => {
     );
     await fc.assert(
       fc.asyncProperty(windowOf(2, strange), async ({ rows, vocabulary, targets, logits }) => {
-        const reference = createScorer(rows, vocabulary);
+        const reference = createReferenceScorer(rows, vocabulary);
         const scorer = await createWasmScorer(rows, vocabulary);
         const baseline = reference.baseline(logits[0]!, targets).nll;
         expectSame(scorer.baseline(logits[0]!, targets).nll, baseline);
@@ -120,7 +120,7 @@ describe('scoring on WASM', () => {
       12,
     );
     for (const low of [-15.41, -15.3069, -15.3068, -15.2]) {
-      const reference = createScorer(1, 3);
+      const reference = createReferenceScorer(1, 3);
       const logits = Float32Array.of(0, 0, low);
       scorer.baseline(logits, Int32Array.of(0));
       reference.baseline(logits, Int32Array.of(0));
@@ -136,7 +136,7 @@ describe('scoring on WASM', () => {
     const normal = () => random() + random() + random() + random() - 2;
     const base = Float32Array.from({ length: rows * vocabulary }, () => 6 * normal());
     const level = base.map((value) => value + 0.3 * normal());
-    const [reference, scorer] = [createScorer(rows, vocabulary), await createWasmScorer(rows, vocabulary)];
+    const [reference, scorer] = [createReferenceScorer(rows, vocabulary), await createWasmScorer(rows, vocabulary)];
     for (const count of [rows, 3, 1]) {
       const targets = Int32Array.from({ length: count }, (_, row) => row * 5000);
       const part = (logits: Float32Array) => logits.subarray(0, count * vocabulary);

@@ -1,5 +1,5 @@
 /**
- * The scorer of `statistics.ts` on WebAssembly with SIMD: the same definitions in the same precision, several times as
+ * The scorer on WebAssembly with SIMD: the definitions of `reference-scorer.ts` in the same precision, several times as
  * fast; sums are added up in another order. Logits come and go a few rows at a time.
  */
 import { instantiateInline } from '../../../kernels/inline-wasm.ts';
@@ -31,7 +31,7 @@ const LANES = 8;
 const TILE_BYTES = 2 ** 17;
 
 /**
- * As `createScorer`.
+ * As `createReferenceScorer`.
  * @param tileBytes For tests.
  */
 export async function createWasmScorer(

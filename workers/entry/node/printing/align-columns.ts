@@ -2,7 +2,7 @@
 import { greatest } from '../../../lib/extremes.ts';
 
 /** Columns as wide as their widest cell, text on the left, numbers on the right; columns with a head only are left out. */
-export function align(rows: readonly string[][]): string[] {
+export function alignColumns(rows: readonly string[][]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => greatest(rows.map((row) => (row[column] ?? '').length)));
   const used = widths.map((_, column) => rows.slice(1).some((row) => row[column] !== ''));
   const text = (column: number) =>
