@@ -20,7 +20,7 @@ import { fieldNumbers, isMistyped, messageIn } from './fields.ts';
 import { encodeRawDataHeader } from './writing/encode.ts';
 import { fromFloat16Array } from './numbers/float16.ts';
 import type { Span } from './model.ts';
-import { bundle, unbundle } from './bundle.ts';
+import type { ModelFiles } from '../contract/files.ts';
 import { splice, type Edit, type Piece } from './writing/splice.ts';
 import { createReader, encodeVarint, type Field, type Reader } from './wire.ts';
 import { atOnce, blobSink, writePieces } from './writing/write.ts';
@@ -52,12 +52,11 @@ const CHUNK_BYTES = 8 << 20;
 
 /**
  * The model with float32 in place of float16; null when it holds none. The result refers to the bytes of `model`, beside
- * its widened tensors; those of its second file (see bundle.ts) are in the model then.
+ * its widened tensors; float16 weights of its data file are in the model's file then.
  * Fails with `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` when float16 weights lie in a file that is not there.
  */
-export async function widenModel(model: Blob, chunkBytes = CHUNK_BYTES): Promise<Blob | null> {
-  const { model: graph, data } = await unbundle(model);
-  const source = blobSource('The model', graph);
+export async function widenModel({ model, data }: ModelFiles, chunkBytes = CHUNK_BYTES): Promise<ModelFiles | null> {
+  const source = blobSource('The model', model);
   const outside = data && { file: data.file, source: blobSource(data.file, data.blob) };
   const edits = await editsOf(source, outside?.file ?? null, chunkBytes);
   if (edits.length === 0) return null;
@@ -77,11 +76,11 @@ export async function widenModel(model: Blob, chunkBytes = CHUNK_BYTES): Promise
         ]),
     ),
     nameOf: ({ offset }) => `float16 at byte ${offset}`,
-    sink: blobSink(graph),
+    sink: blobSink(model),
     onProgress: () => undefined,
     signal: new AbortController().signal,
   });
-  return data ? bundle(wide, data) : wide;
+  return { model: wide, data };
 }
 
 /** @param outside The second file that is there. */

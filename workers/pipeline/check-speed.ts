@@ -27,8 +27,8 @@ export async function checkSpeed(
   const providers = await meter.providers();
   for (const level of levels) level.speed = [];
   const runnable = levels.flatMap((level) => {
-    const blob = runnableModel(level);
-    return blob ? [{ ...level, blob }] : [];
+    const files = runnableModel(level);
+    return files ? [{ ...level, files }] : [];
   });
   // Each is measured in two rounds with the others in between: what else the machine does at a time hits one run, not one level.
   const rounds = runnable.length > 1 ? 2 : 1;
@@ -43,7 +43,7 @@ export async function checkSpeed(
   // One provider after the other, so that a device that is lost spoils what comes last.
   for (const provider of providers) {
     for (let round = 0; round < rounds; round++) {
-      for (const { keys, blob, speed: speeds } of runnable) {
+      for (const { keys, files, speed: speeds } of runnable) {
         if (finish?.aborted) {
           stopped = true;
           continue;
@@ -64,7 +64,7 @@ export async function checkSpeed(
         const before = speeds?.find((line) => line.provider === provider);
         progress(done);
         if (!before?.problem) {
-          const speed = await meter.measure(blob, provider, threads, signal);
+          const speed = await meter.measure(files, provider, threads, signal);
           signal.throwIfAborted();
           if (speeds && before) speeds[speeds.indexOf(before)] = mergeSpeeds(before, speed);
           else {

@@ -2,6 +2,9 @@
  * The part of a job after its files are written: perplexity where there is a language model, a tokenizer and a text,
  * output drift where one of them is missing.
  */
+import { inOneFile } from '../onnx/model-files.ts';
+import type { KeyedModel } from '../evaluate/paired-measurement.ts';
+import type { ModelFiles } from '../contract/files.ts';
 import { whyNotRunnable } from './custom-operators.ts';
 import { engineError, failure } from '../contract/errors.ts';
 import { notChecked, type EvaluationInput } from '../evaluate/runtimes/check-runtimes.ts';
@@ -291,7 +294,7 @@ async function measureOutputs(
   return { protocol: null, words: null, noiseFloor: null, inputs, notes };
 }
 
-function withModels(levels: readonly LevelJob[]): { key: string; model: Blob }[] {
+function withModels(levels: readonly LevelJob[]): KeyedModel[] {
   return levels.flatMap((level) => {
     const model = runnableModel(level);
     return model ? [{ key: formatLevel(level), model }] : [];
@@ -326,11 +329,15 @@ function whyNotMeasured(sorted: ClassifiedFiles, { languageModelProblem }: Model
 }
 
 /** The model in float32: the file itself where its weights were rounded for the baseline, else the baseline widened. */
-async function inFloat32(sorted: ClassifiedFiles, model: ModelSummary, baseline: Blob): Promise<Reference | null> {
+async function inFloat32(
+  sorted: ClassifiedFiles,
+  model: ModelSummary,
+  baseline: ModelFiles,
+): Promise<Reference | null> {
   if (model.baseline === 'rounded-to-fp16') {
     const original =
       sorted.model && sorted.scanned?.ok ? asSingleFile(sorted.scanned.value, sorted.model, sorted.data.files) : null;
-    return original && { kind: 'original', model: original };
+    return original && { kind: 'original', model: inOneFile(original) };
   }
   const widened = await widenModel(baseline).catch(() => null);
   return widened && { kind: 'widened', model: widened };

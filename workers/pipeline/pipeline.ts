@@ -2,6 +2,8 @@
  * The one place that knows the order of things: open → plan → quantize and write → measure → report.
  * It works on files and blobs only, so it is the same in a browser worker and in Node; what differs is handed in.
  */
+import { inOneFile } from '../onnx/model-files.ts';
+import type { ModelFiles } from '../contract/files.ts';
 import pLimit from 'p-limit';
 import { executeTasks } from '../quantize/execute-tasks.ts';
 import { countTogether } from './check-progress.ts';
@@ -129,11 +131,11 @@ export async function open(files: readonly File[]): Promise<Opened> {
 const LARGEST_CALIBRATED = 300e6;
 
 /** The model among dropped files, in one piece; null where there is none that can be run as a trial. */
-export async function modelToCalibrate(files: readonly File[]): Promise<Blob | null> {
+export async function modelToCalibrate(files: readonly File[]): Promise<ModelFiles | null> {
   const { model, scanned, data } = await classifyFiles(files);
   if (!model || !scanned?.ok || data.missing.length > 0) return null;
   const whole = asSingleFile(scanned.value, model, data.files);
-  return whole && whole.size <= LARGEST_CALIBRATED ? whole : null;
+  return whole && whole.size <= LARGEST_CALIBRATED ? inOneFile(whole) : null;
 }
 
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { openDecoder } from './decoder.ts';
 import { watchGpuMemory } from '../sessions/gpu-memory.ts';
 import type { GraphRuntime } from '../sessions/graph-session.ts';
@@ -37,7 +38,7 @@ it('on WebGPU the cache stays on the GPU, and the same is said as on WASM', asyn
   const live: number[] = [];
   for (const runtime of [build.value.wasm, build.value.webgpu]) {
     const onGpu: boolean[] = [];
-    const decoder = await openDecoder(watched(runtime, onGpu), model);
+    const decoder = await openDecoder(watched(runtime, onGpu), inOneFile(model));
     if (!decoder.ok) throw new Error(`${decoder.error.message} ${decoder.error.details}`);
     expect(decoder.value.cached).toBe(true);
     const tokens: number[] = [];

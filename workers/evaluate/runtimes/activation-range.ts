@@ -2,6 +2,7 @@
  * Looks for values that fp16 cannot hold, by running a float32 model: the largest and the smallest number of each
  * value are computed in a copy of the graph, so that a few numbers come out and no activations.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import { settle } from '../../contract/errors.ts';
 import { encodeNode } from '../../onnx/writing/encode.ts';
 import type { Model } from '../../onnx/model.ts';
@@ -26,7 +27,7 @@ export interface ActivationRange {
 
 export interface ActivationRangeJob {
   /** In float32. */
-  model: Blob;
+  model: ModelFiles;
   /** Inputs of each run. */
   samples: readonly Readonly<Record<string, HostTensor>>[];
   runtime: GraphRuntime;
@@ -44,7 +45,7 @@ const ELEMENT_TYPES = { float32: 1, float64: 11 } as const;
  * Errors: `onnx-invalid`, `onnx-truncated`, `session-failed`, `out-of-memory`, `device-lost`, `cancelled`.
  */
 export async function activationRange(job: ActivationRangeJob): Promise<Result<ActivationRange>> {
-  const scanned = await settle(() => scanModel(blobSource('model', job.model)));
+  const scanned = await settle(() => scanModel(blobSource('model', job.model.model)));
   if (!scanned.ok) return scanned;
   const values = computedValues(scanned.value.graph);
   const floats = await floatsOf(
@@ -96,13 +97,14 @@ async function floatsOf(
   values: readonly ComputedValue[],
 ): Promise<Result<FloatValue[]>> {
   if (signal?.aborted) return cancelled();
-  const session = await runtime.open(
-    exposeOutputs(
-      model,
+  const session = await runtime.open({
+    ...model,
+    model: exposeOutputs(
+      model.model,
       scanned,
       values.map(({ name }) => name),
     ),
-  );
+  });
   if (!session.ok) return session;
   const types = new Map(session.value.outputs.map(({ name, type }) => [name, type]));
   await session.value.release();
@@ -162,7 +164,10 @@ async function rangesOf(
       ...SUFFIXES.map((suffix) => encodeOutput(made(suffix))),
     ];
   });
-  const session = await runtime.open(editModel(model, scanned, [appendFields(scanned.graph, fields)]));
+  const session = await runtime.open({
+    ...model,
+    model: editModel(model.model, scanned, [appendFields(scanned.graph, fields)]),
+  });
   if (!session.ok) return session;
   const ranges = values.map((): Range => ({ low: Infinity, high: -Infinity }));
   try {

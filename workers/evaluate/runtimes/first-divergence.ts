@@ -5,6 +5,7 @@
  * added output, so values are compared only between graphs that are fused alike: without optimizations, where none is
  * fused; or one value at a time, where the copy is fused as the model is but over that value.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { Arbitration, Divergence } from '../../contract/report.ts';
 import type { Result } from '../../contract/errors.ts';
 import { settle } from '../../contract/errors.ts';
@@ -20,7 +21,7 @@ import { isFinal, observer, type Observe, type Side } from './observe-values.ts'
 import { tensorDifference, type Difference } from '../outputs/tensor-difference.ts';
 
 export interface DivergenceJob {
-  model: Blob;
+  model: ModelFiles;
   feeds: Readonly<Record<string, HostTensor>>;
   /** What the report calls `against`, and `provider`. */
   left: GraphRuntime;
@@ -55,7 +56,7 @@ const TOGETHER = 8;
  */
 export async function firstDivergence({ tolerance: asked, ...job }: DivergenceJob): Promise<Result<Diagnosis | null>> {
   const { model, left, right, output } = job;
-  const scanned = await settle(() => scanModel(blobSource('model', model)));
+  const scanned = await settle(() => scanModel(blobSource('model', model.model)));
   if (!scanned.ok) return scanned;
   if (!scanned.value.graph.outputs.some(({ proto }) => proto.name === output)) {
     return failure('internal', `The model has no output "${output}" to compare.`, 'Report this.');

@@ -1,4 +1,6 @@
 /** What a model is expected to take: shown before it is run, and beside what was observed. */
+import { filesSize } from '../../onnx/model-files.ts';
+import type { ModelFiles } from '../../contract/files.ts';
 import { elementCount, elementType } from '../../onnx/numbers/element-types.ts';
 import { mainScope, type Scope } from '../../onnx/graph/scopes.ts';
 import type { Graph, Model, Node, Tensor } from '../../onnx/model.ts';
@@ -31,9 +33,9 @@ const HEAP_GROWTH = 1.2;
  * and in the heap twice during one. Activations other than logits are left out, and so are other models' outputs.
  * @returns Null when the file cannot be read.
  */
-export async function memoryOf(model: Blob, use: Omit<MemoryUse, 'tokens'>): Promise<MemoryPrediction | null> {
+export async function memoryOf(files: ModelFiles, use: Omit<MemoryUse, 'tokens'>): Promise<MemoryPrediction | null> {
   try {
-    return predictionOf(await scanModel(blobSource('model', model)), model.size, use);
+    return predictionOf(await scanModel(blobSource('model', files.model)), filesSize(files), use);
   } catch {
     // The runtime says what is wrong with it.
     return null;
@@ -42,12 +44,13 @@ export async function memoryOf(model: Blob, use: Omit<MemoryUse, 'tokens'>): Pro
 
 /** The same for every provider, of a file as it is stored. Errors as `memoryOf`. */
 export async function memoryByProvider(
-  model: Blob,
+  files: ModelFiles,
   vocabulary: number,
 ): Promise<Record<Provider, MemoryPrediction> | null> {
   try {
-    const scanned = await scanModel(blobSource('model', model));
-    const on = (provider: Provider) => predictionOf(scanned, model.size, { provider, vocabulary, widened: false });
+    const scanned = await scanModel(blobSource('model', files.model));
+    const on = (provider: Provider) =>
+      predictionOf(scanned, filesSize(files), { provider, vocabulary, widened: false });
     return { wasm: on('wasm'), webgpu: on('webgpu') };
   } catch {
     return null;

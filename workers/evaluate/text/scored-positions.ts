@@ -7,6 +7,7 @@
  *
  * The rows that come out are those the whole graph would have made.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   GraphProtoSchema,
@@ -35,7 +36,7 @@ import { findCuts, type Cut } from './row-wise.ts';
 
 export interface SlicedModel {
   /** Refers to the bytes of the model it was made of. */
-  model: Blob;
+  model: ModelFiles;
   /** Names of the added inputs, both int64 [1]: the first position to give logits for, and the one after the last. */
   first: string;
   end: string;
@@ -51,9 +52,9 @@ const GRAPH = fieldNumbers(GraphProtoSchema);
  * come out the same: logits of rank 3, made by a MatMul or MatMulNBits with a constant matrix, and between the Slice and
  * the output only operators that treat positions alike (row-wise.ts), whose results nothing else sees.
  */
-export async function sliceToScored(model: Blob): Promise<SlicedModel[]> {
+export async function sliceToScored(model: ModelFiles): Promise<SlicedModel[]> {
   try {
-    const scanned = await scanModel(blobSource('model', model));
+    const scanned = await scanModel(blobSource('model', model.model));
     const scopes = findScopes(scanned);
     const output = logitsOf(scanned);
     if (!output || (scanned.opsets.find(({ domain }) => domain === '')?.version ?? 0) < SLICE_WITH_INPUTS) return [];
@@ -79,7 +80,7 @@ function logitsOf({ graph }: Model): ValueInfo | null {
 }
 
 async function slice(
-  blob: Blob,
+  files: ModelFiles,
   model: Model,
   name: (wish: string) => string,
   output: ValueInfo,
@@ -120,7 +121,7 @@ async function slice(
   for (const { proto, span } of graph.values) if (behind.has(proto.name)) replace(span, []);
   edits.push(appendFields(graph, [encodeInt64Initializer(axes, [SEQUENCE_AXIS]), int64Input(first), int64Input(end)]));
 
-  return { model: editModel(blob, model, edits), first, end };
+  return { model: { ...files, model: editModel(files.model, model, edits) }, first, end };
 }
 
 /**
