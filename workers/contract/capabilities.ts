@@ -3,12 +3,13 @@
 /** Execution providers of onnxruntime-web that models are run on. */
 export type Provider = 'wasm' | 'webgpu';
 
+/** Implementations of the quantization kernels. `reference` is the readable one that tests compare the others with. */
 export type Backend = 'webgpu' | 'wasm' | 'reference';
 
 /** What this machine offers, as a result rather than a silence. */
 export interface Capabilities {
   /** The backend quantization kernels run on. */
-  backend: Backend;
+  backend: Exclude<Backend, 'reference'>;
   /** `software`: emulated on the CPU, right but slow. */
   webgpu: { available: true; adapter: string; f16: boolean; software?: boolean } | { available: false; reason: string };
   /** Cross-origin isolated: shared memory and therefore WASM threads. */

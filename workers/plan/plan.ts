@@ -227,7 +227,7 @@ export function isHalfPrecision({ constants }: PlanInput): boolean {
 }
 
 /** float32 weights the fp16 baseline rounds, as far as fp16 can hold them; none when the model is its own baseline. */
-export function roundedTensors({ constants, noWeights }: PlanInput): Tensor[] {
+function roundedTensors({ constants, noWeights }: PlanInput): Tensor[] {
   return float16.roundedConstants(constants, noWeights).map(({ tensor }) => tensor);
 }
 

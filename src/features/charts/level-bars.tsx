@@ -1,5 +1,5 @@
 /** One number a level, as bars or as dots with whiskers, with the numbers themselves in a column beside them. */
-import { greatest } from '../../lib/format/extremes.ts';
+import { greatest } from '../../../workers/contract/extremes.ts';
 import { useElementSize } from '@mantine/hooks';
 import { memo, useId } from 'react';
 import { Bar as RechartsBar, BarChart, CartesianGrid, ErrorBar, usePlotArea, XAxis, YAxis } from 'recharts';

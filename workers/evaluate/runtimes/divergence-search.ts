@@ -2,7 +2,7 @@
  * Finds where two runs of one graph part, given a way to look at values: the order of looking and the judgement, no
  * runtime. Looking is dear (a model is opened for it), so it is done several values at a time, and by bisection.
  */
-import { greatest } from '../../lib/extremes.ts';
+import { greatest } from '../../contract/extremes.ts';
 import type { Result } from '../../contract/errors.ts';
 import { ancestors, type ComputedValue } from '../../onnx/graph/walk.ts';
 import type { Difference } from '../outputs/tensor-difference.ts';

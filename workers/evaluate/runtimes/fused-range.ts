@@ -135,7 +135,7 @@ const PATTERNS: readonly [into: string, all: readonly string[], none?: readonly 
 ];
 
 /** What onnxruntime calls the kernel that these operators become; null where no fusion of them is known here. */
-export function fusedInto(operators: readonly string[]): string | null {
+function fusedInto(operators: readonly string[]): string | null {
   const there = new Set(operators);
   return (
     PATTERNS.find(

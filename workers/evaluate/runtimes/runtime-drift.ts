@@ -4,7 +4,7 @@
  * the node where the providers part is looked for.
  */
 import type { ModelFiles } from '../../contract/files.ts';
-import { greatest, least } from '../../lib/extremes.ts';
+import { greatest, least } from '../../contract/extremes.ts';
 import type { Distance, OutputDrift, RuntimeDrift } from '../../contract/report.ts';
 import type { EngineError, Result } from '../../contract/errors.ts';
 import { settle } from '../../contract/errors.ts';

@@ -4,7 +4,7 @@
  * once, the levels are taken in smaller groups and the baseline runs again for each.
  */
 import { filesSize } from '../../onnx/model-files.ts';
-import { greatest } from '../../lib/extremes.ts';
+import { greatest } from '../../contract/extremes.ts';
 import type { Drift, DriftInWords, NoiseFloor, Perplexity, Protocol } from '../../contract/report.ts';
 import type { EngineError, Result } from '../../contract/errors.ts';
 import type { Measured, Progress, Timing } from '../../contract/events.ts';

@@ -3,7 +3,7 @@
  * one type meets the other. What the graph and its bodies take and give keeps its type. Operators that have no fp16
  * form stay in float32 (operators.ts), and so do those whose values fp16 would spoil (precision/exact.ts).
  */
-import { least } from '../../lib/extremes.ts';
+import { least } from '../../contract/extremes.ts';
 import { toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema, type ValueInfoProto } from 'onnx-buf';
 import { asFloat32 } from '../../lib/bytes.ts';

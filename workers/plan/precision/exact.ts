@@ -9,7 +9,7 @@
  * Going to: what does nothing but prepare a value for a node that stays float32 stays float32, too, and so does what
  * becomes an integer, a size or a place.
  */
-import { greatest } from '../../lib/extremes.ts';
+import { greatest } from '../../contract/extremes.ts';
 import { elementCount, elementType, FLOAT32 } from '../../onnx/numbers/element-types.ts';
 import type { Node } from '../../onnx/model.ts';
 import { handlingOf } from '../half/operators.ts';

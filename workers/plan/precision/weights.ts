@@ -179,7 +179,7 @@ function reaches(from: Value, flow: Flow, test: (node: Node, input: number) => b
 }
 
 /** Whether a floating-point value is made of integers alone, such as positions and lengths, and of constants. */
-export function comesFromIntegers(scope: Scope, name: string): boolean {
+function comesFromIntegers(scope: Scope, name: string): boolean {
   const seen = new Set<Node>();
   const waiting: Value[] = [{ scope, name }];
   let found = false;

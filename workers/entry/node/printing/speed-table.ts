@@ -1,5 +1,5 @@
 /** Speed and memory as a table for a terminal. */
-import { greatest } from '../../../lib/extremes.ts';
+import { greatest } from '../../../contract/extremes.ts';
 import type { LevelReport, Speed, Spread } from '../../../contract/report.ts';
 import { shown } from '../../../lib/shown.ts';
 import { alignColumns } from './align-columns.ts';
