@@ -1,3 +1,4 @@
+import { filesSize } from '../onnx/model-files.ts';
 import { describe, expect, test } from 'vitest';
 import {
   byteTokenizer,
@@ -556,7 +557,7 @@ describe('speed', () => {
       providers: () => Promise.resolve(['wasm', 'webgpu']),
       measure(model, provider, threads) {
         onMeasure(provider);
-        const load = { median: model.size, low: model.size, high: model.size, runs: 3 };
+        const load = { median: filesSize(model), low: filesSize(model), high: filesSize(model), runs: 3 };
         return Promise.resolve(
           provider === 'webgpu'
             ? notMeasured(provider, threads, problem)

@@ -14,8 +14,9 @@ import type { NewNode, NewTensor } from '../onnx/writing/encode.ts';
 import type { BlockedWeights, LinearWeights } from '../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from './draft.ts';
 import { blockedBytes, blockedShape, type QuantizeTask } from './quantize-task.ts';
-import { opsetOf, type Constant, type Scope } from './graph/scopes.ts';
-import { isContiguous, type ConstantView, type View } from './graph/view.ts';
+import type { Constant } from '../onnx/graph/constants.ts';
+import { opsetOf, type Scope } from '../onnx/graph/scopes.ts';
+import { isContiguous, type ConstantView, type View } from '../onnx/graph/constant-view.ts';
 
 /** A constant matrix [K, N] to multiply by. */
 export interface Matrix {

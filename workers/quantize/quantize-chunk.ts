@@ -7,7 +7,7 @@ import { convert, gather, roundedToFloat16 } from '../onnx/numbers/elements.ts';
 import { toFloat16Array } from '../onnx/numbers/float16.ts';
 import { packNibbles, transposed, unpackRows } from '../onnx/numbers/nibbles.ts';
 import { readLines, readTensor } from '../onnx/tensor-data.ts';
-import { isContiguous } from '../plan/graph/view.ts';
+import { isContiguous } from '../onnx/graph/constant-view.ts';
 import { extentOf, refuseWeight } from './weight-problem.ts';
 import type { QuantizeTask } from '../plan/quantize-task.ts';
 import type { RangeTask, WeightChunk } from './chunks.ts';
