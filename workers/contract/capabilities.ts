@@ -6,7 +6,7 @@ export const PROVIDER_IDS = ['wasm', 'webgpu'] as const;
 /** An execution provider of onnxruntime-web. */
 export type Provider = (typeof PROVIDER_IDS)[number];
 
-/** What quantization kernels run on. */
+/** Implementations of the quantization kernels. `reference` is the readable one that tests compare the others with. */
 export const BACKEND_IDS = ['webgpu', 'wasm', 'reference'] as const;
 
 /** What the kernels of a job run on. */
@@ -15,7 +15,7 @@ export type Backend = (typeof BACKEND_IDS)[number];
 /** What this machine offers, as a result rather than a silence. */
 export interface Capabilities {
   /** The backend quantization kernels run on. */
-  backend: Backend;
+  backend: Exclude<Backend, 'reference'>;
   /** `software`: emulated on the CPU, right but slow. */
   webgpu: { available: true; adapter: string; f16: boolean; software?: boolean } | { available: false; reason: string };
   /** Cross-origin isolated: shared memory and therefore WASM threads. */

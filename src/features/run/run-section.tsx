@@ -82,9 +82,7 @@ function status(run: Run): string {
     return left < 1 ? 'Less than a second left in this stage' : `About ${formatDuration(left)} left in this stage`;
   }
   const took = run.endedAt === null ? '' : ` in ${formatDuration((run.endedAt - run.startedAt) / 1000)}`;
-  const backend = run.report
-    ? ` Weights quantized on ${run.report.backend === 'webgpu' ? 'WebGPU' : run.report.backend === 'wasm' ? 'WASM' : 'the reference kernels'}.`
-    : '';
+  const backend = run.report ? ` Weights quantized on ${run.report.backend === 'webgpu' ? 'WebGPU' : 'WASM'}.` : '';
   const how = provenance(run);
   const protocol = how ? ` ${how.sentence}` : '';
   return run.status === 'done'

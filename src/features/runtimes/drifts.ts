@@ -1,5 +1,5 @@
 /** Three drifts kept apart: what quantizing changes, what the runtime changes, and what fp16 itself changes. Pure. */
-import { greatest, least } from '../../lib/format/extremes.ts';
+import { greatest, least } from '../../../workers/contract/extremes.ts';
 import type { Divergence, Estimate, OutputDrift, RuntimeDrift } from '../../../workers/contract/report.ts';
 import type { Provider } from '../../../workers/contract/capabilities.ts';
 import { formatDecibels, formatEstimate } from '../../lib/format/numbers.ts';

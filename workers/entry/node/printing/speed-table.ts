@@ -1,5 +1,5 @@
 /** Speed and memory as a table for a terminal. */
-import { greatest } from '../../../lib/extremes.ts';
+import { greatest } from '../../../contract/extremes.ts';
 import { speedMetrics } from '../../../contract/metric-readings.ts';
 import { textOf, type TextStyle } from '../../../contract/metric-text.ts';
 import type { SpeedMetric } from '../../../contract/metrics.ts';
