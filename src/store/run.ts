@@ -18,7 +18,9 @@ import type { Written } from '../../workers/contract/events.ts';
 import type { Forecast } from './forecast/forecast.ts';
 import { inputsProvenance } from '../features/outputs/outputs.ts';
 import { PROTOCOLS, provenanceOf, unfinishedProvenance, type Provenance } from '../features/protocols/protocols.ts';
-import { levelName, normalize, sameLevel, type Level } from './levels.ts';
+import { normalize } from '../../workers/contract/levels/level.ts';
+import { levelName, sameLevel } from '../../workers/contract/levels/words.ts';
+import type { Level } from './levels.ts';
 import type { Live } from './live.ts';
 
 export interface Run {

@@ -4,7 +4,8 @@ import type { Protocol } from '../../workers/contract/report.ts';
 import type { ProtocolRequest } from '../../workers/contract/job.ts';
 import { formatBytes, formatCount } from '../lib/format/numbers.ts';
 import { DEFAULT_PROTOCOL, PROTOCOLS } from '../features/protocols/protocols.ts';
-import { addLevel, normalize, type Level, type Origin } from './levels.ts';
+import { normalize } from '../../workers/contract/levels/level.ts';
+import { addLevel, type Level, type Origin } from './levels.ts';
 import { startLive, type Live } from './live.ts';
 import type { Run } from './run.ts';
 

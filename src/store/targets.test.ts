@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { levelName } from './levels.ts';
+import { levelName } from '../../workers/contract/levels/words.ts';
 import {
   choicesOf,
   defaultTarget,

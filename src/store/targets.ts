@@ -1,9 +1,18 @@
 /** Where a level is to run, what is not offered there, and what can be done about it. What runs where is the engine's to say. Pure. */
-import type { BlockSize, LevelId, LevelSettings } from '../../workers/contract/level-settings.ts';
 import type { Capabilities } from '../../workers/contract/capabilities.ts';
 import type { EngineError } from '../../workers/contract/errors.ts';
 import type { LevelPlan, Target } from '../../workers/contract/level-plan.ts';
-import { ADDABLE, BLOCKED, BLOCKS, levelName, MODES, normalize, type Level, type Mode } from './levels.ts';
+import {
+  ADDABLE_IDS,
+  choicesAt,
+  normalize,
+  settingOf,
+  settingsOf,
+  type Level,
+} from '../../workers/contract/levels/level.ts';
+import type { LevelId } from '../../workers/contract/levels/registry.ts';
+import { levelName } from '../../workers/contract/levels/words.ts';
+import type { SettingId } from '../../workers/contract/settings.ts';
 
 /** By the names the command line has for them. */
 export const TARGET_NAMES: Readonly<Record<Target, string>> = {
@@ -41,22 +50,20 @@ export interface Offer {
 /** By `levelName`. */
 export type Offers = ReadonlyMap<string, Offer>;
 
-type Setup = Pick<Level, 'id' | 'settings'>;
-
 /** Why a target does not run a level, in a sentence; null when it does, and while the engine has not said. */
-export function refusal(offers: Offers, target: Target, level: Setup): string | null {
+export function refusal(offers: Offers, target: Target, level: Level): string | null {
   return offers.get(levelName(level))?.notOn.find((entry) => entry.target === target)?.reason ?? null;
 }
 
 /** Whether a level takes part in a comparison for a target: the baseline always. */
-export const takesPart = (offers: Offers, target: Target, level: Setup): boolean =>
+export const takesPart = (offers: Offers, target: Target, level: Level): boolean =>
   level.id === 'fp16' || (refusal(offers, target, level) === null && !offers.get(levelName(level))?.problem);
 
-export const offered = <T extends Setup>(levels: readonly T[], offers: Offers, target: Target): T[] =>
+export const offered = <T extends Level>(levels: readonly T[], offers: Offers, target: Target): T[] =>
   levels.filter((level) => takesPart(offers, target, level));
 
 /** Which of a target's runtimes does not run a level: of `both` the one that refuses it. */
-export function refusedBy(offers: Offers, target: Target, level: Setup): Target {
+export function refusedBy(offers: Offers, target: Target, level: Level): Target {
   if (target !== 'both') return target;
   return refusal(offers, 'wasm', level) === null ? 'webgpu' : 'wasm';
 }
@@ -65,14 +72,14 @@ export function refusedBy(offers: Offers, target: Target, level: Setup): Target 
 const NEXT: readonly Target[] = ['wasm', 'webgpu', 'cpu', 'cuda', 'transformers.js'];
 
 /** The target that runs a level another one refuses; null when none does. */
-export const targetFor = (offers: Offers, level: Setup): Target | null =>
+export const targetFor = (offers: Offers, level: Level): Target | null =>
   NEXT.find((target) => refusal(offers, target, level) === null) ?? null;
 
 /**
  * The target of a page where none was chosen: what this machine has. With an adapter that is WASM and WebGPU, unless
  * one of the levels set up runs on WASM only.
  */
-export function defaultTarget(capabilities: Capabilities | null, levels: readonly Setup[], offers: Offers): Target {
+export function defaultTarget(capabilities: Capabilities | null, levels: readonly Level[], offers: Offers): Target {
   if (!capabilities?.webgpu.available) return 'wasm';
   const refuses = (target: Target) =>
     levels.filter((level) => level.id !== 'fp16' && refusal(offers, target, level) !== null).length;
@@ -80,11 +87,11 @@ export function defaultTarget(capabilities: Capabilities | null, levels: readonl
 }
 
 /** Levels that can be made of the model and run on a target, in place of one that cannot be made: other settings first. */
-export function replacements(levels: readonly Setup[], offers: Offers, target: Target, level: Setup): Setup[] {
+export function replacements(levels: readonly Level[], offers: Offers, target: Target, level: Level): Level[] {
   const there = new Set(levels.map(levelName));
-  const known = (setup: Setup) =>
+  const known = (setup: Level) =>
     offers.has(levelName(setup)) && !there.has(levelName(setup)) && takesPart(offers, target, setup);
-  return [...choicesOf(level).map((choice) => choice.level), ...ADDABLE.map((id) => ({ id, settings: {} }))].filter(
+  return [...choicesOf(level).map((choice) => choice.level), ...ADDABLE_IDS.map((id) => ({ id, settings: {} }))].filter(
     known,
   );
 }
@@ -92,50 +99,38 @@ export function replacements(levels: readonly Setup[], offers: Offers, target: T
 /** One thing that may be chosen on a level. */
 export interface Choice {
   words: string;
-  level: Setup;
+  level: Level;
 }
 
-export const withMode = ({ id, settings }: Setup, mode: Mode | undefined): Setup => {
-  const rest: LevelSettings = { ...settings };
-  delete rest.mode;
-  return { id, settings: normalize(id, mode ? { ...rest, mode } : rest) };
-};
-export const withBlock = ({ id, settings }: Setup, block: BlockSize): Setup => ({
+/** A level with one setting changed. */
+export const withSetting = ({ id, settings }: Level, key: SettingId, value: unknown): Level => ({
   id,
-  settings: normalize(id, { ...settings, block }),
-});
-export const withRange = ({ id, settings }: Setup, asymmetric: boolean): Setup => ({
-  id,
-  settings: normalize(id, { ...settings, asymmetric }),
+  settings: normalize(id, { ...settings, [key]: value }),
 });
 
-export const modeLabel = (id: LevelId, mode: Mode | undefined): string =>
-  mode === undefined ? 'blocks' : mode === 'dynamic' ? 'dynamic' : id === 'int8' ? 'per channel' : 'DequantizeLinear';
+/** Settings of a level whose values the page lists; a target may refuse some of them. */
+export const listSettings = (id: LevelId): SettingId[] =>
+  settingsOf(id).filter((key) => {
+    const setting = settingOf(key);
+    return setting?.kind === 'choice' && typeof setting.control === 'string';
+  });
 
-/** What a level's settings could be changed to, one at a time. */
-export function choicesOf(level: Setup): Choice[] {
+/** What a level's settings could be changed to on its card, one at a time. Switches are offered everywhere. */
+export function choicesOf(level: Level): Choice[] {
   const name = levelName(level);
-  const modes = MODES[level.id].length > 0 ? [undefined, ...MODES[level.id]] : [];
-  return [
-    ...modes.map((mode) => ({ words: modeLabel(level.id, mode), level: withMode(level, mode) })),
-    ...(BLOCKED.has(level.id)
-      ? BLOCKS.map((block) => ({ words: `block ${block}`, level: withBlock(level, block) }))
-      : []),
-    ...(BLOCKED.has(level.id)
-      ? [false, true].map((asymmetric) => ({
-          words: asymmetric ? 'asymmetric' : 'symmetric',
-          level: withRange(level, asymmetric),
-        }))
-      : []),
-  ].filter((choice) => levelName(choice.level) !== name);
+  return listSettings(level.id)
+    .flatMap((key) =>
+      choicesAt(level.id, key).map(({ value, words }) => ({ words, level: withSetting(level, key, value) })),
+    )
+    .filter((choice) => levelName(choice.level) !== name);
 }
 
 /** Everything that might be chosen next and that the engine has not spoken of, each once. */
-export function unasked(levels: readonly Setup[], offers: Offers): Setup[] {
-  const next = new Map<string, Setup>();
+export function unasked(levels: readonly Level[], offers: Offers): Level[] {
+  const next = new Map<string, Level>();
   const planned = new Set(levels.map(levelName));
   for (const level of [
-    ...ADDABLE.map((id) => ({ id, settings: {} })),
+    ...ADDABLE_IDS.map((id) => ({ id, settings: {} })),
     ...levels.flatMap((each) => choicesOf(each).map((choice) => choice.level)),
   ]) {
     const name = levelName(level);

@@ -8,7 +8,9 @@ import type { EngineError, Result } from '../../workers/contract/errors.ts';
 import type { EngineEvent } from '../../workers/contract/events.ts';
 import type { Extras, ProtocolRequest } from '../../workers/contract/job.ts';
 import type { FileKind, Opened } from '../../workers/contract/files.ts';
-import type { LevelId, LevelSettings } from '../../workers/contract/level-settings.ts';
+import type { LevelId } from '../../workers/contract/levels/registry.ts';
+import { levelName } from '../../workers/contract/levels/words.ts';
+import type { LevelSettings } from '../../workers/contract/settings.ts';
 import type { LevelPlan, Target } from '../../workers/contract/level-plan.ts';
 import type { OpenedReport, Storage, StoredReport } from '../../workers/contract/storage.ts';
 import type { EngineClient, StorageClient } from '../engine/client.ts';
@@ -29,7 +31,6 @@ import {
   defaultLevels,
   duplicateLevel,
   editLevel,
-  levelName,
   removeLevel,
   replaceLevel,
   toRequests,

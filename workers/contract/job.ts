@@ -1,6 +1,7 @@
 /** What is asked of the engine: levels, protocol, extra measurements. */
 import type { Provider } from './capabilities.ts';
-import type { LevelId, LevelSettings } from './level-settings.ts';
+import type { LevelId } from './levels/registry.ts';
+import type { LevelSettings } from './settings.ts';
 
 /** One level of a job. `key` is the caller's own name for it and comes back in every event about it. */
 export interface LevelRequest {

@@ -1,6 +1,6 @@
 /** What a level will write, known before any weight is read, and the ledger that explains it. */
 import type { EngineError } from './errors.ts';
-import type { LevelSettings } from './level-settings.ts';
+import type { LevelSettings } from './settings.ts';
 
 /** One line for each initializer and each `Constant` node, wherever it is: what became of it and why. */
 export interface LedgerLine {

@@ -1,7 +1,9 @@
 /** Reports as they are read back from storage: what does not have the shape of a `Report` is not shown as one. */
 import { z } from 'zod';
 import type { EngineError, EngineErrorCode } from './errors.ts';
+import { LEVEL_IDS } from './levels/registry.ts';
 import type { Report } from './report.ts';
+import { settingsSchema } from './settings-schema.ts';
 
 /** NaN and the infinities included: a broken level has such figures. */
 const number = z.custom<number>((value) => typeof value === 'number');
@@ -181,19 +183,10 @@ const ledger = z.array(
 );
 
 const level = z.object({
-  id: z.enum(['fp16', 'int8', 'int4', 'q4f16', 'uint8']),
+  id: z.enum(LEVEL_IDS),
   level: z.string(),
   baseline: z.boolean(),
-  settings: z.object({
-    block: z.union([z.literal(16), z.literal(32), z.literal(64), z.literal(128), z.literal(256)]).exactOptional(),
-    asymmetric: z.boolean().exactOptional(),
-    head: z.enum(['quantize', 'keep']).exactOptional(),
-    embedding: z.union([z.boolean(), z.literal('tokens')]).exactOptional(),
-    source: z.enum(['baseline', 'original']).exactOptional(),
-    mode: z.enum(['dequantize', 'dynamic']).exactOptional(),
-    exclude: z.array(z.string()).exactOptional(),
-    override: z.array(z.object({ name: z.string(), to: z.enum(['int4', 'int8']) })).exactOptional(),
-  }),
+  settings: settingsSchema,
   suffix: z.string().exactOptional(),
   file: z.string(),
   bytes: number,

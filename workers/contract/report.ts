@@ -3,7 +3,8 @@ import type { Backend, Provider } from './capabilities.ts';
 import type { EngineError } from './errors.ts';
 import type { ProtocolName, Stage } from './job.ts';
 import type { DataFile, LedgerLine, PatternUse } from './level-plan.ts';
-import type { BlockSize, LevelId, Override } from './level-settings.ts';
+import type { LevelId } from './levels/registry.ts';
+import type { LevelSettings } from './settings.ts';
 
 export interface Estimate {
   value: number;
@@ -281,16 +282,7 @@ export interface LevelReport {
   level: string;
   baseline: boolean;
   /** Settings in full, as used. */
-  settings: {
-    block?: BlockSize;
-    asymmetric?: boolean;
-    head?: 'quantize' | 'keep';
-    embedding?: boolean | 'tokens';
-    source?: 'baseline' | 'original';
-    mode?: 'dequantize' | 'dynamic';
-    exclude?: string[];
-    override?: Override[];
-  };
+  settings: LevelSettings;
   /** End of the names of its files, in front of `.onnx`: `_q4_block128`. Absent in reports of version 0.1.0. */
   suffix?: string;
   /** File name of the model written. */

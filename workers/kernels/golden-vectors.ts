@@ -1,6 +1,6 @@
 /** onnxruntime 1.30's own quantizers on small matrices: what `golden/onnxruntime-1.30.json` holds. */
 import golden from './golden/onnxruntime-1.30.json';
-import type { BlockSize } from '../contract/level-settings.ts';
+import type { BlockSize } from '../contract/levels/scheme.ts';
 
 export interface GoldenVector {
   name: string;

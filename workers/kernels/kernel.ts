@@ -10,7 +10,7 @@
  * It is the same with channels, but for one whose max − min overflows: its codes are its zero point.
  */
 import type { Backend } from '../contract/capabilities.ts';
-import type { BlockSize } from '../contract/level-settings.ts';
+import type { BlockSize } from '../contract/levels/scheme.ts';
 
 /** Round-to-nearest over blocks of `block` consecutive elements of K. */
 export interface BlockScheme {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fromFloat16Array, toFloat16Array } from '../onnx/numbers/float16.ts';
-import type { BlockSize } from '../contract/level-settings.ts';
+import type { BlockSize } from '../contract/levels/scheme.ts';
 import { goldenVectors } from './golden-vectors.ts';
 import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from './kernel.ts';
 import { createReferenceKernel } from './reference.ts';

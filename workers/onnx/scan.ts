@@ -1,15 +1,19 @@
 /**
  * Reads an ONNX file's structure without its weights: every message is walked where it lies, small leaves are decoded
- * with onnx-buf, and of each tensor only the place of its data is kept. Field numbers are those of onnx.proto.
+ * with onnx-buf, and of each tensor only the place of its data is kept.
  */
 import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import {
   AttributeProtoSchema,
+  FunctionProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
   SparseTensorProtoSchema,
   StringStringEntryProtoSchema,
   TensorProtoSchema,
+  TrainingInfoProtoSchema,
   ValueInfoProtoSchema,
   type TensorProto,
 } from 'onnx-buf';
@@ -32,32 +36,36 @@ import type {
   TensorData,
   ValueInfo,
 } from './model.ts';
+import { fieldNumbers, isMistyped, withoutMistyped } from './fields.ts';
 import { whyNotBeside } from './location.ts';
 import { shown } from '../lib/shown.ts';
 import { readInts, typedEntries, TYPED_FIELD } from './tensor-data.ts';
 import { concatBytes, createReader, type Field, type Reader } from './wire.ts';
 
-const MODEL = { irVersion: 1, producerName: 2, graph: 7, opset: 8, metadata: 14, trainingInfo: 20, function: 25 };
-const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12, value: 13, sparseInitializer: 15 };
-const NODE = { input: 1, output: 2, attribute: 5 };
-const ATTRIBUTE = { tensor: 5, graph: 6, tensors: 10, graphs: 11, sparseTensor: 22, sparseTensors: 23 };
-const TENSOR = { ...TYPED_FIELD, rawData: 9 };
-const TENSOR_PLACE = { externalData: 13, dataLocation: 14 };
-const SPARSE = { values: 1, indices: 2, dims: 3 };
-const FUNCTION = { name: 1, input: 4, output: 5, node: 7, opset: 9, domain: 10 };
-const TRAINING = { initialization: 1, algorithm: 2, initializationBinding: 3, updateBinding: 4 };
+const MODEL = fieldNumbers(ModelProtoSchema);
+const GRAPH = fieldNumbers(GraphProtoSchema);
+const NODE = fieldNumbers(NodeProtoSchema);
+const ATTRIBUTE = fieldNumbers(AttributeProtoSchema);
+const TENSOR = fieldNumbers(TensorProtoSchema);
+const SPARSE = fieldNumbers(SparseTensorProtoSchema);
+const FUNCTION = fieldNumbers(FunctionProtoSchema);
+const TRAINING = fieldNumbers(TrainingInfoProtoSchema);
+/** Fields of an attribute that hold tensors and graphs. */
+const ATTRIBUTE_PARTS: ReadonlySet<number> = new Set([
+  ATTRIBUTE.t,
+  ATTRIBUTE.g,
+  ATTRIBUTE.tensors,
+  ATTRIBUTE.graphs,
+  ATTRIBUTE.sparseTensor,
+  ATTRIBUTE.sparseTensors,
+]);
+/** Fields of a tensor that hold its elements. */
+const TENSOR_ELEMENTS: ReadonlySet<number> = new Set([TENSOR.rawData, ...Object.values(TYPED_FIELD)]);
 
 /** A reader that notes which tensors lie elsewhere. */
 interface Scanner extends Reader {
   outside: Outside[];
 }
-/** Messages inside a message, by the number of the field they are in. */
-interface Messages {
-  readonly [number: number]: Messages;
-}
-/** type → tensor type → shape → dimension. */
-const VALUE_MESSAGES: Messages = { 2: { 1: { 2: { 1: {} } } } };
-
 /** Deeper control flow than this is not a model anybody exported. */
 const MAX_DEPTH = 32;
 /** Shapes and axes are no longer than this. */
@@ -82,16 +90,16 @@ export async function scanModel(source: ByteSource, external: ExternalFiles = NO
       irVersionAt = { start: field.start, end: field.end };
     } else if (field.wireType !== 2) continue;
     else if (field.number === MODEL.producerName) producer = utf8(await reader.bytes(field.body, field.end));
-    else if (field.number === MODEL.opset) {
+    else if (field.number === MODEL.opsetImport) {
       stateOpset(model.opsets, await scanOpset(reader, span(field)));
     } else if (field.number === MODEL.graph) {
       if (model.graph) invalid(source, 'it holds two graphs');
       model.graph = await scanGraph(reader, span(field), []);
-    } else if (field.number === MODEL.function) {
+    } else if (field.number === MODEL.functions) {
       model.functions.push(await scanFunction(reader, span(field)));
     } else if (field.number === MODEL.trainingInfo) {
       await collectTrainingNames(reader, span(field), trainingNames);
-    } else if (field.number === MODEL.metadata) {
+    } else if (field.number === MODEL.metadataProps) {
       const { key, value } = decode(source, StringStringEntryProtoSchema, await reader.bytes(field.body, field.end));
       metadata.push({ key, value, span: span(field) });
     }
@@ -162,7 +170,7 @@ async function scanGraph(reader: Scanner, graphSpan: Span, within: Span[]): Prom
       case GRAPH.output:
         graph.outputs.push(await scanValue(reader, at));
         break;
-      case GRAPH.value:
+      case GRAPH.valueInfo:
         graph.values.push(await scanValue(reader, at));
         break;
     }
@@ -171,7 +179,7 @@ async function scanGraph(reader: Scanner, graphSpan: Span, within: Span[]): Prom
 }
 
 async function scanNode(reader: Scanner, nodeSpan: Span, within: Span[]): Promise<Node> {
-  const { head, parts, kept } = await split(reader, nodeSpan, (number) => number === NODE.attribute);
+  const { head, parts, kept } = await split(reader, NodeProtoSchema, nodeSpan, (number) => number === NODE.attribute);
   const proto = decode(reader.source, NodeProtoSchema, head);
   const attributes: Attribute[] = [];
   for (const part of parts) attributes.push(await scanAttribute(reader, part, [...within, nodeSpan]));
@@ -189,8 +197,9 @@ async function scanNode(reader: Scanner, nodeSpan: Span, within: Span[]): Promis
 }
 
 async function scanAttribute(reader: Scanner, attributeSpan: Span, within: Span[]): Promise<Attribute> {
-  const nested = new Set(Object.values(ATTRIBUTE));
-  const { head, parts } = await split(reader, attributeSpan, (number) => nested.has(number));
+  const { head, parts } = await split(reader, AttributeProtoSchema, attributeSpan, (number) =>
+    ATTRIBUTE_PARTS.has(number),
+  );
   const attribute: Attribute = {
     proto: decode(reader.source, AttributeProtoSchema, head),
     tensors: [],
@@ -198,11 +207,11 @@ async function scanAttribute(reader: Scanner, attributeSpan: Span, within: Span[
     graphs: [],
   };
   for (const part of parts) {
-    if (part.number === ATTRIBUTE.tensor || part.number === ATTRIBUTE.tensors)
+    if (part.number === ATTRIBUTE.t || part.number === ATTRIBUTE.tensors)
       attribute.tensors.push(await scanTensor(reader, part, [...within, attributeSpan]));
     if (part.number === ATTRIBUTE.sparseTensor || part.number === ATTRIBUTE.sparseTensors)
       attribute.sparse.push(await scanSparse(reader, part, [...within, attributeSpan]));
-    if (part.number === ATTRIBUTE.graph || part.number === ATTRIBUTE.graphs) {
+    if (part.number === ATTRIBUTE.g || part.number === ATTRIBUTE.graphs) {
       attribute.graphs.push(await scanGraph(reader, part, [...within, attributeSpan]));
     }
   }
@@ -237,7 +246,7 @@ async function scanFunction(reader: Scanner, functionSpan: Span): Promise<Functi
       case FUNCTION.output:
         body.outputs.push(utf8(await reader.bytes(field.body, field.end)));
         break;
-      case FUNCTION.opset:
+      case FUNCTION.opsetImport:
         stateOpset(body.opsets, await scanOpset(reader, span(field)));
         break;
     }
@@ -270,8 +279,9 @@ async function collectTrainingNames(reader: Scanner, at: Span, names: Set<string
 }
 
 async function scanTensor(reader: Scanner, tensorSpan: Span, within: Span[]): Promise<Tensor> {
-  const payloads = new Set(Object.values(TENSOR));
-  const { head, parts, kept } = await split(reader, tensorSpan, (number) => payloads.has(number), true);
+  const { head, parts, kept } = await split(reader, TensorProtoSchema, tensorSpan, (number) =>
+    TENSOR_ELEMENTS.has(number),
+  );
   const proto = decode(reader.source, TensorProtoSchema, head);
   const dims = checkDims(reader.source, proto.name, proto.dims);
   const count = elementCount(dims);
@@ -286,7 +296,7 @@ async function scanTensor(reader: Scanner, tensorSpan: Span, within: Span[]): Pr
     if (elementType(proto.dataType).name === 'string')
       lies('keeps its strings in another file, which ONNX does not have');
     const stored = [
-      ...kept.filter(({ number }) => number === TENSOR_PLACE.externalData || number === TENSOR_PLACE.dataLocation),
+      ...kept.filter(({ number }) => number === TENSOR.externalData || number === TENSOR.dataLocation),
       ...parts,
     ].sort((a, b) => a.start - b.start);
     const outside: Outside = { ...tensor, ...externalData(reader.source, proto, expected), place: { within, stored } };
@@ -378,8 +388,8 @@ function externalData(
 /** Whether a packed payload field holds the element's own little-endian bytes. */
 function holdsElements(field: number, type: number): boolean {
   return (
-    (field === TENSOR.float && elementType(type).name === 'float32') ||
-    (field === TENSOR.double && elementType(type).name === 'float64')
+    (field === TENSOR.floatData && elementType(type).name === 'float32') ||
+    (field === TENSOR.doubleData && elementType(type).name === 'float64')
   );
 }
 
@@ -387,6 +397,7 @@ async function scanSparse(reader: Scanner, sparseSpan: Span, within: Span[]): Pr
   const sparse: SparseTensor = { name: '', dims: [], type: 0, bytes: 0, span: sparseSpan };
   const { head, parts } = await split(
     reader,
+    SparseTensorProtoSchema,
     sparseSpan,
     (number) => number === SPARSE.values || number === SPARSE.indices,
   );
@@ -400,34 +411,25 @@ async function scanSparse(reader: Scanner, sparseSpan: Span, within: Span[]): Pr
 }
 
 async function scanValue(reader: Reader, valueSpan: Span): Promise<ValueInfo> {
-  await checkLengths(reader, valueSpan, VALUE_MESSAGES);
   return {
     proto: decode(reader.source, ValueInfoProtoSchema, await reader.bytes(valueSpan.body, valueSpan.end)),
     span: valueSpan,
   };
 }
 
-/** The decoder takes lengths by their lower 32 bits; what claims to be longer than the message around it is refused here. */
-async function checkLengths(reader: Reader, at: Span, messages: Messages): Promise<void> {
-  for await (const field of reader.fields(at.body, at.end)) {
-    const inner = field.wireType === 2 ? messages[field.number] : undefined;
-    if (inner) await checkLengths(reader, span(field), inner);
-  }
-}
-
-/** A message without its `nested` fields, where those are, and where the others are. `every`: nested ones of any wire type. */
+/** A message without its `nested` fields, where those are, and where the others are. Mistyped fields are left out. */
 async function split(
   reader: Reader,
+  schema: DescMessage,
   message: Span,
   nested: (fieldNumber: number) => boolean,
-  every = false,
 ): Promise<{ head: Uint8Array; parts: (Span & { wireType: number })[]; kept: Span[] }> {
   const parts: (Span & { wireType: number })[] = [];
   const kept: Span[] = [];
   const bytes: Uint8Array[] = [];
   for await (const field of reader.fields(message.body, message.end)) {
-    if ((every || field.wireType === 2) && nested(field.number))
-      parts.push({ ...span(field), wireType: field.wireType });
+    if (isMistyped(schema, field)) continue;
+    if (nested(field.number)) parts.push({ ...span(field), wireType: field.wireType });
     else {
       kept.push(span(field));
       bytes.push(await reader.bytes(field.start, field.end));
@@ -438,7 +440,7 @@ async function split(
 
 function decode<Desc extends DescMessage>(source: ByteSource, schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
-    return fromBinary(schema, bytes);
+    return fromBinary(schema, withoutMistyped(schema, bytes));
   } catch (thrown) {
     return invalid(source, `${schema.name}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }

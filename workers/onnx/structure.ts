@@ -1,9 +1,9 @@
 /**
  * The rules a model's structure has to keep: those of onnx.checker (onnx/checker.cc, docs/IR.md), and which of them
- * onnxruntime insists on when it loads a model (core/graph/graph.cc). Time is linear in the size of the outline.
+ * onnxruntime insists on when it loads a model (core/graph/graph.cc). Time is linear in the size of the graph.
  */
 import { firstIrVersion } from './numbers/element-types.ts';
-import type { FunctionOutline, GraphOutline, ModelOutline, NodeOutline, TensorOutline } from './outline.ts';
+import type { Attribute, FunctionBody, Graph, Model, Node, Tensor } from './model.ts';
 
 export type Rule =
   /** A graph lists an input twice. */
@@ -68,15 +68,15 @@ const FUNCTIONS = 8;
 const OPSETS = 3;
 
 /** Everything that breaks a rule, in the order of the file. */
-export function findViolations(model: ModelOutline): Violation[] {
+export function findViolations(model: Model): Violation[] {
   const found: Violation[] = [];
-  const { irVersion, opsets, metadataKeys, graph, functions } = model;
+  const { irVersion, opsets, metadata, graph, functions } = model;
   const add = (rule: Rule, where: string, name: string, refused: boolean) => {
     found.push({ rule, where, name, refused });
   };
   if (opsets.length === 0 && irVersion >= OPSETS) add('opset-missing', '', '', true);
   const keys = new Set<string>();
-  for (const key of metadataKeys) {
+  for (const { key } of metadata) {
     if (keys.has(key)) add('metadata-twice', '', key, false);
     keys.add(key);
   }
@@ -90,7 +90,7 @@ export function findViolations(model: ModelOutline): Violation[] {
       isBody: true,
       isLenient: !called.has(one),
       outer: null,
-      domains: new Set(one.domains),
+      domains: new Set(one.opsets.map(({ domain }) => domain)),
       irVersion,
       add,
     });
@@ -125,19 +125,22 @@ const MADE_AGAIN: Readonly<Record<Definition, Rule>> = {
   node: 'made-twice',
 };
 
-function checkGraph(graph: GraphOutline, place: Place): void {
+function checkGraph(graph: Graph, place: Place): void {
   const { where, isBody, isLenient, irVersion } = place;
   const add = (rule: Rule, name: string, refused: boolean) => {
     place.add(rule, where, name, refused && !isLenient);
   };
   const defined = new Map<string, Definition>();
-  const weights = new Set([...graph.initializers.map(({ name }) => name), ...graph.sparse]);
-  for (const name of graph.inputs) {
+  const weights = new Set([
+    ...graph.initializers.map(({ name }) => name),
+    ...graph.sparseInitializers.map(({ name }) => name),
+  ]);
+  for (const { name } of graph.inputs.map(({ proto }) => proto)) {
     // An input with a default may be listed twice, onnxruntime takes the first.
     if (defined.has(name)) add('input-twice', name, !weights.has(name));
     defined.set(name, 'input');
   }
-  const seen = new Map<string, TensorOutline>();
+  const seen = new Map<string, Tensor>();
   for (const tensor of graph.initializers) {
     const { name, type } = tensor;
     const earlier = seen.get(name);
@@ -149,7 +152,7 @@ function checkGraph(graph: GraphOutline, place: Place): void {
     if (irVersion < FREE_INITIALIZERS && !defined.has(name)) add('initializer-not-input', name, false);
   }
   const sparse = new Set<string>();
-  for (const name of graph.sparse) {
+  for (const { name } of graph.sparseInitializers) {
     if (sparse.has(name) || seen.has(name)) add('initializer-twice', name, sparse.has(name));
     sparse.add(name);
   }
@@ -157,20 +160,20 @@ function checkGraph(graph: GraphOutline, place: Place): void {
 
   const names: Names = { defined, made: outputsOf(graph.nodes), outer: place.outer };
   checkNodes(graph.nodes, names, place);
-  for (const name of graph.outputs) {
+  for (const { name } of graph.outputs.map(({ proto }) => proto)) {
     if (defined.has(name)) continue;
     if (name !== '' && isVisible(place.outer, name)) add('output-from-outside', name, false);
     else add('output-undefined', name, true);
   }
   const stated = new Set<string>();
-  for (const name of graph.values) {
+  for (const { name } of graph.values.map(({ proto }) => proto)) {
     if (!defined.has(name)) add('stated-undefined', name, false);
     if (stated.has(name)) add('stated-twice', name, false);
     stated.add(name);
   }
 }
 
-function checkFunction({ inputs, outputs, nodes }: FunctionOutline, place: Place): void {
+function checkFunction({ inputs, outputs, nodes }: FunctionBody, place: Place): void {
   const defined = new Map<string, Definition>(inputs.map((name) => [name, 'input']));
   checkNodes(nodes, { defined, made: outputsOf(nodes), outer: null }, place);
   // Schemas are made of all functions, called or not.
@@ -178,7 +181,7 @@ function checkFunction({ inputs, outputs, nodes }: FunctionOutline, place: Place
 }
 
 /** In order, so that what a node uses is made before it. Adds what they make to the names. */
-function checkNodes(nodes: readonly NodeOutline[], names: Names, place: Place): void {
+function checkNodes(nodes: readonly Node[], names: Names, place: Place): void {
   const { where, isBody, isLenient, domains } = place;
   const { defined, made } = names;
   const add = (rule: Rule, name: string, refused: boolean) => {
@@ -186,7 +189,7 @@ function checkNodes(nodes: readonly NodeOutline[], names: Names, place: Place): 
   };
   const called = new Set<string>();
   for (const node of nodes) {
-    const { name, type, domain, inputs, outputs, attributes, bodies, tensors } = node;
+    const { name, type, domain, inputs, outputs, attributes } = node;
     const isConstant = type === 'Constant' && domain === '';
     if (type === '') add('operator-missing', name, true);
     if (name !== '' && !isConstant) {
@@ -202,9 +205,10 @@ function checkNodes(nodes: readonly NodeOutline[], names: Names, place: Place): 
       else add('value-undefined', input, true);
     }
     checkAttributes(attributes, add);
-    for (const tensor of tensors) checkType(tensor, place);
-    for (const { attribute, graph } of bodies) {
-      checkGraph(graph, { ...place, where: titleOf(attribute, node, where), isBody: true, outer: names });
+    for (const { tensors } of attributes) for (const tensor of tensors) checkType(tensor, place);
+    for (const { proto, graphs } of attributes) {
+      for (const graph of graphs)
+        checkGraph(graph, { ...place, where: titleOf(proto.name, node, where), isBody: true, outer: names });
     }
     for (const output of outputs) {
       if (output === '') continue;
@@ -218,32 +222,32 @@ function checkNodes(nodes: readonly NodeOutline[], names: Names, place: Place): 
 }
 
 /** Where a body is, as a person would look for it. */
-function titleOf(attribute: string, { name, type }: NodeOutline, where: string): string {
+function titleOf(attribute: string, { name, type }: Node, where: string): string {
   const place = `${attribute} of ${name || type}`;
   return where === '' ? place : `${place}, ${where}`;
 }
 
 function checkAttributes(
-  attributes: readonly string[],
+  attributes: readonly Attribute[],
   add: (rule: Rule, name: string, refused: boolean) => void,
 ): void {
   if (attributes.length < 2) return;
   const seen = new Set<string>();
-  for (const name of attributes) {
+  for (const { name } of attributes.map(({ proto }) => proto)) {
     if (seen.has(name)) add('attribute-twice', name, true);
     seen.add(name);
   }
 }
 
-function checkType({ name, type }: TensorOutline, { irVersion, where, add }: Place): void {
+function checkType({ name, type }: Tensor, { irVersion, where, add }: Place): void {
   if (irVersion < firstIrVersion(type)) add('type-too-new', where, name, false);
 }
 
-function looksLike(a: TensorOutline, b: TensorOutline): boolean {
+function looksLike(a: Tensor, b: Tensor): boolean {
   return a.type === b.type && a.dims.length === b.dims.length && a.dims.every((size, axis) => size === b.dims[axis]);
 }
 
-function outputsOf(nodes: readonly NodeOutline[]): Set<string> {
+function outputsOf(nodes: readonly Node[]): Set<string> {
   const names = new Set<string>();
   for (const { outputs } of nodes) for (const name of outputs) names.add(name);
   return names;
@@ -261,24 +265,24 @@ function isVisible(outer: Names | null, name: string): boolean {
   return false;
 }
 
-function functionName({ domain, name }: FunctionOutline): string {
+function functionName({ domain, name }: FunctionBody): string {
   return domain === '' ? name : `${domain}.${name}`;
 }
 
 /** Functions that the graph calls, directly or in another one's body. Overloads have one name here. */
-function calledFunctions({ graph, functions }: ModelOutline): Set<FunctionOutline> {
-  const called = new Set<FunctionOutline>();
+function calledFunctions({ graph, functions }: Model): Set<FunctionBody> {
+  const called = new Set<FunctionBody>();
   if (functions.length === 0) return called;
-  const byName = new Map<string, FunctionOutline[]>();
+  const byName = new Map<string, FunctionBody[]>();
   for (const one of functions) {
     const known = byName.get(`${one.domain}:${one.name}`);
     if (known) known.push(one);
     else byName.set(`${one.domain}:${one.name}`, [one]);
   }
-  const waiting: (readonly NodeOutline[])[] = [graph.nodes];
+  const waiting: (readonly Node[])[] = [graph.nodes];
   for (let nodes = waiting.pop(); nodes; nodes = waiting.pop()) {
-    for (const { type, domain, bodies } of nodes) {
-      for (const body of bodies) waiting.push(body.graph.nodes);
+    for (const { type, domain, attributes } of nodes) {
+      for (const { graphs } of attributes) for (const body of graphs) waiting.push(body.nodes);
       for (const one of byName.get(`${domain}:${type}`) ?? []) {
         if (called.has(one)) continue;
         called.add(one);

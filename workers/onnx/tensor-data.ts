@@ -2,14 +2,24 @@
  * A tensor's elements as the little-endian bytes `raw_data` would hold, wherever they lie: in raw or typed fields of
  * the model, in numbers of an attribute, or in another file. Which typed field a type uses is said in onnx.proto.
  */
+import { TensorProtoSchema } from 'onnx-buf';
 import { fail } from '../contract/errors.ts';
 import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../io/source.ts';
+import { fieldNumbers, isMistyped } from './fields.ts';
 import { elementCount, elementType, packedBytes } from './numbers/element-types.ts';
 import type { Tensor } from './model.ts';
 import { createReader, type Reader } from './wire.ts';
 
+const { floatData, int32Data, stringData, int64Data, doubleData, uint64Data } = fieldNumbers(TensorProtoSchema);
 /** Field numbers of `TensorProto`'s typed data. */
-export const TYPED_FIELD = { float: 4, int32: 5, string: 6, int64: 7, double: 10, uint64: 11 };
+export const TYPED_FIELD = {
+  float: floatData,
+  int32: int32Data,
+  string: stringData,
+  int64: int64Data,
+  double: doubleData,
+  uint64: uint64Data,
+};
 
 const FIELD_OF: Readonly<Record<string, number>> = {
   float32: TYPED_FIELD.float,
@@ -166,7 +176,7 @@ async function readTyped(reader: Reader, tensor: Tensor, body: number, end: numb
     for (let i = 0; i < width; i++) bytes[at++] = Number((value >> BigInt(8 * i)) & 255n);
   };
   for await (const field of reader.fields(body, end)) {
-    if (field.number !== entries.field) continue;
+    if (field.number !== entries.field || isMistyped(TensorProtoSchema, field)) continue;
     if (field.wireType === 0) put(field.value);
     else {
       const payload = await reader.bytes(field.body, field.end);

@@ -5,10 +5,12 @@
 import type { ByteSource } from '../io/source.ts';
 import { fail } from '../contract/errors.ts';
 
+export type WireType = 0 | 1 | 2 | 5;
+
 /** One field where it lies in the file. `end` is the first byte after it. */
 export interface Field {
   number: number;
-  wireType: 0 | 1 | 2 | 5;
+  wireType: WireType;
   /** First byte of the tag. */
   start: number;
   /** First byte of the value (after the length, for wire type 2). */
@@ -31,77 +33,128 @@ const WINDOW = 1 << 16;
 /** A tag and a length take at most ten bytes each. */
 const HEADER = 20;
 
+/** Bytes of a file, from the byte `from` on. */
+interface Window {
+  bytes: Uint8Array;
+  from: number;
+}
+
+/** Creates a reader. Its methods may be called again before an earlier call has settled. */
 export function createReader(source: ByteSource): Reader {
-  let window: Uint8Array = new Uint8Array(0);
-  let from = 0;
+  let window: Window = { bytes: new Uint8Array(0), from: 0 };
 
-  async function load(start: number, end: number): Promise<void> {
-    if (start >= from && end <= from + window.length) return;
+  async function load(start: number, end: number): Promise<Window> {
+    if (start >= window.from && end <= window.from + window.bytes.length) return window;
     const length = Math.min(Math.max(WINDOW, end - start), source.size - start);
-    window = await source.read(start, length);
-    from = start;
-  }
-
-  function varint(at: number, end: number): { value: bigint; next: number } {
-    let value = 0n;
-    for (let i = 0; i < 10; i++) {
-      if (at + i >= end) break;
-      const byte = window[at + i - from] ?? 0;
-      value |= BigInt(byte & 127) << BigInt(7 * i);
-      if (byte < 128) return { value: BigInt.asUintN(64, value), next: at + i + 1 };
-    }
-    return notProtobuf(source, at, 'a number that does not end');
-  }
-
-  async function* fields(start: number, end: number): AsyncGenerator<Field> {
-    let at = start;
-    while (at < end) {
-      await load(at, Math.min(at + HEADER, end));
-      const tag = varint(at, end);
-      const number = Number(tag.value >> 3n);
-      const wireType = Number(tag.value & 7n);
-      if (number < 1 || number > 0x1fffffff) notProtobuf(source, at, `field number ${number}`);
-      const field: Field = { number, wireType: 0, start: at, body: tag.next, end: tag.next, value: 0n };
-      if (wireType === 0) {
-        const { value, next } = varint(tag.next, end);
-        field.value = value;
-        field.end = next;
-      } else if (wireType === 1 || wireType === 5) {
-        field.wireType = wireType;
-        field.end = tag.next + (wireType === 1 ? 8 : 4);
-      } else if (wireType === 2) {
-        const { value, next } = varint(tag.next, end);
-        field.wireType = 2;
-        field.body = next;
-        field.end = value > BigInt(Number.MAX_SAFE_INTEGER - next) ? Infinity : next + Number(value);
-      } else {
-        notProtobuf(source, at, `wire type ${wireType}`);
-      }
-      if (field.end > end) {
-        if (end === source.size) {
-          fail(
-            'onnx-truncated',
-            `${source.name} ends in the middle: it is ${Number.isFinite(field.end) ? `at least ${field.end - end} bytes` : 'far'} too short.`,
-            'Download or export the file again.',
-            `field ${number} at byte ${at} ends at ${field.end}, the file at ${end}`,
-          );
-        }
-        notProtobuf(source, at, `field ${number} runs past its message`);
-      }
-      yield field;
-      at = field.end;
-    }
+    window = { bytes: await source.read(start, length), from: start };
+    return window;
   }
 
   return {
     source,
-    fields,
+    async *fields(start, end) {
+      for (let at = start; at < end;) {
+        const field = parseField(await load(at, Math.min(at + HEADER, end)), at, end, (byte, what) =>
+          notProtobuf(source, byte, what),
+        );
+        if (field.end > end) {
+          if (end === source.size) truncated(source, field);
+          notProtobuf(source, at, `field ${field.number} runs past its message`);
+        }
+        yield field;
+        at = field.end;
+      }
+    },
     async bytes(start, end) {
       if (end - start > WINDOW) return source.read(start, end - start);
-      await load(start, end);
-      return window.slice(start - from, end - from);
+      const { bytes, from } = await load(start, end);
+      return bytes.slice(start - from, end - from);
     },
   };
+}
+
+/**
+ * The fields of a message held in memory, in order; their places are counted from its first byte.
+ * Errors: a `RangeError` where it is not well-formed.
+ */
+export function* fieldsIn(bytes: Uint8Array): Generator<Field> {
+  const refuse = (at: number, what: string): never => {
+    throw new RangeError(`byte ${at}: ${what}`);
+  };
+  for (let at = 0; at < bytes.length;) {
+    const field = parseField({ bytes, from: 0 }, at, bytes.length, refuse);
+    if (field.end > bytes.length) refuse(at, `field ${field.number} runs past its message`);
+    yield field;
+    at = field.end;
+  }
+}
+
+/** The field that begins at a byte of a file; it may end behind `end`, where its message does. */
+function parseField(
+  { bytes, from }: Window,
+  start: number,
+  end: number,
+  refuse: (at: number, what: string) => never,
+): Field {
+  let at = start;
+  const varint = (): bigint => {
+    const first = at;
+    let low = 0;
+    let scale = 1;
+    for (let i = 0; i < 10 && at < end; i++) {
+      const byte = bytes[at++ - from] ?? 0;
+      // Seven groups of seven bits are exact as a number.
+      if (i === 7) return longVarint(first, low);
+      low += (byte & 127) * scale;
+      if (byte < 128) return BigInt(low);
+      scale *= 128;
+    }
+    return refuse(first, 'a number that does not end');
+  };
+  const longVarint = (first: number, low: number): bigint => {
+    let value = BigInt(low);
+    at = first + 7;
+    for (let i = 7; i < 10 && at < end; i++) {
+      const byte = bytes[at++ - from] ?? 0;
+      value |= BigInt(byte & 127) << BigInt(7 * i);
+      if (byte < 128) return BigInt.asUintN(64, value);
+    }
+    return refuse(first, 'a number that does not end');
+  };
+  const tag = varint();
+  const number = Number(tag >> 3n);
+  const wireType = Number(tag & 7n);
+  if (number < 1 || number > 0x1fffffff) refuse(start, `field number ${number}`);
+  const field: Field = { number, wireType: 0, start, body: at, end: at, value: 0n };
+  switch (wireType) {
+    case 0:
+      field.value = varint();
+      field.end = at;
+      return field;
+    case 1:
+    case 5:
+      field.wireType = wireType;
+      field.end = at + (wireType === 1 ? 8 : 4);
+      return field;
+    case 2: {
+      const length = varint();
+      field.wireType = 2;
+      field.body = at;
+      field.end = length > BigInt(Number.MAX_SAFE_INTEGER - at) ? Infinity : at + Number(length);
+      return field;
+    }
+    default:
+      return refuse(start, `wire type ${wireType}`);
+  }
+}
+
+function truncated(source: ByteSource, { number, start, end }: Field): never {
+  fail(
+    'onnx-truncated',
+    `${source.name} ends in the middle: it is ${Number.isFinite(end) ? `at least ${end - source.size} bytes` : 'far'} too short.`,
+    'Download or export the file again.',
+    `field ${number} at byte ${start} ends at ${end}, the file at ${source.size}`,
+  );
 }
 
 function notProtobuf(source: ByteSource, at: number, what: string): never {

@@ -3,7 +3,7 @@ import type { Provider } from '../contract/capabilities.ts';
 import type { EngineEvent } from '../contract/events.ts';
 import type { Job, LevelRequest } from '../contract/job.ts';
 import type { DataFile } from '../contract/level-plan.ts';
-import type { LevelSettings } from '../contract/level-settings.ts';
+import type { LevelSettings } from '../contract/settings.ts';
 import type {
   Drift,
   MemoryPrediction,

@@ -2,7 +2,7 @@
 import { engineError, settle, toEngineError, type EngineError } from '../contract/errors.ts';
 import type { Opened } from '../contract/files.ts';
 import type { LevelRequest } from '../contract/job.ts';
-import { fileName } from '../contract/levels/file-name.ts';
+import { fileName, levelSuffix } from '../contract/levels/file-name.ts';
 import { SCHEMES } from '../contract/levels/registry.ts';
 import type { LevelPlan } from '../contract/level-plan.ts';
 import { openTokenizer } from '../evaluate/text/tokenizer/tokenizer.ts';
@@ -111,7 +111,7 @@ export async function plan(
       const { bytes, data, weightBytes, graphBytes, changed, summary, patterns, ledger, problem } = planned;
       return {
         key,
-        file: fileName(input.model.source.name, SCHEMES[id].suffix(settings)),
+        file: fileName(input.model.source.name, levelSuffix({ id, settings })),
         bytes,
         ...(data && { data: { file: data.file, bytes: data.bytes } }),
         weightBytes,

@@ -4,7 +4,8 @@ import { formatLevel } from '../contract/levels/level.ts';
 import { SCHEMES } from '../contract/levels/registry.ts';
 import type { LevelReport, Report, SkippedLevel } from '../contract/report.ts';
 import { shownSentence } from '../lib/shown.ts';
-import { settingsInFull } from '../plan/metadata.ts';
+import { reportedSettings } from '../contract/levels/reported.ts';
+import { levelSuffix } from '../contract/levels/file-name.ts';
 import { describePattern } from '../plan/patterns.ts';
 import type { Figures, WrittenLevel } from './job-context.ts';
 import type { DistinctLevels } from './same-files.ts';
@@ -74,14 +75,12 @@ function levelReport(
   { perplexity, drift, activationRanges, outputs, runtimeDrift, speed }: Figures,
   sameFileAs: string | null | undefined,
 ): LevelReport {
-  const resolved = SCHEMES[id].resolve(settings);
-  const { baseline } = resolved;
   return {
     id,
     level: formatLevel({ id, settings }),
-    baseline,
-    settings: settingsInFull(resolved),
-    suffix: SCHEMES[id].suffix(settings),
+    baseline: SCHEMES[id].resolve(settings).baseline,
+    settings: reportedSettings({ id, settings }),
+    suffix: levelSuffix({ id, settings }),
     file,
     bytes: plan.bytes,
     ...(data && { data: { file: data.file, bytes: data.bytes } }),

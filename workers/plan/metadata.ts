@@ -3,10 +3,8 @@ import { version } from '../../package.json';
 import { encodeMetadata } from '../onnx/writing/encode.ts';
 import type { Model } from '../onnx/model.ts';
 import type { Edit } from '../onnx/writing/splice.ts';
-import type { LevelId, LevelSettings } from '../contract/level-settings.ts';
-import type { LevelReport } from '../contract/report.ts';
-import { formatLevel } from '../contract/levels/level.ts';
-import type { ResolvedLevel } from '../contract/levels/scheme.ts';
+import { formatLevel, type Level } from '../contract/levels/level.ts';
+import { reportedSettings } from '../contract/levels/reported.ts';
 import type { QuantizeTask } from './quantize-task.ts';
 
 export interface Entry {
@@ -17,41 +15,13 @@ export interface Entry {
 const PREFIX = 'nibble.';
 
 /** @param fingerprint Of the model it is made of, see hash.ts. */
-export function describeOrigin(
-  id: LevelId,
-  settings: LevelSettings,
-  level: ResolvedLevel,
-  fingerprint: string,
-): Entry[] {
+export function describeOrigin(level: Level, fingerprint: string): Entry[] {
   return Object.entries({
     version,
-    level: formatLevel({ id, settings }),
-    settings: JSON.stringify(settingsInFull(level)),
+    level: formatLevel(level),
+    settings: JSON.stringify(reportedSettings(level)),
     source_fingerprint: fingerprint,
   }).map(([key, value]) => ({ key: `${PREFIX}${key}`, value }));
-}
-
-/** Settings in full, as used. */
-export function settingsInFull({
-  baseline,
-  form,
-  weights,
-  head,
-  tables,
-  source,
-  exclude,
-  override,
-}: ResolvedLevel): LevelReport['settings'] {
-  if (baseline) return {};
-  return {
-    ...(weights && { block: weights.block, asymmetric: !weights.symmetric }),
-    head: head ? 'quantize' : 'keep',
-    embedding: tables === 'tokens' ? tables : tables === 'all',
-    source,
-    ...(form === 'blocks' ? {} : { mode: form }),
-    ...(exclude.length > 0 ? { exclude: [...exclude] } : {}),
-    ...(override.length > 0 ? { override: [...override] } : {}),
-  };
 }
 
 /** Adds entries at the end of the model; those of an earlier run go, as a key may be there once. */

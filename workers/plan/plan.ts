@@ -6,12 +6,14 @@ import { bytesInWords } from '../lib/bytes-in-words.ts';
 import { engineError } from '../contract/errors.ts';
 import type { EngineError } from '../contract/errors.ts';
 import type { LedgerLine, PatternUse, StoredTwice } from '../contract/level-plan.ts';
-import type { LevelSettings, Override } from '../contract/level-settings.ts';
+import type { LevelId } from '../contract/levels/registry.ts';
+import type { Scheme } from '../contract/levels/definition.ts';
+import type { LevelSettings } from '../contract/settings.ts';
 import { elementCount, elementType, FLOAT32 } from '../onnx/numbers/element-types.ts';
 import type { Model, Node, Tensor } from '../onnx/model.ts';
 import { piecesLength, splice, type Edit, type Piece } from '../onnx/writing/splice.ts';
-import { dataFileName, fileName } from '../contract/levels/file-name.ts';
-import { overridden, type ResolvedLevel, type Scheme } from '../contract/levels/scheme.ts';
+import { dataFileName, fileName, levelSuffix } from '../contract/levels/file-name.ts';
+import { overridden, type Override, type ResolvedLevel } from '../contract/levels/scheme.ts';
 import { createActivations } from './activations.ts';
 import { createDraft, tensorBytes, type Draft } from './draft.ts';
 import { findInCall, functionKey, type Functions } from './families/call.ts';
@@ -160,14 +162,14 @@ export function takeOverridden(input: PlanInput, override: readonly Override[]):
  */
 export function planLevel(
   given: PlanInput,
-  scheme: Scheme,
+  scheme: Scheme<LevelId>,
   settings: LevelSettings,
   misfits: Misfits,
   { fingerprint, limit = SINGLE_FILE_LIMIT, before = modelBytes(given.model), rounded }: PlanOptions = {},
 ): Plan {
   const level = scheme.resolve(settings);
   const input = takeOverridden(given, level.override);
-  const metadata = fingerprint === undefined ? [] : describeOrigin(scheme.id, settings, level, fingerprint);
+  const metadata = fingerprint === undefined ? [] : describeOrigin({ id: scheme.id, settings }, fingerprint);
   const planWith = (data: DataFile | null): Plan => {
     if (!level.baseline)
       return planQuantized(input, scheme, level, rounded ?? roundedIn(input, misfits), {
@@ -195,7 +197,9 @@ export function planLevel(
   const whole = planWith(null);
   return whole.bytes <= limit
     ? whole
-    : planWith(createDataFile(dataFileName(fileName(input.model.source.name, scheme.suffix(settings)))));
+    : planWith(
+        createDataFile(dataFileName(fileName(input.model.source.name, levelSuffix({ id: scheme.id, settings })))),
+      );
 }
 
 export interface PlanOptions {
@@ -248,7 +252,7 @@ export function roundedIn({ constants, noWeights }: PlanInput, misfits: Misfits)
 
 function planQuantized(
   input: PlanInput,
-  scheme: Scheme,
+  scheme: Scheme<LevelId>,
   level: ResolvedLevel,
   isRounded: (constant: Constant) => boolean,
   output: Output,

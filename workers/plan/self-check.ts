@@ -1,11 +1,12 @@
 /**
- * The check of a planned file before any of it is written: its structure is read from the pieces and held against the
- * rules of ONNX. What the model broke before is not held against its copy.
+ * The check of a planned file before any of it is written: its structure is scanned, as that of an opened file is, and
+ * checked against the rules of ONNX. Rules that the model itself breaks are not checked.
  */
-import { fail } from '../contract/errors.ts';
-import { outlineModel, readOutline, type GraphOutline, type ModelOutline } from '../onnx/outline.ts';
+import { fail, failure, settle } from '../contract/errors.ts';
 import { describeViolation, findViolations, type Violation } from '../onnx/structure.ts';
-import type { Model } from '../onnx/model.ts';
+import type { Graph, Model, ValueInfo } from '../onnx/model.ts';
+import { scanModel } from '../onnx/scan.ts';
+import { createLayer } from '../onnx/writing/layers.ts';
 import type { Plan } from './plan.ts';
 
 /** At most so many violations are told: one mistake makes many. */
@@ -37,22 +38,21 @@ export async function checkPlannedFile(model: Model, { pieces, data }: Pick<Plan
 }
 
 async function findProblems(model: Model, pieces: Plan['pieces'], data: Plan['data']): Promise<string[]> {
-  let planned: ModelOutline;
-  try {
-    planned = await readOutline(pieces, model);
-  } catch (thrown) {
-    if (thrown instanceof RangeError) return [`it cannot be read: ${thrown.message}`];
-    throw thrown;
+  const scanned = await settle(() => scanModel(createLayer(model.source.name, pieces, model.source).source));
+  if (!scanned.ok) {
+    const { code, message, details } = scanned.error;
+    if (!code.startsWith('onnx-')) throw failure(scanned.error);
+    return [`it cannot be read: ${message} ${details}`.trimEnd()];
   }
-  const before = outlineModel(model);
+  const planned = scanned.value;
   return [
-    ...newViolations(planned, before).map(describeViolation),
-    ...contractProblems(planned, before),
-    ...placeProblems(planned.graph, data),
+    ...newViolations(planned, model).map(describeViolation),
+    ...contractProblems(planned, model),
+    ...placeProblems(planned, data),
   ];
 }
 
-function newViolations(planned: ModelOutline, before: ModelOutline): Violation[] {
+function newViolations(planned: Model, before: Model): Violation[] {
   const found = findViolations(planned);
   if (found.length === 0) return found;
   const key = ({ rule, name }: Violation) => `${rule} ${name}`;
@@ -61,14 +61,14 @@ function newViolations(planned: ModelOutline, before: ModelOutline): Violation[]
 }
 
 /** What callers and runtimes rely on: inputs that must be given, outputs, operator sets, and an IR version that does not sink. */
-function contractProblems(planned: ModelOutline, before: ModelOutline): string[] {
+function contractProblems(planned: Model, before: Model): string[] {
   const problems: string[] = [];
   const compare = (what: string, now: readonly string[], then: readonly string[]) => {
     if (now.length !== then.length || now.some((name, i) => name !== then[i]))
       problems.push(`its ${what} are [${now.join(', ')}] and were [${then.join(', ')}]`);
   };
   compare('required inputs', requiredInputs(planned.graph), requiredInputs(before.graph));
-  compare('outputs', planned.graph.outputs, before.graph.outputs);
+  compare('outputs', namesOf(planned.graph.outputs), namesOf(before.graph.outputs));
   const versions = new Map(planned.opsets.map(({ domain, version }) => [domain, version]));
   for (const { domain, version } of before.opsets) {
     if (versions.get(domain) !== version)
@@ -81,22 +81,20 @@ function contractProblems(planned: ModelOutline, before: ModelOutline): string[]
   return problems;
 }
 
-function requiredInputs({ inputs, initializers, sparse }: GraphOutline): string[] {
-  const defaults = new Set([...initializers.map(({ name }) => name), ...sparse]);
-  return inputs.filter((name) => !defaults.has(name));
+function requiredInputs({ inputs, initializers, sparseInitializers }: Graph): string[] {
+  const defaults = new Set([...initializers, ...sparseInitializers].map(({ name }) => name));
+  return namesOf(inputs).filter((name) => !defaults.has(name));
 }
 
-/** Nothing refers to another file than the one that is written beside the model, or to a place behind its end. */
-function placeProblems({ initializers, nodes }: GraphOutline, data: Plan['data']): string[] {
-  return [
-    ...[...initializers, ...nodes.flatMap(({ tensors }) => tensors)].flatMap(({ name, place }) => {
-      if (!place) return [];
-      const { location, offset, length } = place;
-      if (location !== data?.file) return [`the tensor "${name}" lies in "${location}", which is not written`];
-      return offset + (length ?? 0) > data.bytes
-        ? [`the tensor "${name}" ends at byte ${offset + (length ?? 0)} of a data file of ${data.bytes}`]
-        : [];
-    }),
-    ...nodes.flatMap(({ bodies }) => bodies.flatMap(({ graph }) => placeProblems(graph, data))),
-  ];
+function namesOf(values: readonly ValueInfo[]): string[] {
+  return values.map(({ proto }) => proto.name);
+}
+
+/** Tensors that lie in another file than the one that is written beside the model, or behind its end. */
+function placeProblems({ outside }: Model, data: Plan['data']): string[] {
+  return outside.flatMap(({ name, data: { location, offset, length } }) => {
+    if (location !== data?.file) return [`the tensor "${name}" lies in "${location}", which is not written`];
+    const end = offset + (length ?? 0);
+    return end > data.bytes ? [`the tensor "${name}" ends at byte ${end} of a data file of ${data.bytes}`] : [];
+  });
 }

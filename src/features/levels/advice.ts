@@ -1,6 +1,6 @@
 /** What a level's plan gives to say before anything is run: where its bytes are, what other settings would save. Pure. */
 import type { LevelAlternative, LevelPlan } from '../../../workers/contract/level-plan.ts';
-import type { LevelSettings } from '../../../workers/contract/level-settings.ts';
+import type { LevelSettings } from '../../../workers/contract/settings.ts';
 
 export type AdviceCode = 'stored-twice' | 'larger-than-fp16' | 'embedding-is-most';
 

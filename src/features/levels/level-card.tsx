@@ -1,17 +1,15 @@
 /** One level: its settings and what it will weigh. */
-import { ActionIcon, Button, NativeSelect, SegmentedControl, Switch, TextInput, Tooltip } from '@mantine/core';
+import { ActionIcon, Button, Tooltip } from '@mantine/core';
 import { IconCopy, IconTrash } from '@tabler/icons-react';
-import { useId, useState, type ReactNode } from 'react';
-import type { BlockSize, LevelSettings } from '../../../workers/contract/level-settings.ts';
+import { useId } from 'react';
+import { levelName } from '../../../workers/contract/levels/words.ts';
 import type { Target } from '../../../workers/contract/level-plan.ts';
 import { Mark, tone } from '../../ui/mark.tsx';
-import { formatBytes, formatCount, formatSmaller, plural } from '../../lib/format/numbers.ts';
+import { formatBytes, formatCount, formatSmaller } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
-import { BLOCKED, BLOCKS, DEFAULT_BLOCK, excludeFrom, levelName, MODES, type Level } from '../../store/levels.ts';
-import { isActive } from '../../store/run.ts';
+import type { Level } from '../../store/levels.ts';
 import {
   choicesOf,
-  modeLabel,
   refusal,
   refused,
   refusedBy,
@@ -19,18 +17,16 @@ import {
   targetFor,
   TARGET_LABELS,
   targetInWords,
-  withBlock,
-  withMode,
-  withRange,
 } from '../../store/targets.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { canMeasure } from '../../store/workbench.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
+import { SettingsPanel } from './settings-panel.tsx';
 import { SizeAdvice } from './size-advice.tsx';
 import classes from './levels.module.css';
 
 export function LevelCard({ level }: { level: Level }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   const name = levelName(level);
   const pinned = level.id === 'fp16';
   return (
@@ -168,7 +164,7 @@ const MOST_REPLACEMENTS = 2;
 
 /** What can be made of the model in place of a level that cannot. */
 function Instead({ level }: { level: Level }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   const levels = useWorkbench((state) => state.levels);
   const offers = useWorkbench((state) => state.offers);
   const target = useWorkbench((state) => state.target);
@@ -207,7 +203,7 @@ function Instead({ level }: { level: Level }) {
 
 /** Changes the target to one that runs what the present one does not. */
 export function CompareOn({ target }: { target: Target | null }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   return (
     target && (
       <Button
@@ -284,196 +280,23 @@ function Baseline() {
 }
 
 function Settings({ level }: { level: Level }) {
-  const running = useWorkbench((state) => isActive(state.run));
-  const { settings } = level;
+  const running = useIsRunActive();
   const why = useId();
   const target = useWorkbench((state) => state.target);
   const offers = useWorkbench((state) => state.offers);
-  /** What is chosen already can stay. */
-  const off = (choice: Pick<Level, 'id' | 'settings'>) =>
-    levelName(choice) !== levelName(level) && refusal(offers, target, choice) !== null;
-  const edit = (change: LevelSettings) => {
-    actions.editLevel(level.uid, { ...settings, ...change });
-  };
   return (
     <div className={classes.settings}>
-      {MODES[level.id].length > 0 && <ModeSetting level={level} disabled={running} off={off} why={why} />}
-      {BLOCKED.has(level.id) ? (
-        <>
-          <Setting label={<Term id="block">Block</Term>}>
-            {(labelId) => (
-              <NativeSelect
-                size="xs"
-                aria-labelledby={labelId}
-                aria-describedby={why}
-                disabled={running}
-                className={classes.select}
-                data={BLOCKS.map((block) => ({
-                  value: String(block),
-                  label: `${block} weights`,
-                  disabled: off(withBlock(level, block)),
-                }))}
-                value={String(settings.block ?? DEFAULT_BLOCK)}
-                onChange={(event) => {
-                  const block = BLOCKS.find((size) => String(size) === event.currentTarget.value);
-                  if (block) edit({ block: block satisfies BlockSize });
-                }}
-              />
-            )}
-          </Setting>
-          <Setting label={<Term id="symmetric">Range</Term>}>
-            {(labelId) => (
-              <SegmentedControl
-                size="xs"
-                aria-labelledby={labelId}
-                aria-describedby={why}
-                disabled={running}
-                data={['symmetric', 'asymmetric'].map((value) => ({
-                  value,
-                  label: value,
-                  disabled: off(withRange(level, value === 'asymmetric')),
-                }))}
-                value={settings.asymmetric ? 'asymmetric' : 'symmetric'}
-                onChange={(value) => {
-                  edit({ asymmetric: value === 'asymmetric' });
-                }}
-              />
-            )}
-          </Setting>
-        </>
-      ) : (
-        <>
-          <Setting label={<Term id="block">Block</Term>}>
-            {() => (
-              <span className={classes.fixed}>
-                {level.id === 'uint8' ? 'the whole tensor' : settings.mode ? 'a channel' : `${DEFAULT_BLOCK} weights`}
-              </span>
-            )}
-          </Setting>
-          <Setting label={<Term id="symmetric">Range</Term>}>
-            {() => <span className={classes.fixed}>{level.id === 'uint8' ? 'asymmetric' : 'symmetric'}</span>}
-          </Setting>
-        </>
-      )}
-      <Setting label={<Term id="head">Quantize output head</Term>}>
-        {(labelId) => (
-          <Switch
-            size="sm"
-            aria-labelledby={labelId}
-            disabled={running}
-            checked={settings.head !== 'keep'}
-            onChange={(event) => {
-              const next: LevelSettings = { ...settings, head: 'keep' };
-              if (event.currentTarget.checked) delete next.head;
-              actions.editLevel(level.uid, next);
-            }}
-          />
-        )}
-      </Setting>
-      <Setting label={<Term id="embedding">Quantize embedding</Term>}>
-        {(labelId) => (
-          <Switch
-            size="sm"
-            aria-labelledby={labelId}
-            disabled={running}
-            checked={Boolean(settings.embedding)}
-            onChange={(event) => {
-              edit({ embedding: event.currentTarget.checked && 'tokens' });
-            }}
-          />
-        )}
-      </Setting>
-      <Exclude level={level} disabled={running} />
-      <NotOffered level={level} id={why} />
-    </div>
-  );
-}
-
-/** How the runtime computes with the weights. */
-function ModeSetting({
-  level,
-  disabled,
-  off,
-  why,
-}: {
-  level: Level;
-  disabled: boolean;
-  off(choice: Pick<Level, 'id' | 'settings'>): boolean;
-  why: string;
-}) {
-  const { uid, id, settings } = level;
-  return (
-    <Setting label={<Term id="mode">Mode</Term>}>
-      {(labelId) => (
-        <NativeSelect
-          size="xs"
-          aria-labelledby={labelId}
-          aria-describedby={why}
-          disabled={disabled}
-          className={classes.select}
-          data={[undefined, ...MODES[id]].map((mode) => ({
-            value: mode ?? 'blocks',
-            label: modeLabel(id, mode),
-            disabled: off(withMode(level, mode)),
-          }))}
-          value={settings.mode ?? 'blocks'}
-          onChange={(event) => {
-            actions.editLevel(
-              uid,
-              withMode(
-                level,
-                MODES[id].find((each) => each === event.currentTarget.value),
-              ).settings,
-            );
-          }}
-        />
-      )}
-    </Setting>
-  );
-}
-
-/** Taken over when the field is left or Enter is pressed: half a name would leave out something else. */
-function Exclude({ level: { uid, settings }, disabled }: { level: Level; disabled: boolean }) {
-  const kept = settings.exclude ?? [];
-  const [text, setText] = useState(kept.join(', '));
-  const take = () => {
-    const exclude = excludeFrom(text);
-    setText(exclude.join(', '));
-    if (exclude.join(' ') !== kept.join(' ')) actions.editLevel(uid, { ...settings, exclude });
-  };
-  return (
-    <details className={layout.fold}>
-      <summary>Leave out by name: {kept.length === 0 ? 'none' : plural(kept.length, 'pattern')}</summary>
-      <TextInput
-        size="xs"
-        value={text}
-        disabled={disabled}
-        classNames={{ description: classes.hint ?? '' }}
-        label="Weights or nodes"
-        description="Comma-separated names; * matches any characters, ? one."
-        placeholder="lm_head*, model.layers.0.*"
-        autoComplete="off"
-        autoCapitalize="none"
-        spellCheck={false}
-        onChange={(event) => {
-          setText(event.currentTarget.value);
-        }}
-        onBlur={take}
-        onKeyDown={(event) => {
-          if (event.key === 'Enter') take();
+      <SettingsPanel
+        level={level}
+        disabled={running}
+        describedBy={why}
+        // What is chosen already can stay.
+        isRefused={(choice) => levelName(choice) !== levelName(level) && refusal(offers, target, choice) !== null}
+        onChange={({ settings }) => {
+          actions.editLevel(level.uid, settings);
         }}
       />
-    </details>
-  );
-}
-
-/** The meaning sits on the words; the control takes them as its name. */
-function Setting({ label, children }: { label: ReactNode; children: (labelId: string) => ReactNode }) {
-  const id = useId();
-  return (
-    <div className={classes.setting}>
-      <span id={id}>{label}</span>
-      {children(id)}
+      <NotOffered level={level} id={why} />
     </div>
   );
 }

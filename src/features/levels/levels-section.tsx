@@ -4,11 +4,11 @@ import { IconPlus } from '@tabler/icons-react';
 import { useEffect, useRef } from 'react';
 import layout from '../../ui/layout.module.css';
 import { ErrorText } from '../../ui/problems/error-text.tsx';
-import type { LevelId } from '../../../workers/contract/level-settings.ts';
-import { ADDABLE, levelName } from '../../store/levels.ts';
-import { isActive } from '../../store/run.ts';
+import { ADDABLE_IDS } from '../../../workers/contract/levels/level.ts';
+import type { LevelId } from '../../../workers/contract/levels/registry.ts';
+import { levelName } from '../../../workers/contract/levels/words.ts';
 import { refusal, refused, TARGET_LABELS, TARGET_NAMES, targetNamed } from '../../store/targets.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { Term } from '../../ui/terms/term.tsx';
 import { CompareOn, LevelCard } from './level-card.tsx';
 import classes from './levels.module.css';
@@ -16,7 +16,7 @@ import classes from './levels.module.css';
 export function LevelsSection() {
   const levels = useWorkbench((state) => state.levels);
   const planProblem = useWorkbench((state) => state.planProblem);
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   return (
     <section aria-labelledby="levels-heading">
       <div className={layout.sectionHead}>
@@ -25,7 +25,7 @@ export function LevelsSection() {
         </h2>
         <div className={classes.add}>
           <TargetChoice disabled={running} />
-          {ADDABLE.map((id) => (
+          {ADDABLE_IDS.map((id) => (
             <Add key={id} id={id} disabled={running} />
           ))}
         </div>
@@ -105,7 +105,10 @@ function NotAddable() {
   // A level that is set up says so on its card.
   const there = useWorkbench((state) => state.levels.map(({ id }) => id).join(' '));
   const groups = refused(
-    ADDABLE.filter((id) => !there.split(' ').includes(id)).map((id) => ({ words: id, level: { id, settings: {} } })),
+    ADDABLE_IDS.filter((id) => !there.split(' ').includes(id)).map((id) => ({
+      words: id,
+      level: { id, settings: {} },
+    })),
     offers,
     target,
   );

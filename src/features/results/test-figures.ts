@@ -1,6 +1,6 @@
 /** A report as the figures of a finished run, for tests. */
 import type { Report } from '../../../workers/contract/report.ts';
-import { normalize } from '../../store/levels.ts';
+import { normalize } from '../../../workers/contract/levels/level.ts';
 import { startLive } from '../../store/live.ts';
 import { figuresOf, type Figure, type Run } from '../../store/run.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { LevelSettings } from '../../../workers/contract/level-settings.ts';
+import type { LevelSettings } from '../../../workers/contract/settings.ts';
 import type { Level } from '../../store/levels.ts';
 import { calledInRun } from './called.ts';
 

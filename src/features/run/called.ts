@@ -1,5 +1,6 @@
 /** What buttons call a level. Pure. */
-import { levelName, type Level } from '../../store/levels.ts';
+import { levelName } from '../../../workers/contract/levels/words.ts';
+import type { Level } from '../../store/levels.ts';
 
 /**
  * The level's name without its embedding, which the page chooses by itself, as long as no other level of the run is

@@ -5,7 +5,7 @@ import layout from '../../ui/layout.module.css';
 import { classSentence, outputsSentence } from '../outputs/outputs.ts';
 import { agreementSentence, perplexitySentence, sizeSentence } from '../results/sentences.ts';
 import { speedSentence } from '../speed/against-baseline.ts';
-import { describeSettings, settingWords } from '../../store/levels.ts';
+import { describeSettings, settingWords } from '../../../workers/contract/levels/words.ts';
 import type { Provenance } from '../protocols/protocols.ts';
 import type { Row } from '../../store/live.ts';
 import { isActive, staleness, type Figure, type Run } from '../../store/run.ts';

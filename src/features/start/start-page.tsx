@@ -1,6 +1,8 @@
 /** What one sees first: what this is, and how to begin. */
 import { Button } from '@mantine/core';
 import type { ReactNode } from 'react';
+import { DEFAULT_IDS } from '../../../workers/contract/levels/level.ts';
+import { SCHEMES } from '../../../workers/contract/levels/registry.ts';
 import { Mark, tone } from '../../ui/mark.tsx';
 import { FilePicker } from '../drop/file-picker.tsx';
 import { formatBytes } from '../../lib/format/numbers.ts';
@@ -110,11 +112,7 @@ function Fact({ title, children }: { title: string; children: ReactNode }) {
 
 /** Bits one weight takes on each level, drawn one square a bit. */
 function BitRows() {
-  const rows = [
-    { id: 'fp16', bits: 16, slot: 0 },
-    { id: 'int8', bits: 8, slot: 1 },
-    { id: 'int4', bits: 4, slot: 2 },
-  ];
+  const rows = [SCHEMES.fp16, ...DEFAULT_IDS.map((id) => SCHEMES[id])];
   return (
     <dl className={classes.bits} aria-label="Bits a weight takes">
       {rows.map(({ id, bits, slot }) => (

@@ -1,7 +1,8 @@
 /** The steps that a comparison will take, in order, with how much work each is. Pure. */
 import type { Capabilities, Provider } from '../../../workers/contract/capabilities.ts';
 import type { Extras } from '../../../workers/contract/job.ts';
-import type { LevelId, LevelSettings } from '../../../workers/contract/level-settings.ts';
+import type { LevelId } from '../../../workers/contract/levels/registry.ts';
+import type { LevelSettings } from '../../../workers/contract/settings.ts';
 import type { TimedStep } from '../../../workers/contract/events.ts';
 
 /** What is measured besides the text's figures, and the graphics adapter it can be measured on. */

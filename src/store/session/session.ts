@@ -6,7 +6,8 @@ import type { Extras, ProtocolRequest } from '../../../workers/contract/job.ts';
 import type { Provider } from '../../../workers/contract/capabilities.ts';
 import type { Target } from '../../../workers/contract/level-plan.ts';
 import { pathOf } from '../../lib/path.ts';
-import { ADDABLE, normalize, type Level } from '../levels.ts';
+import { isLevelId, normalize } from '../../../workers/contract/levels/level.ts';
+import type { Level } from '../levels.ts';
 import type { Blobs } from './blobs.ts';
 import { contentHash } from './content-hash.ts';
 
@@ -216,8 +217,6 @@ function handleOf(file: File): FileSystemFileHandle | null {
   return typeof handle === 'object' && handle !== null && 'getFile' in handle ? (handle as FileSystemFileHandle) : null;
 }
 
-const IDS: ReadonlySet<string> = new Set(['fp16', ...ADDABLE]);
-
 /** `levels` is what JSON gave: its entries are looked at before they are taken for levels. */
 function isSetup({
   levels,
@@ -233,7 +232,7 @@ function isSetup({
   const isLevel = (level: unknown): level is Level =>
     typeof level === 'object' &&
     level !== null &&
-    IDS.has(String(Reflect.get(level, 'id'))) &&
+    isLevelId(String(Reflect.get(level, 'id'))) &&
     typeof Reflect.get(level, 'uid') === 'string' &&
     typeof Reflect.get(level, 'settings') === 'object';
   return (

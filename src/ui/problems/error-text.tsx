@@ -7,7 +7,7 @@ import classes from './problems.module.css';
 export function ErrorText({ error }: { error: EngineError }) {
   const technical = `${error.code}\n${error.details}`.trim();
   return (
-    <div className={classes.text}>
+    <div className={classes.text} data-error={error.code}>
       <p className={classes.message}>{error.message}</p>
       <p className={classes.action}>{error.action}</p>
       <details className={layout.fold}>

@@ -1,5 +1,9 @@
-/** Words of the field, each in one sentence. */
-export const MEANINGS = {
+/** The glossary of the page: words of the field, each in one sentence. */
+import { SCHEMES, type LevelId } from '../../../workers/contract/levels/registry.ts';
+import { SETTINGS, type SettingId } from '../../../workers/contract/settings.ts';
+
+/** Words that are no level and no setting. */
+const OTHER_MEANINGS = {
   perplexity: 'How surprised the model is by the text: lower is better, and fp16 is the baseline.',
   wordPerplexity:
     'How surprised the model is by a word, all its tokens together: lower is better, and many times as large as by token.',
@@ -63,20 +67,8 @@ export const MEANINGS = {
   stride: 'By how many tokens the window moves on: smaller strides give each token more context and take longer.',
   quantize:
     'Store each weight as a small whole number and share a scale among a few of them, so that the file shrinks.',
-  fp16: '16-bit floating point: the baseline that every other level is measured against.',
-  int8: 'Each weight becomes one of 255 whole numbers, with a scale for every 32 weights or every channel: one byte a weight and a little more.',
-  uint8:
-    'Each weight becomes one of 256 whole numbers, with one scale for the whole tensor; what flows through the model is rounded to 256 steps, too, while running.',
-  int4: 'Each weight becomes one of 16 whole numbers, with a scale for every block: half a byte a weight and a little more.',
-  q4f16: 'Weights as at int4, everything else in 16-bit floating point: what flows through the model, too.',
-  block: 'How many neighbouring weights share one scale: smaller blocks are more exact and take more bytes.',
-  symmetric:
-    'Symmetric: zero sits at the middle code. Asymmetric: each block also stores where zero lies, which fits lopsided weights better for a few more bytes.',
-  mode: 'How the file is computed with: blocks read packed weights directly (MatMulNBits); DequantizeLinear (int8: one scale a channel) is plain ONNX that turns them back first; dynamic also rounds what flows through the model to 8 bits, while running.',
   target:
     'The runtime the files are for: levels and settings it has no kernels or no memory for are not offered, and each says why.',
-  head: 'The last layer, which turns the model’s state into a score for each token; small models are sensitive to rounding it.',
-  embedding: 'The table that turns each token into numbers; in small models it is a large share of the file.',
   kvCache:
     'What the model remembers of the text so far, kept in memory besides the weights; it grows with the context.',
   context: 'How many tokens of text the model looks at, prompt and answer together.',
@@ -91,4 +83,16 @@ export const MEANINGS = {
   tokenizer: 'Cuts text into the tokens the model was trained on; it comes as tokenizer.json with the model.',
 } as const satisfies Record<string, string>;
 
-export type TermId = keyof typeof MEANINGS;
+/** A word that the glossary explains. */
+export type TermId = keyof typeof OTHER_MEANINGS | LevelId | SettingId;
+
+/** Meanings by term: those of levels and settings are their own. */
+export const MEANINGS = {
+  ...OTHER_MEANINGS,
+  ...meaningsOf(SCHEMES),
+  ...meaningsOf(SETTINGS),
+} as Readonly<Record<TermId, string>>;
+
+function meaningsOf(entries: Readonly<Record<string, { help: string }>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(entries).map(([id, { help }]) => [id, help]));
+}

@@ -1,12 +1,16 @@
 /** fp16, the baseline: weights rounded to half precision, arithmetic left as the model has it. */
-import type { Scheme } from './scheme.ts';
+import { defineLevel } from './definition.ts';
 
-export const fp16: Scheme = {
+export const fp16 = defineLevel({
   id: 'fp16',
+  help: '16-bit floating point: the baseline that every other level is measured against.',
+  slot: 0,
+  bits: 16,
   element: 'float16',
-  keys: [],
+  byDefault: true,
+  settings: {},
+  dtype: 'fp16',
   resolve: () => ({
-    id: 'fp16',
     baseline: true,
     form: 'blocks',
     weights: null,
@@ -14,9 +18,5 @@ export const fp16: Scheme = {
     head: false,
     tables: 'none',
     source: 'original',
-    exclude: [],
-    override: [],
   }),
-  suffix: () => '_fp16',
-  dtypeSuffix: () => '_fp16',
-};
+});

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { hubNames, hubStem, namedLevel } from './hub-names.ts';
-import { parseLevel } from './level.ts';
-import { LEVEL_IDS, SCHEMES } from './registry.ts';
+import { dtypeSuffix, levelSuffix } from './file-name.ts';
+import { choicesAt, formatValue, parseLevel, settingsOf } from './level.ts';
+import { LEVEL_IDS } from './registry.ts';
 
 const named = (source: string, levels: readonly string[]) =>
   hubNames(
@@ -69,19 +70,19 @@ test.each([
 
 test('the suffix of every level begins with the one that is looked for', () => {
   for (const id of LEVEL_IDS) {
-    for (const mode of SCHEMES[id].modes ?? []) {
-      const level = parseLevel(`${id}:mode=${mode},head=keep`);
-      if (!level.ok) throw new Error(level.error.message);
-      expect(SCHEMES[id].suffix(level.value.settings).startsWith(SCHEMES[id].dtypeSuffix(level.value.settings))).toBe(
-        true,
-      );
+    for (const key of settingsOf(id)) {
+      for (const { value } of choicesAt(id, key)) {
+        const level = parseLevel(`${id}:${formatValue(key, value)}`);
+        if (!level.ok) throw new Error(level.error.message);
+        expect(levelSuffix(level.value).startsWith(dtypeSuffix(level.value))).toBe(true);
+      }
     }
-    expect(SCHEMES[id].suffix({})).toBe(SCHEMES[id].dtypeSuffix({}));
+    expect(levelSuffix({ id, settings: {} })).toBe(dtypeSuffix({ id, settings: {} }));
   }
 });
 
 test('the report decides: a spelling leaves out characters of names', () => {
-  const line = { suffix: SCHEMES.int4.suffix({ exclude: ['a,b'] }) };
+  const line = { suffix: levelSuffix({ id: 'int4', settings: { exclude: ['a,b'] } }) };
   expect(hubNames('m.onnx', [namedLevel('int4', undefined), namedLevel('int4:exclude=a?b', line)])).toEqual([
     'model_q4.onnx',
     `model${line.suffix}.onnx`,

@@ -2,7 +2,8 @@
 import { failure } from '../errors.ts';
 import type { LevelReport } from '../report.ts';
 import { parseLevel } from './level.ts';
-import { SCHEMES } from './registry.ts';
+import { DTYPE_SUFFIXES } from './dtypes.ts';
+import { dtypeSuffix, levelSuffix } from './file-name.ts';
 
 /** What a level's name follows from. */
 export interface NamedLevel {
@@ -42,24 +43,13 @@ const STEMS: ReadonlySet<string> = new Set([
 
 /** What exporters and transformers.js put behind a stem to say which precision a file has. */
 const PRECISIONS: ReadonlySet<string> = new Set([
-  'fp32',
-  'fp16',
+  ...Object.keys(DTYPE_SUFFIXES),
+  ...Object.values(DTYPE_SUFFIXES).map((suffix) => suffix.slice(1)),
   'float32',
   'float16',
   'bf16',
-  'int8',
-  'uint8',
-  'quantized',
-  'q8',
   'int4',
   'uint4',
-  'q4',
-  'q4f16',
-  'q2',
-  'q2f16',
-  'q1',
-  'q1f16',
-  'bnb4',
 ]);
 
 /** The stem that names in the folder begin with: the source's own where transformers.js knows it, else `model`. */
@@ -98,7 +88,5 @@ export function hubNames(source: string, levels: readonly NamedLevel[]): string[
 export function namedLevel(level: string, line: Pick<LevelReport, 'suffix'> | undefined): NamedLevel {
   const spelled = parseLevel(level);
   if (!spelled.ok) throw failure(spelled.error);
-  const { id, settings } = spelled.value;
-  const { suffix, dtypeSuffix } = SCHEMES[id];
-  return { suffix: line?.suffix ?? suffix(settings), dtypeSuffix: dtypeSuffix(settings) };
+  return { suffix: line?.suffix ?? levelSuffix(spelled.value), dtypeSuffix: dtypeSuffix(spelled.value) };
 }

@@ -2,20 +2,20 @@
  * int4, weights only: MatMulNBits with 4 bits, blocks of 16 to 256, symmetric or with uint8 zero points;
  * `mode=dequantize` stores them as ONNX's own 4-bit types behind a DequantizeLinear, which takes operator set 21.
  */
-import { commonSettings, settingsSuffix, type Scheme } from './scheme.ts';
+import { COMMON_SETTINGS, defineLevel } from './definition.ts';
 
-export const int4: Scheme = {
+export const int4 = defineLevel({
   id: 'int4',
+  help: 'Each weight becomes one of 16 whole numbers, with a scale for every block: half a byte a weight and a little more.',
+  slot: 2,
+  bits: 4,
   element: 'int4',
-  keys: ['block', 'asymmetric', 'mode', 'head', 'embedding', 'source', 'exclude', 'override'],
-  modes: ['dequantize'],
-  resolve: (settings) => ({
-    id: 'int4',
-    form: settings.mode ?? 'blocks',
-    weights: { bits: 4, block: settings.block ?? 32, symmetric: !settings.asymmetric },
+  byDefault: true,
+  settings: { mode: { values: ['blocks', 'dequantize'] }, block: {}, asymmetric: {}, ...COMMON_SETTINGS },
+  dtype: 'q4',
+  resolve: ({ mode, block, asymmetric }) => ({
+    form: mode,
+    weights: { bits: 4, block, symmetric: !asymmetric },
     linear: null,
-    ...commonSettings(settings),
   }),
-  suffix: (settings) => `_q4${settings.mode ? '_dequantize' : ''}${settingsSuffix(settings, 32)}`,
-  dtypeSuffix: () => '_q4',
-};
+});

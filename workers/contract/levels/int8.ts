@@ -3,23 +3,22 @@
  * channel and puts a DequantizeLinear in front; `mode=dynamic` also quantizes activations while running. Convolutions
  * and recurrent layers have one scale a channel in all three.
  */
-import { commonSettings, PER_CHANNEL, settingsSuffix, type Scheme } from './scheme.ts';
+import { COMMON_SETTINGS, defineLevel } from './definition.ts';
+import { PER_CHANNEL } from './scheme.ts';
 
-/** transformers.js takes `_quantized` for what onnxruntime's quantize_dynamic makes. */
-const SUFFIX = { blocks: '_int8', dequantize: '_int8_dequantize', dynamic: '_quantized' };
-
-export const int8: Scheme = {
+export const int8 = defineLevel({
   id: 'int8',
+  help: 'Each weight becomes one of 255 whole numbers, with a scale for every 32 weights or every channel: one byte a weight and a little more.',
+  slot: 1,
+  bits: 8,
   element: 'int8',
-  keys: ['mode', 'head', 'embedding', 'source', 'exclude', 'override'],
-  modes: ['dequantize', 'dynamic'],
-  resolve: (settings) => ({
-    id: 'int8',
-    form: settings.mode ?? 'blocks',
-    weights: settings.mode ? null : { bits: 8, block: 32, symmetric: true },
+  byDefault: true,
+  settings: { mode: { words: { dequantize: 'per channel' } }, ...COMMON_SETTINGS },
+  // transformers.js calls what onnxruntime's quantize_dynamic makes q8.
+  dtype: ({ mode }) => (mode === 'dynamic' ? 'q8' : 'int8'),
+  resolve: ({ mode }) => ({
+    form: mode,
+    weights: mode === 'blocks' ? { bits: 8, block: 32, symmetric: true } : null,
     linear: PER_CHANNEL,
-    ...commonSettings(settings),
   }),
-  suffix: (settings) => `${SUFFIX[settings.mode ?? 'blocks']}${settingsSuffix(settings, 32)}`,
-  dtypeSuffix: ({ mode }) => (mode === 'dynamic' ? SUFFIX.dynamic : SUFFIX.blocks),
-};
+});

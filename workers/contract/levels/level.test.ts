@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { formatLevel, parseLevel } from './level.ts';
-import { SCHEMES } from './registry.ts';
+import { choicesAt, formatLevel, formatValue, normalize, parseLevel, readPatterns, settingsOf } from './level.ts';
+import { LEVEL_IDS, SCHEMES } from './registry.ts';
 
 test.each([
   ['int8', { id: 'int8', settings: {} }],
@@ -74,4 +74,24 @@ test('what is written is read back, with defaults left out', () => {
       expect(formatLevel(level.value)).toBe(formatLevel({ id: 'int4', settings: given }));
     }),
   );
+});
+
+test('every value of every setting is read back as it is written', () => {
+  for (const id of LEVEL_IDS)
+    for (const key of settingsOf(id))
+      for (const { value } of choicesAt(id, key)) {
+        const level = parseLevel(`${id}:${formatValue(key, value)}`);
+        expect(level).toEqual({ ok: true, value: { id, settings: normalize(id, { [key]: value }) } });
+      }
+});
+
+test('settings that a level does not take are dropped, and so are defaults', () => {
+  expect(normalize('int4', { mode: 'dynamic', exclude: [] })).toEqual({});
+  expect(normalize('uint8', { block: 64, asymmetric: true, head: 'keep' })).toEqual({ head: 'keep' });
+  expect(normalize('int4', { block: 32, head: 'quantize', source: 'baseline', mode: 'blocks' })).toEqual({});
+});
+
+test('patterns are typed with commas or spaces between them', () => {
+  expect(readPatterns(' lm_head*, model.layers.0.* lm_head* ')).toEqual(['lm_head*', 'model.layers.0.*']);
+  expect(readPatterns(' ,')).toEqual([]);
 });

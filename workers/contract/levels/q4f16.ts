@@ -1,21 +1,23 @@
 /**
- * q4f16: weights as int4 has them, everything else in fp16. A float32 model is turned to fp16 for it, but for its inputs
- * and outputs; one that is fp16 already comes out as at int4.
+ * q4f16: weights as at int4, everything else in fp16. A float32 model is turned to fp16 for it, except for its inputs
+ * and outputs; a model that is fp16 already comes out as at int4.
  */
-import { commonSettings, settingsSuffix, type Scheme } from './scheme.ts';
+import { COMMON_SETTINGS, defineLevel } from './definition.ts';
 
-export const q4f16: Scheme = {
+const { head, embedding, exclude, override } = COMMON_SETTINGS;
+
+export const q4f16 = defineLevel({
   id: 'q4f16',
+  help: 'Weights as at int4, everything else in 16-bit floating point: what flows through the model, too.',
+  slot: 4,
+  bits: 4,
   element: 'int4',
-  keys: ['block', 'asymmetric', 'head', 'embedding', 'exclude', 'override'],
-  resolve: (settings) => ({
-    id: 'q4f16',
+  settings: { block: {}, asymmetric: {}, head, embedding, exclude, override },
+  dtype: 'q4f16',
+  resolve: ({ block, asymmetric }) => ({
     form: 'blocks',
-    weights: { bits: 4, block: settings.block ?? 32, symmetric: !settings.asymmetric },
+    weights: { bits: 4, block, symmetric: !asymmetric },
     linear: null,
     halfActivations: true,
-    ...commonSettings(settings),
   }),
-  suffix: (settings) => `_q4f16${settingsSuffix(settings, 32)}`,
-  dtypeSuffix: () => '_q4f16',
-};
+});

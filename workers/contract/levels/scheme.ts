@@ -1,5 +1,20 @@
-/** What a precision level is: how its weights are stored, which settings it takes and what its file is called. */
-import type { BlockSize, LevelId, LevelSettings, Override } from '../level-settings.ts';
+/** How a level stores weights: integer formats, the form they are computed with, and a level's settings resolved to them. */
+
+/** Sizes of blocks that MatMulNBits takes: consecutive inputs that share a scale. */
+export const BLOCK_SIZES = [16, 32, 64, 128, 256] as const;
+
+/** Consecutive inputs of a weight that share one scale. */
+export type BlockSize = (typeof BLOCK_SIZES)[number];
+
+/** Integers that single weights may be stored as, whatever their level stores. */
+export const OVERRIDE_TARGETS = ['int4', 'int8'] as const;
+
+/** What weights of a name become instead; the first pattern that matches counts. */
+export interface Override {
+  /** Name of weights or nodes; `*` matches any characters, `?` one. */
+  name: string;
+  to: (typeof OVERRIDE_TARGETS)[number];
+}
 
 /** Blocked integer weights: codes of `bits`, one scale (and zero point) for `block` consecutive inputs. */
 export interface BlockedWeights {
@@ -16,17 +31,20 @@ export interface LinearWeights {
   perChannel: boolean;
 }
 
-/**
- * How quantized weights are multiplied with:
- * `blocks` by the contrib operators that take them as they are (MatMulNBits, GatherBlockQuantized); `dequantize` after a
- * DequantizeLinear; `dynamic` as integers, with activations quantized while running, as onnxruntime's quantize_dynamic
- * has it.
- */
-export type Form = 'blocks' | 'dequantize' | 'dynamic';
+/** Ways of computing with quantized weights. The first is the default. */
+export const FORMS = ['blocks', 'dequantize', 'dynamic'] as const;
 
-/** A level's settings in full: what a `LevelSettings` means once defaults are filled in. */
+/**
+ * How a runtime multiplies with quantized weights: `blocks` by the contrib operators that take them packed (MatMulNBits,
+ * GatherBlockQuantized); `dequantize` after a DequantizeLinear; `dynamic` as integers, with activations quantized while
+ * running, as onnxruntime's quantize_dynamic writes it.
+ */
+export type Form = (typeof FORMS)[number];
+
+/** A level with its settings resolved: the formats that planning reads. */
 export interface ResolvedLevel {
-  id: LevelId;
+  /** Id of the level, or of the one that an override names. */
+  id: string;
   baseline: boolean;
   form: Form;
   /** Blocked weights of MatMul, Gemm and tables; null for levels that have none. */
@@ -43,44 +61,14 @@ export interface ResolvedLevel {
   source: 'baseline' | 'original';
   /** Weights and nodes that stay as they are: names, with `*` for any characters and `?` for one. */
   exclude: readonly string[];
-  /** What weights and nodes of such names become instead; the first that fits counts. */
+  /** What weights and nodes of such names become instead; the first that matches counts. */
   override: readonly Override[];
-}
-
-export interface Scheme {
-  id: LevelId;
-  /** What the ledger calls a weight of this level. */
-  element: string;
-  /** Settings that may be given. */
-  keys: readonly (keyof LevelSettings)[];
-  /** Modes that may be given; none when absent. */
-  modes?: readonly NonNullable<LevelSettings['mode']>[];
-  resolve(settings: LevelSettings): ResolvedLevel;
-  /** End of the file's name, as transformers.js looks for it, with what differs from the default behind it. */
-  suffix(settings: LevelSettings): string;
-  /** The suffix transformers.js looks for, which `suffix` begins with. */
-  dtypeSuffix(settings: LevelSettings): string;
-}
-
-/** What all levels but the baseline take from their settings alike. */
-export function commonSettings(
-  settings: LevelSettings,
-): Pick<ResolvedLevel, 'baseline' | 'head' | 'tables' | 'source' | 'exclude' | 'override'> {
-  const { embedding } = settings;
-  return {
-    baseline: false,
-    head: settings.head !== 'keep',
-    tables: embedding === 'tokens' ? 'tokens' : embedding ? 'all' : 'none',
-    source: settings.source ?? 'baseline',
-    exclude: settings.exclude ?? [],
-    override: settings.override ?? [],
-  };
 }
 
 /** One scale for each output channel, as int8 has them. */
 export const PER_CHANNEL: LinearWeights = { type: 'int8', symmetric: true, perChannel: true };
 
-/** A level as it is for a weight that is to have other integers. How they are computed with stays, where they can be. */
+/** A level for a weight that is stored as other integers. It keeps its form where the other integers have it. */
 export function overridden(level: ResolvedLevel, to: Override['to']): ResolvedLevel {
   if (to === 'int8')
     return {
@@ -97,26 +85,4 @@ export function overridden(level: ResolvedLevel, to: Override['to']): ResolvedLe
     weights: { block: level.weights?.block ?? 32, symmetric: level.weights?.symmetric ?? true, bits: 4 },
     linear: null,
   };
-}
-
-/** The parts of a file name that tell settings apart: `_block128_asymmetric`. */
-export function settingsSuffix(settings: LevelSettings, defaultBlock: BlockSize): string {
-  return [
-    settings.block !== undefined && settings.block !== defaultBlock ? `_block${settings.block}` : '',
-    settings.asymmetric ? '_asymmetric' : '',
-    settings.head === 'keep' ? '_head-kept' : '',
-    settings.embedding === 'tokens' ? '_embedding-tokens' : settings.embedding ? '_embedding' : '',
-    settings.source === 'original' ? '_from-original' : '',
-    settings.exclude && settings.exclude.length > 0 ? `_without-${fingerprint(settings.exclude)}` : '',
-    settings.override && settings.override.length > 0
-      ? `_with-${fingerprint(settings.override.map(({ name, to }) => `${name}=${to}`))}`
-      : '',
-  ].join('');
-}
-
-/** A short mark that tells lists of patterns apart (FNV-1a): names may hold what file names may not. */
-function fingerprint(patterns: readonly string[]): string {
-  let hash = 0x811c9dc5;
-  for (const character of patterns.join('|')) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
-  return (hash >>> 0).toString(16).padStart(8, '0');
 }

@@ -5,7 +5,8 @@ import type { EngineError } from '../../contract/errors.ts';
 import type { Extras, LevelRequest, ProtocolName, ProtocolRequest } from '../../contract/job.ts';
 import type { Target } from '../../contract/level-plan.ts';
 import { TARGETS } from '../../plan/targets.ts';
-import { formatLevel, parseLevel } from '../../contract/levels/level.ts';
+import { DEFAULT_IDS, formatLevel, parseLevel } from '../../contract/levels/level.ts';
+import { levelLines } from './printing/level-lines.ts';
 import { shown, shownText } from '../../lib/shown.ts';
 
 export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
@@ -20,13 +21,10 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
   --input FILE             what to run a model on that is not a language model, may be repeated: .npy named
                            as an input, input_0.pb of an ONNX test data set, JSON {"input": [[…]]}; random
                            inputs are made up when there is none
-  --level LEVEL            id[:key[=value],…], may be repeated (default: int8 and int4)
-                             fp16
-                             int8[:mode=dequantize|dynamic][,head=keep][,embedding[=tokens]][,source=original][,exclude=NAME|…]
-                                 [,override=NAME=int4|NAME=int8|…]
-                             int4[:block=16|32|64|128|256][,asymmetric][,mode=dequantize], and as int8
-                             q4f16[:block=…][,asymmetric], and as int4 but for mode and source
-                             uint8[:head=keep], and as int8 but for mode
+  --level LEVEL            id[:setting[=value],…], may be repeated (default: ${DEFAULT_IDS.join(' and ')})
+${levelLines()
+  .map((line) => `                             ${line}`)
+  .join('\n')}
   --target TARGET          leave out levels that are nothing for wasm, webgpu, both of them, onnxruntime on
                            cpu or cuda, or transformers.js, and say why
   --out DIR                write the model of every level there
@@ -137,7 +135,7 @@ export function readArguments(argv: readonly string[]): Parsed {
   if (unmeasured) return wrong(`--${unmeasured} is measured, and --no-measure says to measure nothing.`);
 
   const levels: LevelRequest[] = [];
-  for (const text of values.level ?? ['int8', 'int4']) {
+  for (const text of values.level ?? DEFAULT_IDS) {
     const level = parseLevel(text);
     if (!level.ok) return { kind: 'wrong', error: level.error };
     levels.push({ key: formatLevel(level.value), ...level.value });

@@ -3,6 +3,7 @@
  * made, and what is planned on it is brought back to the source.
  */
 import type { ByteSource } from '../../io/source.ts';
+import { createReader } from '../wire.ts';
 import { pieceLength, type Piece } from './splice.ts';
 
 interface Placed<Recipe> {
@@ -20,6 +21,7 @@ export interface Layer<Recipe> {
 
 export function createLayer<Recipe>(name: string, pieces: readonly Piece<Recipe>[], below: ByteSource): Layer<Recipe> {
   const placed: Placed<Recipe>[] = [];
+  const reader = createReader(below);
   let size = 0;
   for (const piece of pieces) {
     const length = pieceLength(piece);
@@ -57,7 +59,7 @@ export function createLayer<Recipe>(name: string, pieces: readonly Piece<Recipe>
         } of overlapping(offset, offset + length)) {
           if (piece.kind === 'bytes') bytes.set(piece.bytes.subarray(from, to), start + from - offset);
           else if (piece.kind === 'copy' && piece.location === undefined)
-            bytes.set(await below.read(piece.start + from, to - from), start + from - offset);
+            bytes.set(await reader.bytes(piece.start + from, piece.start + to), start + from - offset);
         }
         return bytes;
       },

@@ -1,7 +1,7 @@
 /** Stage `plan`: decides for each level which tensor becomes what. A level that cannot be made is skipped, with the reason. */
 import { failure, isAboutLevel, settle, type EngineError } from '../../contract/errors.ts';
 import type { LevelRequest } from '../../contract/job.ts';
-import { fileName } from '../../contract/levels/file-name.ts';
+import { fileName, levelSuffix } from '../../contract/levels/file-name.ts';
 import { formatLevel } from '../../contract/levels/level.ts';
 import { SCHEMES } from '../../contract/levels/registry.ts';
 import type { SkippedLevel } from '../../contract/report.ts';
@@ -33,7 +33,7 @@ export async function plan(
       skipped.push({ level: spelling, error, ...(attempt.ok && { ledger: attempt.value.ledger }) });
       for (const level of keys) onEvent({ type: 'warning', error, level });
     } else if (attempt.ok) {
-      const file = fileName(input.model.source.name, SCHEMES[id].suffix(settings));
+      const file = fileName(input.model.source.name, levelSuffix({ id, settings }));
       levels.push({ keys, id, settings, plan: attempt.value, file });
     }
   }

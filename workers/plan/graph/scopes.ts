@@ -4,7 +4,6 @@
  */
 import { fail } from '../../contract/errors.ts';
 import { FLOAT32, INT64 } from '../../onnx/numbers/element-types.ts';
-import { outlineModel } from '../../onnx/outline.ts';
 import { describeViolation, findViolations, FREE_INITIALIZERS } from '../../onnx/structure.ts';
 import { isReadable } from '../../onnx/tensor-data.ts';
 import { isWellFormed } from './node-form.ts';
@@ -76,7 +75,7 @@ interface Draft extends Scope {
  * Errors: `onnx-invalid` for what onnxruntime refuses, too: see structure.ts, and nodes that need each other's results.
  */
 export function findScopes(model: Model, taken: (name: string) => boolean = () => false): Scope[] {
-  const violation = findViolations(outlineModel(model)).find(({ refused }) => refused);
+  const violation = findViolations(model).find(({ refused }) => refused);
   if (violation) invalid(model, describeViolation(violation));
   const scopes: Draft[] = [];
   const add = (draft: Draft, graph: Graph | null): Draft => {

@@ -9,8 +9,9 @@ import { createLayer, type Layer } from '../../onnx/writing/layers.ts';
 import type { Tensor } from '../../onnx/model.ts';
 import type { Piece } from '../../onnx/writing/splice.ts';
 import type { LedgerLine } from '../../contract/level-plan.ts';
-import type { LevelSettings } from '../../contract/level-settings.ts';
-import type { Scheme } from '../../contract/levels/scheme.ts';
+import type { Scheme } from '../../contract/levels/definition.ts';
+import type { LevelId } from '../../contract/levels/registry.ts';
+import type { LevelSettings } from '../../contract/settings.ts';
 import { bytesInWords } from '../../lib/bytes-in-words.ts';
 import { count, keptLine } from '../ledger.ts';
 import {
@@ -31,7 +32,7 @@ import { convertToHalf } from './convert.ts';
 /** As `planLevel`, for every level. */
 export async function planAnyLevel(
   given: PlanInput,
-  scheme: Scheme,
+  scheme: Scheme<LevelId>,
   settings: LevelSettings,
   misfits: Misfits,
   options: PlanOptions = {},
@@ -85,7 +86,7 @@ function keyOf({ tensor, where }: LedgerLine): string {
   return `${where ?? ''}\n${tensor}`;
 }
 
-function refused(input: PlanInput, scheme: Scheme, why: string): Plan {
+function refused(input: PlanInput, scheme: Scheme<LevelId>, why: string): Plan {
   const { model, constants } = input;
   const name = model.source.name;
   const ledger = constants.map((constant) => keptLine(constant, 'the model cannot be turned to fp16'));

@@ -1,7 +1,7 @@
 /** How the size of a level compares: with the file it is made of, with the fp16 baseline, and with other settings for its tables. */
 import type { LevelAlternative, LevelPlan } from '../../contract/level-plan.ts';
-import type { LevelId, LevelSettings } from '../../contract/level-settings.ts';
-import { SCHEMES } from '../../contract/levels/registry.ts';
+import { SCHEMES, type LevelId } from '../../contract/levels/registry.ts';
+import type { LevelSettings } from '../../contract/settings.ts';
 import { planAnyLevel } from '../half/plan-half.ts';
 import { modelBytes, type Plan, type PlanInput, type PlanOptions } from '../plan.ts';
 import type { Misfits } from '../precision/fits.ts';
@@ -45,19 +45,18 @@ function otherSettings(
   { id, settings }: { id: LevelId; settings: LevelSettings },
   { storedTwice }: Plan,
 ): LevelSettings[] {
-  const { keys, resolve } = SCHEMES[id];
+  const { settings: taken, resolve } = SCHEMES[id];
   const { weights, baseline } = resolve(settings);
   const tables = new Set(input.candidates.flatMap(({ role, seen }) => (role === 'tokens' ? [seen.constant.name] : [])));
   if (baseline || tables.size === 0) return [];
   const shared = storedTwice.filter(({ tensor }) => tables.has(tensor));
   const others: LevelSettings[] = [];
-  if (keys.includes('embedding') && !settings.embedding) others.push({ ...settings, embedding: 'tokens' });
-  if (keys.includes('override') && weights?.bits === 4) {
+  if (taken.embedding && !settings.embedding) others.push({ ...settings, embedding: 'tokens' });
+  if (taken.override && weights?.bits === 4) {
     const known = new Set(settings.override?.map(({ name }) => name));
     const added = [...tables].filter((name) => !known.has(name)).map((name) => ({ name, to: 'int8' as const }));
     if (added.length > 0) others.push({ ...settings, override: [...(settings.override ?? []), ...added] });
   }
-  if (keys.includes('head') && shared.length > 0 && settings.head !== 'keep')
-    others.push({ ...settings, head: 'keep' });
+  if (taken.head && shared.length > 0 && settings.head !== 'keep') others.push({ ...settings, head: 'keep' });
   return others;
 }
