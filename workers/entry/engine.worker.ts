@@ -71,7 +71,7 @@ const engine: Engine = {
     pace ??= createWasmKernel().then((wasm) => measurePace(wasm));
     const measured = await pace.catch(() => null);
     return {
-      backend: kernel.backend,
+      backend: kernel.backend === 'webgpu' ? 'webgpu' : 'wasm',
       webgpu,
       isolated: crossOriginIsolated,
       threads,

@@ -2,6 +2,7 @@
  * Damaged models through opening, planning and writing: every one ends in a file or in a sentence, within bounds; and no
  * file comes of what onnxruntime reads otherwise. `FUZZ_RUNS` says how many, `FUZZ_SEED` which.
  */
+import { inOneFile } from './model-files.ts';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { TensorProto_DataLocation } from 'onnx-buf';
@@ -412,7 +413,7 @@ async function run(bytes: Uint8Array<ArrayBuffer>, feeds: Feeds): Promise<Run> {
 }
 
 const open = (bytes: Uint8Array<ArrayBuffer>) =>
-  openGraph(native, new Blob([bytes]), {
+  openGraph(native, inOneFile(new Blob([bytes])), {
     ...SESSION_OPTIONS,
     executionProviders: ['cpu'],
     graphOptimizationLevel: 'basic',

@@ -32,8 +32,8 @@ export async function checkSpeed(
   const providers = await meter.providers();
   const speeds: Speed[][] = levels.map(() => []);
   const runnable = levels.flatMap((level, index) => {
-    const blob = runnableModel(level);
-    return blob ? [{ keys: level.keys, blob, measured: speeds[index]! }] : [];
+    const files = runnableModel(level);
+    return files ? [{ keys: level.keys, files, measured: speeds[index]! }] : [];
   });
   // Each is measured in two rounds with the others in between: what else the machine does at a time hits one run, not one level.
   const rounds = runnable.length > 1 ? 2 : 1;
@@ -48,7 +48,7 @@ export async function checkSpeed(
   // One provider after the other, so that a device that is lost spoils what comes last.
   for (const provider of providers) {
     for (let round = 0; round < rounds; round++) {
-      for (const { keys, blob, measured: lines } of runnable) {
+      for (const { keys, files, measured: lines } of runnable) {
         if (finish?.aborted) {
           stopped = true;
           continue;
@@ -69,7 +69,7 @@ export async function checkSpeed(
         const before = lines.find((line) => line.provider === provider);
         progress(done);
         if (!before?.problem) {
-          const speed = await meter.measure(blob, provider, threads, signal);
+          const speed = await meter.measure(files, provider, threads, signal);
           signal.throwIfAborted();
           if (before) lines[lines.indexOf(before)] = mergeSpeeds(before, speed);
           else {

@@ -33,13 +33,13 @@ export async function knownOrMeasured(
     measure: (report) => measure({ ...context, onEvent: report }),
   });
   if (known) announce(report, levels, onEvent);
-  // What was measured before may have been in files of other names.
-  const names = levels.flatMap(({ keys, file }) => keys.map(() => file));
+  // What was measured before may have been asked for by other keys, and may have been in files of other names.
+  const lines = levels.flatMap(({ keys, file }) => keys.map((key) => ({ key, file })));
   const { skipped: _, ...kept } = report;
   return {
     ...kept,
     ...(skipped.length > 0 && { skipped: [...skipped] }),
-    levels: report.levels.map((line, i) => ({ ...line, file: names[i] ?? line.file })),
+    levels: report.levels.map((line, i) => ({ ...line, ...lines[i] })),
   };
 }
 

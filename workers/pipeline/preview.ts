@@ -1,6 +1,7 @@
 /** What the page shows before a job runs: what the dropped files are, and what each level would write. No weights are read. */
 import { engineError, settle, toEngineError, type EngineError } from '../contract/errors.ts';
-import type { Opened } from '../contract/files.ts';
+import type { ModelFiles, Opened } from '../contract/files.ts';
+import { inOneFile } from '../onnx/model-files.ts';
 import type { LevelRequest } from '../contract/job.ts';
 import { fileName, levelSuffix } from '../contract/levels/file-name.ts';
 import { SCHEMES } from '../contract/levels/registry.ts';
@@ -71,11 +72,11 @@ export async function open(files: readonly File[]): Promise<Opened> {
 const LARGEST_CALIBRATED = 300e6;
 
 /** The model among dropped files, in one piece; null where there is none that can be run as a trial. */
-export async function modelToCalibrate(files: readonly File[]): Promise<Blob | null> {
+export async function modelToCalibrate(files: readonly File[]): Promise<ModelFiles | null> {
   const { model, scanned, data } = await classifyFiles(files);
   if (!model || !scanned?.ok || data.missing.length > 0) return null;
   const whole = asSingleFile(scanned.value, model, data.files);
-  return whole && whole.size <= LARGEST_CALIBRATED ? whole : null;
+  return whole && whole.size <= LARGEST_CALIBRATED ? inOneFile(whole) : null;
 }
 
 /** What each level would write, exact to the byte but for weights that turn out not to fit fp16. */

@@ -1,11 +1,11 @@
 /** The report of a job, from what its stages returned. */
 import type { Stage } from '../contract/job.ts';
+import { levelSuffix } from '../contract/levels/file-name.ts';
 import { formatLevel } from '../contract/levels/level.ts';
 import { SCHEMES } from '../contract/levels/registry.ts';
-import type { LevelReport, Report, SkippedLevel } from '../contract/report.ts';
-import { shownSentence } from '../lib/shown.ts';
 import { reportedSettings } from '../contract/levels/reported.ts';
-import { levelSuffix } from '../contract/levels/file-name.ts';
+import { REPORT_SCHEMA, type LevelReport, type Report, type SkippedLevel } from '../contract/report.ts';
+import { shownSentence } from '../lib/shown.ts';
 import { describePattern } from '../plan/patterns.ts';
 import type { Figures, WrittenLevel } from './job-context.ts';
 import type { DistinctLevels } from './same-files.ts';
@@ -38,7 +38,7 @@ export function buildReport({
 }: ReportInput): Report {
   const { file, hash, model } = opened;
   return {
-    schema: 'nibble.report/1',
+    schema: REPORT_SCHEMA,
     model: {
       name: file.name,
       sha256: hash.sha256,
@@ -51,7 +51,7 @@ export function buildReport({
     backend,
     levels: levels.flatMap((level, index) => {
       const line = levelReport(level, checked.levels[distinct.measuredAs[index]!]!.figures, distinct.sameFileAs[index]);
-      return level.keys.map(() => line);
+      return level.keys.map((key) => ({ ...line, key }));
     }),
     ...(skipped.length > 0 && { skipped: [...skipped] }),
     seconds,
@@ -70,11 +70,12 @@ function patternNotes(level: WrittenLevel): string[] {
   return (level.plan.patterns ?? []).map((use) => `${formatLevel(level)}: ${describePattern(use)}`);
 }
 
+/** The line of the report on a level, without the key of the request it answers. */
 function levelReport(
   { id, settings, plan, data, file, memory }: WrittenLevel,
   { perplexity, drift, activationRanges, outputs, runtimeDrift, speed }: Figures,
   sameFileAs: string | null | undefined,
-): LevelReport {
+): Omit<LevelReport, 'key'> {
   return {
     id,
     level: formatLevel({ id, settings }),

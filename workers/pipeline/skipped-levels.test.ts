@@ -11,7 +11,7 @@ import type { EngineEvent } from '../contract/events.ts';
 import type { LevelRequest } from '../contract/job.ts';
 import type { Report } from '../contract/report.ts';
 import { parseLevel } from '../contract/levels/level.ts';
-import { reportSchema } from '../contract/report-schema.ts';
+import { reportSchema } from '../contract/report.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 

@@ -3,11 +3,10 @@
  * which place, and how the model says so (onnx/docs/ExternalData.md). And the way back: weights that came in other
  * files are brought inside where there is room.
  */
-import { encodePlace, type DataPlace } from '../onnx/writing/encode.ts';
+import { encodePlace, type DataPlace, encodeRawDataHeader } from '../onnx/writing/encode.ts';
 import { outsideLength } from '../onnx/extent.ts';
 import type { Model, Outside, Tensor } from '../onnx/model.ts';
 import { piecesLength, type Edit, type Piece } from '../onnx/writing/splice.ts';
-import { encodeHeader } from '../onnx/wire.ts';
 import type { ExternalFiles } from '../io/source.ts';
 import type { QuantizeTask } from './quantize-task.ts';
 
@@ -17,8 +16,6 @@ export const SINGLE_FILE_LIMIT = 2 ** 31 - 1;
 export const LEAST_OUTSIDE = 1024;
 /** A page of memory, so that a runtime can map each weight from the file. */
 export const ALIGNMENT = 4096;
-
-const RAW_DATA = 9;
 
 /** A data file while it is being planned. */
 export interface DataFile {
@@ -89,7 +86,7 @@ function placeOutside(tensor: Outside, external: ExternalFiles, data: DataFile |
     tensor,
     data && length >= LEAST_OUTSIDE
       ? sayWhere(data.add([copy]))
-      : [{ kind: 'bytes', bytes: encodeHeader(RAW_DATA, length) }, copy],
+      : [{ kind: 'bytes', bytes: encodeRawDataHeader(length) }, copy],
   );
 }
 

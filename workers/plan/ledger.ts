@@ -5,8 +5,9 @@ import { elementType, FLOAT16, FLOAT32 } from '../onnx/numbers/element-types.ts'
 import { pieceLength } from '../onnx/writing/splice.ts';
 import type { Extra } from './draft.ts';
 import { isQuantizedOperator } from './families/registry.ts';
-import { isNodeKnown, type Constant, type Scope } from './graph/scopes.ts';
-import { isFloat } from './graph/view.ts';
+import type { Constant } from '../onnx/graph/constants.ts';
+import { isNodeKnown, type Scope } from '../onnx/graph/scopes.ts';
+import { isFloat } from '../onnx/graph/constant-view.ts';
 
 export function keptLine({ name, tensor, scope }: Constant, reason: string): LedgerLine {
   const { name: type } = elementType(tensor.type);

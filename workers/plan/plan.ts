@@ -21,7 +21,7 @@ import type { Candidate, Skipped, Rewrite } from './families/family.ts';
 import { familyOf, isQuantizedOperator, OPERATORS_WITH_WEIGHTS } from './families/registry.ts';
 import { createDataFile, placeKept, SINGLE_FILE_LIMIT, type DataFile } from './data-file.ts';
 import * as float16 from './precision/float16.ts';
-import { findOutputProjections } from './graph/output-projections.ts';
+import { findOutputProjections } from './output-projections.ts';
 import { raiseIrVersion } from './ir-version.ts';
 import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
 import {
@@ -36,7 +36,8 @@ import {
   whyNotCovered,
 } from './ledger.ts';
 import type { QuantizeTask } from './quantize-task.ts';
-import { findScopes, isNodeKnown, type Constant, type Scope } from './graph/scopes.ts';
+import type { Constant } from '../onnx/graph/constants.ts';
+import { findScopes, isNodeKnown, type Scope } from '../onnx/graph/scopes.ts';
 import { matchesPattern } from './pattern.ts';
 import type { Misfits } from './precision/fits.ts';
 import { traceFlow, type Flow } from './precision/flow.ts';
@@ -226,7 +227,7 @@ export function isHalfPrecision({ constants }: PlanInput): boolean {
 }
 
 /** float32 weights the fp16 baseline rounds, as far as fp16 can hold them; none when the model is its own baseline. */
-export function roundedTensors({ constants, noWeights }: PlanInput): Tensor[] {
+function roundedTensors({ constants, noWeights }: PlanInput): Tensor[] {
   return float16.roundedConstants(constants, noWeights).map(({ tensor }) => tensor);
 }
 

@@ -2,7 +2,7 @@
 import type { BlockScheme, LinearScheme } from '../kernels/kernel.ts';
 import { elementCount, FLOAT16, packedBytes } from '../onnx/numbers/element-types.ts';
 import type { Tensor } from '../onnx/model.ts';
-import type { View } from './graph/view.ts';
+import type { View } from '../onnx/graph/constant-view.ts';
 
 interface Weight {
   tensor: Tensor;

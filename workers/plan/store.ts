@@ -11,11 +11,13 @@ import {
   UINT8,
 } from '../onnx/numbers/element-types.ts';
 import type { NewNode, NewTensor } from '../onnx/writing/encode.ts';
+import { METHODS } from '../contract/methods.ts';
 import type { BlockedWeights, LinearWeights } from '../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from './draft.ts';
 import { blockedBytes, blockedShape, type QuantizeTask } from './quantize-task.ts';
-import { opsetOf, type Constant, type Scope } from './graph/scopes.ts';
-import { isContiguous, type ConstantView, type View } from './graph/view.ts';
+import type { Constant } from '../onnx/graph/constants.ts';
+import { opsetOf, type Scope } from '../onnx/graph/scopes.ts';
+import { isContiguous, type ConstantView, type View } from '../onnx/graph/constant-view.ts';
 
 /** A constant matrix [K, N] to multiply by. */
 export interface Matrix {
@@ -365,8 +367,9 @@ function whyNotQuantizable({ tensor, readable, scope, doubt }: Constant, type: n
   return elementCount(tensor.dims) === 0 ? 'it is empty' : null;
 }
 
-function describeBlocks({ bits, block, symmetric }: BlockedWeights): string {
-  return `${bits} bits in blocks of ${block}, ${symmetric ? 'symmetric' : 'asymmetric'}`;
+function describeBlocks({ bits, block, symmetric, method }: BlockedWeights): string {
+  const how = method ? `, ${METHODS[method].label}` : '';
+  return `${bits} bits in blocks of ${block}, ${symmetric ? 'symmetric' : 'asymmetric'}${how}`;
 }
 
 function describeLinear({ symmetric }: LinearWeights, scales: string): string {

@@ -13,7 +13,7 @@ import { elementCount, elementType } from '../onnx/numbers/element-types.ts';
 import type { Tensor, TensorData } from '../onnx/model.ts';
 import type { Lines } from '../onnx/tensor-data.ts';
 import { blockedBytes, partBytes, type QuantizeTask } from '../plan/quantize-task.ts';
-import { isContiguous, type View } from '../plan/graph/view.ts';
+import { isContiguous, type View } from '../onnx/graph/constant-view.ts';
 
 export interface ChunkLimits {
   /** Bytes of a weight, as stored, that are read at once. */

@@ -120,7 +120,7 @@ async function beginPass(
   const chosen = chooseOutputs(baseline);
   if (!chosen.ok) return chosen;
   const { outputs, notes } = chosen.value;
-  const hints = await readInputHints(job.baseline.model);
+  const hints = await readInputHints(job.baseline.model.model);
   if (signal?.aborted) return cancelled();
   const prepared = await prepareSamples(
     baseline,

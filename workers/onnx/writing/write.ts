@@ -210,6 +210,23 @@ export function atOnce<Recipe>(
 }
 
 /**
+ * A file of pieces that are copied or known, as references to the files they are copied from.
+ * Errors: throws where a piece has to be made.
+ */
+export function blobOf(
+  pieces: readonly Piece<unknown>[],
+  source: Blob,
+  external: ExternalBlobs = NO_EXTERNAL_BLOBS,
+): Blob {
+  const parts = pieces.map((piece) => {
+    if (piece.kind === 'copy') return copiedFrom(source, external, piece.location).slice(piece.start, piece.end);
+    if (piece.kind === 'bytes') return piece.bytes as Uint8Array<ArrayBuffer>;
+    throw new Error(`${piece.part} has to be made`);
+  });
+  return new Blob(parts);
+}
+
+/**
  * A sink made of blobs: source ranges stay references to the dropped file, new bytes leave the heap part by part.
  * Nothing is copied together, so a written model costs no memory of its own.
  */

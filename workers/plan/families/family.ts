@@ -3,9 +3,10 @@ import type { Node } from '../../onnx/model.ts';
 import type { ResolvedLevel } from '../../contract/levels/scheme.ts';
 import type { Activations } from '../activations.ts';
 import type { Draft } from '../draft.ts';
-import type { Constant, Scope } from '../graph/scopes.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
+import type { Scope } from '../../onnx/graph/scopes.ts';
 import type { Store } from '../store.ts';
-import type { ConstantView } from '../graph/view.ts';
+import type { ConstantView } from '../../onnx/graph/constant-view.ts';
 
 export interface Family {
   /** Operators it knows, with their domain in front where they have one: `com.microsoft:FusedMatMul`. */

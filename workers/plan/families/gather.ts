@@ -2,9 +2,10 @@
 import type { Node } from '../../onnx/model.ts';
 import type { BlockedWeights, LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
 import { CONTRIB } from '../draft.ts';
-import { definingScope, hasReferences, intAttribute, type Scope } from '../graph/scopes.ts';
+import { hasReferences, intAttribute } from '../../onnx/graph/attributes.ts';
+import { definingScope, type Scope } from '../../onnx/graph/scopes.ts';
 import { dequantizeNodes, whyNotBlocked, whyNotLinear, type Matrix } from '../store.ts';
-import { isContiguous, viewConstant, type ConstantView } from '../graph/view.ts';
+import { isContiguous, viewConstant, type ConstantView } from '../../onnx/graph/constant-view.ts';
 import { skipped, type Family, type Rewrite, type Writing } from './family.ts';
 
 /** onnxruntime's quantizer gives tables the whole range of uint8 and one scale. */

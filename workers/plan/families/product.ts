@@ -5,9 +5,10 @@ import type { Node } from '../../onnx/model.ts';
 import type { BlockedWeights, LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from '../draft.ts';
 import { blockedShape } from '../quantize-task.ts';
-import { hasReferences, opsetOf, type Scope } from '../graph/scopes.ts';
+import { hasReferences } from '../../onnx/graph/attributes.ts';
+import { opsetOf, type Scope } from '../../onnx/graph/scopes.ts';
 import { whyNotBlocked, whyNotLinear, whyNotNibbles, type Matrix, type Store } from '../store.ts';
-import type { ConstantView } from '../graph/view.ts';
+import type { ConstantView } from '../../onnx/graph/constant-view.ts';
 import type { Candidate, Rewrite, Writing } from './family.ts';
 
 export interface Product {

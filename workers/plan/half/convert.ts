@@ -3,7 +3,7 @@
  * one type meets the other. What the graph and its bodies take and give keeps its type. Operators that have no fp16
  * form stay in float32 (operators.ts), and so do those whose values fp16 would spoil (precision/exact.ts).
  */
-import { least } from '../../lib/extremes.ts';
+import { least } from '../../contract/extremes.ts';
 import { toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema, type ValueInfoProto } from 'onnx-buf';
 import { asFloat32 } from '../../lib/bytes.ts';
@@ -14,15 +14,17 @@ import { toFloat16Array } from '../../onnx/numbers/float16.ts';
 import type { Model, Node, Tensor, ValueInfo } from '../../onnx/model.ts';
 import { splice, type Edit, type Piece } from '../../onnx/writing/splice.ts';
 import { readTensor } from '../../onnx/tensor-data.ts';
-import { encodeHeader } from '../../onnx/wire.ts';
-import { uniqueNames, uniqueNodeNames } from '../draft.ts';
+import { tensorAttribute } from '../../onnx/graph/attributes.ts';
+import { encodeField } from '../../onnx/wire.ts';
+import { uniqueNames, uniqueNodeNames } from '../../onnx/graph/unique-names.ts';
 import { isQuantizedOperator } from '../families/registry.ts';
 import { MOST_READ, type PlanInput } from '../plan.ts';
 import { decidePrecision, FAR, MASK_LIMIT, type Numbers } from '../precision/exact.ts';
 import { describeMisfit, judge, type Misfits } from '../precision/fits.ts';
 import { float16Bytes, type QuantizeTask } from '../quantize-task.ts';
-import { findStated } from '../graph/scope-lookups.ts';
-import { definingScope, opsetOf, type Constant, type Scope, type Use } from '../graph/scopes.ts';
+import { findStated } from '../../onnx/graph/lookups.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
+import { definingScope, opsetOf, type Scope, type Use } from '../../onnx/graph/scopes.ts';
 import { handlingOf, makesFromFloats } from './operators.ts';
 import { valueType } from './value-types.ts';
 
@@ -295,10 +297,7 @@ async function readNumbers(
       });
     }
     for (const node of nodes) {
-      const fill =
-        node.type === 'ConstantOfShape'
-          ? node.attributes.find(({ proto }) => proto.name === 'value')?.tensors[0]
-          : undefined;
+      const fill = node.type === 'ConstantOfShape' ? tensorAttribute(node, 'value') : null;
       if (fill && FLOATS.has(fill.type) && elementCount(fill.dims) === 1) fills.set(node, (await read(fill))[0] ?? 0);
     }
   }
@@ -355,8 +354,5 @@ function stated(proto: ValueInfoProto, elemType: number, field: number): Piece<Q
   const type = structuredClone(proto.type);
   if (type?.value.case === 'tensorType') type.value.value.elemType = elemType;
   const message = toBinary(ValueInfoProtoSchema, { ...proto, ...(type && { type }) });
-  return [
-    { kind: 'bytes', bytes: encodeHeader(field, message.length) },
-    { kind: 'bytes', bytes: message },
-  ];
+  return [{ kind: 'bytes', bytes: encodeField(field, message) }];
 }

@@ -2,6 +2,7 @@
  * What operators take and give when a graph is turned from float32 to fp16: which have an fp16 form at all
  * (ONNX's Operators.md and Changelog.md, onnxruntime's ContribOperators.md), and which better compute in float32.
  */
+import { hasAttribute } from '../../onnx/graph/attributes.ts';
 import type { Node } from '../../onnx/model.ts';
 
 /** Of ONNX's own, those that take float16 wherever they take float32, in every operator set that has them. */
@@ -245,6 +246,6 @@ export function typeAttributeOf(node: Node): string {
  * its input counts, and onnxruntime draws and samples from float32 only.
  */
 export function makesFromFloats(node: Node): boolean {
-  const stated = node.attributes.some(({ proto }) => proto.name === typeAttributeOf(node));
+  const stated = hasAttribute(node, typeAttributeOf(node));
   return DRAWS.has(nameOf(node)) || (!stated && FOLLOWS_INPUT.has(nameOf(node)));
 }

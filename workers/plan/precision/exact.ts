@@ -9,13 +9,15 @@
  * Going to: what does nothing but prepare a value for a node that stays float32 stays float32, too, and so does what
  * becomes an integer, a size or a place.
  */
-import { greatest } from '../../lib/extremes.ts';
+import { greatest } from '../../contract/extremes.ts';
 import { elementCount, elementType, FLOAT32 } from '../../onnx/numbers/element-types.ts';
 import type { Node } from '../../onnx/model.ts';
 import { handlingOf } from '../half/operators.ts';
 import { valueType } from '../half/value-types.ts';
-import { definingScope, intAttribute, type Constant, type Scope, type Use } from '../graph/scopes.ts';
-import { viewConstant } from '../graph/view.ts';
+import { intAttribute } from '../../onnx/graph/attributes.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
+import { definingScope, type Scope, type Use } from '../../onnx/graph/scopes.ts';
+import { viewConstant } from '../../onnx/graph/constant-view.ts';
 import type { Misfit } from './fits.ts';
 import type { Flow } from './flow.ts';
 import {

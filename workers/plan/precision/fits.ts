@@ -45,7 +45,7 @@ export interface Judge {
 }
 
 /** @param count Numbers in the tensor. */
-export function judgeNumbers(count: number): Judge {
+function judgeNumbers(count: number): Judge {
   let [squares, errors, nonZero, lost] = [0, 0, 0, 0];
   let [isBeyond, isBeyondAbove, isStepped, isInexact] = [false, false, true, false];
   return {

@@ -1,7 +1,7 @@
 /** Where values go: through nodes, into bodies of control flow and local functions, and out of them again. */
 import type { Graph, Model, Node } from '../../onnx/model.ts';
 import { functionKey } from '../families/call.ts';
-import { definingScope, type Scope, type Use } from '../graph/scopes.ts';
+import { definingScope, type Scope, type Use } from '../../onnx/graph/scopes.ts';
 
 /** A value by the scope it is named in. */
 export interface Value {

@@ -6,8 +6,10 @@
 import { elementCount, FLOAT16, FLOAT32, FLOAT64, elementType } from '../../onnx/numbers/element-types.ts';
 import type { Node } from '../../onnx/model.ts';
 import { isTokenLookup } from '../families/gather.ts';
-import { definingScope, intAttribute, type Constant, type Scope } from '../graph/scopes.ts';
-import { viewConstant } from '../graph/view.ts';
+import { intAttribute } from '../../onnx/graph/attributes.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
+import { definingScope, type Scope } from '../../onnx/graph/scopes.ts';
+import { viewConstant } from '../../onnx/graph/constant-view.ts';
 import { valueType } from '../half/value-types.ts';
 import type { Flow, Value } from './flow.ts';
 import {
@@ -177,7 +179,7 @@ function reaches(from: Value, flow: Flow, test: (node: Node, input: number) => b
 }
 
 /** Whether a floating-point value is made of integers alone, such as positions and lengths, and of constants. */
-export function comesFromIntegers(scope: Scope, name: string): boolean {
+function comesFromIntegers(scope: Scope, name: string): boolean {
   const seen = new Set<Node>();
   const waiting: Value[] = [{ scope, name }];
   let found = false;

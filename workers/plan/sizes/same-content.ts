@@ -6,7 +6,7 @@ import type { QuantizeTask } from '../quantize-task.ts';
 type PlannedFile = Pick<Plan, 'pieces' | 'data' | 'originPieces'>;
 
 /** Whether two plans of one model write the same content. What they say of their origin, at the end of the file, does not count. */
-export function isSameContent(a: PlannedFile, b: PlannedFile): boolean {
+function isSameContent(a: PlannedFile, b: PlannedFile): boolean {
   return samePieces(withoutOrigin(a), withoutOrigin(b)) && samePieces(a.data?.pieces ?? [], b.data?.pieces ?? []);
 }
 
