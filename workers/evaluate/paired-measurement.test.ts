@@ -25,7 +25,7 @@ interface Faults {
 }
 
 const SAMPLES = 3;
-const keyed = (key: string): KeyedModel => ({ key, model: new Blob() });
+const keyed = (key: string): KeyedModel => ({ key, model: { model: new Blob(), data: null } });
 
 async function measured(levels: string[], { room = Infinity, fails = {}, finishAfter, giveWay }: Faults = {}) {
   const finish = new AbortController();
