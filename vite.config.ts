@@ -162,9 +162,13 @@ export default defineConfig(({ isSsrBuild }) => ({
         outDir: 'build/cli',
         emptyOutDir: true,
         copyPublicDir: false,
-        // The command, and the thread it measures speed in.
+        // The command, and the threads it quantizes and measures speed in.
         rolldownOptions: {
-          input: { nibble: 'workers/entry/node/cli.ts', 'speed-worker': 'workers/entry/node/speed-worker.ts' },
+          input: {
+            nibble: 'workers/entry/node/cli.ts',
+            'quantize-thread': 'workers/entry/node/quantize-thread.ts',
+            'speed-worker': 'workers/entry/node/speed-worker.ts',
+          },
           output: { entryFileNames: '[name].mjs' },
         },
       }

@@ -25,8 +25,7 @@ import { readInputHints } from '../evaluate/outputs/input-hints.ts';
 import { feedsOf, findInputSpec, seededSample, type Feeds } from '../evaluate/outputs/seeded-inputs.ts';
 import { checkExtents, findData } from '../io/external-data.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
-import { executeTasks } from '../quantize/execute-tasks.ts';
-import { quantizeChunk } from '../quantize/quantize-chunk.ts';
+import { createQuantizer } from '../quantize/quantizer.ts';
 import { findMisfits } from '../plan/precision/fits.ts';
 import { planLevel, judgedTensors, preparePlan, type Plan } from '../plan/plan.ts';
 import type { EngineError } from '../contract/errors.ts';
@@ -37,7 +36,7 @@ import { fromFloat16Array } from './numbers/float16.ts';
 import type { Model } from './model.ts';
 import { scanModel } from './scan.ts';
 import { KINDS_OF_MUTATION, mutate, type Mutation } from './test-mutations.ts';
-import { blobSink, writePieces } from './writing/write.ts';
+import { blobSink } from './writing/write.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 20_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 4);
@@ -261,14 +260,8 @@ async function through(bytes: Uint8Array<ArrayBuffer>, levels: readonly string[]
       if (plan.problem) outcome.errors.push(plan.problem);
       if (plan.problem || !levels.includes(text)) continue;
       try {
-        const blob = await writePieces({
-          pieces: plan.pieces,
-          ...executeTasks((slab) => quantizeChunk(slab, source, kernel, signal, scanned.external)),
-          nameOf: (recipe) => recipe.tensor.name,
-          sink: blobSink(new Blob([bytes]), files),
-          onProgress: () => undefined,
-          signal,
-        });
+        const sink = blobSink(new Blob([bytes]), files);
+        const blob = await createQuantizer({ kernel, model: scanned }).write(plan, sink, { signal });
         outcome.files.push({ level: text, plan, bytes: new Uint8Array(await blob.arrayBuffer()) });
       } catch (thrown) {
         outcome.errors.push(refusal(thrown));

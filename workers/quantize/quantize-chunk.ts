@@ -26,10 +26,16 @@ export async function quantizeChunk(
   signal: AbortSignal,
   external: ExternalFiles = NO_EXTERNAL_FILES,
 ): Promise<Parts> {
-  const stored = slab.lines
-    ? await readLines(source, slab.tensor, slab.lines, external)
-    : await readTensor(source, slab.tensor, external);
-  return quantizeBytes(slab, stored, kernel, signal);
+  return quantizeBytes(slab, await readStored(slab, source, external), kernel, signal);
+}
+
+/** Reads a chunk's bytes as they are stored. Errors: those of `readTensor`. */
+export function readStored(
+  { tensor, lines }: WeightChunk,
+  source: ByteSource,
+  external: ExternalFiles,
+): Promise<Uint8Array> {
+  return lines ? readLines(source, tensor, lines, external) : readTensor(source, tensor, external);
 }
 
 /** The same of the slab's bytes as they are stored. What is made has memory of its own, but for codes that go to `memory`. */

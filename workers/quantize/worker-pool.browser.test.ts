@@ -21,7 +21,7 @@ async function recipes(): Promise<QuantizeTask[]> {
 
 const pools: WorkerPool[] = [];
 const pool = (threads: number, start?: () => Worker): WorkerPool => {
-  const made = createWorkerPool(threads, undefined, start);
+  const made = createWorkerPool(threads, start && { start });
   pools.push(made);
   return made;
 };

@@ -7,9 +7,8 @@ import { ErrorText } from '../../ui/problems/error-text.tsx';
 import { ADDABLE_IDS } from '../../../workers/contract/levels/level.ts';
 import type { LevelId } from '../../../workers/contract/levels/registry.ts';
 import { levelName } from '../../../workers/contract/levels/words.ts';
-import { isActive } from '../../store/run.ts';
 import { refusal, refused, TARGET_LABELS, TARGET_NAMES, targetNamed } from '../../store/targets.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { Term } from '../../ui/terms/term.tsx';
 import { CompareOn, LevelCard } from './level-card.tsx';
 import classes from './levels.module.css';
@@ -17,7 +16,7 @@ import classes from './levels.module.css';
 export function LevelsSection() {
   const levels = useWorkbench((state) => state.levels);
   const planProblem = useWorkbench((state) => state.planProblem);
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   return (
     <section aria-labelledby="levels-heading">
       <div className={layout.sectionHead}>

@@ -81,12 +81,12 @@ export async function compareOutputs(
       ),
       notes: [
         ...first.inputs.notes,
-        ...new Set([
-          ...complete.flatMap((pass) => [
+        ...new Set(
+          complete.flatMap((pass) => [
             ...pass.notes,
             ...levels.flatMap((level) => ('pass' in level && level.pass === pass ? pass.leftOut(level.level) : [])),
           ]),
-        ]),
+        ),
         ...(passes > 1
           ? [
               `There was not enough memory for all levels at once; they were run in ${passes} passes over the same inputs.`,

@@ -221,7 +221,7 @@ export function opsetOf(scope: Scope, domain = ''): number {
   return scope.opsets.find((opset) => opset.domain === domain)?.version ?? 0;
 }
 
-/** Whether a node is as its operator set has it; see node-form.ts. */
+/** Whether a node is as its operator set has it; see operator-signatures.ts. */
 export function isNodeKnown(node: Node, scope: Scope): boolean {
   return isWellFormed(node, scope.opsets.length === 0 ? null : opsetOf(scope));
 }
