@@ -18,6 +18,7 @@ import { blobSource } from '../workers/io/source.ts';
 import type { BlockScheme, WeightMatrix } from '../workers/kernels/kernel.ts';
 import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
 import { scanModel } from '../workers/onnx/scan.ts';
+import { inOneFile } from '../workers/onnx/model-files.ts';
 import { widenModel } from '../workers/onnx/widen.ts';
 import { blobSink, writePieces } from '../workers/onnx/writing/write.ts';
 import { planAnyLevel } from '../workers/plan/half/plan-half.ts';
@@ -63,7 +64,7 @@ function must<T>(result: { ok: true; value: T } | { ok: false; error: unknown })
   return result.value;
 }
 
-const wide = (await widenModel(file)) ?? file;
+const wide = (await widenModel(inOneFile(file)))?.model ?? file;
 const wideModel = await scanModel(blobSource('model.onnx', wide));
 const products = findProducts(preparePlan(wideModel));
 const context = Number(values.context);
@@ -87,7 +88,7 @@ async function write(
 ): Promise<{ blob: Blob; seconds: number; cpuSeconds: number; notes: string }> {
   const level = must(parseLevel(spelling));
   const plan = await planAnyLevel(input, SCHEMES[level.id], level.settings, misfits, {});
-  const tasks = [...new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])))];
+  const tasks = [...new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.task] : [])))];
   const began = performance.now();
   const usage = process.cpuUsage();
   const ready = new Map<string, BlockCodes>();
@@ -139,7 +140,7 @@ async function write(
         ? blockedParts(chunk, packCodes(codes))
         : quantizeChunk(chunk, source, kernel, signal);
     }),
-    nameOf: (recipe) => recipe.tensor.name,
+    nameOf: (task) => task.tensor.name,
     sink: blobSink(file),
     onProgress: () => undefined,
     signal,
@@ -158,8 +159,8 @@ const outcome = must(
   await evaluate(
     languageModels(runtime),
     {
-      baseline: { key: 'fp16', model: baseline },
-      levels,
+      baseline: { key: 'fp16', model: inOneFile(baseline) },
+      levels: levels.map(({ key, model: blob }) => ({ key, model: inOneFile(blob) })),
       tokenizerJson,
       tokenizerConfig,
       text,

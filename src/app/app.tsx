@@ -15,7 +15,8 @@ import { announcement, title } from '../features/run/announce.ts';
 import { CompareBar } from '../features/run/compare-bar.tsx';
 import { RunSection } from '../features/run/run-section.tsx';
 import { HistorySection } from '../features/history/history-section.tsx';
-import { actions, useWorkbench } from '../store/use-workbench.ts';
+import { actions, useWorkbench, useWorkbenchTransition } from '../store/use-workbench.ts';
+import type { WorkbenchState } from '../store/workbench.ts';
 
 export function App() {
   const hasFiles = useWorkbench((state) => state.files.length > 0);
@@ -52,9 +53,11 @@ export function App() {
   );
 }
 
-/** By itself, as it changes several times a second: what stands above it need not be drawn anew each time. */
+const runOf = ({ run }: WorkbenchState) => run;
+
+/** A component of its own because it changes several times a second: the rest of the page is not rendered with it. */
 function RunPlace() {
-  const run = useWorkbench((state) => state.run);
+  const run = useWorkbenchTransition(runOf);
   return run && <RunSection run={run} />;
 }
 

@@ -1,4 +1,5 @@
 /** The one workbench of this page and what continues prompts beside it, as hooks on one engine. */
+import { startTransition, useEffect, useState } from 'react';
 import { useStore } from 'zustand';
 import { browserSession } from './session/browser-session.ts';
 import { createEngineClient } from '../engine/client.ts';
@@ -6,6 +7,7 @@ import { storedPaces } from './forecast/pace-store.ts';
 import { browserFolders, type PickerWindow } from '../features/folder/picker.ts';
 import { createGeneration, type GenerationState } from './generation.ts';
 import { fetchSample } from './sample.ts';
+import { isActive } from './run.ts';
 import { createWorkbench, type WorkbenchState } from './workbench.ts';
 
 let count = 0;
@@ -31,6 +33,32 @@ const workbench = createWorkbench({
 export function useWorkbench<T>(select: (state: WorkbenchState) => T): T {
   return useStore(workbench, select);
 }
+
+/**
+ * Like `useWorkbench`, but renders a change as a transition, in slices of a few milliseconds between which the page answers.
+ * For whatever may follow an event a moment later. Several changes in a row are rendered as one.
+ * @param select The same function at every render, or the component subscribes anew each time.
+ */
+export function useWorkbenchTransition<T>(select: (state: WorkbenchState) => T): T {
+  const [value, setValue] = useState(() => select(workbench.getState()));
+  useEffect(() => {
+    const update = () => {
+      const next = select(workbench.getState());
+      startTransition(() => {
+        setValue(() => next);
+      });
+    };
+    // The state may have changed between the render and this effect.
+    update();
+    return workbench.subscribe(update);
+  }, [select]);
+  return value;
+}
+
+const isRunActive = (state: WorkbenchState) => isActive(state.run);
+
+/** Whether a comparison is under way, during which settings cannot be changed. */
+export const useIsRunActive = (): boolean => useWorkbenchTransition(isRunActive);
 
 /** Actions do not change; components that only act need not render again. */
 export const actions = workbench.getState();

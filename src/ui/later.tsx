@@ -1,18 +1,20 @@
-/** Comes onto the page in a task of its own: what lies far below need not be there at once, and all at once takes long. */
-import { useEffect, useState, type ReactNode } from 'react';
+/** Content that is mounted in a task of its own, as all content below the fold at once takes long. */
+import { startTransition, useEffect, useState, type ReactNode } from 'react';
 import { takeTurn } from '../features/charts/in-turn.ts';
 
-/** @param place What stands there until then, as high as what comes. */
+/** @param place Stands there until then, as high as the content. */
 export function Later({ place, children }: { place: ReactNode; children: ReactNode }) {
-  const [come, setCome] = useState(false);
+  const [mounted, setMounted] = useState(false);
   useEffect(
     () =>
-      come
+      mounted
         ? undefined
         : takeTurn(() => {
-            setCome(true);
+            startTransition(() => {
+              setMounted(true);
+            });
           }),
-    [come],
+    [mounted],
   );
-  return come ? children : place;
+  return mounted ? children : place;
 }

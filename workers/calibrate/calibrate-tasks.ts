@@ -4,6 +4,7 @@ import type { Result } from '../contract/errors.ts';
 import type { GraphRuntime } from '../evaluate/sessions/graph-session.ts';
 import { blobSource } from '../io/source.ts';
 import { scanModel } from '../onnx/scan.ts';
+import { inOneFile } from '../onnx/model-files.ts';
 import { widenModel } from '../onnx/widen.ts';
 import { preparePlan } from '../plan/plan.ts';
 import type { QuantizeTask } from '../plan/quantize-task.ts';
@@ -55,7 +56,7 @@ export async function calibrateTasks(
 ): Promise<Result<CalibratedTasks>> {
   const needing = (needs: string) =>
     tasks.filter(({ scheme }) => scheme.method && METHODS[scheme.method].needs === needs);
-  const file = (await widenModel(model)) ?? model;
+  const file = (await widenModel(inOneFile(model)))?.model ?? model;
   const scanned = await scanModel(blobSource('The model', file));
   const products = findProducts(preparePlan(scanned));
   const productOf = new Map(products.map((product) => [product.tensor, product]));

@@ -4,8 +4,9 @@
  */
 import type { Result } from '../contract/errors.ts';
 import type { GraphRuntime } from '../evaluate/sessions/graph-session.ts';
-import { encodeOutput, extendGraph } from '../evaluate/runtimes/expose-outputs.ts';
+import { encodeOutput, appendFields, editModel } from '../onnx/graph/edit.ts';
 import { signatureOfGraph, tokenFeeds } from '../evaluate/text/token-feeds.ts';
+import { inOneFile } from '../onnx/model-files.ts';
 import type { Model } from '../onnx/model.ts';
 import { encodeInt64Initializer, encodeNode } from '../onnx/writing/encode.ts';
 import type { CalibratedProduct } from './products.ts';
@@ -25,7 +26,7 @@ export async function measureMeanSquares(
   const signature = signatureOfGraph(model.graph);
   if (!signature.ok) return signature;
   const activations = [...new Map(products.map(({ activation, k }) => [activation, k]))];
-  const session = await runtime.open(withMeanSquares(file, model, activations));
+  const session = await runtime.open(inOneFile(withMeanSquares(file, model, activations)));
   if (!session.ok) return session;
   const sums = activations.map(([, k]) => new Float64Array(k));
   let rows = 0;
@@ -88,5 +89,6 @@ function withMeanSquares(file: Blob, model: Model, activations: readonly [name: 
       encodeOutput(sumName(i)),
     ];
   });
-  return extendGraph(file, model, [...(opset < 18 ? [] : [encodeInt64Initializer(axes, [0])]), ...fields]);
+  const added = [...(opset < 18 ? [] : [encodeInt64Initializer(axes, [0])]), ...fields];
+  return editModel(file, model, [appendFields(model.graph, added)]);
 }

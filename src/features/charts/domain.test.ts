@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { axisOf, frontierOf, niceAxis, spreadLabels } from './domain.ts';
+import { axisOf, fittingTicks, frontierOf, niceAxis, scaleOf, spreadLabels } from './domain.ts';
 
 describe('axes', () => {
   it('start at zero for lengths and hold the stacked part', () => {
@@ -42,6 +42,22 @@ describe('axes', () => {
         },
       ),
     );
+  });
+});
+
+describe('scales and ticks', () => {
+  it('place values along an axis, upwards too', () => {
+    expect(scaleOf([0, 10], 84, 200)(5)).toBe(184);
+    expect(scaleOf([0, 10], 300, -200)(10)).toBe(100);
+  });
+  it('keep evenly spaced ticks whose labels do not touch', () => {
+    const axis = niceAxis(0, 15, 3);
+    expect(axis.ticks).toEqual([0, 5, 10, 15]);
+    const format = (value: number) => `${value} MB`;
+    expect(fittingTicks(axis, format, 400)).toEqual([0, 5, 10, 15]);
+    expect(fittingTicks(axis, format, 110)).toEqual([0, 10]);
+    expect(fittingTicks(axis, format, 1)).toEqual([0]);
+    expect(fittingTicks({ domain: [0, 1], ticks: [] }, format, 100)).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
-/** Axis ranges and what goes where on them. */
-import { greatest, least } from '../../lib/format/extremes.ts';
+/** Axis ranges, ticks and positions. Pure. */
+import { greatest, least } from '../../../workers/contract/extremes.ts';
+
 interface Datum {
   value: number | null;
   error?: number;
@@ -78,4 +79,32 @@ export function spreadLabels(boxes: readonly LabelBox[], step: number): LabelBox
     placed.push({ ...box, y });
   }
   return placed;
+}
+
+/** A linear scale from `domain` to `length` pixels that begin at `start`; a negative length runs towards zero. */
+export function scaleOf(
+  [low, high]: readonly [number, number],
+  start: number,
+  length: number,
+): (value: number) => number {
+  return (value) => start + ((value - low) / (high - low)) * length;
+}
+
+/** Widest a digit of a tick label may be, in pixels: system fonts differ. */
+const TICK_LETTER = 6.8;
+const TICK_GAP = 8;
+
+/** Every tick of a horizontal axis `width` pixels long, or every second, third … where labels would touch. */
+export function fittingTicks({ domain, ticks }: Axis, format: (tick: number) => string, width: number): number[] {
+  const x = scaleOf(domain, 0, width);
+  const half = (tick: number) => (format(tick).length * TICK_LETTER) / 2;
+  const touch = (kept: readonly number[]) =>
+    kept.some((tick, index) => {
+      const next = kept[index + 1];
+      return next !== undefined && x(tick) + half(tick) + TICK_GAP > x(next) - half(next);
+    });
+  for (let every = 1; ; every++) {
+    const kept = ticks.filter((_, index) => index % every === 0);
+    if (!touch(kept)) return kept;
+  }
 }

@@ -1,13 +1,14 @@
 /** File bytes against drift: every level a point, the ones worth having joined. */
 import { useElementSize } from '@mantine/hooks';
 import { memo } from 'react';
-import { CartesianGrid, ErrorBar, Label, Scatter, ScatterChart, usePlotArea, XAxis, YAxis } from 'recharts';
+import { CartesianGrid, ComposedChart, usePlotArea, XAxis, YAxis } from 'recharts';
 import { formatBytes, formatBytesTick, formatDecibels, formatEstimate } from '../../lib/format/numbers.ts';
-import { headline } from '../outputs/outputs.ts';
+import { worstOutput } from '../../../workers/contract/metric-readings.ts';
 import type { Figure } from '../../store/run.ts';
 import classes from './charts.module.css';
-import { axisOf, frontierOf, spreadLabels, type Axis } from './domain.ts';
+import { axisOf, fittingTicks, frontierOf, scaleOf, spreadLabels, type Axis } from './domain.ts';
 import { useInTurn } from './in-turn.ts';
+import { CAP, TICK_LABEL, WHISKER } from './plot.ts';
 import { Shape } from '../../ui/mark.tsx';
 
 interface Point {
@@ -20,6 +21,11 @@ interface Point {
 }
 
 const HEIGHT = 320;
+const MARGIN = { top: 40, right: 28, bottom: 18, left: 8 };
+const X_AXIS_HEIGHT = 30;
+const Y_AXIS_WIDTH = 64;
+/** Where the title of the vertical axis stands, in pixels. */
+const TITLE_X = 18;
 const LETTER = 7.4;
 const LINE = 16;
 /** Room for names above the highest point. */
@@ -63,7 +69,7 @@ export function Frontier({ figures }: { figures: Figure[] }) {
 /** Of models run on inputs: the more of the signal is left the better. What is identical to the baseline has no ratio. */
 export function SignalFrontier({ figures }: { figures: Figure[] }) {
   const points = figures.flatMap(({ bytes, outputs, level, name }): Point[] => {
-    const ratio = headline(outputs ?? [])?.sqnr ?? null;
+    const ratio = worstOutput(outputs ?? [])?.sqnr ?? null;
     return bytes === null || ratio === null
       ? []
       : [{ uid: level.uid, x: bytes, y: ratio, error: 0, slot: level.slot, name }];
@@ -99,12 +105,19 @@ function FrontierPlot(plot: Plot) {
   );
   return (
     <div ref={ref} className={classes.chart} role="img" aria-label={summary} style={{ minHeight: HEIGHT }}>
-      {shown && <Drawn {...shown} />}
+      {shown && <FrontierChart {...shown} />}
     </div>
   );
 }
 
-const Drawn = memo(function Drawn({ label, points, frontier, figures, width }: Plot & { width: number }) {
+/** The chart itself. Rendered again only for other props: `useInTurn` returns the same object until its next turn. */
+const FrontierChart = memo(function FrontierChart({
+  label,
+  points,
+  frontier,
+  figures,
+  width,
+}: Plot & { width: number }) {
   const across = axisOf(
     figures.map(({ bytes }) => ({ value: bytes })),
     { fromZero: true, count: 5 },
@@ -113,109 +126,102 @@ const Drawn = memo(function Drawn({ label, points, frontier, figures, width }: P
     points.map(({ y, error }) => ({ value: y * HEADROOM, error })),
     { fromZero: true, count: 4 },
   );
+  // All ticks, without measuring their labels: that makes the browser lay out the page.
+  const axis = {
+    type: 'number',
+    interval: 0,
+    tickLine: false,
+    axisLine: { stroke: 'var(--line-strong)' },
+    tick: TICK_LABEL,
+  } as const;
   return (
-    <ScatterChart
-      width={width}
-      height={HEIGHT}
-      accessibilityLayer={false}
-      margin={{ top: 40, right: 28, bottom: 18, left: 8 }}
-    >
+    <ComposedChart width={width} height={HEIGHT} accessibilityLayer={false} margin={MARGIN}>
       <CartesianGrid stroke="var(--line)" />
       <XAxis
-        type="number"
-        dataKey="x"
+        {...axis}
         domain={across.domain}
-        ticks={across.ticks}
+        ticks={fittingTicks(across, formatBytesTick, width - MARGIN.left - Y_AXIS_WIDTH - MARGIN.right)}
         tickFormatter={formatBytesTick}
-        tickLine={false}
-        axisLine={{ stroke: 'var(--line-strong)' }}
-        tick={{ fill: 'var(--muted)', fontSize: 11 }}
-      >
-        <Label value="file size" position="insideBottom" offset={-12} fill="var(--muted)" fontSize={12} />
-      </XAxis>
-      <YAxis
-        type="number"
-        dataKey="y"
-        domain={up.domain}
-        ticks={up.ticks}
-        width={64}
-        tickLine={false}
-        tickFormatter={String}
-        axisLine={{ stroke: 'var(--line-strong)' }}
-        tick={{ fill: 'var(--muted)', fontSize: 11 }}
-      >
-        <Label
-          value={label}
-          angle={-90}
-          position="insideLeft"
-          offset={2}
-          fill="var(--muted)"
-          fontSize={12}
-          style={{ textAnchor: 'middle' }}
-        />
-      </YAxis>
-      <Scatter
-        data={frontier}
-        isAnimationActive={false}
-        line={{ stroke: 'var(--faint)', strokeDasharray: '4 4' }}
-        shape={() => <g />}
+        height={X_AXIS_HEIGHT}
       />
-      <Scatter data={points} isAnimationActive={false} shape={dot}>
-        <ErrorBar
-          dataKey="error"
-          direction="y"
-          width={5}
-          strokeWidth={1.4}
-          stroke="var(--ink)"
-          isAnimationActive={false}
-        />
-      </Scatter>
-      <Names points={points} across={across} up={up} />
-    </ScatterChart>
+      <YAxis {...axis} domain={up.domain} ticks={up.ticks} width={Y_AXIS_WIDTH} tickFormatter={String} />
+      <Marks label={label} points={points} frontier={frontier} across={across} up={up} />
+    </ComposedChart>
   );
 });
 
-function dot(props: unknown) {
-  if (typeof props !== 'object' || props === null) return <g />;
-  const { cx, cy, payload } = props as { cx?: number; cy?: number; payload?: Point };
-  return cx === undefined || cy === undefined || !payload ? (
-    <g />
-  ) : (
-    <Shape slot={payload.slot} x={cx} y={cy} size={16} />
+interface MarksProps extends Pick<Plot, 'label' | 'points' | 'frontier'> {
+  across: Axis;
+  up: Axis;
+}
+
+/** Everything but the axes and the grid: the titles of the axes, the frontier, the points, their errors and names. */
+function Marks({ label, points, frontier, across, up }: MarksProps) {
+  const area = usePlotArea();
+  if (!area) return null;
+  const x = scaleOf(across.domain, area.x, area.width);
+  const y = scaleOf(up.domain, area.y + area.height, -area.height);
+  const middle = area.y + area.height / 2;
+  return (
+    <g>
+      <g fill="var(--muted)" fontSize={12} textAnchor="middle">
+        <text x={area.x + area.width / 2} y={HEIGHT - 14}>
+          file size
+        </text>
+        <text x={TITLE_X} y={middle} transform={`rotate(-90 ${TITLE_X} ${middle})`}>
+          {label}
+        </text>
+      </g>
+      <polyline
+        points={frontier.map((point) => `${x(point.x)},${y(point.y)}`).join(' ')}
+        fill="none"
+        stroke="var(--faint)"
+        strokeDasharray="4 4"
+      />
+      {points.map((point) => (
+        <Shape key={point.uid} slot={point.slot} x={x(point.x)} y={y(point.y)} size={16} />
+      ))}
+      {points.map(
+        ({ uid, error, ...point }) =>
+          error > 0 && (
+            <path key={uid} {...WHISKER} d={whiskerPath(x(point.x), y(point.y - error), y(point.y + error))} />
+          ),
+      )}
+      <Names points={points} area={area} x={x} y={y} />
+    </g>
   );
 }
 
-function Names({ points, across, up }: { points: Point[]; across: Axis; up: Axis }) {
-  const area = usePlotArea();
-  if (!area) return null;
-  const share = (value: number, [low, high]: [number, number]) => (value - low) / (high - low);
+const whiskerPath = (x: number, low: number, high: number): string =>
+  `M${x} ${low}V${high}M${x - CAP} ${low}h${2 * CAP}M${x - CAP} ${high}h${2 * CAP}`;
+
+interface NamesProps {
+  points: readonly Point[];
+  area: { x: number; width: number };
+  x: (value: number) => number;
+  y: (value: number) => number;
+}
+
+/** The levels' names above their points, moved up where they would cover each other. */
+function Names({ points, area, x, y }: NamesProps) {
   const places = spreadLabels(
-    points.map(({ x, y, name }) => {
-      const width = name.length * LETTER;
-      const middle = area.x + share(x, across.domain) * area.width;
+    points.map((point) => {
+      const width = point.name.length * LETTER;
       return {
-        left: Math.min(Math.max(middle - width / 2, area.x + 4), area.x + area.width - width),
+        left: Math.min(Math.max(x(point.x) - width / 2, area.x + 4), area.x + area.width - width),
         width,
-        y: area.y + (1 - share(y, up.domain)) * area.height - 18,
+        y: y(point.y) - 18,
       };
     }),
     LINE,
   );
   return (
-    <g>
+    <g textAnchor="middle" fill="var(--ink)" fontSize={12.5} fontWeight={600}>
       {points.map(({ uid, name }, index) => {
         const place = places[index];
         return (
           place && (
-            <text
-              key={uid}
-              x={place.left + place.width / 2}
-              y={place.y}
-              textAnchor="middle"
-              fill="var(--ink)"
-              fontSize={12.5}
-              fontWeight={600}
-            >
+            <text key={uid} x={place.left + place.width / 2} y={place.y}>
               {name}
             </text>
           )

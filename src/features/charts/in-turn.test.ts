@@ -8,26 +8,25 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('one a task, in the order they came, without those that left the line', async () => {
+it('begins a turn in a task of its own when the one before has ended, without those that left the queue', async () => {
   const seen: string[] = [];
-  takeTurn(() => {
-    seen.push('a');
+  const turn = (name: string) =>
     takeTurn(() => {
-      seen.push('d');
+      seen.push(name);
     });
-  });
-  const leave = takeTurn(() => {
-    seen.push('b');
-  });
-  takeTurn(() => {
-    seen.push('c');
-  });
-  leave();
+  const [endA, leaveB, endC] = [turn('a'), turn('b'), turn('c')];
+  leaveB();
   expect(seen).toEqual([]);
-  await vi.advanceTimersToNextTimerAsync();
+  await vi.runAllTimersAsync();
   expect(seen).toEqual(['a']);
-  await vi.advanceTimersToNextTimerAsync();
+  const endD = turn('d');
+  endA();
+  expect(seen).toEqual(['a']);
+  await vi.runAllTimersAsync();
   expect(seen).toEqual(['a', 'c']);
+  endC();
+  await vi.runAllTimersAsync();
+  endD();
   await vi.runAllTimersAsync();
   expect(seen).toEqual(['a', 'c', 'd']);
 });

@@ -1,40 +1,43 @@
 /**
- * Charts are the dearest thing on the page to draw, and a comparison has half a dozen. Each is drawn in a task of its
- * own, one after the other, and only when what it shows has changed, so that none keeps the page from answering.
+ * A queue for what is expensive to render. A comparison has half a dozen charts; each is rendered in a task of its own,
+ * once the one before it is on the page, and only when its data has changed, so that the page answers in between.
  */
-import { useEffect, useState } from 'react';
-import { flushSync } from 'react-dom';
+import { startTransition, useEffect, useState } from 'react';
 
 const waiting: (() => void)[] = [];
+let current: (() => void) | null = null;
 let scheduled = false;
 
 function next(): void {
   scheduled = false;
-  const act = waiting.shift();
-  // Left to itself, React would gather several turns and draw them at once.
-  if (act) flushSync(act);
-  if (waiting.length > 0) schedule();
+  current = waiting.shift() ?? null;
+  current?.();
 }
 
 function schedule(): void {
-  if (scheduled) return;
+  if (scheduled || current !== null || waiting.length === 0) return;
   scheduled = true;
   setTimeout(next, 0);
 }
 
-/** Runs `act`, and draws what it changes, in a task where no other one's turn is; what comes back takes it out of the line. */
+/**
+ * Calls `act` in a task of its own, once every earlier turn has ended.
+ * @returns Ends the turn, or leaves the queue where it has not begun; each turn has to be ended.
+ */
 export function takeTurn(act: () => void): () => void {
   waiting.push(act);
   schedule();
   return () => {
+    if (current === act) current = null;
     const at = waiting.indexOf(act);
     if (at !== -1) waiting.splice(at, 1);
+    schedule();
   };
 }
 
 /**
- * The last value whose turn has come; null before the first has. Of equal signs values look alike, and the new one is
- * not taken.
+ * The latest value whose turn has come; null before the first. A value with the same `sign` looks the same and is ignored.
+ * The turn ends when React has rendered the value.
  */
 export function useInTurn<T extends { sign: string }>(value: T | null): T | null {
   const [shown, setShown] = useState<T | null>(null);
@@ -43,7 +46,9 @@ export function useInTurn<T extends { sign: string }>(value: T | null): T | null
       value === null || shown?.sign === value.sign
         ? undefined
         : takeTurn(() => {
-            setShown(value);
+            startTransition(() => {
+              setShown(value);
+            });
           }),
     [value, shown],
   );

@@ -1,13 +1,15 @@
 /** One number a level, as bars or as dots with whiskers, with the numbers themselves in a column beside them. */
-import { greatest } from '../../lib/format/extremes.ts';
 import { useElementSize } from '@mantine/hooks';
 import { memo, useId } from 'react';
-import { Bar as RechartsBar, BarChart, CartesianGrid, ErrorBar, usePlotArea, XAxis, YAxis } from 'recharts';
-import classes from './charts.module.css';
-import { axisOf } from './domain.ts';
-import { useInTurn } from './in-turn.ts';
+import { CartesianGrid, ComposedChart, usePlotArea, XAxis } from 'recharts';
+import { greatest } from '../../../workers/contract/extremes.ts';
 import { patternId, Patterns, Shape, tone } from '../../ui/mark.tsx';
+import classes from './charts.module.css';
+import { axisOf, fittingTicks, scaleOf } from './domain.ts';
+import { useInTurn } from './in-turn.ts';
+import { CAP, TICK_LABEL, WHISKER } from './plot.ts';
 
+/** A level's line in the chart. */
 export interface Bar {
   uid: string;
   slot: number;
@@ -34,181 +36,123 @@ interface Props {
   limit?: number;
 }
 
-const ROW = 46;
-const NAME_ROOM = 84;
+const ROW_HEIGHT = 46;
+const AXIS_HEIGHT = 24;
+const BAR_HEIGHT = 20;
+const TARGET_HEIGHT = 30;
+const NAME_WIDTH = 84;
 /** Widest a character of a value may be, in pixels: system fonts differ. */
 const LETTER = 7.5;
 const GAP = 14;
 
+const heightOf = (bars: readonly Bar[]): number => bars.length * ROW_HEIGHT + AXIS_HEIGHT + 2;
+
+/** A chart of `bars`, as wide as its place. Screen readers are told the numbers. */
 export function LevelBars(props: Props) {
   const { name, bars } = props;
   const summary = `${name}: ${bars
     .filter(({ value }) => value !== null)
     .map(({ id, detail, text }) => `${id}${detail ? ` ${detail}` : ''} ${text}`)
     .join('; ')}`;
-  // The width is known before anything is drawn: a chart that finds it out by itself is drawn twice.
+  // The width is known before anything is rendered: a chart that measures itself is rendered twice.
   const { ref, width } = useElementSize<HTMLDivElement>();
   const shown = useInTurn(width === 0 ? null : { ...props, width, sign: `${width} ${JSON.stringify(bars)}` });
   return (
     <div ref={ref} className={classes.chart} role="img" aria-label={summary} style={{ minHeight: heightOf(bars) }}>
-      {shown && <Drawn {...shown} />}
+      {shown && <LevelBarsPlot {...shown} />}
     </div>
   );
 }
 
-const heightOf = (bars: readonly Bar[]): number => bars.length * ROW + 26;
-
-/** Anew only for another `Props`: what it was given stays the same object until its turn comes again. */
-export const Drawn = memo(function Drawn({ bars, tick, dots = false, limit, width }: Props & { width: number }) {
-  const prefix = useId();
-  const reach = bars.flatMap(({ value, error = 0, spread, more = 0, target }) => [
+/** The chart itself. Rendered again only for other props: `useInTurn` returns the same object until its next turn. */
+export const LevelBarsPlot = memo(function LevelBarsPlot({
+  bars,
+  tick,
+  dots = false,
+  limit,
+  width,
+}: Props & { width: number }) {
+  const extents = bars.flatMap(({ value, error = 0, spread, more = 0, target }) => [
     { value, error: spread && value !== null ? Math.max(value - spread[0], spread[1] - value) : error, more },
     { value: target ?? null },
   ]);
-  const { domain, ticks } = axisOf(reach, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });
-  const valueRoom =
-    greatest(
-      bars.map(({ text }) => text.length),
-      9,
-    ) *
-      LETTER +
-    GAP;
-  const height = heightOf(bars);
-  const stacked = bars.some(({ more }) => more !== undefined);
+  const axis = axisOf(extents, { fromZero: !dots, count: 3, ...(limit === undefined ? {} : { limit }) });
+  const longest = greatest(
+    bars.map(({ text }) => text.length),
+    9,
+  );
+  const valueWidth = longest * LETTER + GAP;
   return (
-    <BarChart
+    <ComposedChart
       width={width}
-      height={height}
-      data={bars}
-      layout="vertical"
+      height={heightOf(bars)}
       accessibilityLayer={false}
-      barSize={20}
-      margin={{ top: 0, right: valueRoom, bottom: 0, left: 0 }}
+      margin={{ top: 0, right: valueWidth, bottom: 0, left: NAME_WIDTH }}
     >
-      <Patterns slots={bars.map(({ slot }) => slot)} prefix={prefix} />
       <CartesianGrid horizontal={false} stroke="var(--line)" />
       <XAxis
         type="number"
-        domain={domain}
+        domain={axis.domain}
         allowDataOverflow
-        ticks={ticks}
+        ticks={fittingTicks(axis, tick, width - NAME_WIDTH - valueWidth)}
+        // All of them, without measuring their labels: that makes the browser lay out the page.
+        interval={0}
         tickFormatter={tick}
         tickLine={false}
         axisLine={false}
-        height={24}
-        minTickGap={8}
-        tick={{ fill: 'var(--muted)', fontSize: 11 }}
+        height={AXIS_HEIGHT}
+        tick={TICK_LABEL}
       />
-      <YAxis
-        type="category"
-        dataKey="uid"
-        width={NAME_ROOM}
-        tickLine={false}
-        axisLine={{ stroke: dots ? 'var(--line)' : 'var(--line-strong)' }}
-        tick={({ x, y, payload }) => (
-          <Name bar={bars.find(({ uid }) => uid === payload.value)} x={Number(x)} y={Number(y)} />
-        )}
-      />
-      <RechartsBar
-        dataKey="value"
-        stackId="all"
-        isAnimationActive={false}
-        shape={(props: unknown) => (dots || !drawn(props, bars) ? <g /> : <Body {...boxOf(props)} prefix={prefix} />)}
-      >
-        {bars.some(({ error, spread }) => error !== undefined || spread !== undefined) && (
-          <ErrorBar
-            dataKey={({ uid }: Bar) => whiskers(bars.find((bar) => bar.uid === uid))}
-            direction="x"
-            width={5}
-            strokeWidth={1.4}
-            stroke="var(--ink)"
-            isAnimationActive={false}
-          />
-        )}
-      </RechartsBar>
-      {stacked && (
-        <RechartsBar
-          dataKey="more"
-          stackId="all"
-          isAnimationActive={false}
-          shape={(props: unknown) => (drawn(props, bars) ? <More {...boxOf(props)} /> : <g />)}
-        />
-      )}
-      {bars.some(({ target }) => target !== undefined) && <Targets bars={bars} domain={domain} />}
-      {dots && <Dots bars={bars} domain={domain} />}
-      <Values bars={bars} />
-    </BarChart>
+      <Rows bars={bars} dots={dots} domain={axis.domain} />
+    </ComposedChart>
   );
 });
 
-/** The chart library puts a stacked pair in the place of a datum's value: bars are looked up. */
-function whiskers(bar: Bar | undefined): number | [number, number] {
-  if (!bar?.spread || bar.value === null) return bar?.error ?? 0;
-  return [bar.value - bar.spread[0], bar.spread[1] - bar.value];
-}
-
-function Targets({ bars, domain: [low, high] }: { bars: Bar[]; domain: [number, number] }) {
+/** Everything but the axis and the grid: a row a level. */
+function Rows({ bars, dots, domain }: { bars: readonly Bar[]; dots: boolean; domain: [number, number] }) {
+  const prefix = useId();
   const area = usePlotArea();
   if (!area) return null;
-  const row = area.height / bars.length;
-  return (
-    <g stroke="var(--ink)" strokeWidth={2}>
-      {bars.map(({ uid, target }, index) => {
-        if (target === undefined) return null;
-        const x = area.x + ((target - low) / (high - low)) * area.width;
-        return (
-          <line key={uid} x1={x} x2={x} y1={area.y + (index + 0.5) * row - 15} y2={area.y + (index + 0.5) * row + 15} />
-        );
-      })}
-    </g>
-  );
-}
-
-interface Box {
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-  slot: number;
-}
-
-/** The chart library hands a shape its place and its datum in one untyped object. */
-function boxOf(props: unknown): Box {
-  const source = typeof props === 'object' && props !== null ? props : {};
-  const number = (key: string): number => {
-    const value: unknown = Reflect.get(source, key);
-    return typeof value === 'number' && Number.isFinite(value) ? value : 0;
-  };
-  return { x: number('x'), y: number('y'), width: number('width'), height: number('height'), slot: number('slot') };
-}
-
-/** Levels without a number yet come as bars of no length, which must not look like a zero. */
-function drawn(props: unknown, bars: Bar[]): boolean {
-  if (typeof props !== 'object' || props === null) return false;
-  const uid: unknown = Reflect.get(props, 'uid');
-  return bars.some((bar) => bar.uid === uid && bar.value !== null);
-}
-
-function Body({ x, y, width, height, slot, prefix }: Box & { prefix: string }) {
-  return (
-    <rect x={x} y={y} width={Math.max(width, 1)} height={height} rx={2} fill={`url(#${patternId(prefix, slot)})`} />
-  );
-}
-
-/** Drawn over the plot and not inside it, where a mark at the very end would be cut in half. */
-function Dots({ bars, domain: [low, high] }: { bars: Bar[]; domain: [number, number] }) {
-  const area = usePlotArea();
-  if (!area) return null;
+  const scale = scaleOf(domain, area.x, area.width);
+  /** Whiskers end where the axis does. */
+  const x = (value: number) => scale(Math.min(Math.max(value, domain[0]), domain[1]));
   return (
     <g>
-      {bars.map(({ uid, slot, value }, index) => {
-        if (value === null) return null;
-        const x = area.x + ((value - low) / (high - low)) * area.width;
+      {!dots && <Patterns slots={bars.map(({ slot }) => slot)} prefix={prefix} />}
+      <line
+        x1={area.x}
+        x2={area.x}
+        y1={area.y}
+        y2={area.y + area.height}
+        stroke={dots ? 'var(--line)' : 'var(--line-strong)'}
+      />
+      {bars.map((bar, index) => {
         const y = area.y + ((index + 0.5) * area.height) / bars.length;
         return (
-          <g key={uid}>
-            <line x1={area.x} x2={x} y1={y} y2={y} stroke={tone(slot)} strokeWidth={1} strokeDasharray="1 4" />
-            <Shape slot={slot} x={x} y={y} size={13} />
+          <g key={bar.uid}>
+            <Name bar={bar} y={y} />
+            {dots ? <Dot bar={bar} x={x} y={y} from={area.x} /> : <BarBody bar={bar} x={x} y={y} prefix={prefix} />}
+            <Whisker bar={bar} x={x} y={y} />
+            {bar.target !== undefined && (
+              <line
+                x1={x(bar.target)}
+                x2={x(bar.target)}
+                y1={y - TARGET_HEIGHT / 2}
+                y2={y + TARGET_HEIGHT / 2}
+                stroke="var(--ink)"
+                strokeWidth={2}
+              />
+            )}
+            <text
+              x={area.x + area.width + GAP}
+              y={y}
+              dominantBaseline="central"
+              fill="var(--ink)"
+              fontSize={12}
+              fontWeight={550}
+            >
+              {bar.text}
+            </text>
           </g>
         );
       })}
@@ -216,71 +160,87 @@ function Dots({ bars, domain: [low, high] }: { bars: Bar[]; domain: [number, num
   );
 }
 
-function More({ x, y, width, height, slot }: Box) {
+interface MarkProps {
+  bar: Bar;
+  /** Where a value lies, in pixels. */
+  x: (value: number) => number;
+  /** Middle of the row, in pixels. */
+  y: number;
+}
+
+/** From zero to the value, at least a pixel wide; nothing where there is no value, which must not look like a zero. */
+function BarBody({ bar: { slot, value, more }, x, y, prefix }: MarkProps & { prefix: string }) {
+  if (value === null || !Number.isFinite(value)) return null;
+  const box = (a: number, b: number) => ({
+    x: Math.min(x(a), x(b)),
+    y: y - BAR_HEIGHT / 2,
+    width: Math.max(Math.abs(x(b) - x(a)), 1),
+    height: BAR_HEIGHT,
+    rx: 2,
+  });
   return (
-    <rect
-      x={x}
-      y={y}
-      width={Math.max(0, width)}
-      height={height}
-      rx={2}
-      fill={tone(slot)}
-      fillOpacity={0.3}
-      stroke={tone(slot)}
-      strokeOpacity={0.6}
+    <>
+      <rect {...box(0, value)} fill={`url(#${patternId(prefix, slot)})`} />
+      {more !== undefined && more > 0 && (
+        <rect
+          {...box(value, value + more)}
+          fill={tone(slot)}
+          fillOpacity={0.3}
+          stroke={tone(slot)}
+          strokeOpacity={0.6}
+        />
+      )}
+    </>
+  );
+}
+
+function Dot({ bar: { slot, value }, x, y, from }: MarkProps & { from: number }) {
+  if (value === null || !Number.isFinite(value)) return null;
+  return (
+    <>
+      <line x1={from} x2={x(value)} y1={y} y2={y} stroke={tone(slot)} strokeWidth={1} strokeDasharray="1 4" />
+      <Shape slot={slot} x={x(value)} y={y} size={13} />
+    </>
+  );
+}
+
+function Whisker({ bar: { value, error = 0, spread }, x, y }: MarkProps) {
+  if (value === null || !Number.isFinite(value)) return null;
+  const [low, high] = spread ?? [value - error, value + error];
+  if (low === high) return null;
+  return (
+    <path
+      {...WHISKER}
+      d={`M${x(low)} ${y}H${x(high)}M${x(low)} ${y - CAP}v${2 * CAP}M${x(high)} ${y - CAP}v${2 * CAP}`}
     />
   );
 }
 
-function Values({ bars }: { bars: Bar[] }) {
-  const area = usePlotArea();
-  if (!area) return null;
+function Name({ bar: { slot, id, detail }, y }: { bar: Bar; y: number }) {
   return (
-    <g>
-      {bars.map(({ uid, text }, index) => (
-        <text
-          key={uid}
-          x={area.x + area.width + GAP}
-          y={area.y + ((index + 0.5) * area.height) / bars.length}
-          dominantBaseline="central"
-          fill="var(--ink)"
-          fontSize={12}
-          fontWeight={550}
-        >
-          {text}
-        </text>
-      ))}
-    </g>
-  );
-}
-
-function Name({ bar, x, y }: { bar: Bar | undefined; x: number; y: number }) {
-  if (!bar) return null;
-  const left = x - NAME_ROOM + 14;
-  return (
-    <g>
-      <Shape slot={bar.slot} x={left} y={y} size={10} />
+    <>
+      <Shape slot={slot} x={GAP} y={y} size={10} />
       <text
-        x={left + 12}
-        y={bar.detail ? y - 6 : y}
+        x={GAP + 12}
+        y={detail ? y - 6 : y}
         dominantBaseline="central"
         fill="var(--ink)"
         fontSize={12.5}
         fontWeight={600}
       >
-        {bar.id}
+        {id}
       </text>
-      {bar.detail && (
-        <text x={left + 12} y={y + 8} dominantBaseline="central" fill="var(--muted)" fontSize={9.5}>
-          {short(bar.detail)}
+      {detail && (
+        <text x={GAP + 12} y={y + 8} dominantBaseline="central" fill="var(--muted)" fontSize={9.5}>
+          {abbreviate(detail)}
         </text>
       )}
-    </g>
+    </>
   );
 }
 
 /** The full words are in the table and in the chart's label; here there is room for a few letters. */
-function short(detail: string): string {
+function abbreviate(detail: string): string {
   const words = detail
     .replace('asymmetric', 'asym')
     .replace('block ', 'b')

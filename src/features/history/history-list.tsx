@@ -4,10 +4,9 @@ import { useId, useRef, useState } from 'react';
 import type { StoredReport } from '../../../workers/contract/storage.ts';
 import { formatWhen, plural } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
-import { isActive } from '../../store/run.ts';
 import { spellingInWords } from '../../../workers/contract/levels/words.ts';
 import { storageSentence, storedLine } from '../../store/stored-run.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import classes from './history.module.css';
 
 export function HistoryList() {
@@ -40,7 +39,10 @@ export function HistoryList() {
   );
 }
 
-const useBlocked = () => useWorkbench((state) => state.storageBusy || isActive(state.run));
+function useBlocked(): boolean {
+  const busy = useWorkbench((state) => state.storageBusy);
+  return useIsRunActive() || busy;
+}
 
 function Entry({ entry, onDelete }: { entry: StoredReport; onDelete: () => void }) {
   const blocked = useBlocked();

@@ -8,7 +8,6 @@ import { Mark, tone } from '../../ui/mark.tsx';
 import { formatBytes, formatCount, formatSmaller } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
 import type { Level } from '../../store/levels.ts';
-import { isActive } from '../../store/run.ts';
 import {
   choicesOf,
   refusal,
@@ -19,7 +18,7 @@ import {
   TARGET_LABELS,
   targetInWords,
 } from '../../store/targets.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { canMeasure } from '../../store/workbench.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
 import { SettingsPanel } from './settings-panel.tsx';
@@ -27,7 +26,7 @@ import { SizeAdvice } from './size-advice.tsx';
 import classes from './levels.module.css';
 
 export function LevelCard({ level }: { level: Level }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   const name = levelName(level);
   const pinned = level.id === 'fp16';
   return (
@@ -165,7 +164,7 @@ const MOST_REPLACEMENTS = 2;
 
 /** What can be made of the model in place of a level that cannot. */
 function Instead({ level }: { level: Level }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   const levels = useWorkbench((state) => state.levels);
   const offers = useWorkbench((state) => state.offers);
   const target = useWorkbench((state) => state.target);
@@ -204,7 +203,7 @@ function Instead({ level }: { level: Level }) {
 
 /** Changes the target to one that runs what the present one does not. */
 export function CompareOn({ target }: { target: Target | null }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   return (
     target && (
       <Button
@@ -281,7 +280,7 @@ function Baseline() {
 }
 
 function Settings({ level }: { level: Level }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   const why = useId();
   const target = useWorkbench((state) => state.target);
   const offers = useWorkbench((state) => state.offers);

@@ -5,14 +5,13 @@ import { formatBytes, formatSmaller } from '../../lib/format/numbers.ts';
 import { normalize } from '../../../workers/contract/levels/level.ts';
 import { levelName } from '../../../workers/contract/levels/words.ts';
 import type { Level } from '../../store/levels.ts';
-import { isActive } from '../../store/run.ts';
 import { refusal } from '../../store/targets.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { adviceOn, type Advice } from './advice.ts';
 import classes from './levels.module.css';
 
 export function SizeAdvice({ level, plan }: { level: Level; plan: LevelPlan }) {
-  const running = useWorkbench((state) => isActive(state.run));
+  const running = useIsRunActive();
   const offers = useWorkbench((state) => state.offers);
   const target = useWorkbench((state) => state.target);
   const advice = adviceOn(plan, level.settings);

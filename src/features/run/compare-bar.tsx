@@ -20,7 +20,7 @@ import { loadCharts, loadViews, warmCharts } from '../results/load-charts.ts';
 import { differenceError } from '../../store/difference.ts';
 import { precisionOf, shortSentence, stops, tokensRun } from '../../store/amount.ts';
 import { isActive, provenance, type Run } from '../../store/run.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { canMeasure, tokensInText } from '../../store/workbench.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
 import classes from './run.module.css';
@@ -40,37 +40,23 @@ const ON_INPUTS = (
 
 export function CompareBar() {
   const bar = useRef<HTMLElement>(null);
-  const main = useRef<HTMLButtonElement>(null);
-  const wasRunning = useRef(false);
   const measuring = useWorkbench((state) => canMeasure(state.opened));
   const language = useWorkbench((state) => state.opened?.model?.languageModel != null);
-  const opening = useWorkbench((state) => state.openingSince !== null);
-  // A plan may give new levels the settings that suit the model; what is compared is what the cards show.
-  const planning = useWorkbench(
-    (state) => state.planProblem === null && state.levels.some(({ uid }) => !state.plans.has(uid)),
-  );
-  const running = useWorkbench((state) => isActive(state.run));
-  const stoppable = useWorkbench((state) => state.run?.subject === 'text');
-  const measured = useWorkbench(
-    (state) =>
-      state.run?.status === 'running' && (state.run.live.stage === 'measure' || state.run.live.stage === 'check'),
-  );
-  const cancelling = useWorkbench((state) => state.run?.status === 'cancelling');
+  const running = useIsRunActive();
   useEffect(() => {
     void loadCharts().then(warmCharts);
     void loadViews();
   }, []);
-  // The button that had the focus may have ended with the run.
-  useEffect(() => {
-    if (wasRunning.current && !running && document.activeElement === document.body)
-      main.current?.focus({ preventScroll: true });
-    wasRunning.current = running;
-  }, [running]);
-  // Puts the button, the stages and the rows in one view.
+  // Shows the buttons, the stages and the rows in one view, once the browser has laid them out.
   useEffect(() => {
     if (!running) return;
-    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    bar.current?.scrollIntoView({ block: 'start', behavior: still ? 'instant' : 'smooth' });
+    const frame = requestAnimationFrame(() => {
+      const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+      bar.current?.scrollIntoView({ block: 'start', behavior: still ? 'instant' : 'smooth' });
+    });
+    return () => {
+      cancelAnimationFrame(frame);
+    };
   }, [running]);
   return (
     <section ref={bar} className={`${layout.panel} ${classes.bar}`} aria-label="Measure">
@@ -83,52 +69,79 @@ export function CompareBar() {
         <ExtrasFold disabled={running} onText={measuring} />
         <FolderChoice disabled={running} />
       </div>
-      <div className={classes.actions}>
-        {running && stoppable && (
-          <Button
-            size="sm"
-            variant="default"
-            className={classes.action}
-            disabled={!measured}
-            leftSection={<IconCheck size={16} aria-hidden="true" />}
-            onClick={() => {
-              void actions.finish();
-            }}
-          >
-            Stop here, keep the figures
-          </Button>
-        )}
-        {running ? (
-          // Not disabled while it ends: that would take the focus away.
-          <Button
-            ref={main}
-            size="md"
-            variant="default"
-            className={classes.action}
-            {...(cancelling && { 'aria-disabled': true, 'data-disabled': true })}
-            leftSection={<IconPlayerStopFilled size={15} aria-hidden="true" />}
-            onClick={() => {
-              void actions.cancel();
-            }}
-          >
-            Cancel
-          </Button>
-        ) : (
-          <Button
-            ref={main}
-            size="md"
-            className={`${classes.action} ${classes.primary}`}
-            disabled={opening || planning}
-            leftSection={<IconPlayerPlayFilled size={15} aria-hidden="true" />}
-            onClick={() => {
-              void actions.compare();
-            }}
-          >
-            Compare
-          </Button>
-        )}
-      </div>
+      <RunButtons />
     </section>
+  );
+}
+
+/** Starts and ends a comparison. Apart from the settings, which need not be rendered before a click is answered. */
+function RunButtons() {
+  const main = useRef<HTMLButtonElement>(null);
+  const wasRunning = useRef(false);
+  const opening = useWorkbench((state) => state.openingSince !== null);
+  // A plan may give new levels the settings that suit the model; what is compared is what the cards show.
+  const planning = useWorkbench(
+    (state) => state.planProblem === null && state.levels.some(({ uid }) => !state.plans.has(uid)),
+  );
+  const running = useWorkbench((state) => isActive(state.run));
+  const stoppable = useWorkbench((state) => state.run?.subject === 'text');
+  const measured = useWorkbench(
+    (state) =>
+      state.run?.status === 'running' && (state.run.live.stage === 'measure' || state.run.live.stage === 'check'),
+  );
+  const cancelling = useWorkbench((state) => state.run?.status === 'cancelling');
+  // The button that had the focus may have ended with the run.
+  useEffect(() => {
+    if (wasRunning.current && !running && document.activeElement === document.body)
+      main.current?.focus({ preventScroll: true });
+    wasRunning.current = running;
+  }, [running]);
+  return (
+    <div className={classes.actions}>
+      {running && stoppable && (
+        <Button
+          size="sm"
+          variant="default"
+          className={classes.action}
+          disabled={!measured}
+          leftSection={<IconCheck size={16} aria-hidden="true" />}
+          onClick={() => {
+            void actions.finish();
+          }}
+        >
+          Stop here, keep the figures
+        </Button>
+      )}
+      {running ? (
+        // Not disabled while it ends: that would take the focus away.
+        <Button
+          ref={main}
+          size="md"
+          variant="default"
+          className={classes.action}
+          {...(cancelling && { 'aria-disabled': true, 'data-disabled': true })}
+          leftSection={<IconPlayerStopFilled size={15} aria-hidden="true" />}
+          onClick={() => {
+            void actions.cancel();
+          }}
+        >
+          Cancel
+        </Button>
+      ) : (
+        <Button
+          ref={main}
+          size="md"
+          className={`${classes.action} ${classes.primary}`}
+          disabled={opening || planning}
+          leftSection={<IconPlayerPlayFilled size={15} aria-hidden="true" />}
+          onClick={() => {
+            void actions.compare();
+          }}
+        >
+          Compare
+        </Button>
+      )}
+    </div>
   );
 }
 
@@ -200,8 +213,8 @@ function ProtocolChoice({ disabled }: { disabled: boolean }) {
   const protocol = useWorkbench((state) => state.protocol);
   const provider = useWorkbench((state) => state.provider);
   const gpu = useWorkbench((state) => state.capabilities?.webgpu.available === true);
-  const run = useWorkbench((state) => state.run);
-  const shown = isActive(run) ? null : measuredBy(run);
+  const finished = useWorkbench((state) => (isActive(state.run) ? null : state.run));
+  const shown = measuredBy(finished);
   const lengths = lengthsOf(protocol);
   const tokens = (count: number) => ({ value: String(count), label: `${formatCount(count)} tokens` });
   return (

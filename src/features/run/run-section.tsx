@@ -1,9 +1,8 @@
 /** A comparison, from its first byte to its last figure: the same rows all the way, so that nothing jumps. */
 import { VisuallyHidden } from '@mantine/core';
-import { useDeferredValue } from 'react';
 import { formatBytes, formatDuration, formatProgress, formatWhen, plural } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
-import { ExportButton } from '../export/export-button.tsx';
+import { ExportButtons } from '../export/export-buttons.tsx';
 import { Results } from '../results/results.tsx';
 import { useFigures } from '../../store/use-figures.ts';
 import { hasFindings, isActive, provenance, skippedIn, type Run } from '../../store/run.ts';
@@ -13,8 +12,6 @@ import { isLoading, stageLines } from './stages.ts';
 
 export function RunSection({ run }: { run: Run }) {
   const figures = useFigures(run);
-  // What is far below may be a moment late; the rows may not.
-  const later = useDeferredValue(run);
   const baseline = figures.find((figure) => figure.baseline);
   const how = provenance(run);
   const remarks = remarksOn(run);
@@ -25,7 +22,7 @@ export function RunSection({ run }: { run: Run }) {
           {heading(run)}
         </h2>
         {isActive(run) && run.progress && <span className={classes.whole}>{whole(run.progress)}</span>}
-        <ExportButton run={run} />
+        <ExportButtons run={run} />
       </div>
       <Strip run={run} />
       <ul className={`${layout.panel} ${classes.rows}`}>
@@ -41,13 +38,9 @@ export function RunSection({ run }: { run: Run }) {
           ))}
         </ul>
       )}
-      {hasFindings(later) && <LaterResults run={later} />}
+      {hasFindings(run) && <Results run={run} figures={figures} />}
     </section>
   );
-}
-
-function LaterResults({ run }: { run: Run }) {
-  return <Results run={run} figures={useFigures(run)} />;
 }
 
 /** The report's notes, and the warnings on the way that it does not repeat. */
@@ -89,9 +82,7 @@ function status(run: Run): string {
     return left < 1 ? 'Less than a second left in this stage' : `About ${formatDuration(left)} left in this stage`;
   }
   const took = run.endedAt === null ? '' : ` in ${formatDuration((run.endedAt - run.startedAt) / 1000)}`;
-  const backend = run.report
-    ? ` Weights quantized on ${run.report.backend === 'webgpu' ? 'WebGPU' : run.report.backend === 'wasm' ? 'WASM' : 'the reference kernels'}.`
-    : '';
+  const backend = run.report ? ` Weights quantized on ${run.report.backend === 'webgpu' ? 'WebGPU' : 'WASM'}.` : '';
   const how = provenance(run);
   const protocol = how ? ` ${how.sentence}` : '';
   return run.status === 'done'

@@ -8,9 +8,16 @@ import type { EngineEvent } from '../../contract/events.ts';
 import type { LevelRequest } from '../../contract/job.ts';
 import { formatLevel } from '../../contract/levels/level.ts';
 import { METHODS } from '../../contract/methods.ts';
+import { failure } from '../../evaluate/errors.ts';
+import { asSingleFile } from '../../io/single-file.ts';
+import { readText } from '../../io/read-text.ts';
+import type { JobContext } from '../job-context.ts';
+import type { OpenedJob } from './open.ts';
+import { openTokenizer } from '../../evaluate/text/tokenizer/tokenizer.ts';
 import type { GraphRuntime } from '../../evaluate/sessions/graph-session.ts';
 import type { Tokenizer } from '../../evaluate/text/tokenizer/tokenizer.ts';
 import type { ByteSource, ExternalFiles } from '../../io/source.ts';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { widenModel } from '../../onnx/widen.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QuantizeTask } from '../../plan/quantize-task.ts';
@@ -60,11 +67,37 @@ export interface Calibrated<L> {
 
 /** The tasks of a plan that calibration has to do with. */
 function tasksNeeding({ pieces, data }: Plan): BlockTask[] {
-  const all = [...pieces, ...(data?.pieces ?? [])].flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : []));
+  const all = [...pieces, ...(data?.pieces ?? [])].flatMap((piece) => (piece.kind === 'made' ? [piece.task] : []));
   return [...new Set(all)].filter(
     (task): task is BlockTask =>
       task.kind === 'quantize' && task.scheme.method !== undefined && METHODS[task.scheme.method].needs !== 'nothing',
   );
+}
+
+/** Calibrates the levels of a job that need it. Rejects with what reading the files throws. */
+export async function calibrateJob<L extends PlannedLevel>(
+  { job, platform, onEvent, signal }: JobContext,
+  { sorted, file, external, input: { model } }: OpenedJob,
+  levels: readonly L[],
+): Promise<Calibrated<L>> {
+  if (levels.every(({ plan }) => tasksNeeding(plan).length === 0)) return { levels: [...levels], notes: [] };
+  const tokenizer = sorted.tokenizer ? await openTokenizer(sorted.tokenizer.json, sorted.tokenizerConfig) : null;
+  return calibrate({
+    levels,
+    model: asSingleFile(model, file, external),
+    source: model.source,
+    external: model.external,
+    tokenizer: tokenizer?.ok ? tokenizer.value : null,
+    text: job.calibration ? (await readText(job.calibration)).text : null,
+    evaluation: sorted.text ? (await readText(sorted.text)).text : null,
+    openRuntime: () =>
+      platform.openRuntime?.(platform.threads) ??
+      Promise.resolve(
+        failure('session-failed', 'Models cannot be run here for calibration.', 'Use the method search.'),
+      ),
+    onEvent,
+    signal,
+  });
 }
 
 /**
@@ -171,7 +204,7 @@ async function prepare<L extends PlannedLevel>({
       ? { ok: true, value: { runtime: runtime.value, model, windows: windows.value, source: 'text' } }
       : windows;
   }
-  const written = await generateWindows(runtime.value, (await widenModel(model)) ?? model, {
+  const written = await generateWindows(runtime.value, (await widenModel(inOneFile(model)))?.model ?? model, {
     windows: GENERATED.windows,
     context: GENERATED.context,
     bos: tokenizer?.bosId ?? null,
@@ -208,9 +241,7 @@ function windowNotes({ tokens, refused }: CalibrationWindows, source: Calibratio
       ? [`${refused} windows of the calibration text also occur in the evaluation text and were left out.`]
       : []),
     ...(source === 'text' && tokens < ENOUGH_TOKENS
-      ? [
-          `The calibration text has ${tokens} tokens; ${ENOUGH_TOKENS} or more are advisable.`,
-        ]
+      ? [`The calibration text has ${tokens} tokens; ${ENOUGH_TOKENS} or more are advisable.`]
       : []),
   ];
 }
@@ -224,8 +255,8 @@ function taskNotes(level: PlannedLevel, { skipped }: CalibratedTasks): string[] 
 function withTasks(plan: Plan, tasks: CalibratedTasks['tasks']): Plan {
   const replaced = (pieces: Plan['pieces']) =>
     pieces.map((piece) => {
-      const recipe: QuantizeTask | undefined = piece.kind === 'made' ? tasks.get(piece.recipe as BlockTask) : undefined;
-      return piece.kind === 'made' && recipe ? { ...piece, recipe } : piece;
+      const task: QuantizeTask | undefined = piece.kind === 'made' ? tasks.get(piece.task as BlockTask) : undefined;
+      return piece.kind === 'made' && task ? { ...piece, task } : piece;
     });
   return {
     ...plan,

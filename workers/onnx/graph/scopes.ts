@@ -3,30 +3,13 @@
  * so that a weight can be followed from where it is used to where it lies, outer scopes included.
  */
 import { fail } from '../../contract/errors.ts';
-import { FLOAT32, INT64 } from '../../onnx/numbers/element-types.ts';
-import { describeViolation, findViolations, FREE_INITIALIZERS } from '../../onnx/structure.ts';
-import { isReadable } from '../../onnx/tensor-data.ts';
-import { isWellFormed } from './node-form.ts';
-import { findSparse, findStated } from './scope-lookups.ts';
-import type { Attribute, Graph, Model, Node, Opset, Span, SparseTensor, Tensor, ValueInfo } from '../../onnx/model.ts';
-
-/** An initializer, or what a `Constant` node holds. Its tensor has the name it is used by. */
-export interface Constant {
-  name: string;
-  tensor: Tensor;
-  scope: Scope;
-  /** The `Constant` node; null for an initializer. */
-  node: Node | null;
-  /** Whether its elements can be read: the file they lie in is there. */
-  readable: boolean;
-  /**
-   * Whether it is the default of an input, for which a caller may give another value. Before IR version 4 all
-   * initializers are listed as inputs and none is.
-   */
-  overridable: boolean;
-  /** Why it must stay as it is: what the graph says of it is not clear, or a caller may override it; null for nearly all. */
-  doubt: string | null;
-}
+import { describeViolation, findViolations, FREE_INITIALIZERS } from '../structure.ts';
+import { isReadable } from '../tensor-data.ts';
+import { isWellFormed } from './operator-signatures.ts';
+import { findSparse, findStated } from './lookups.ts';
+import { matchesStatement, constantNodeValue, type Constant } from './constants.ts';
+import { namesUsed } from './walk.ts';
+import type { Graph, Model, Node, Opset, Span, SparseTensor, Tensor, ValueInfo } from '../model.ts';
 
 export interface Use {
   node: Node;
@@ -92,34 +75,28 @@ export function findScopes(model: Model, taken: (name: string) => boolean = () =
         ? OVERRIDABLE
         : draft.constants.has(name) || findSparse(draft.sparse, name) !== undefined
           ? 'another tensor has the same name'
-          : stated.get(name)?.some((info) => !agrees(info, tensor))
+          : stated.get(name)?.some((info) => !matchesStatement(info, tensor))
             ? 'the graph states another type or shape for it'
             : null;
-    for (const tensor of graph?.initializers ?? []) {
-      const earlier = draft.constants.get(tensor.name);
+    const addConstant = (tensor: Tensor, node: Node | null) => {
+      const { name } = tensor;
+      const earlier = draft.constants.get(name);
       if (earlier) draft.shadowed.push(earlier);
-      draft.constants.set(tensor.name, {
-        name: tensor.name,
+      draft.constants.set(name, {
+        name,
         tensor,
         scope: draft,
-        node: null,
+        node,
         readable: isReadable(tensor, model.external),
-        overridable: isOverridable(tensor.name),
-        doubt: doubtOf(tensor.name, tensor),
+        overridable: isOverridable(name),
+        doubt: doubtOf(name, tensor),
       });
-    }
+    };
+    for (const tensor of graph?.initializers ?? []) addConstant(tensor, null);
     for (const node of draft.nodes) {
       for (const output of node.outputs) if (output !== '') draft.producer.set(output, node);
-      const constant = constantOf(node, draft, model);
-      if (constant) {
-        const earlier = draft.constants.get(constant.name);
-        if (earlier) draft.shadowed.push(earlier);
-        draft.constants.set(constant.name, {
-          ...constant,
-          overridable: isOverridable(constant.name),
-          doubt: doubtOf(constant.name, constant.tensor),
-        });
-      }
+      const value = constantNodeValue(node);
+      if (value && isNodeKnown(node, draft)) addConstant(value, node);
       for (const attribute of node.attributes) {
         attribute.graphs.forEach((body, index) => {
           const place = `${attribute.proto.name}${attribute.graphs.length > 1 ? ` ${index}` : ''} of ${node.name || node.type}`;
@@ -218,6 +195,11 @@ function graphScope(graph: Graph, parent: Scope | null, title: string, opsets: r
   };
 }
 
+/** The scope of the main graph. Errors as `findScopes`. */
+export function mainScope(model: Model): Scope {
+  return findScopes(model)[0]!;
+}
+
 /** The scope that defines a name: the nearest one outwards. The empty name stands for an input that is left out. */
 export function definingScope(scope: Scope, name: string): Scope | null {
   if (name === '') return null;
@@ -226,18 +208,6 @@ export function definingScope(scope: Scope, name: string): Scope | null {
       return at;
   }
   return null;
-}
-
-/** Whether what a graph states of a value is true of a tensor. */
-function agrees({ proto }: ValueInfo, { type, dims }: Tensor): boolean {
-  const stated = proto.type?.value;
-  if (stated?.case !== 'tensorType' || stated.value.elemType !== type) return false;
-  const { shape } = stated.value;
-  return (
-    !shape ||
-    (shape.dim.length === dims.length &&
-      shape.dim.every(({ value }, axis) => value.case !== 'dimValue' || Number(value.value) === dims[axis]))
-  );
 }
 
 /** onnxruntime puts the nodes of a function into the graph around it, where the model's operator sets count. */
@@ -251,55 +221,9 @@ export function opsetOf(scope: Scope, domain = ''): number {
   return scope.opsets.find((opset) => opset.domain === domain)?.version ?? 0;
 }
 
-/** Whether a node is as its operator set has it; see node-form.ts. */
+/** Whether a node is as its operator set has it; see operator-signatures.ts. */
 export function isNodeKnown(node: Node, scope: Scope): boolean {
   return isWellFormed(node, scope.opsets.length === 0 ? null : opsetOf(scope));
-}
-
-/** What a `Constant` node holds; sparse tensors and strings given as attributes are not weights. */
-function constantOf(node: Node, scope: Scope, model: Model): Omit<Constant, 'doubt' | 'overridable'> | null {
-  const name = node.outputs[0] ?? '';
-  if (node.type !== 'Constant' || node.domain !== '' || name === '' || !isNodeKnown(node, scope)) return null;
-  const given = node.attributes.find(
-    ({ proto, tensors }) =>
-      tensors.length > 0 || (proto.refAttrName === '' && /^value_(float|int)s?$/.test(proto.name)),
-  );
-  const tensor = given && (given.tensors[0] ?? numbersOf(given, node.span));
-  return tensor
-    ? { name, tensor: { ...tensor, name }, scope, node, readable: isReadable(tensor, model.external) }
-    : null;
-}
-
-function numbersOf({ proto }: Attribute, span: Span): Tensor {
-  const list = proto.name.endsWith('s');
-  if (proto.name.startsWith('value_float')) {
-    const values = Float32Array.from(list ? proto.floats : [proto.f]);
-    return {
-      name: '',
-      type: FLOAT32,
-      dims: list ? [values.length] : [],
-      data: { kind: 'values', bytes: new Uint8Array(values.buffer) },
-      bytes: values.byteLength,
-      ints: null,
-      span,
-    };
-  }
-  const values = BigInt64Array.from(list ? proto.ints : [proto.i]);
-  const bytes = values.reduce((sum, value) => sum + varintLength(value), 0);
-  return {
-    name: '',
-    type: INT64,
-    dims: list ? [values.length] : [],
-    data: { kind: 'values', bytes: new Uint8Array(values.buffer) },
-    bytes,
-    ints: Array.from(values, Number),
-    span,
-  };
-}
-
-/** Bytes protobuf writes an int64 in. */
-function varintLength(value: bigint): number {
-  return Math.max(1, Math.ceil(BigInt.asUintN(64, value).toString(2).length / 7));
 }
 
 /** Kahn's algorithm over the nodes of one scope; what bodies use counts as used by the node they belong to. */
@@ -326,56 +250,6 @@ function hasCycle(scope: Scope): boolean {
     }
   }
   return done < scope.nodes.length;
-}
-
-/** Names a node needs from its own scope: its inputs, and what its bodies use without defining it. */
-function namesUsed(node: Node): Set<string> {
-  const names = new Set(node.inputs);
-  /** What bodies define, from the outermost to the one that is visited. */
-  const defined: Set<string>[] = [];
-  const use = (name: string) => {
-    if (!defined.some((here) => here.has(name))) names.add(name);
-  };
-  const visit = (graph: Graph) => {
-    defined.push(
-      new Set([
-        ...graph.initializers.map(({ name }) => name),
-        ...graph.inputs.map(({ proto }) => proto.name),
-        ...graph.nodes.flatMap(({ outputs }) => outputs),
-      ]),
-    );
-    for (const inner of graph.nodes) {
-      inner.inputs.forEach(use);
-      for (const attribute of inner.attributes) attribute.graphs.forEach(visit);
-    }
-    for (const { proto } of graph.outputs) use(proto.name);
-    defined.pop();
-  };
-  for (const attribute of node.attributes) attribute.graphs.forEach(visit);
-  return names;
-}
-
-/** An integer attribute, or `fallback` when the node does not state it. */
-export function intAttribute(node: Node, name: string, fallback: number): number {
-  const found = node.attributes.find(({ proto }) => proto.name === name);
-  return found ? Number(found.proto.i) : fallback;
-}
-
-/** A float attribute, or `fallback` when the node does not state it. */
-export function floatAttribute(node: Node, name: string, fallback: number): number {
-  const found = node.attributes.find(({ proto }) => proto.name === name);
-  return found ? found.proto.f : fallback;
-}
-
-/** A list-of-integers attribute, or null when the node does not state it. */
-export function intsAttribute(node: Node, name: string): number[] | null {
-  const found = node.attributes.find(({ proto }) => proto.name === name);
-  return found ? found.proto.ints.map(Number) : null;
-}
-
-/** Attributes that stand for a parameter of the function around them; what they are is not known here. */
-export function hasReferences(node: Node): boolean {
-  return node.attributes.some(({ proto }) => proto.refAttrName !== '');
 }
 
 /** Rank of a value, as far as the graph states it. */

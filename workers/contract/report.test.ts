@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Report, RuntimeDrift } from './report.ts';
-import { reportSchema } from './report-schema.ts';
+import { reportSchema, type Report, type RuntimeDrift } from './report.ts';
 
 const OLD: RuntimeDrift = {
   provider: 'webgpu',

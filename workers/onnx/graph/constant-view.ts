@@ -3,17 +3,11 @@
  * of which are worked out here instead of at run time. Nothing is moved: a view is a shape and a stride for each of its
  * dimensions, in elements of the constant as it is stored.
  */
-import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from '../../onnx/numbers/element-types.ts';
-import type { Node } from '../../onnx/model.ts';
-import {
-  definingScope,
-  hasReferences,
-  intAttribute,
-  intsAttribute,
-  isNodeKnown,
-  type Constant,
-  type Scope,
-} from './scopes.ts';
+import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from '../numbers/element-types.ts';
+import type { Node } from '../model.ts';
+import { hasReferences, intAttribute, intsAttribute } from './attributes.ts';
+import type { Constant } from './constants.ts';
+import { definingScope, isNodeKnown, type Scope } from './scopes.ts';
 
 export interface View {
   dims: number[];
@@ -168,4 +162,32 @@ function contiguousStrides(dims: readonly number[]): number[] {
 /** Whether the elements are seen in the order they are stored in. */
 export function isContiguous({ dims, strides }: View): boolean {
   return dims.every((size, axis) => size === 1 || strides[axis] === elementCount(dims.slice(axis + 1)));
+}
+
+/** Operators that keep a constant's dimensions or reorder them, and take it as their first input. */
+const KEEPS_DIMENSIONS = new Set(['Transpose', 'Cast', 'Identity', 'DequantizeLinear']);
+const MAX_REORDERINGS = 8;
+
+/**
+ * Dimensions that a node sees of a constant in the same scope, through Cast, Identity, Transpose and DequantizeLinear.
+ * Null for what is computed from inputs.
+ */
+export function constantDims(scope: Scope, value: string): readonly number[] | null {
+  /** Transposes between the constant and the value, nearest to the value first. */
+  const transposes: Node[] = [];
+  let name = value;
+  for (let step = 0; step < MAX_REORDERINGS; step++) {
+    const constant = scope.constants.get(name);
+    if (constant) {
+      return transposes.reduceRight<readonly number[]>((dims, node) => {
+        const perm = intsAttribute(node, 'perm');
+        return perm ? perm.map((axis) => dims[axis] ?? 1) : dims.toReversed();
+      }, constant.tensor.dims);
+    }
+    const node = scope.producer.get(name);
+    if (node?.domain !== '' || !KEEPS_DIMENSIONS.has(node.type)) return null;
+    if (node.type === 'Transpose') transposes.push(node);
+    name = node.inputs[0] ?? '';
+  }
+  return null;
 }

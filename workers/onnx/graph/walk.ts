@@ -1,7 +1,7 @@
 /** Which values of a graph come of which: the main graph's nodes in order, bodies of control flow as parts of their node. */
-import type { Graph, Node } from '../../onnx/model.ts';
+import type { Graph, Node } from '../model.ts';
 
-export interface Value {
+export interface ComputedValue {
   name: string;
   node: Node;
   /** Values and graph inputs the node reads, what bodies of control flow read included; no initializers. */
@@ -11,12 +11,12 @@ export interface Value {
 }
 
 /** All values that nodes of the main graph compute, by name, in the order of the nodes: what a value comes of is before it. */
-export function dataflow(graph: Graph): ReadonlyMap<string, Value> {
+export function computedValues(graph: Graph): ReadonlyMap<string, ComputedValue> {
   const fed = new Set(graph.inputs.map(({ proto }) => proto.name));
   for (const { name } of graph.initializers) fed.delete(name);
-  const values = new Map<string, Value>();
+  const values = new Map<string, ComputedValue>();
   for (const node of graph.nodes) {
-    const inputs = [...namesRead(node)].filter((name) => fed.has(name) || values.has(name));
+    const inputs = [...namesUsed(node)].filter((name) => fed.has(name) || values.has(name));
     const constant = inputs.every((name) => values.get(name)?.constant === true);
     for (const name of node.outputs) if (name !== '') values.set(name, { name, node, inputs, constant });
   }
@@ -24,7 +24,7 @@ export function dataflow(graph: Graph): ReadonlyMap<string, Value> {
 }
 
 /** What `name` comes of, itself included. */
-export function ancestors(values: ReadonlyMap<string, Value>, name: string): ReadonlySet<string> {
+export function ancestors(values: ReadonlyMap<string, ComputedValue>, name: string): ReadonlySet<string> {
   const found = new Set<string>();
   const open = [name];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -36,15 +36,30 @@ export function ancestors(values: ReadonlyMap<string, Value>, name: string): Rea
   return found;
 }
 
-/** Names inside a body that its own nodes make may be among them; they are not values of the main graph. */
-function namesRead({ inputs, attributes }: Node): Set<string> {
-  const names = new Set(inputs.filter((name) => name !== ''));
-  for (const { graphs } of attributes) {
-    for (const body of graphs) {
-      for (const { proto } of body.outputs) names.add(proto.name);
-      for (const node of body.nodes) for (const name of namesRead(node)) names.add(name);
+/** Names a node needs from its own scope: its inputs, and what its bodies use without defining it. */
+export function namesUsed(node: Node): Set<string> {
+  const names = new Set(node.inputs);
+  /** What bodies define, from the outermost to the one that is visited. */
+  const defined: Set<string>[] = [];
+  const use = (name: string) => {
+    if (!defined.some((here) => here.has(name))) names.add(name);
+  };
+  const visit = (graph: Graph) => {
+    defined.push(
+      new Set([
+        ...graph.initializers.map(({ name }) => name),
+        ...graph.inputs.map(({ proto }) => proto.name),
+        ...graph.nodes.flatMap(({ outputs }) => outputs),
+      ]),
+    );
+    for (const inner of graph.nodes) {
+      inner.inputs.forEach(use);
+      for (const attribute of inner.attributes) attribute.graphs.forEach(visit);
     }
-  }
+    for (const { proto } of graph.outputs) use(proto.name);
+    defined.pop();
+  };
+  for (const attribute of node.attributes) attribute.graphs.forEach(visit);
   return names;
 }
 

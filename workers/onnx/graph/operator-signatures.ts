@@ -4,7 +4,7 @@
  * Changelog.md and onnxruntime's ContribOperators.md.
  */
 import { AttributeProto_AttributeType } from 'onnx-buf';
-import type { Attribute, Node } from '../../onnx/model.ts';
+import type { Attribute, Node } from '../model.ts';
 
 const { FLOAT, INT, STRING, TENSOR, FLOATS, INTS, STRINGS, SPARSE_TENSOR } = AttributeProto_AttributeType;
 

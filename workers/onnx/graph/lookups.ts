@@ -1,5 +1,5 @@
 /** What a scope states of a name, found in constant time: its lists may have tens of thousands of entries. */
-import type { SparseTensor, ValueInfo } from '../../onnx/model.ts';
+import type { SparseTensor, ValueInfo } from '../model.ts';
 
 const sparseOf = new WeakMap<readonly SparseTensor[], ReadonlyMap<string, SparseTensor>>();
 const statedOf = new WeakMap<readonly ValueInfo[], ReadonlyMap<string, ValueInfo>>();

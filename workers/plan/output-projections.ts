@@ -1,7 +1,7 @@
 /** Which products are output projections. */
-import type { Node } from '../../onnx/model.ts';
-import type { Scope } from './scopes.ts';
-import { viewConstant } from './view.ts';
+import type { Node } from '../onnx/model.ts';
+import type { Scope } from '../onnx/graph/scopes.ts';
+import { viewConstant } from '../onnx/graph/constant-view.ts';
 
 /** Between the output projection and the graph's output stand at most a few operators that act on single elements. */
 const ELEMENTWISE = new Set(['Cast', 'Identity', 'Add', 'Mul', 'Div', 'Tanh', 'Reshape', 'Squeeze']);

@@ -1,13 +1,16 @@
-/** The least and the greatest of any number of numbers. `Math.min(...list)` puts them all on the stack, which has room for some 100,000. */
+/**
+ * The least and the greatest of any number of numbers, for the engine and the page. `Math.min(...list)` puts all of them on
+ * the stack, which has room for about 100,000.
+ */
 
-/** @param start What is greatest when there is nothing greater. */
+/** The greatest of the numbers and `start`. */
 export function greatest(values: Iterable<number>, start = -Infinity): number {
   let found = start;
   for (const value of values) found = Math.max(found, value);
   return found;
 }
 
-/** @param start What is least when there is nothing less. */
+/** The least of the numbers and `start`. */
 export function least(values: Iterable<number>, start = Infinity): number {
   let found = start;
   for (const value of values) found = Math.min(found, value);
