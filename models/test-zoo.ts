@@ -84,7 +84,7 @@ export async function exhibit(bytes: Uint8Array<ArrayBuffer>, inputs?: ZooCase['
   const session = await open(web, bytes);
   try {
     const hints = await readInputHints(new Blob([bytes]));
-    const recipe = valueOf(
+    const task = valueOf(
       await findInputSpec(
         session,
         session.outputs.map(({ name }) => name),
@@ -92,7 +92,7 @@ export async function exhibit(bytes: Uint8Array<ArrayBuffer>, inputs?: ZooCase['
         DEFAULT_SEED,
       ),
     );
-    const feeds = feedsOf(valueOf(seededSample(session.inputs, hints, recipe, 0)));
+    const feeds = feedsOf(valueOf(seededSample(session.inputs, hints, task, 0)));
     if (inputs === 'bars') Object.values(feeds).forEach(drawBars);
     return {
       bytes,

@@ -6,7 +6,7 @@ export const PROVIDER_IDS = ['wasm', 'webgpu'] as const;
 /** An execution provider of onnxruntime-web. */
 export type Provider = (typeof PROVIDER_IDS)[number];
 
-/** Implementations of the quantization kernels. `reference` is the readable one that tests compare the others with. */
+/** What quantization kernels run on. `reference` is the readable implementation that tests compare the others with. */
 export const BACKEND_IDS = ['webgpu', 'wasm', 'reference'] as const;
 
 /** What the kernels of a job run on. */

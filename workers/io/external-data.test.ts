@@ -177,7 +177,7 @@ test('what is written is the same as of the model in one file, but for its order
   expect([...apart.written.keys()]).toEqual(['fp16', 'a', 'b']);
   for (const [level, bytes] of apart.written) {
     const same = whole.written.get(level) ?? new Uint8Array();
-    const { graph, outside } = await scanBytes(bytes);
+    const { graph, externalTensors: outside } = await scanBytes(bytes);
     expect(outside).toEqual([]);
     for (const { name } of (await scanBytes(same)).graph.initializers)
       expect((await initializer(bytes, name)).data, `${level} ${name}`).toEqual((await initializer(same, name)).data);

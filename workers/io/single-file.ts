@@ -7,7 +7,7 @@ import { placeKept, SINGLE_FILE_LIMIT } from '../plan/data-file.ts';
 
 /** Ranges of the files it came in, nothing is copied; null when it is more than one file can be. */
 export function asSingleFile(model: Model, file: Blob, external: ExternalBlobs): Blob | null {
-  if (model.outside.length === 0) return file;
+  if (model.externalTensors.length === 0) return file;
   if (modelBytes(model) > SINGLE_FILE_LIMIT) return null;
   return blobOf(splice(model.source.size, placeKept(model, [], null)), file, external);
 }

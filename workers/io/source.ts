@@ -76,7 +76,7 @@ async function* readAhead(source: ByteSource, start: number, end: number): Async
  * The same, each slab there only until the next is asked for. A long range is read in order where that can be done. Whoever
  * stops listening ends the reading.
  */
-export async function* inSlabs(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
+export async function* readChunks(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
   const inOrder = end - start > SLAB ? (source.inOrder?.() ?? null) : null;
   if (!inOrder) {
     for await (const bytes of readAhead(source, start, end)) {

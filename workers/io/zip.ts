@@ -4,7 +4,7 @@
  */
 import { createCRC32, type IHasher } from 'hash-wasm';
 import { fail } from '../contract/errors.ts';
-import { blobSource, inSlabs } from './source.ts';
+import { blobSource, readChunks } from './source.ts';
 
 export interface ZipEntry {
   /** With `/` between folders. */
@@ -85,7 +85,7 @@ async function checksum(
   onBytes: (bytes: number) => void,
 ): Promise<number> {
   const crc = crc32.init();
-  for await (const bytes of inSlabs(blobSource(path, blob), 0, blob.size)) {
+  for await (const bytes of readChunks(blobSource(path, blob), 0, blob.size)) {
     signal.throwIfAborted();
     crc.update(bytes);
     onBytes(bytes.length);

@@ -278,7 +278,7 @@ async function withData(
   scanned: Model,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<{ model: Model; files: ReadonlyMap<string, File> }> {
-  if (scanned.outside.length === 0) return { model: scanned, files: new Map() };
+  if (scanned.externalTensors.length === 0) return { model: scanned, files: new Map() };
   const file = new File([bytes], 'model.onnx');
   const { files, missing } = findData(scanned, file, [file, DATA]);
   if (missing.length > 0) fail('onnx-external-data', `${missing[0]?.location ?? ''} is missing.`, 'Add it.');
@@ -376,13 +376,13 @@ async function feedsFor(bytes: Uint8Array<ArrayBuffer>): Promise<Feeds> {
   const session = await open(bytes);
   if (!session.ok) return {};
   const hints = await readInputHints(new Blob([bytes]));
-  const recipe = await findInputSpec(
+  const task = await findInputSpec(
     session.value,
     session.value.outputs.map(({ name }) => name),
     hints,
     SEED,
   );
-  const sample = recipe.ok ? seededSample(session.value.inputs, hints, recipe.value, 0) : recipe;
+  const sample = task.ok ? seededSample(session.value.inputs, hints, task.value, 0) : task;
   await session.value.release();
   if (!sample.ok) throw new Error(sample.error.message);
   return feedsOf(sample.value);

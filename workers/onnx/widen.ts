@@ -189,7 +189,7 @@ function rawData(halves: Halves, chunkBytes: number): Piece<Halves>[] {
     const part = Math.min(chunkBytes, halves.length - at);
     pieces.push({
       kind: 'made',
-      recipe: { ...halves, offset: halves.offset + at, length: part },
+      task: { ...halves, offset: halves.offset + at, length: part },
       part: 'values',
       length: part * 2,
     });

@@ -1,7 +1,7 @@
 /** What the page shows before a job runs: what the dropped files are, and what each level would write. No weights are read. */
-import { engineError, settle, toEngineError, type EngineError } from '../contract/errors.ts';
 import type { ModelFiles, Opened } from '../contract/files.ts';
 import { inOneFile } from '../onnx/model-files.ts';
+import { engineError, settle, toEngineError, type EngineError } from '../contract/errors.ts';
 import type { LevelRequest } from '../contract/job.ts';
 import { fileName, levelSuffix } from '../contract/levels/file-name.ts';
 import { SCHEMES } from '../contract/levels/registry.ts';
@@ -14,7 +14,7 @@ import { shown } from '../lib/shown.ts';
 import { planAnyLevel } from '../plan/half/plan-half.ts';
 import { NO_MISFITS } from '../plan/precision/fits.ts';
 import { baselineBytes, compareSizes } from '../plan/sizes/compare-plans.ts';
-import { sameAsEarlier } from '../plan/sizes/same-content.ts';
+import { firstWithSameContent } from '../plan/sizes/same-content.ts';
 import { unsupportedTargets } from '../plan/targets.ts';
 import { openModel } from './stages/open.ts';
 import { summarizeModel } from './summarize-model.ts';
@@ -92,7 +92,9 @@ export async function plan(
   const attempts = await Promise.all(
     asked.map(({ id, settings }) => settle(() => planAnyLevel(input, SCHEMES[id], settings, NO_MISFITS, options))),
   );
-  const firsts = sameAsEarlier(attempts.slice(0, levels.length).map((attempt) => (attempt.ok ? attempt.value : null)));
+  const firsts = firstWithSameContent(
+    attempts.slice(0, levels.length).map((attempt) => (attempt.ok ? attempt.value : null)),
+  );
   return Promise.all(
     asked.map(async ({ key, id, settings }, at): Promise<LevelPlan> => {
       const attempt = attempts[at]!;

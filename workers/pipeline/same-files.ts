@@ -1,6 +1,6 @@
 /** Levels whose files have the same content are measured once, and share the figures. */
 import { formatLevel } from '../contract/levels/level.ts';
-import { sameAsEarlier } from '../plan/sizes/same-content.ts';
+import { firstWithSameContent } from '../plan/sizes/same-content.ts';
 import type { LevelJob } from './job-context.ts';
 
 export interface DistinctLevels<Level extends LevelJob = LevelJob> {
@@ -19,7 +19,7 @@ export function distinctLevels<Level extends LevelJob>(
   levels: readonly Level[],
   apart: boolean,
 ): DistinctLevels<Level> {
-  const firsts = apart ? levels.map(() => null) : sameAsEarlier(levels.map(({ plan }) => plan));
+  const firsts = apart ? levels.map(() => null) : firstWithSameContent(levels.map(({ plan }) => plan));
   const originals = levels.flatMap((_, at) => (firsts[at] === null ? [at] : []));
   const sameFileAs = firsts.map((first) => (first === null ? null : formatLevel(levels[first]!)));
   return {

@@ -4,8 +4,8 @@
  * files are brought inside where there is room.
  */
 import { encodePlace, type DataPlace, encodeRawDataHeader } from '../onnx/writing/encode.ts';
-import { outsideLength } from '../onnx/extent.ts';
-import type { Model, Outside, Tensor } from '../onnx/model.ts';
+import { externalLength } from '../onnx/extent.ts';
+import type { Model, ExternalTensor, Tensor } from '../onnx/model.ts';
 import { piecesLength, type Edit, type Piece } from '../onnx/writing/splice.ts';
 import type { ExternalFiles } from '../io/source.ts';
 import type { QuantizeTask } from './quantize-task.ts';
@@ -45,9 +45,9 @@ export function createDataFile(file: string): DataFile {
   };
 }
 
-/** Where a new tensor goes; all that one recipe makes goes the same way, so that it is carried out once. */
+/** Where a new tensor goes; all that one task makes goes the same way, so that it is carried out once. */
 export function placeNew(data: DataFile | null, piece: Piece<QuantizeTask>): DataPlace | null {
-  return data && piece.kind === 'made' && piece.recipe.tensor.bytes >= LEAST_OUTSIDE ? data.add([piece]) : null;
+  return data && piece.kind === 'made' && piece.task.tensor.bytes >= LEAST_OUTSIDE ? data.add([piece]) : null;
 }
 
 /**
@@ -62,7 +62,9 @@ export function placeKept(
   const gone = new Set(edits.flatMap(({ start, end }) => (end > start ? [start] : [])));
   const isGone = ({ span, place }: Tensor) =>
     gone.has(span.start) || (place?.within.some(({ start }) => gone.has(start)) ?? false);
-  const placed = model.outside.flatMap((tensor) => (isGone(tensor) ? [] : placeOutside(tensor, model.external, data)));
+  const placed = model.externalTensors.flatMap((tensor) =>
+    isGone(tensor) ? [] : placeOutside(tensor, model.external, data),
+  );
   if (!data) return placed;
   const moved = initializers(model).flatMap((tensor) => {
     if (
@@ -78,9 +80,9 @@ export function placeKept(
   return [...placed, ...moved];
 }
 
-function placeOutside(tensor: Outside, external: ExternalFiles, data: DataFile | null): Edit<QuantizeTask>[] {
+function placeOutside(tensor: ExternalTensor, external: ExternalFiles, data: DataFile | null): Edit<QuantizeTask>[] {
   const { location, offset } = tensor.data;
-  const length = outsideLength(tensor, external);
+  const length = externalLength(tensor, external);
   const copy = { kind: 'copy', start: offset, end: offset + length, location } as const;
   return restored(
     tensor,

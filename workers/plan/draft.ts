@@ -28,13 +28,13 @@ export const CONTRIB = 'com.microsoft';
 export interface Replacement {
   tensors: NewTensor<QuantizeTask>[];
   /** Tensors that are no weights, such as a shape it is seen in. */
-  extras: Extra[];
+  extras: AddedTensor[];
   /** Nodes that make a value of them, to stand where the constant is defined. */
   nodes: NewNode[];
 }
 
 /** A tensor that is no weight, and what it is for. */
-export interface Extra {
+export interface AddedTensor {
   tensor: NewTensor<QuantizeTask>;
   why: string;
 }
@@ -53,7 +53,7 @@ export interface Draft {
   /** Whether a constant is gone with the node that used it, such as the shape of a Reshape. Known at the end. */
   isDropped(constant: Constant): boolean;
   /** Tensors that belong to no constant, such as shapes. */
-  add(scope: Scope, extra: Extra): void;
+  add(scope: Scope, extra: AddedTensor): void;
   /** Work to do when all uses are known, before the end. */
   later(work: () => void): void;
   /** Whether nothing needs a value any more. */
@@ -64,7 +64,7 @@ export interface Draft {
   operators: ReadonlySet<string>;
   /** Element types of new tensors. Known at the end. */
   types: ReadonlySet<number>;
-  finish(): { edits: Edit<QuantizeTask>[]; extras: Extra[] };
+  finish(): { edits: Edit<QuantizeTask>[]; extras: AddedTensor[] };
 }
 
 /** @param data Where large tensors go, when not into the model. */
@@ -76,7 +76,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const renamed = new Map<Node, Set<number>>();
   const passed: Via[] = [];
   const replacements = new Map<Constant, Replacement>();
-  const added: { scope: Scope; extra: Extra }[] = [];
+  const added: { scope: Scope; extra: AddedTensor }[] = [];
   const waiting: (() => void)[] = [];
   const contribIn = new Set<Scope>();
   const operators = new Set<string>();

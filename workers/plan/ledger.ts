@@ -3,7 +3,7 @@ import { bytesInWords } from '../lib/bytes-in-words.ts';
 import type { LedgerLine } from '../contract/level-plan.ts';
 import { elementType, FLOAT16, FLOAT32 } from '../onnx/numbers/element-types.ts';
 import { pieceLength } from '../onnx/writing/splice.ts';
-import type { Extra } from './draft.ts';
+import type { AddedTensor } from './draft.ts';
 import { isQuantizedOperator } from './families/registry.ts';
 import type { Constant } from '../onnx/graph/constants.ts';
 import { isNodeKnown, type Scope } from '../onnx/graph/scopes.ts';
@@ -46,7 +46,7 @@ export function changedLine({ name, tensor, scope }: Constant, to: string, bytes
 }
 
 /** Of a tensor that was not there before. */
-export function extraLine({ tensor, why }: Extra): LedgerLine {
+export function extraLine({ tensor, why }: AddedTensor): LedgerLine {
   return {
     tensor: tensor.name,
     shape: [...tensor.dims],

@@ -23,7 +23,7 @@ import { createDataFile, placeKept, SINGLE_FILE_LIMIT, type DataFile } from './d
 import * as float16 from './precision/float16.ts';
 import { findOutputProjections } from './output-projections.ts';
 import { raiseIrVersion } from './ir-version.ts';
-import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
+import { describeOrigin, metadataEdits, type MetadataEntry } from './metadata.ts';
 import {
   changedLine,
   count,
@@ -83,7 +83,7 @@ export interface PlanInput {
   /** Every initializer and `Constant` node of all scopes. */
   constants: Constant[];
   candidates: Candidate[];
-  lefts: Skipped[];
+  skipped: Skipped[];
   /** Output projections. */
   heads: ReadonlySet<Node>;
   flow: Flow;
@@ -134,7 +134,7 @@ export function preparePlan(model: Model, taken: ReadonlySet<string> = new Set()
     flow,
     noWeights,
     candidates: found.flatMap((one) => (one.kind === 'candidate' ? [one] : [])),
-    lefts: found.flatMap((one) => (one.kind === 'left' ? [one] : [])),
+    skipped: found.flatMap((one) => (one.kind === 'left' ? [one] : [])),
     heads: root ? findOutputProjections(root) : new Set(),
   };
 }
@@ -216,7 +216,7 @@ export interface PlanOptions {
 
 interface Output {
   data: DataFile | null;
-  metadata: readonly Entry[];
+  metadata: readonly MetadataEntry[];
   operators: ReadonlySet<string>;
   /** Element types of new tensors. */ types: ReadonlySet<number>;
   /** Bytes of the model. */ before: number;
@@ -262,7 +262,7 @@ function planQuantized(
   const draft = createDraft(model, scopes, output.data);
   const store = createStore(draft, (constant) => level.source === 'baseline' && isRounded(constant));
   const activations = createActivations(draft);
-  const whyKept = new Map<Constant, string>(input.lefts.map(({ constant, why }) => [constant, why]));
+  const whyKept = new Map<Constant, string>(input.skipped.map(({ constant, why }) => [constant, why]));
 
   const patterns = patternUses(input.candidates, level);
   const offers: Rewrite[] = [];

@@ -1,4 +1,4 @@
-/** Makes one slab of a recipe: reads its range, runs the kernel, checks what came out. */
+/** Makes one slab of a task: reads its range, runs the kernel, checks what came out. */
 import { asFloat32 } from '../lib/bytes.ts';
 import { rangesOf, withExtremes } from './channel-ranges.ts';
 import type { Kernel, QuantizedMatrix, WeightMatrix } from '../kernels/kernel.ts';
@@ -6,7 +6,7 @@ import { elementType, FLOAT16 } from '../onnx/numbers/element-types.ts';
 import { convert, gather, roundedToFloat16 } from '../onnx/numbers/elements.ts';
 import { toFloat16Array } from '../onnx/numbers/float16.ts';
 import { packNibbles, transposed, unpackRows } from '../onnx/numbers/nibbles.ts';
-import { readLines, readTensor } from '../onnx/tensor-data.ts';
+import { readStrided, readTensor } from '../onnx/tensor-data.ts';
 import { isContiguous } from '../onnx/graph/constant-view.ts';
 import { extentOf, refuseWeight } from './weight-problem.ts';
 import type { QuantizeTask } from '../plan/quantize-task.ts';
@@ -16,7 +16,7 @@ import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../io/so
 export type Parts = ReadonlyMap<string, Uint8Array>;
 
 /**
- * All parts of the slab by name, see `Recipe`.
+ * All parts of the slab by name, see `Task`.
  * Errors: `weights-not-finite`, `weights-too-large`, and those of `readTensor`.
  */
 export async function quantizeChunk(
@@ -35,7 +35,7 @@ export function readStored(
   source: ByteSource,
   external: ExternalFiles,
 ): Promise<Uint8Array> {
-  return lines ? readLines(source, tensor, lines, external) : readTensor(source, tensor, external);
+  return lines ? readStrided(source, tensor, lines, external) : readTensor(source, tensor, external);
 }
 
 /** The same of the slab's bytes as they are stored. What is made has memory of its own, but for codes that go to `memory`. */
@@ -88,7 +88,7 @@ function elements(
 }
 
 async function inBlocks(
-  recipe: QuantizeTask & { kind: 'quantize' },
+  task: QuantizeTask & { kind: 'quantize' },
   stored: Uint8Array,
   data: Uint8Array,
   type: 'float16' | 'float32',
@@ -96,13 +96,13 @@ async function inBlocks(
   signal: AbortSignal,
   memory?: ArrayBuffer,
 ): Promise<Parts> {
-  const { layout, k, n, scheme } = recipe;
+  const { layout, k, n, scheme } = task;
   const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal, memory);
-  if (!isFinite(quantized, type)) refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
-  return blockedParts(recipe, quantized);
+  if (!isFinite(quantized, type)) refuseWeight(task.tensor, task.type, extentOf(stored, task.tensor.type));
+  return blockedParts(task, quantized);
 }
 
-/** Everything a recipe for blocks makes, from what the kernel does. */
+/** Everything a task for blocks makes, from what the kernel does. */
 export function blockedParts(
   { k, n, scheme, type, nibbles }: QuantizeTask & { kind: 'quantize' },
   { codes, scales, zeroPoints }: QuantizedMatrix,
@@ -130,21 +130,21 @@ export function blockedParts(
 }
 
 async function byChannel(
-  recipe: WeightChunk & { kind: 'linear' },
+  task: WeightChunk & { kind: 'linear' },
   stored: Uint8Array,
   data: Uint8Array,
   type: 'float16' | 'float32',
   kernel: Kernel,
   signal: AbortSignal,
 ): Promise<Parts> {
-  const { outer, channels, inner, scheme, ranges } = recipe;
+  const { outer, channels, inner, scheme, ranges } = task;
   const tensor = { data, type, outer, channels, inner } as const;
   const { tensor: whole, codesOf } = ranges
     ? withExtremes(tensor, ranges)
     : { tensor, codesOf: (codes: Uint8Array) => codes };
   const { codes, scales, zeroPoints } = await kernel.quantizePerChannel(whole, scheme, signal);
   if (asFloat32(scales).some((scale) => !Number.isFinite(scale)))
-    refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
+    refuseWeight(task.tensor, task.type, extentOf(stored, task.tensor.type));
   return new Map([
     ['codes', codesOf(codes)],
     ['scales', scales],

@@ -60,8 +60,8 @@ export function createQuantizer({ kernel, model, workers }: QuantizerOptions): Q
             : inPlace(() => quantizeChunk(chunk, source, kernel, stop, external)),
         { release },
       );
-      const made = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
-      const ahead = prefetch([...made].flatMap(tasks.stretchesOf), outputBytes, tasks.make, {
+      const made = new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.task] : [])));
+      const ahead = prefetch([...made].flatMap(tasks.chunksOf), outputBytes, tasks.make, {
         count: OUTPUT_CHUNKS_A_WORKER * (workers?.pool.threads ?? CHUNKS_IN_PLACE),
         bytes: BYTES_UNDER_WAY,
       });
@@ -69,7 +69,7 @@ export function createQuantizer({ kernel, model, workers }: QuantizerOptions): Q
       if (!sink.resumeAt) ahead.begin(signal);
       return writePieces({
         pieces,
-        stretchesOf: tasks.stretchesOf,
+        chunksOf: tasks.chunksOf,
         make: ahead.make,
         nameOf: (task) => task.tensor.name,
         // A level that is the model as it is goes to its sink as one copy.

@@ -80,7 +80,7 @@ async function quantizeMatrix(
   });
   const stride = elements * layout.elementBytes;
 
-  const { quantizeTile, packZeroPoints, turn } = exports;
+  const { quantizeTile, packZeroPoints, deinterleave } = exports;
   const room = createBuffers(exports);
   // The module reads a line past the end of the last one.
   const source = room.reserve(lines * stride + CACHE_LINE);
@@ -139,10 +139,17 @@ async function quantizeMatrix(
       const columns = Math.min(share, group.columns - column);
       const eights = Math.ceil(columns / 8);
       const before = column / 8;
-      turn(codes.at + before * codes.stride, codes.stride, eights, made.codes / piece, piece, turned.codes);
-      turn(scales.at + before * scales.stride, scales.stride, eights, blocks, layout.elementBytes, turned.scales);
+      deinterleave(codes.at + before * codes.stride, codes.stride, eights, made.codes / piece, piece, turned.codes);
+      deinterleave(
+        scales.at + before * scales.stride,
+        scales.stride,
+        eights,
+        blocks,
+        layout.elementBytes,
+        turned.scales,
+      );
       if (!symmetric)
-        turn(
+        deinterleave(
           zeroPoints.at + before * zeroPoints.stride,
           zeroPoints.stride,
           eights,

@@ -27,7 +27,7 @@ export interface Exports {
     weights: number,
   ): void;
   packZeroPoints(at: number, stride: number, groups: number, blocks: number, bits: number): void;
-  turn(source: number, stride: number, groups: number, rows: number, size: number, target: number): void;
+  deinterleave(source: number, stride: number, groups: number, rows: number, size: number, target: number): void;
   rangeRuns(
     source: number,
     count: number,

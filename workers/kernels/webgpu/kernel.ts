@@ -20,8 +20,8 @@ import { quantizeTensor } from './linear.ts';
 import linearShader from './linear.wgsl?raw';
 import quantizeShader from './quantize.wgsl?raw';
 import type { BufferSet } from './buffers.ts';
-import { computesRightly } from './self-check.ts';
 import { createWasmKernel } from '../wasm/kernel.ts';
+import { passesSelfCheck } from './self-check.ts';
 import { createWork, type Work } from './work.ts';
 
 export type WebGpuKernel =
@@ -65,7 +65,7 @@ export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> 
       }
     }
     const kernel = createKernel(device, modules, { ...defaults, ...options });
-    if (!(await computesRightly(kernel))) {
+    if (!(await passesSelfCheck(kernel))) {
       kernel.dispose();
       return { ok: false, reason: `${name} computes the quantization shader wrongly.` };
     }

@@ -66,7 +66,7 @@ function varintLength(value: bigint): number {
 }
 
 /** Whether what a graph states of a value is true of a tensor. */
-export function agrees({ proto }: ValueInfo, { type, dims }: Tensor): boolean {
+export function matchesStatement({ proto }: ValueInfo, { type, dims }: Tensor): boolean {
   const stated = proto.type?.value;
   if (stated?.case !== 'tensorType' || stated.value.elemType !== type) return false;
   const { shape } = stated.value;

@@ -7,7 +7,7 @@ import { describeViolation, findViolations, FREE_INITIALIZERS } from '../structu
 import { isReadable } from '../tensor-data.ts';
 import { isWellFormed } from './operator-signatures.ts';
 import { findSparse, findStated } from './lookups.ts';
-import { agrees, constantNodeValue, type Constant } from './constants.ts';
+import { matchesStatement, constantNodeValue, type Constant } from './constants.ts';
 import { namesUsed } from './walk.ts';
 import type { Graph, Model, Node, Opset, Span, SparseTensor, Tensor, ValueInfo } from '../model.ts';
 
@@ -75,7 +75,7 @@ export function findScopes(model: Model, taken: (name: string) => boolean = () =
         ? OVERRIDABLE
         : draft.constants.has(name) || findSparse(draft.sparse, name) !== undefined
           ? 'another tensor has the same name'
-          : stated.get(name)?.some((info) => !agrees(info, tensor))
+          : stated.get(name)?.some((info) => !matchesStatement(info, tensor))
             ? 'the graph states another type or shape for it'
             : null;
     const addConstant = (tensor: Tensor, node: Node | null) => {
@@ -221,7 +221,7 @@ export function opsetOf(scope: Scope, domain = ''): number {
   return scope.opsets.find((opset) => opset.domain === domain)?.version ?? 0;
 }
 
-/** Whether a node is as its operator set has it; see node-form.ts. */
+/** Whether a node is as its operator set has it; see operator-signatures.ts. */
 export function isNodeKnown(node: Node, scope: Scope): boolean {
   return isWellFormed(node, scope.opsets.length === 0 ? null : opsetOf(scope));
 }

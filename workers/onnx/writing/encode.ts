@@ -71,11 +71,11 @@ export function encodeNode(node: NewNode, field: number = NODE_FIELD.graph): Uin
 }
 
 /** A tensor whose raw data is `data`, to be made while writing or known. */
-export interface NewTensor<Recipe> {
+export interface NewTensor<Task> {
   name: string;
   type: number;
   dims: readonly number[];
-  data: Exclude<Piece<Recipe>, { kind: 'copy' }>;
+  data: Exclude<Piece<Task>, { kind: 'copy' }>;
 }
 
 /** A range of another file. */
@@ -86,10 +86,7 @@ export interface DataPlace {
 }
 
 /** The tensor as an `initializer` field; its data is not written here when it is said to lie `elsewhere`. */
-export function encodeInitializer<Recipe>(
-  tensor: NewTensor<Recipe>,
-  elsewhere: DataPlace | null = null,
-): Piece<Recipe>[] {
+export function encodeInitializer<Task>(tensor: NewTensor<Task>, elsewhere: DataPlace | null = null): Piece<Task>[] {
   if (elsewhere) {
     const { name, type, dims } = tensor;
     const placed = concatBytes([
@@ -103,10 +100,7 @@ export function encodeInitializer<Recipe>(
 }
 
 /** The tensor as a `Constant` node: of a function, which has no initializers, or of a graph. */
-export function encodeConstant<Recipe>(
-  tensor: NewTensor<Recipe>,
-  field: number = NODE_FIELD.function,
-): Piece<Recipe>[] {
+export function encodeConstant<Task>(tensor: NewTensor<Task>, field: number = NODE_FIELD.function): Piece<Task>[] {
   const message = tensorMessage(tensor);
   const attribute = concatBytes([
     toBinary(
@@ -126,9 +120,9 @@ export function encodeConstant<Recipe>(
   return [bytes(concatBytes([encodeHeader(field, node.length + length), node, attribute])), ...message.pieces];
 }
 
-function tensorMessage<Recipe>({ name, type, dims, data }: NewTensor<Recipe>): {
+function tensorMessage<Task>({ name, type, dims, data }: NewTensor<Task>): {
   length: number;
-  pieces: Piece<Recipe>[];
+  pieces: Piece<Task>[];
 } {
   const size = pieceLength(data);
   const head = concatBytes([
@@ -138,7 +132,7 @@ function tensorMessage<Recipe>({ name, type, dims, data }: NewTensor<Recipe>): {
   return { length: head.length + size, pieces: [bytes(head), data] };
 }
 
-function bytes<Recipe>(of: Uint8Array): Piece<Recipe> {
+function bytes<Task>(of: Uint8Array): Piece<Task> {
   return { kind: 'bytes', bytes: of };
 }
 

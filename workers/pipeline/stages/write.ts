@@ -6,7 +6,7 @@ import { memoryByProvider } from '../../evaluate/speed/predict-memory.ts';
 import { estimateSecondsLeft } from '../../lib/time-left.ts';
 import { laps, timing } from '../../lib/timing.ts';
 import { piecesLength } from '../../onnx/writing/splice.ts';
-import type { Place } from '../../onnx/writing/write.ts';
+import type { WrittenPlace } from '../../onnx/writing/write.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { checkPlannedFile } from '../../plan/self-check.ts';
 import type { PlannedFile } from '../../storage/job-room.ts';
@@ -114,7 +114,7 @@ async function writeLevel(
 
 function announce(
   { keys, plan, file, blob, data, memory }: WrittenLevel,
-  place: Place | undefined,
+  place: WrittenPlace | undefined,
   onEvent: JobContext['onEvent'],
 ): void {
   for (const level of keys)

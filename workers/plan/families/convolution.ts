@@ -7,7 +7,7 @@ import { opsetOf, type Scope } from '../../onnx/graph/scopes.ts';
 import { whyNotLinear } from '../store.ts';
 import { viewConstant, type ConstantView } from '../../onnx/graph/constant-view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
-import { skipped, type Family, type Rewrite, type Writing } from './family.ts';
+import { skipped, type Family, type Rewrite, type RewriteTarget } from './family.ts';
 import { integerProduct } from './product.ts';
 
 export const convolution: Family = {
@@ -52,7 +52,7 @@ function writeIntegers(
   scope: Scope,
   seen: ConstantView,
   weights: LinearWeights,
-  { draft, store, activations }: Writing,
+  { draft, store, activations }: RewriteTarget,
 ): void {
   const [x = '', , bias = ''] = node.inputs;
   const [output = ''] = node.outputs;

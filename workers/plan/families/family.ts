@@ -38,10 +38,10 @@ export interface Candidate {
 
 export interface Rewrite {
   /** Rewrites the node. Called once, after every candidate has been asked. */
-  write(to: Writing): void;
+  write(to: RewriteTarget): void;
 }
 
-export interface Writing {
+export interface RewriteTarget {
   draft: Draft;
   store: Store;
   activations: Activations;

@@ -215,14 +215,14 @@ const MAKES_NUMBERS: Readonly<Record<string, string>> = {
 const FOLLOWS_INPUT = new Set(['RandomNormalLike', 'RandomUniformLike', 'EyeLike', 'Bernoulli']);
 const DRAWS = new Set(['Bernoulli', 'Multinomial', 'MelWeightMatrix']);
 
-export type Handling = 'half' | 'float' | 'makes' | 'unknown';
+export type Float16Handling = 'half' | 'float' | 'makes' | 'unknown';
 
 function nameOf({ domain, type }: Node): string {
   return domain === '' ? type : `${domain}:${type}`;
 }
 
 /** How a node is handled, as far as the node alone tells. */
-export function handlingOf(node: Node): Handling {
+export function float16Handling(node: Node): Float16Handling {
   const name = nameOf(node);
   if (Object.hasOwn(MAKES_NUMBERS, name)) return 'makes';
   // x · x is a square; means and deviations beside the result are float32 whatever is normalized.

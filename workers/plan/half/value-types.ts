@@ -4,7 +4,7 @@ import type { Graph, Node } from '../../onnx/model.ts';
 import { findSparse, findStated } from '../../onnx/graph/lookups.ts';
 import { intAttribute, tensorAttribute } from '../../onnx/graph/attributes.ts';
 import { definingScope, type Scope } from '../../onnx/graph/scopes.ts';
-import { handlingOf, typeAttributeOf } from './operators.ts';
+import { float16Handling, typeAttributeOf } from './operators.ts';
 
 const BOOL = 9;
 /** Longer chains of values without a type are no export's. */
@@ -63,7 +63,7 @@ function findType(owner: Scope, name: string, steps: number): number | null {
 function madeBy(node: Node, scope: Scope, output: number, steps: number): number | null {
   const { type, inputs } = node;
   const ofInput = (input: number) => (inputs[input] ? valueType(scope, inputs[input], steps) : null);
-  if (handlingOf(node) === 'makes') {
+  if (float16Handling(node) === 'makes') {
     const attribute = typeAttributeOf(node);
     if (attribute === 'value') return tensorAttribute(node, attribute)?.type ?? FLOAT32;
     const stated = intAttribute(node, attribute, 0);

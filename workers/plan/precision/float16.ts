@@ -87,7 +87,7 @@ export function planFloat16(
       name: half,
       type: FLOAT16,
       dims: tensor.dims,
-      data: { kind: 'made', recipe: { kind: 'to-float16', tensor }, part: 'values', length },
+      data: { kind: 'made', task: { kind: 'to-float16', tensor }, part: 'values', length },
     } as const;
     const pieces =
       scope.kind === 'graph'

@@ -5,7 +5,7 @@ import { fail } from '../../../contract/errors.ts';
 import { copiedFrom, NO_EXTERNAL_BLOBS, type ExternalBlobs, type Sink } from '../../../onnx/writing/write.ts';
 import { shown } from '../../../lib/shown.ts';
 import type { OpenSequentialReader } from '../../../io/sequential-reader.ts';
-import { blobSource, inSlabs } from '../../../io/source.ts';
+import { blobSource, readChunks } from '../../../io/source.ts';
 import { openWholeFile, type WholeFile } from './whole-file.ts';
 
 export interface FileSinkOptions {
@@ -32,7 +32,7 @@ export async function fileSink(
     write,
     async copy(start, end, onBytes, location) {
       const from = copiedFrom(source, external, location);
-      for await (const bytes of inSlabs(blobSource(location ?? source.name, from, inOrder), start, end)) {
+      for await (const bytes of readChunks(blobSource(location ?? source.name, from, inOrder), start, end)) {
         await write(bytes);
         onBytes?.(bytes.length);
       }

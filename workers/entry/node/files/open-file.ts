@@ -4,7 +4,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fail, settle } from '../../../contract/errors.ts';
 import { COPIED_NAMES } from '../../../pipeline/hub-folder.ts';
-import { plainLocation } from '../../../onnx/location.ts';
+import { normalizeLocation } from '../../../onnx/location.ts';
 import { scanModel } from '../../../onnx/scan.ts';
 import { shown } from '../../../lib/shown.ts';
 import { blobSource } from '../../../io/source.ts';
@@ -76,7 +76,7 @@ export async function openBeside(modelPath: string, model: File): Promise<FoundF
   const folder = await realpath(dirname(modelPath));
   const folders = [folder, dirname(await realpath(modelPath))];
   const found: FoundFile[] = [];
-  for (const location of new Set(scanned.value.outside.map(({ data }) => plainLocation(data.location)))) {
+  for (const location of new Set(scanned.value.externalTensors.map(({ data }) => normalizeLocation(data.location)))) {
     const path = await realpath(join(folder, location)).catch(() => null);
     if (path === null) continue;
     const named = `${shown(model.name)} keeps weights in ${shown(location)}, which is`;

@@ -108,7 +108,7 @@ export function packZeroPoints(at: usize, stride: usize, groups: i32, blocks: i3
  * [groups, rows, 8] things of `size` bytes, each group of eight channels `stride` bytes after the one before, become
  * [groups · 8, rows], all one after the other. `size` is 1, 2, 4, 8, 16 or 32.
  */
-export function turn(source: usize, stride: usize, groups: i32, rows: i32, size: i32, target: usize): void {
+export function deinterleave(source: usize, stride: usize, groups: i32, rows: i32, size: i32, target: usize): void {
   const length = <usize>(rows * size);
   for (let group = 0; group < groups; group++) {
     if (size >= 16) turnVectors(source, rows, size, target, length);
