@@ -73,7 +73,7 @@ const KEEP = 32 << 20;
  */
 export async function writePieces<Task, Chunk extends ChunkBytes>({
   pieces,
-  chunksOf: chunksOf,
+  chunksOf,
   make,
   nameOf,
   sink,
@@ -129,7 +129,7 @@ export async function writePieces<Task, Chunk extends ChunkBytes>({
 
   /** Chunk by chunk; `start` is where in the file the piece begins. */
   async function writeMade(
-    { task: task, part, length }: Piece<Task> & { kind: 'made' },
+    { task, part, length }: Piece<Task> & { kind: 'made' },
     there: number,
     start: number,
   ): Promise<void> {
