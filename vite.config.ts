@@ -135,6 +135,8 @@ const OWN_PROCESS = [
   'workers/evaluate/sessions/heap.test.ts',
   'workers/io/zip-sizes.test.ts',
   'workers/pipeline/self-check.test.ts',
+  // Replaces modules by others for all that import them.
+  'e2e/one-definition.test.tsx',
 ];
 
 /** What takes a minute begins first, so that no core waits for it at the end: a fresh clone knows no durations to order by. */

@@ -105,10 +105,14 @@ export interface OutputMetric extends Described {
 export interface SpeedMetric extends Described {
   of: 'speed';
   read(speed: Speed): Reading;
+  /** Models or the provider that have it; all when absent. */
+  when?: 'language' | 'other' | 'webgpu';
   /** What the command line writes behind the figure: ` at 256`. */
   remark?(speed: Speed): string;
-  /** Where the figure is no number that can be written as such. */
-  text?(speed: Speed): string | null;
+  /** How it is measured, in words. */
+  about?(speed: Speed, count: (count: number) => string): string;
+  /** The figure in words, where it is not a number alone; null where it was not measured. */
+  text?(speed: Speed, count: (count: number) => string): string | null;
 }
 
 /** A row of the table. */
@@ -454,6 +458,7 @@ export const METRICS = {
     better: 'lower',
     format: 'seconds',
     read: ({ load }) => load,
+    about: () => 'from bytes in memory to a session that can run',
     terminal: { heading: 'load, s' },
     page: {},
   },
@@ -465,6 +470,8 @@ export const METRICS = {
     better: 'higher',
     format: 'rate',
     read: ({ prefill }) => prefill && prefill.tokensPerSecond,
+    when: 'language',
+    about: ({ prefill }, count) => `${count(prefill?.tokens ?? 0)} tokens at once`,
     remark: ({ prefill }) => (prefill ? ` at ${prefill.tokens}` : ''),
     terminal: { heading: 'prefill, tokens/s' },
     page: {},
@@ -477,6 +484,9 @@ export const METRICS = {
     better: 'higher',
     format: 'rate',
     read: ({ decode }) => decode && decode.tokensPerSecond,
+    when: 'language',
+    about: ({ decode }, count) =>
+      `${count(decode?.tokens ?? 0)} tokens one after the other, KV cache ${decode?.cached ? 'used' : 'not used'}`,
     remark: ({ decode }) => (decode && !decode.cached ? ' without cache' : ''),
     terminal: { heading: 'decode, tokens/s' },
     page: {},
@@ -489,6 +499,8 @@ export const METRICS = {
     better: 'lower',
     format: 'seconds',
     read: ({ run }) => run,
+    when: 'other',
+    about: () => 'one run',
     terminal: { heading: 'one run, s' },
     page: {},
   },
@@ -512,6 +524,7 @@ export const METRICS = {
     better: 'lower',
     format: 'bytes',
     read: ({ memory }) => memory?.gpu?.steady ?? null,
+    when: 'webgpu',
     terminal: { heading: 'GPU, MB' },
     page: {},
   },
@@ -523,6 +536,7 @@ export const METRICS = {
     better: 'lower',
     format: 'bytes',
     read: ({ memory }) => memory?.gpu?.peak ?? null,
+    when: 'webgpu',
     terminal: { heading: 'GPU peak, MB' },
     page: {},
   },
@@ -545,7 +559,8 @@ export const METRICS = {
     better: 'lower',
     format: 'plain',
     read: ({ fallback }) => fallback && fallback.nodes,
-    text: ({ fallback }) => fallback && `${fallback.nodes} of ${fallback.of} nodes`,
+    text: ({ fallback }, count) =>
+      fallback && `${count(fallback.nodes)} of ${count(fallback.of)} node${fallback.of === 1 ? '' : 's'}`,
     terminal: { heading: 'fallback' },
     page: {},
   },

@@ -2,7 +2,6 @@
 import type { ModelFiles } from '../contract/files.ts';
 import { inOneFile } from '../onnx/model-files.ts';
 import { engineError, settle, toEngineError, type EngineError } from '../contract/errors.ts';
-import type { Opened } from '../contract/files.ts';
 import type { LevelRequest } from '../contract/job.ts';
 import { fileName, levelSuffix } from '../contract/levels/file-name.ts';
 import { SCHEMES } from '../contract/levels/registry.ts';

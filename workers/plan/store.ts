@@ -11,6 +11,7 @@ import {
   UINT8,
 } from '../onnx/numbers/element-types.ts';
 import type { NewNode, NewTensor } from '../onnx/writing/encode.ts';
+import { METHODS } from '../contract/methods.ts';
 import type { BlockedWeights, LinearWeights } from '../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from './draft.ts';
 import { blockedBytes, blockedShape, type QuantizeTask } from './quantize-task.ts';
@@ -380,8 +381,9 @@ function whyNotQuantizable({ tensor, readable, scope, doubt }: Constant, type: n
   return elementCount(tensor.dims) === 0 ? 'it is empty' : null;
 }
 
-function describeBlocks({ bits, block, symmetric }: BlockedWeights): string {
-  return `${bits} bits in blocks of ${block}, ${symmetric ? 'symmetric' : 'asymmetric'}`;
+function describeBlocks({ bits, block, symmetric, method }: BlockedWeights): string {
+  const how = method ? `, ${METHODS[method].label}` : '';
+  return `${bits} bits in blocks of ${block}, ${symmetric ? 'symmetric' : 'asymmetric'}${how}`;
 }
 
 function describeLinear({ symmetric }: LinearWeights, scales: string): string {

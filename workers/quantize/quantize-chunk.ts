@@ -1,7 +1,7 @@
 /** Makes one slab of a task: reads its range, runs the kernel, checks what came out. */
 import { asFloat32 } from '../lib/bytes.ts';
 import { rangesOf, withExtremes } from './channel-ranges.ts';
-import type { Kernel, QuantizedMatrix } from '../kernels/kernel.ts';
+import type { Kernel, QuantizedMatrix, WeightMatrix } from '../kernels/kernel.ts';
 import { elementType, FLOAT16 } from '../onnx/numbers/element-types.ts';
 import { convert, gather, roundedToFloat16 } from '../onnx/numbers/elements.ts';
 import { toFloat16Array } from '../onnx/numbers/float16.ts';
@@ -62,6 +62,18 @@ export async function quantizeBytes(
 
 function limited(values: Float32Array, limit: number | undefined): Float32Array {
   return limit === undefined ? values : values.map((value) => Math.max(-limit, Math.min(limit, value)));
+}
+
+/** The matrix a task for blocks quantizes, in memory of its own or the source's. Errors: those of `readTensor`. */
+export async function weightMatrix(
+  task: QuantizeTask & { kind: 'quantize' },
+  source: ByteSource,
+  external: ExternalFiles = NO_EXTERNAL_FILES,
+): Promise<{ matrix: WeightMatrix; stored: Uint8Array }> {
+  const stored = await readTensor(source, task.tensor, external);
+  const { layout, k, n } = task;
+  const type = task.type === FLOAT16 ? 'float16' : 'float32';
+  return { matrix: { data: elements(task, stored), type, layout, k, n }, stored };
 }
 
 /** The weight as the arithmetic has it. */

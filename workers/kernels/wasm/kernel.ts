@@ -3,6 +3,7 @@ import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kern
 import { emptyResult, layoutOf } from '../layout.ts';
 import pLimit from 'p-limit';
 import { roundUp } from '../../lib/multiples.ts';
+import { blockWeights } from '../search.ts';
 import { createYielder } from '../yielder.ts';
 import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type TileLimits } from '../tiles.ts';
 import { quantizeTensor } from './linear.ts';
@@ -100,7 +101,10 @@ async function quantizeMatrix(
     scales: room.reserve(share * most.scales),
     zeroPoints: room.reserve(share * most.zeroPoints),
   };
+  const weights = scheme.method && matrix.meanSquares ? blockWeights(matrix.meanSquares, block) : null;
+  const weightsAt = weights ? room.reserve(weights.byteLength) : 0;
   const bytes = room.bytes();
+  if (weights) bytes.set(new Uint8Array(weights.buffer), weightsAt);
 
   for (const group of groupsOf(matrix, size)) {
     for (const tile of tilesOf(group, size)) {
@@ -123,6 +127,8 @@ async function quantizeMatrix(
         scales.stride,
         zeroPoints.at + before,
         zeroPoints.stride,
+        scheme.method !== undefined,
+        weights ? weightsAt + tile.row * 4 : 0,
       );
     }
     const blocks = Math.ceil(group.rows / block);

@@ -50,7 +50,7 @@ const STYLE: TextStyle = { none: '', identical: '', bytes: (bytes) => (bytes / 1
 const isTime = ({ format }: SpeedMetric): boolean => format === 'seconds' || format === 'rate';
 
 function speedText(metric: SpeedMetric, speed: Speed): string {
-  if (metric.text) return metric.text(speed) ?? '';
+  if (metric.text) return metric.text(speed, String) ?? '';
   const reading = metric.read(speed);
   return `${textOf(metric, reading, metric.terminal ?? {}, STYLE)}${reading === null ? '' : (metric.remark?.(speed) ?? '')}`;
 }
