@@ -1,4 +1,5 @@
 /** What the quantization methods cost in quality, at equal bytes, on a model with a text. See .ci/bench-methods.mjs. */
+import { inOneFile } from '../workers/onnx/model-files.ts';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -62,7 +63,7 @@ function must<T>(result: { ok: true; value: T } | { ok: false; error: unknown })
   return result.value;
 }
 
-const wide = (await widenModel(file)) ?? file;
+const wide = (await widenModel(inOneFile(file)))?.model ?? file;
 const wideModel = await scanModel(blobSource('model.onnx', wide));
 const products = findProducts(preparePlan(wideModel));
 const context = Number(values.context);
@@ -85,7 +86,7 @@ async function write(
 ): Promise<{ blob: Blob; seconds: number; cpuSeconds: number; notes: string }> {
   const level = must(parseLevel(spelling));
   const plan = await planAnyLevel(input, SCHEMES[level.id], level.settings, misfits, {});
-  const tasks = [...new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])))];
+  const tasks = [...new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.task] : [])))];
   const began = performance.now();
   const usage = process.cpuUsage();
   const ready = new Map<string, BlockCodes>();
@@ -150,13 +151,13 @@ const levels: { key: string; model: Blob; seconds: number; cpuSeconds: number; n
 for (const spelling of values.level.split(' '))
   for (const method of values.methods.split(',')) {
     const { blob, seconds, cpuSeconds, notes } = await write(spelling, method);
-    levels.push({ key: `${spelling} ${method}`, model: blob, seconds, cpuSeconds, notes });
+    levels.push({ key: `${spelling} ${method}`, model: inOneFile(blob), seconds, cpuSeconds, notes });
   }
 const outcome = must(
   await evaluate(
     languageModels(runtime),
     {
-      baseline: { key: 'fp16', model: baseline },
+      baseline: { key: 'fp16', model: inOneFile(baseline) },
       levels,
       tokenizerJson,
       tokenizerConfig,
@@ -172,7 +173,7 @@ console.log(
   `${windows.length} calibration windows of ${context}; ${outcome.protocol.tokens} tokens scored, baseline perplexity ${outcome.levels[0]?.perplexity?.value.toFixed(3)}`,
 );
 for (const [i, { drift, problem }] of outcome.levels.slice(1).entries()) {
-  const { key, model: blob, seconds, cpuSeconds, notes } = levels[i]!;
+  const { key, model: inOneFile(blob), seconds, cpuSeconds, notes } = levels[i]!;
   console.log(
     `${key.padEnd(28)} ${String(blob.size).padStart(9)} B  KLD ${drift?.kld.mean.toFixed(5)} ± ${drift?.kld.error.toFixed(5)}  ln ratio ${drift?.lnRatio.value.toFixed(5)} ± ${drift?.lnRatio.error.toFixed(5)}  ${seconds.toFixed(1)} s (CPU ${cpuSeconds.toFixed(1)} s)  ${notes} ${problem?.message ?? ''}`,
   );

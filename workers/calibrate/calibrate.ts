@@ -7,6 +7,7 @@
  * Memory: what is live at one cut of the graph, for every window, once for the original and once for the quantized model
  * where they differ; the weights that are calibrated twice in float32; the logits of the windows that are judged by.
  */
+import { inOneFile } from '../onnx/model-files.ts';
 import type { Result } from '../contract/errors.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from '../evaluate/sessions/graph-session.ts';
 import { failure } from '../evaluate/errors.ts';
@@ -100,7 +101,7 @@ export async function calibrateGptq(
     const baselines: { logits: Float32Array; rows: number; targets: Int32Array }[] = [];
     noteTypes(first[0] ?? new Map<string, HostTensor>());
     for (const segment of segments) {
-      const opened = await runtime.open(await encodeSegment(file, model, segment, types));
+      const opened = await runtime.open(inOneFile(await encodeSegment(file, model, segment, types)));
       if (!opened.ok) return opened;
       sessions.push(opened.value);
       for (const state of first) {

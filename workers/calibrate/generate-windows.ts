@@ -1,4 +1,5 @@
 /** Calibration text that the model writes itself, from its BOS token on, drawn from its own probabilities. */
+import { inOneFile } from '../onnx/model-files.ts';
 import type { Result } from '../contract/errors.ts';
 import { failure } from '../evaluate/errors.ts';
 import { pairCaches, type CachePair } from '../evaluate/generate/cache-pairs.ts';
@@ -30,7 +31,7 @@ export async function generateWindows(
   model: Blob,
   request: GenerationRequest,
 ): Promise<Result<Int32Array[]>> {
-  const opened = await runtime.open(model);
+  const opened = await runtime.open(inOneFile(model));
   if (!opened.ok) return opened;
   try {
     const { windows: count, batch = 16, onProgress, signal } = request;

@@ -1,4 +1,5 @@
 /** XᵀX and XᵀX₀ of activations, by onnxruntime, whose matrix product uses SIMD and threads. */
+import { inOneFile } from '../onnx/model-files.ts';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema } from 'onnx-buf';
 import type { Result } from '../contract/errors.ts';
@@ -27,7 +28,7 @@ const GRAPH_OUTPUT = 12;
 
 /** Errors: `session-failed`, `out-of-memory`. */
 export async function openGramSession(runtime: GraphRuntime): Promise<Result<GramSession>> {
-  const opened = await runtime.open(gramModel());
+  const opened = await runtime.open(inOneFile(gramModel()));
   if (!opened.ok) return opened;
   const session = opened.value;
   return {

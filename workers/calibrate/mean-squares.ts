@@ -2,9 +2,10 @@
  * E[x²] of every input channel of the quantized products, summed inside the graph: outputs of K numbers are added to a
  * copy of the model, so that activations never leave the device.
  */
+import { inOneFile } from '../onnx/model-files.ts';
 import type { Result } from '../contract/errors.ts';
 import type { GraphRuntime } from '../evaluate/sessions/graph-session.ts';
-import { encodeOutput, extendGraph } from '../evaluate/runtimes/expose-outputs.ts';
+import { appendFields, editModel, encodeOutput } from '../onnx/graph/edit.ts';
 import { signatureOfGraph, tokenFeeds } from '../evaluate/text/token-feeds.ts';
 import type { Model } from '../onnx/model.ts';
 import { encodeInt64Initializer, encodeNode } from '../onnx/writing/encode.ts';
@@ -25,7 +26,7 @@ export async function measureMeanSquares(
   const signature = signatureOfGraph(model.graph);
   if (!signature.ok) return signature;
   const activations = [...new Map(products.map(({ activation, k }) => [activation, k]))];
-  const session = await runtime.open(withMeanSquares(file, model, activations));
+  const session = await runtime.open(inOneFile(withMeanSquares(file, model, activations)));
   if (!session.ok) return session;
   const sums = activations.map(([, k]) => new Float64Array(k));
   let rows = 0;
@@ -74,5 +75,6 @@ function withMeanSquares(file: Blob, model: Model, activations: readonly [name: 
       encodeOutput(sumName(i)),
     ];
   });
-  return extendGraph(file, model, [...(opset < 18 ? [] : [encodeInt64Initializer(axes, [0])]), ...fields]);
+  const added = [...(opset < 18 ? [] : [encodeInt64Initializer(axes, [0])]), ...fields];
+  return editModel(file, model, [appendFields(model.graph, added)]);
 }
