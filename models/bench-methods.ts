@@ -173,7 +173,13 @@ console.log(
   `${windows.length} calibration windows of ${context}; ${outcome.protocol.tokens} tokens scored, baseline perplexity ${outcome.levels[0]?.perplexity?.value.toFixed(3)}`,
 );
 for (const [i, { drift, problem }] of outcome.levels.slice(1).entries()) {
-  const { key, model: inOneFile(blob), seconds, cpuSeconds, notes } = levels[i]!;
+  const {
+    key,
+    model: { model: blob },
+    seconds,
+    cpuSeconds,
+    notes,
+  } = levels[i]!;
   console.log(
     `${key.padEnd(28)} ${String(blob.size).padStart(9)} B  KLD ${drift?.kld.mean.toFixed(5)} ± ${drift?.kld.error.toFixed(5)}  ln ratio ${drift?.lnRatio.value.toFixed(5)} ± ${drift?.lnRatio.error.toFixed(5)}  ${seconds.toFixed(1)} s (CPU ${cpuSeconds.toFixed(1)} s)  ${notes} ${problem?.message ?? ''}`,
   );
