@@ -1,4 +1,5 @@
 /** What the quantization methods cost in quality, at equal bytes, on a model with a text. See .ci/bench-methods.mjs. */
+import type { ModelFiles } from '../workers/contract/files.ts';
 import { inOneFile } from '../workers/onnx/model-files.ts';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -147,7 +148,7 @@ async function write(
 }
 
 const baseline = (await write('fp16', 'rtn')).blob;
-const levels: { key: string; model: Blob; seconds: number; cpuSeconds: number; notes: string }[] = [];
+const levels: { key: string; model: ModelFiles; seconds: number; cpuSeconds: number; notes: string }[] = [];
 for (const spelling of values.level.split(' '))
   for (const method of values.methods.split(',')) {
     const { blob, seconds, cpuSeconds, notes } = await write(spelling, method);
