@@ -1,4 +1,6 @@
 /** What the quantization methods cost in quality, at equal bytes, on a model with a text. See .ci/bench-methods.mjs. */
+import type { ModelFiles } from '../workers/contract/files.ts';
+import { inOneFile } from '../workers/onnx/model-files.ts';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,7 +20,6 @@ import { blobSource } from '../workers/io/source.ts';
 import type { BlockScheme, WeightMatrix } from '../workers/kernels/kernel.ts';
 import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
 import { scanModel } from '../workers/onnx/scan.ts';
-import { inOneFile } from '../workers/onnx/model-files.ts';
 import { widenModel } from '../workers/onnx/widen.ts';
 import { blobSink, writePieces } from '../workers/onnx/writing/write.ts';
 import { planAnyLevel } from '../workers/plan/half/plan-half.ts';
@@ -149,18 +150,18 @@ async function write(
 }
 
 const baseline = (await write('fp16', 'rtn')).blob;
-const levels: { key: string; model: Blob; seconds: number; cpuSeconds: number; notes: string }[] = [];
+const levels: { key: string; model: ModelFiles; seconds: number; cpuSeconds: number; notes: string }[] = [];
 for (const spelling of values.level.split(' '))
   for (const method of values.methods.split(',')) {
     const { blob, seconds, cpuSeconds, notes } = await write(spelling, method);
-    levels.push({ key: `${spelling} ${method}`, model: blob, seconds, cpuSeconds, notes });
+    levels.push({ key: `${spelling} ${method}`, model: inOneFile(blob), seconds, cpuSeconds, notes });
   }
 const outcome = must(
   await evaluate(
     languageModels(runtime),
     {
       baseline: { key: 'fp16', model: inOneFile(baseline) },
-      levels: levels.map(({ key, model: blob }) => ({ key, model: inOneFile(blob) })),
+      levels,
       tokenizerJson,
       tokenizerConfig,
       text,
@@ -175,7 +176,13 @@ console.log(
   `${windows.length} calibration windows of ${context}; ${outcome.protocol.tokens} tokens scored, baseline perplexity ${outcome.levels[0]?.perplexity?.value.toFixed(3)}`,
 );
 for (const [i, { drift, problem }] of outcome.levels.slice(1).entries()) {
-  const { key, model: blob, seconds, cpuSeconds, notes } = levels[i]!;
+  const {
+    key,
+    model: { model: blob },
+    seconds,
+    cpuSeconds,
+    notes,
+  } = levels[i]!;
   console.log(
     `${key.padEnd(28)} ${String(blob.size).padStart(9)} B  KLD ${drift?.kld.mean.toFixed(5)} ± ${drift?.kld.error.toFixed(5)}  ln ratio ${drift?.lnRatio.value.toFixed(5)} ± ${drift?.lnRatio.error.toFixed(5)}  ${seconds.toFixed(1)} s (CPU ${cpuSeconds.toFixed(1)} s)  ${notes} ${problem?.message ?? ''}`,
   );

@@ -7,13 +7,13 @@
  * Memory: what is live at one cut of the graph, for every window, once for the original and once for the quantized model
  * where they differ; the weights that are calibrated twice in float32; the logits of the windows that are judged by.
  */
+import { inOneFile } from '../onnx/model-files.ts';
 import type { Result } from '../contract/errors.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from '../evaluate/sessions/graph-session.ts';
 import { failure } from '../evaluate/errors.ts';
 import { tokenFeeds, signatureOfGraph } from '../evaluate/text/token-feeds.ts';
 import { createWasmScorer } from '../evaluate/statistics/wasm/scorer.ts';
 import type { Model } from '../onnx/model.ts';
-import { inOneFile } from '../onnx/model-files.ts';
 import { elementType } from '../onnx/numbers/element-types.ts';
 import { dequantizedRows, type BlockCodes } from '../quantize/methods/block-codes.ts';
 import { createSolver, quantizeRows, refineRows, targetRows } from '../quantize/methods/gptq-rows.ts';

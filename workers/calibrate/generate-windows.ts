@@ -1,11 +1,11 @@
 /** Calibration text that the model writes itself, from its BOS token on, drawn from its own probabilities. */
+import { inOneFile } from '../onnx/model-files.ts';
 import type { Result } from '../contract/errors.ts';
 import { failure } from '../evaluate/errors.ts';
 import { pairCaches, type CachePair } from '../evaluate/generate/cache-pairs.ts';
 import { feedData, recogniseSignature, type Feed, type Signature } from '../evaluate/inputs.ts';
 import { randomNumbers } from '../evaluate/random.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from '../evaluate/sessions/graph-session.ts';
-import { inOneFile } from '../onnx/model-files.ts';
 
 export interface GenerationRequest {
   /** Windows to write. */

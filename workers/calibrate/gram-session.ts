@@ -1,9 +1,9 @@
 /** XᵀX and XᵀX₀ of activations, by onnxruntime, whose matrix product uses SIMD and threads. */
+import { inOneFile } from '../onnx/model-files.ts';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema } from 'onnx-buf';
 import type { Result } from '../contract/errors.ts';
 import type { GraphRuntime, HostTensor } from '../evaluate/sessions/graph-session.ts';
-import { inOneFile } from '../onnx/model-files.ts';
 import { FLOAT32 } from '../onnx/numbers/element-types.ts';
 import { concatBytes, encodeHeader } from '../onnx/wire.ts';
 import { encodeIrVersion, encodeNode, encodeOpset } from '../onnx/writing/encode.ts';

@@ -4,7 +4,7 @@
  */
 import type { Result } from '../contract/errors.ts';
 import type { GraphRuntime } from '../evaluate/sessions/graph-session.ts';
-import { encodeOutput, appendFields, editModel } from '../onnx/graph/edit.ts';
+import { appendFields, editModel, encodeOutput } from '../onnx/graph/edit.ts';
 import { signatureOfGraph, tokenFeeds } from '../evaluate/text/token-feeds.ts';
 import { inOneFile } from '../onnx/model-files.ts';
 import type { Model } from '../onnx/model.ts';

@@ -11,6 +11,7 @@ import type { MissingData } from '../contract/files.ts';
 import { shown } from '../lib/shown.ts';
 import { blobSource, type ByteSource, type ExternalFiles } from './source.ts';
 
+/** The files of a model's external data, and those that are missing. */
 export interface FoundData {
   /** By location as the model writes it; the same file may be there under two spellings. */
   files: ReadonlyMap<string, File>;
@@ -84,9 +85,7 @@ function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
-/**
- * Errors: `onnx-external-data` where a file ends before the weights that are said to lie in it.
- */
+/** Checks that files are long enough for the weights in them. Errors: `onnx-external-data`. */
 export function checkExtents(model: Model, files: ReadonlyMap<string, File>): void {
   for (const tensor of model.externalTensors) {
     const { location, offset } = tensor.data;
@@ -103,7 +102,7 @@ export function checkExtents(model: Model, files: ReadonlyMap<string, File>): vo
   }
 }
 
-/** The files as sources. Those missing are there by size, so that planning is exact; reading them fails. */
+/** The files as sources. A missing file has a size, so that planning is exact, and cannot be read. */
 export function externalSources(model: Model, { files, missing }: FoundData): ExternalFiles {
   const sources = new Map<string, ByteSource>(
     [...files].map(([location, file]) => [location, blobSource(location, file)]),
@@ -131,7 +130,7 @@ function missingSource({ location, bytes, tensors }: MissingData): ByteSource {
   };
 }
 
-/** What is missing, in a sentence; null when nothing is. */
+/** The error about missing files; null when all are there. */
 export function whatIsMissing(model: string, missing: readonly MissingData[]): EngineError | null {
   const [first] = missing;
   if (!first) return null;

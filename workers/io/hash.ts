@@ -7,11 +7,15 @@ import { createSHA256 } from 'hash-wasm';
 import { concatBytes } from '../onnx/wire.ts';
 import { readChunks, type ByteSource, type ExternalFiles } from './source.ts';
 
-/** Digesting takes a copy, and up to this size Chromium finds room for it without asking the system for new memory: twice as fast. */
+/**
+ * Digesting takes a copy, and up to this size Chromium finds room for it without asking the system for new memory:
+ * twice as fast.
+ */
 export const FINGERPRINT_SLAB = 2 ** 19;
 /** Files up to this size get a plain SHA-256, too. */
 export const PLAIN_HASH_LIMIT = 64 * 2 ** 20;
 
+/** Hashes of a file's content. */
 export interface ContentHash {
   /** Hexadecimal. */
   fingerprint: string;
@@ -19,7 +23,7 @@ export interface ContentHash {
   sha256: string | null;
 }
 
-/** `onBytes` hears of what is through. */
+/** Hashes a file. `onBytes` is called with the bytes hashed since its last call. */
 export async function hashContent(
   source: ByteSource,
   onBytes: (bytes: number) => void,

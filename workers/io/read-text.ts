@@ -2,16 +2,18 @@
 import { failure, fileChanged } from '../contract/errors.ts';
 import { shown } from '../lib/shown.ts';
 
+/** Encodings that a text may have. */
 export type TextEncoding = 'utf-8' | 'utf-16le' | 'utf-16be' | 'windows-1252';
 
+/** A text and how it was decoded. */
 export interface DecodedText {
   text: string;
   encoding: TextEncoding;
-  /** What a person should know of how it was read, as a sentence; null where there is nothing to say. */
+  /** A note about how it was read; null where there is none. */
   note: string | null;
 }
 
-/** Errors: `file-changed`. */
+/** Reads a text file in its encoding. Errors: `file-changed`. */
 export async function readText(file: File): Promise<DecodedText> {
   let bytes: Uint8Array;
   try {
@@ -22,7 +24,7 @@ export async function readText(file: File): Promise<DecodedText> {
   return decodeText(file.name, bytes);
 }
 
-/** By its byte order mark; without one by what its bytes can be. */
+/** Decodes a text by its byte order mark, or without one by its bytes. */
 export function decodeText(name: string, bytes: Uint8Array): DecodedText {
   const marked = markedEncoding(bytes);
   const read = (encoding: TextEncoding, note: string | null): DecodedText => {
@@ -59,7 +61,10 @@ export function decodeText(name: string, bytes: Uint8Array): DecodedText {
   );
 }
 
-/** Characters 0x80 to 0x9f of Windows-1252 (https://encoding.spec.whatwg.org/index-windows-1252.txt): some versions of Node decode them as Latin-1. */
+/**
+ * Characters 0x80 to 0x9f of Windows-1252 (https://encoding.spec.whatwg.org/index-windows-1252.txt): some versions of
+ * Node decode them as Latin-1.
+ */
 const WINDOWS = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ';
 
 /** Whether a file's first bytes can be those of a text in one of these encodings. */

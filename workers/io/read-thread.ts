@@ -7,10 +7,11 @@ import { canReadSequentially, type OpenSequentialReader } from './sequential-rea
 import type { ReadWorker } from '../entry/read.worker.ts';
 import { connect, isCrash, transfer, type RemoteWorker } from '../rpc/remote.ts';
 
+/** A thread that reads files. */
 export interface ReadThread {
   /** Starts the worker. */
   warm(): void;
-  /** Null where `readInOrder` gives none. Errors besides: `worker-crashed` when two workers die over one read. */
+  /** As `readSequentially`. Errors also: `worker-crashed` when two workers in turn die during a read. */
   inOrder: OpenSequentialReader;
   /** Ends the worker; reads under way reject. Later ones start another. */
   dispose(): void;
@@ -19,7 +20,10 @@ export interface ReadThread {
 const startWorker = (): Worker =>
   new Worker(new URL('../entry/read.worker.ts', import.meta.url), { type: 'module', name: 'read' });
 
-/** Bytes after which a worker makes room for another: what streams leave behind is little to a collector that nothing presses, and adds up. */
+/**
+ * Bytes after which a worker makes room for another: what streams leave behind is little to a collector that nothing
+ * presses, and adds up.
+ */
 const BYTES_A_WORKER = 2 ** 29;
 
 /** A worker, what it may still read, and how much it is asked for just now. */
@@ -29,7 +33,10 @@ interface Reading {
   underWay: number;
 }
 
-/** @param start Makes a worker; another one in tests. */
+/**
+ * Creates a thread that reads files. It starts with the first read.
+ * @param start Creates its worker.
+ */
 export function createReadThread(start: () => Worker = startWorker, bytesAWorker = BYTES_A_WORKER): ReadThread {
   const living = new Set<Reading>();
   let current: Reading | null = null;

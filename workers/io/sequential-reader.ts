@@ -4,6 +4,7 @@
  */
 import { failure, fileChanged } from '../contract/errors.ts';
 
+/** Reads ranges of a file in rising order. */
 export interface SequentialReader {
   /**
    * `length` bytes from `offset` on, read to the start of `buffer`, whose memory moves into what is returned. Calls wait
@@ -11,7 +12,7 @@ export interface SequentialReader {
    * Errors: `file-changed`.
    */
   read(offset: number, length: number, buffer: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>>;
-  /** Gives the stream back; reads under way reject. */
+  /** Closes the stream. Pending reads reject. */
   close(): void;
 }
 
@@ -39,7 +40,7 @@ export function canReadSequentially(): boolean {
   return byteStreams;
 }
 
-/** Null where it cannot be done. */
+/** Opens a file for reading in order on this thread. Null where streams are not supported. */
 export function readSequentially(name: string, blob: Blob): SequentialReader | null {
   if (!canReadSequentially()) return null;
   let reader: ReadableStreamBYOBReader | null = null;

@@ -8,7 +8,7 @@ export interface ByteSource {
   readonly size: number;
   /** Exactly `length` bytes from `offset`; rejects when the range lies outside. */
   read(offset: number, length: number): Promise<Uint8Array>;
-  /** Its ranges in rising order at less cost, see in-order.ts; absent, or null, where that cannot be done. */
+  /** Its ranges in rising order at less cost, see sequential-reader.ts. Absent or null where that is not possible. */
   inOrder?(): SequentialReader | null;
   /**
    * Gives the memory of what was read back at once, rather than whenever garbage is next collected: by the megabyte that
@@ -20,8 +20,10 @@ export interface ByteSource {
 /** Files that a model's external data lies in, by location as the model writes it. */
 export type ExternalFiles = ReadonlyMap<string, ByteSource>;
 
+/** For models without external data. */
 export const NO_EXTERNAL_FILES: ExternalFiles = new Map();
 
+/** A source over bytes in memory. */
 export function bytesSource(name: string, bytes: Uint8Array): ByteSource {
   return {
     name,
@@ -31,7 +33,10 @@ export function bytesSource(name: string, bytes: Uint8Array): ByteSource {
   };
 }
 
-/** @param inOrder Opens it where ranges are read in order: on this thread, or on another. */
+/**
+ * A source over a blob or file.
+ * @param inOrder Opens it for reading in order, on this thread or another one.
+ */
 export function blobSource(name: string, blob: Blob, inOrder: OpenSequentialReader = readSequentially): ByteSource {
   return {
     name,
@@ -49,35 +54,35 @@ export function blobSource(name: string, blob: Blob, inOrder: OpenSequentialRead
   };
 }
 
-/** Several, by their keys. */
+/** Sources over several blobs, by the same keys. */
 export function blobSources(blobs: ReadonlyMap<string, Blob>, inOrder?: OpenSequentialReader): ExternalFiles {
   return new Map([...blobs].map(([name, blob]) => [name, blobSource(name, blob, inOrder)]));
 }
 
-const SLAB = 1 << 22;
+const CHUNK_BYTES = 1 << 22;
 
-/** Bytes [start, end) in slabs, each read while the one before it is being dealt with: at most two are in memory. */
+/** The bytes [start, end) in chunks. The next chunk is read while one is processed, so at most two are in memory. */
 async function* readAhead(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
   const read = (at: number) => {
-    const reading = source.read(at, Math.min(SLAB, end - at));
-    // Whoever stops listening must not leave a rejection behind that nobody handles.
+    const reading = source.read(at, Math.min(CHUNK_BYTES, end - at));
+    // If the loop is left, a rejection must not stay unhandled.
     reading.catch(() => undefined);
     return reading;
   };
   let next = start < end ? read(start) : null;
-  for (let at = start; next; at += SLAB) {
+  for (let at = start; next; at += CHUNK_BYTES) {
     const bytes: Uint8Array = await next;
-    next = at + SLAB < end ? read(at + SLAB) : null;
+    next = at + CHUNK_BYTES < end ? read(at + CHUNK_BYTES) : null;
     yield bytes;
   }
 }
 
 /**
- * The same, each slab there only until the next is asked for. A long range is read in order where that can be done. Whoever
- * stops listening ends the reading.
+ * The bytes [start, end) in chunks. A chunk is valid until the next one is requested. Long ranges are read in order where
+ * possible. Leaving the loop ends the reading.
  */
 export async function* readChunks(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
-  const inOrder = end - start > SLAB ? (source.inOrder?.() ?? null) : null;
+  const inOrder = end - start > CHUNK_BYTES ? (source.inOrder?.() ?? null) : null;
   if (!inOrder) {
     for await (const bytes of readAhead(source, start, end)) {
       yield bytes;
@@ -86,16 +91,16 @@ export async function* readChunks(source: ByteSource, start: number, end: number
     return;
   }
   const read = (at: number, buffer: ArrayBuffer) => {
-    const reading = inOrder.read(at, Math.min(SLAB, end - at), buffer);
+    const reading = inOrder.read(at, Math.min(CHUNK_BYTES, end - at), buffer);
     reading.catch(() => undefined);
     return reading;
   };
-  const free = [new ArrayBuffer(Math.min(SLAB, end - start - SLAB))];
+  const free = [new ArrayBuffer(Math.min(CHUNK_BYTES, end - start - CHUNK_BYTES))];
   try {
-    let next = read(start, new ArrayBuffer(SLAB));
-    for (let at = start; at < end; at += SLAB) {
+    let next = read(start, new ArrayBuffer(CHUNK_BYTES));
+    for (let at = start; at < end; at += CHUNK_BYTES) {
       const bytes = await next;
-      if (at + SLAB < end) next = read(at + SLAB, free.pop()!);
+      if (at + CHUNK_BYTES < end) next = read(at + CHUNK_BYTES, free.pop()!);
       yield bytes;
       free.push(bytes.buffer);
     }

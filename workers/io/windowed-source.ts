@@ -7,6 +7,7 @@ const WINDOW = 1 << 20;
 /** Windows kept: weights and the nodes that use them lie in different parts of a file. */
 const KEPT = 4;
 
+/** A source that reads short ranges through a few cached windows. */
 export function windowedSource(source: ByteSource): ByteSource {
   /** By number, the one used last at the end. */
   const windows = new Map<number, Promise<Uint8Array>>();

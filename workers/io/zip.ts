@@ -6,6 +6,7 @@ import { createCRC32, type IHasher } from 'hash-wasm';
 import { fail } from '../contract/errors.ts';
 import { blobSource, readChunks } from './source.ts';
 
+/** A file of an archive. */
 export interface ZipEntry {
   /** With `/` between folders. */
   path: string;
@@ -21,7 +22,10 @@ const MAX_16 = 0xffff;
 /** Longer names do not fit the field their length is in. */
 const LONGEST_NAME = MAX_16;
 
-/** Two entries with the same key are one file where an archive is unpacked: some file systems take no notice of case or of how accents are composed. */
+/**
+ * Two entries with the same key are one file where an archive is unpacked: some file systems take no notice of case or
+ * of how accents are composed.
+ */
 export const entryKey = (path: string): string => path.normalize('NFC').toLowerCase();
 
 /**

@@ -2,6 +2,7 @@
 import golden from './golden/onnxruntime-1.30.json';
 import type { BlockSize } from '../contract/levels/scheme.ts';
 
+/** A matrix and what MatMulNBits' quantizer makes of it. */
 export interface GoldenVector {
   name: string;
   type: 'float32' | 'float16';
@@ -20,6 +21,7 @@ export interface GoldenVector {
 
 const decode = (base64: string) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
+/** The vectors of blocks. */
 export const goldenVectors: GoldenVector[] = golden.matmulnbits.map((vector) => ({
   name: `${vector.dtype} int${vector.bits} block ${vector.block} ${vector.sym ? 'symmetric' : 'asymmetric'} ${vector.K}×${vector.N} ${vector.kind}`,
   type: vector.dtype as 'float32' | 'float16',
@@ -34,6 +36,7 @@ export const goldenVectors: GoldenVector[] = golden.matmulnbits.map((vector) => 
   zeroPoints: decode(vector.zp),
 }));
 
+/** A tensor and what the int8 quantizer makes of it. */
 export interface LinearVector {
   name: string;
   type: 'int8' | 'uint8';
@@ -48,6 +51,7 @@ export interface LinearVector {
   zeroPoints: Uint8Array;
 }
 
+/** The vectors with one scale a channel. */
 export const linearVectors: LinearVector[] = golden.int8_weights.map(
   ({ type, sym, axis, kind, shape, W, q, scales, zp }) => {
     const product = (dimensions: number[]) => dimensions.reduce((so, by) => so * by, 1);

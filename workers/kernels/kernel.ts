@@ -67,6 +67,7 @@ export interface WeightTensor {
   inner: number;
 }
 
+/** Codes of a tensor with one scale a channel. */
 export interface LinearTensor {
   /** [outer, channels, inner] int8 or uint8. */
   codes: Uint8Array;
@@ -76,6 +77,7 @@ export interface LinearTensor {
   zeroPoints: Uint8Array;
 }
 
+/** A quantization backend. */
 export interface Kernel {
   readonly backend: Backend;
   /**

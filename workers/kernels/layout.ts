@@ -4,7 +4,7 @@ import type { BlockScheme, QuantizedMatrix, WeightMatrix } from './kernel.ts';
 /** Scale bits that mark a block holding a NaN or an infinity. */
 export const NOT_FINITE = { float32: 0x7fc00000, float16: 0x7e00 } as const;
 
-/** Bytes unless said otherwise. */
+/** Sizes of a quantized matrix, in bytes unless stated otherwise. */
 export interface Layout {
   /** Of one weight, and of one scale. */
   elementBytes: 2 | 4;
@@ -26,6 +26,7 @@ export function layoutOf(matrix: WeightMatrix, { bits, block }: BlockScheme): La
   return layoutOfShape(k, elementBytes, { bits, block });
 }
 
+/** The layout of a [K, N] matrix in blocks. */
 export function layoutOfShape(
   k: number,
   elementBytes: 2 | 4,

@@ -8,6 +8,7 @@ import type { LinearScheme, LinearTensor, WeightTensor } from './kernel.ts';
 
 const SMALLEST_NORMAL = 2 ** -126;
 
+/** Scale and zero point of a channel. */
 export interface QuantizationParameters {
   /** float32. NaN marks a channel that holds a NaN or an infinity. */
   scale: number;
@@ -28,6 +29,7 @@ export function emptyLinear({ data, type, outer, channels, inner }: WeightTensor
   };
 }
 
+/** Bytes of a weight. */
 export function elementBytes(type: WeightTensor['type']): 2 | 4 {
   return type === 'float16' ? 2 : 4;
 }
@@ -47,6 +49,7 @@ export function parametersOf(min: number, max: number, { type, symmetric }: Line
   };
 }
 
+/** Rounds to the nearest integer, ties to even. */
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;

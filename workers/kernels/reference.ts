@@ -20,6 +20,7 @@ import { createYielder } from './yielder.ts';
 
 const { fround } = Math;
 
+/** A quantized block. */
 export interface QuantizedBlock {
   /** In the weight's own type. */
   scaleBits: number;
@@ -28,7 +29,10 @@ export interface QuantizedBlock {
   codes: number[];
 }
 
-/** `sliceMs`: how long it may work before the thread is given away. */
+/**
+ * Creates the reference kernel.
+ * @param sliceMs Milliseconds of work before it yields to other tasks.
+ */
 export function createReferenceKernel({ sliceMs = 8 }: { sliceMs?: number } = {}): Kernel {
   let disposed = false;
   return {

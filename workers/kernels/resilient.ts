@@ -1,10 +1,13 @@
-/** A GPU can go away at any time (driver reset, sleep, too long a dispatch). The tensor in hand is then done again elsewhere. */
+/**
+ * A GPU can go away at any time (driver reset, sleep, too long a dispatch). The tensor in hand is then done again
+ * elsewhere.
+ */
 import type { Kernel } from './kernel.ts';
 
 /** `name` of the error a kernel rejects with when its device is gone. */
 export const DEVICE_LOST = 'DeviceLost';
 
-/** Uses `kernel` until its device is lost, then `fallback` for good. `onFallback` hears of it once. */
+/** Uses `kernel` until its device is lost, then `fallback` for good. `onFallback` is called once. */
 export function withFallback(
   kernel: Kernel,
   fallback: () => Promise<Kernel>,

@@ -4,14 +4,17 @@ import type { Kernel } from './kernel.ts';
 import { createWasmKernel } from './wasm/kernel.ts';
 import { createWebGpuKernel } from './webgpu/kernel.ts';
 
-/** `lost` settles when the kernel is good for nothing any more; there is none for one that stays. */
+/** The kernel to use, and why. `lost` settles when its device is lost; absent for kernels without a device. */
 export interface ChosenKernel {
   kernel: Kernel;
   webgpu: Capabilities['webgpu'];
   lost?: Promise<unknown>;
 }
 
-/** `gpu`: `navigator.gpu`, which a browser without WebGPU does not have. */
+/**
+ * Chooses the kernel.
+ * @param gpu `navigator.gpu`, which is undefined without WebGPU.
+ */
 export async function chooseKernel(gpu: GPU | undefined): Promise<ChosenKernel> {
   if (!gpu)
     return { kernel: await createWasmKernel(), webgpu: { available: false, reason: 'This browser has no WebGPU.' } };

@@ -14,6 +14,7 @@ const BLOCKS: BlockSize[] = [16, 32, 64, 128, 256];
 /** So that every block of eight channels becomes a tile of its own, a few of them a group. */
 const smallest = NO_ROOM;
 
+/** The tests of a kernel. `makeKernel` creates it with the given limits. */
 export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => Promise<Kernel>): void {
   const reference = createReferenceKernel({ sliceMs: Infinity });
   let kernel: Kernel;
@@ -276,7 +277,10 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
   linearSuite(name, makeKernel);
 }
 
-/** [K, N]: nothing at all (last), ragged and whole blocks, less than one block, odd and even, one, and around vector and workgroup widths. */
+/**
+ * [K, N]: nothing at all (last), ragged and whole blocks, less than one block, odd and even, one, and around vector and
+ * workgroup widths.
+ */
 const SHAPES = [
   [64, 8],
   [100, 3],

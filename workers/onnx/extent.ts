@@ -1,9 +1,9 @@
-/** How much of another file a tensor takes. */
+/** The length of external data. */
 import type { ExternalFiles } from '../io/source.ts';
 import { elementCount, packedBytes } from './numbers/element-types.ts';
 import type { ExternalTensor } from './model.ts';
 
-/** Bytes; where neither the model nor the element type says, all that is left of the file. */
+/** Bytes of a tensor in another file. Where neither the model nor the element type gives them, the rest of the file. */
 export function externalLength({ data, dims, type }: ExternalTensor, external: ExternalFiles): number {
   return (
     data.length ??

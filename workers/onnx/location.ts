@@ -1,6 +1,6 @@
 /**
  * Names of external data files as models write them: relative to the model's folder, with `/` between folders
- * (onnx/docs/ExternalData.md). Whoever wrote the model is not trusted: a name must not lead anywhere else.
+ * (onnx/docs/ExternalData.md). A model is not trusted: a location must not leave its folder.
  */
 
 /** Why a location does not name a file in the model's folder, as the end of a sentence; null when it does. */
@@ -8,7 +8,7 @@ export function whyLocationInvalid(location: string): string | null {
   if (location.startsWith('/')) return 'which is an absolute path and not a file beside it';
   if (/(^|\/)[a-z]:/i.test(location)) return 'which is on a drive and not a file beside it';
   if (location.includes('\\')) return 'a name with a backslash, which is a folder on some systems and not on others';
-  // onnxruntime's mark for weights that lie in memory.
+  // onnxruntime marks weights in memory with an asterisk.
   if (location.startsWith('*')) return 'which is a place in memory and not a file beside it';
   if (location.includes('\0')) return 'which is no file name';
   if (leadsOut(location)) return 'which leads out of its folder';
@@ -16,12 +16,12 @@ export function whyLocationInvalid(location: string): string | null {
   return location.endsWith('/') ? 'which is a folder' : null;
 }
 
-/** The location without `.`, `..` and empty steps, so that two spellings of one file are equal. */
+/** The location without `.`, `..` and empty steps, so that all spellings of a path are equal. */
 export function normalizeLocation(location: string): string {
   return stepsOf(location).join('/');
 }
 
-/** Whether it goes further up than it came down, at its end or on the way. */
+/** Whether a location leaves the folder, at its end or on the way. */
 function leadsOut(location: string): boolean {
   let depth = 0;
   return location.split('/').some((step) => {

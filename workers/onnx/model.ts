@@ -14,43 +14,49 @@ export interface Span {
 export type TensorData =
   /** Little-endian elements in one piece of the file: raw_data, or a packed typed field of the element's own width. */
   | { kind: 'inline'; offset: number; length: number }
-  /** In typed fields that are not plain element bytes (varints, strings, unpacked or split fields) of the message [body, end). */
+  /**
+   * In typed fields that are not plain element bytes (varints, strings, unpacked or split fields) of the message [body,
+   * end).
+   */
   | { kind: 'typed'; body: number; end: number }
   /** In the numbers of an attribute, as `Constant` has them beside tensors. */
   | { kind: 'values'; bytes: Uint8Array }
   /** In another file, named relative to the model's folder. */
   | { kind: 'external'; location: string; offset: number; length: number | null };
 
+/** A tensor of the model: its name, shape and type, and where its elements are. */
 export interface Tensor {
   name: string;
   dims: number[];
   /** Code of the element type, see element-types.ts. */
   type: number;
   data: TensorData;
-  /** Bytes of its elements as stored, which in typed fields are fewer or more than the elements take. */
+  /** Bytes of its elements as stored. In typed fields they may be fewer or more than the elements need. */
   bytes: number;
-  /** Its elements, of the short lists of int64 that shapes and axes are given in; null for all others. */
+  /** The elements of a short int64 tensor, which may be a shape or axes. Null for all others. */
   ints: number[] | null;
   span: Span;
-  /** Where its message is, for what was read from a file. */
+  /** Where its message is in the file. Absent for tensors that were not read from a file. */
   place?: TensorPlace;
 }
 
-/** The messages around a tensor's own, outermost first, and the fields in it that hold its elements or say where they are. */
+/** The messages around a tensor, outermost first, and its fields that hold its elements or their location. */
 export interface TensorPlace {
   within: readonly Span[];
   stored: readonly Span[];
 }
 
-/** A tensor of which only some elements are stored; it is passed on as it is. */
+/** A sparse tensor. It is copied unchanged. */
 export interface SparseTensor {
   name: string;
   dims: number[];
   type: number;
-  /** Of values and indices. */ bytes: number;
+  /** Bytes of values and indices. */
+  bytes: number;
   span: Span;
 }
 
+/** An attribute of a node. `proto` lacks its tensors and graphs, which are in the other fields. */
 export interface Attribute {
   proto: AttributeProto;
   tensors: Tensor[];
@@ -58,6 +64,7 @@ export interface Attribute {
   graphs: Graph[];
 }
 
+/** A node of a graph, a body or a function. */
 export interface Node {
   name: string;
   type: string;
@@ -72,11 +79,13 @@ export interface Node {
   outputSpans: Span[];
 }
 
+/** What a graph states about a value: its name, and its type and shape where known. */
 export interface ValueInfo {
   proto: ValueInfoProto;
   span: Span;
 }
 
+/** The main graph, or a body of control flow. */
 export interface Graph {
   name: string;
   nodes: Node[];
@@ -97,6 +106,7 @@ export interface Metadata {
   span: Span;
 }
 
+/** An operator set that a model or function imports. */
 export interface Opset {
   domain: string;
   version: number;
@@ -113,9 +123,10 @@ export interface FunctionBody {
   span: Span;
 }
 
+/** A scanned ONNX file. No weight has been read. */
 export interface Model {
   source: ByteSource;
-  /** Files of external data that are there. */
+  /** The files of external data that were found, by location. */
   external: ExternalFiles;
   /** 0 where the file does not state one. */
   irVersion: number;
@@ -125,11 +136,12 @@ export interface Model {
   opsets: Opset[];
   graph: Graph;
   functions: FunctionBody[];
-  /** Names that training information mentions; what has them stays. */
+  /** Names in the training information. Tensors with these names are not changed. */
   trainingNames: ReadonlySet<string>;
-  /** Every tensor that lies in another file, wherever in the model it is. */
+  /** All tensors whose elements are in another file, in graphs, bodies, attributes and functions. */
   externalTensors: ExternalTensor[];
   metadata: Metadata[];
 }
 
+/** A tensor whose elements are in another file. */
 export type ExternalTensor = Tensor & { data: TensorData & { kind: 'external' }; place: TensorPlace };

@@ -5,6 +5,7 @@
 import { firstIrVersion } from './numbers/element-types.ts';
 import type { Attribute, FunctionBody, Graph, Model, Node, Tensor } from './model.ts';
 
+/** A rule that a model breaks. */
 export type Rule =
   /** A graph lists an input twice. */
   | 'input-twice'
@@ -30,7 +31,7 @@ export type Rule =
   | 'value-unsorted'
   /** Nothing makes an output of a graph or function. */
   | 'output-undefined'
-  /** A body gives out a value of a graph around it. */
+  /** An output of a body is a value of an outer graph. */
   | 'output-from-outside'
   /** A type is stated for a value that is not there. */
   | 'stated-undefined'
@@ -51,6 +52,7 @@ export type Rule =
   /** Local functions came with IR version 8. */
   | 'function-too-new';
 
+/** A broken rule and where it is broken. */
 export interface Violation {
   rule: Rule;
   /** Empty for the main graph, else where it is: `then_branch of If_12`. */
@@ -67,7 +69,7 @@ const FUNCTIONS = 8;
 /** IR version since which operator sets are imported. */
 const OPSETS = 3;
 
-/** Everything that breaks a rule, in the order of the file. */
+/** Finds all violations, in the order of the file. */
 export function findViolations(model: Model): Violation[] {
   const found: Violation[] = [];
   const { irVersion, opsets, metadata, graph, functions } = model;
@@ -100,9 +102,9 @@ export function findViolations(model: Model): Violation[] {
 
 interface Place {
   where: string;
-  /** onnxruntime takes no liberties with bodies and functions. */
+  /** In a body or function, where onnxruntime applies stricter rules. */
   isBody: boolean;
-  /** Nobody calls the function it is in: onnxruntime does not look. */
+  /** In a function that is never called, which onnxruntime does not check. */
   isLenient: boolean;
   outer: Names | null;
   domains: ReadonlySet<string>;
@@ -117,7 +119,7 @@ interface Names {
   outer: Names | null;
 }
 type Definition = 'input' | 'initializer' | 'constant' | 'node';
-/** What a node breaks that makes a value which is defined already. */
+/** The rule that a node breaks by making a value that is already defined, by what defined it. */
 const MADE_AGAIN: Readonly<Record<Definition, Rule>> = {
   input: 'input-made',
   initializer: 'initializer-made',
@@ -180,7 +182,7 @@ function checkFunction({ inputs, outputs, nodes }: FunctionBody, place: Place): 
   for (const name of outputs) if (!defined.has(name)) place.add('output-undefined', place.where, name, true);
 }
 
-/** In order, so that what a node uses is made before it. Adds what they make to the names. */
+/** Checks nodes in order, so that values are made before they are used. Adds the values they make to the names. */
 function checkNodes(nodes: readonly Node[], names: Names, place: Place): void {
   const { where, isBody, isLenient, domains } = place;
   const { defined, made } = names;
@@ -196,7 +198,7 @@ function checkNodes(nodes: readonly Node[], names: Names, place: Place): void {
       if (called.has(name)) add('node-name-twice', name, true);
       called.add(name);
     }
-    // A runtime knows domains of its own that need no import.
+    // Runtimes have domains of their own that need no import.
     if (!domains.has(domain)) add('domain-not-imported', domain, false);
     for (const input of inputs) {
       if (input === '' || defined.has(input) || isDefinedOutside(names.outer, input)) continue;

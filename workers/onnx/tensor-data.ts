@@ -1,6 +1,6 @@
 /**
- * A tensor's elements as the little-endian bytes `raw_data` would hold, wherever they lie: in raw or typed fields of
- * the model, in numbers of an attribute, or in another file. Which typed field a type uses is said in onnx.proto.
+ * Reads the elements of a tensor as the little-endian bytes that `raw_data` would hold, from raw or typed fields, from
+ * numbers of an attribute, or from another file. onnx.proto defines which typed field an element type uses.
  */
 import { TensorProtoSchema } from 'onnx-buf';
 import { fail } from '../contract/errors.ts';
@@ -33,8 +33,8 @@ const FIELD_OF: Readonly<Record<string, number>> = {
 };
 
 /**
- * Where `elements` values of a type lie in typed fields: the field, how many numbers, and the bytes of each (null for
- * varints). Null for types nobody knows.
+ * How typed fields hold `elements` values of a type: the number of the field, the count of its numbers, and the bytes of
+ * each (null for varints). Null for unknown types.
  */
 export function typedEntries(
   type: number,
@@ -59,7 +59,7 @@ export function isReadable({ type, data }: Tensor, external: ExternalFiles = NO_
 }
 
 /**
- * @returns `packedBytes(type, elements)` bytes; a view of the source where it lies in one piece.
+ * Reads a whole tensor: `packedBytes(type, elements)` bytes, which may be a view of the source.
  * Errors: `onnx-external-data` when its file is missing or too short, `onnx-invalid` when its typed field holds too few
  * or too many numbers.
  */
@@ -97,19 +97,22 @@ export async function readTensor(
   }
 }
 
-/** Part of a tensor's bytes that lies in `count` chunks of `bytes`, the first where the tensor's data begins, each `pitch` after the one before. */
+/**
+ * `count` ranges of `bytes` bytes in a tensor's data. The first starts with the data, each other one `pitch` bytes
+ * later.
+ */
 export interface StridedRange {
   count: number;
   bytes: number;
   pitch: number;
 }
 
-/** Gaps up to this size are read, too: a read costs about as much as so many bytes of a longer one. */
+/** Gaps up to this size are read too, because another read costs about as much. */
 const LONGEST_GAP = 1 << 19;
 const READ_BYTES = 1 << 22;
 const READS_AT_ONCE = 4;
 
-/** The lines one after the other. Errors: those of `readTensor`, of which this is a part. */
+/** Reads the ranges and joins them. Errors as `readTensor`. */
 export async function readStrided(
   source: ByteSource,
   tensor: Tensor,
@@ -141,8 +144,8 @@ export async function readStrided(
 }
 
 /**
- * A short list of int64 that lies in the model, as numbers; beyond 2^53 they are rounded, which no shape reaches.
- * It goes through a reader, whose window holds it already when the model is being walked.
+ * Reads a short int64 tensor of the model's file as numbers; those beyond 2^53 are rounded. Null for external data.
+ * It uses the reader of the scan, whose window usually holds the bytes.
  */
 export async function readInts(reader: Reader, tensor: Tensor): Promise<number[] | null> {
   const { data } = tensor;
@@ -193,7 +196,10 @@ async function readTyped(reader: Reader, tensor: Tensor, body: number, end: numb
   return bytes;
 }
 
-/** The low `width` bytes of each varint, little-endian, from `at` on; the place after them, or null when they do not fit. */
+/**
+ * Writes the low `width` bytes of each varint, little-endian, from `at` on. Returns the place after them, or null when
+ * they do not fit.
+ */
 function unpackVarints(payload: Uint8Array, bytes: Uint8Array, at: number, width: number): number | null {
   let to = at;
   for (let from = 0; from < payload.length;) {

@@ -1,7 +1,6 @@
 /**
- * A float16 model rewritten in float32, for adapters that compute no float16 and for the noise floor; only ever to be
- * evaluated. Every float16 in the file is widened: tensors wherever they stand (initializers, constants, fill values,
- * scales), types of inputs, outputs and values, and attributes that name a type, in the graph, in bodies of control flow
+ * Rewrites a float16 model in float32, for adapters without float16 and for the noise floor. The result is evaluated and
+ * never written to a file. Every float16 is widened: tensors (initializers, constants, fill values, scales), types of inputs, outputs and values, and attributes that name a type, in the graph, in bodies of control flow
  * and in functions. The message tree is walked by offsets, guided by the schema of onnx-buf.
  */
 import { fromBinary, type DescMessage } from '@bufbuild/protobuf';
@@ -25,7 +24,7 @@ import { splice, type Edit, type Piece } from './writing/splice.ts';
 import { createReader, encodeVarint, type Field, type Reader } from './wire.ts';
 import { atOnce, blobSink, writePieces } from './writing/write.ts';
 
-/** Halves to widen: bytes [offset, offset + length) of the source, or of the model's second file. */
+/** float16 elements to widen: bytes [offset, offset + length) of the source, or of the data file if `outside`. */
 interface Halves {
   offset: number;
   length: number;
@@ -44,16 +43,19 @@ const ELEMENT_TYPES: ReadonlyMap<DescMessage, number> = new Map<DescMessage, num
 const WALKED_IN_MODEL: ReadonlySet<number> = new Set([MODEL.graph, MODEL.functions]);
 const EXTERNAL = 1n;
 
-/** Attributes whose integer is an element type (onnx Operators.md: Cast, EyeLike, DequantizeLinear, HannWindow, LayerNormalization, Attention …). */
+/**
+ * Attributes whose integer is an element type (onnx Operators.md: Cast, EyeLike, DequantizeLinear, HannWindow,
+ * LayerNormalization, Attention …).
+ */
 const TYPE_ATTRIBUTES = new Set(['to', 'dtype', 'output_dtype', 'output_datatype', 'stash_type', 'softmax_precision']);
 
-/** Halves widened at once, so that memory does not follow the largest tensor. */
+/** Bytes widened at once, so that memory does not grow with the largest tensor. */
 const CHUNK_BYTES = 8 << 20;
 
 /**
- * The model with float32 in place of float16; null when it holds none. The result refers to the bytes of `model`, beside
- * its widened tensors; float16 weights of its data file are in the model's file then.
- * Fails with `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` when float16 weights lie in a file that is not there.
+ * The model with float32 in place of float16; null when it has no float16. The result refers to the bytes of `model`,
+ * and holds widened tensors of the data file in the model's file.
+ * Errors: `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` when float16 weights lie in a file that is not there.
  */
 export async function widenModel({ model, data }: ModelFiles, chunkBytes = CHUNK_BYTES): Promise<ModelFiles | null> {
   const source = blobSource('The model', model);
@@ -165,7 +167,7 @@ async function widenTensor(
       pieces: rawData({ offset: raw.body, length: raw.end - raw.body }, chunkBytes),
     });
   } else if (typed.length > 0) {
-    // The bits of a half in each int32, as small constants have them: packed, unpacked or both.
+    // Small constants have the bits of a float16 in each int32, packed, unpacked or both.
     const { int32Data } = fromBinary(TensorProtoSchema, await reader.bytes(tensor.body, tensor.end));
     const bytes = float32Bytes(Uint16Array.from(int32Data));
     typed.forEach(({ start, end }, index) => {
@@ -182,7 +184,7 @@ async function widenTensor(
   return edits;
 }
 
-/** Raw data of halves, widened. */
+/** The `raw_data` field with the widened elements. */
 function rawData(halves: Halves, chunkBytes: number): Piece<Halves>[] {
   const pieces: Piece<Halves>[] = [{ kind: 'bytes', bytes: encodeRawDataHeader(halves.length * 2) }];
   for (let at = 0; at < halves.length; at += chunkBytes) {
@@ -197,7 +199,7 @@ function rawData(halves: Halves, chunkBytes: number): Piece<Halves>[] {
   return pieces;
 }
 
-/** Where in the second file a tensor lies. */
+/** Where a tensor is in the data file. */
 async function placeIn(
   reader: Reader,
   tensor: Field,

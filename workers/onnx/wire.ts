@@ -1,13 +1,14 @@
 /**
- * The protobuf wire format (protobuf.dev/programming-guides/encoding), as far as walking a file by offsets needs it:
- * fields are visited where they lie, payloads are skipped, not loaded.
+ * The protobuf wire format (protobuf.dev/programming-guides/encoding), for walking a file by offsets: fields are
+ * visited in place, and payloads are skipped.
  */
 import type { ByteSource } from '../io/source.ts';
 import { fail } from '../contract/errors.ts';
 
+/** Wire types: 0 varint, 1 eight bytes, 2 length-delimited, 5 four bytes. Groups are not supported. */
 export type WireType = 0 | 1 | 2 | 5;
 
-/** One field where it lies in the file. `end` is the first byte after it. */
+/** A field of a message and its place in the file. `end` is the first byte after it. */
 export interface Field {
   number: number;
   wireType: WireType;

@@ -1,25 +1,31 @@
 /**
- * Activations quantized while running (DynamicQuantizeLinear, uint8): each once for all operators of a scope that take
- * it. What a quantized table gave out is quantized already and is taken as it is, as onnxruntime's quantizer does.
+ * Activations that are quantized at run time (DynamicQuantizeLinear, uint8), each once for all operators of a scope. The
+ * output of a quantized table is quantized already and used as it is, as in onnxruntime's quantizer.
  */
 import { FLOAT16, FLOAT32 } from '../onnx/numbers/element-types.ts';
 import type { NewNode } from '../onnx/writing/encode.ts';
 import type { Draft } from './draft.ts';
 import type { Scope } from '../onnx/graph/scopes.ts';
 
+/** A quantized activation: the names of its codes, scale and zero point. */
 export interface Activation {
   value: string;
   scale: string;
   zeroPoint: string;
 }
 
+/** The quantized activations of a file that is planned. */
 export interface Activations {
-  /** Says that a value exists in quantized form. */
+  /** Registers the quantized form of a value that already exists. */
   announce(scope: Scope, name: string, activation: Activation): void;
-  /** The quantized form of a value of an element type, and the nodes that make it where it is new: they belong in front of its first use. */
+  /**
+   * The quantized form of a value, and the nodes that make it, which go in front of its first use. No nodes where it
+   * exists.
+   */
   quantized(scope: Scope, name: string, type: number): { activation: Activation; nodes: NewNode[] };
 }
 
+/** Creates the empty set of quantized activations. */
 export function createActivations(draft: Draft): Activations {
   const scopes = new Map<Scope, Map<string, Activation>>();
   const of = (scope: Scope) => {

@@ -1,7 +1,6 @@
 /**
- * Weights in a second file beside the model, for models that protobuf cannot hold in one (2 GB): which go there, at
- * which place, and how the model says so (onnx/docs/ExternalData.md). And the way back: weights that came in other
- * files are brought inside where there is room.
+ * Weights in a data file, for models over 2 GB, which protobuf cannot hold in one file: which weights go there, and where
+ * (onnx/docs/ExternalData.md). Weights that came in other files are moved into the model where they fit.
  */
 import { encodePlace, type DataPlace, encodeRawDataHeader } from '../onnx/writing/encode.ts';
 import { externalLength } from '../onnx/extent.ts';
@@ -12,21 +11,22 @@ import type { QuantizeTask } from './quantize-task.ts';
 
 /** The largest message protobuf reads, and so the largest model in one file. */
 export const SINGLE_FILE_LIMIT = 2 ** 31 - 1;
-/** Smaller weights stay in the model, where shape inference sees them; ONNX's own helper draws the same line. */
+/** Smaller weights stay in the model, where shape inference can read them. ONNX's own helper has the same limit. */
 export const LEAST_OUTSIDE = 1024;
 /** A page of memory, so that a runtime can map each weight from the file. */
 export const ALIGNMENT = 4096;
 
 /** A data file while it is being planned. */
 export interface DataFile {
-  /** Its name, which is what the model calls it. */
+  /** The name by which the model refers to it. */
   readonly file: string;
   readonly pieces: Piece<QuantizeTask>[];
   bytes(): number;
-  /** Puts what `pieces` make at the next place. */
+  /** Adds pieces at the next aligned place and returns it. */
   add(pieces: readonly Piece<QuantizeTask>[]): DataPlace;
 }
 
+/** Creates an empty data file. */
 export function createDataFile(file: string): DataFile {
   const all: Piece<QuantizeTask>[] = [];
   let end = 0;
@@ -45,14 +45,16 @@ export function createDataFile(file: string): DataFile {
   };
 }
 
-/** Where a new tensor goes; all that one task makes goes the same way, so that it is carried out once. */
+/**
+ * The place of a new tensor in the data file; null if it goes into the model. All parts of a task go to the same file.
+ */
 export function placeNew(data: DataFile | null, piece: Piece<QuantizeTask>): DataPlace | null {
   return data && piece.kind === 'made' && piece.task.tensor.bytes >= LEAST_OUTSIDE ? data.add([piece]) : null;
 }
 
 /**
- * What becomes of the tensors that `edits` leave alone: without a data file all are in the model, with one only the
- * small ones, and `Constant` nodes that were there before.
+ * The edits that move tensors which other edits leave alone. Without a data file all go into the model. With one, small
+ * tensors and `Constant` nodes stay in the model.
  */
 export function placeKept(
   model: Model,

@@ -1,6 +1,6 @@
 /**
- * The file a plan makes, while it is being thought out: which tensors take the place of which constant, which nodes
- * that of which node, and in the end what nobody uses any more. Knows scopes and edits, no operators.
+ * Collects the changes of a planned file: tensors that replace a constant, nodes that replace a node, and at the end what
+ * is no longer used. It knows scopes and edits, and no operators.
  */
 import {
   encodeConstant,
@@ -22,52 +22,57 @@ import { uniqueNames, uniqueNodeNames } from '../onnx/graph/unique-names.ts';
 import { definingScope, type Scope } from '../onnx/graph/scopes.ts';
 import type { Via } from '../onnx/graph/constant-view.ts';
 
+/** The domain of onnxruntime's own operators. */
 export const CONTRIB = 'com.microsoft';
 
-/** What a constant is stored as in the new file, beside itself or instead. */
+/** What a constant is stored as in the new file, instead of or beside its old form. */
 export interface Replacement {
   tensors: NewTensor<QuantizeTask>[];
-  /** Tensors that are no weights, such as a shape it is seen in. */
+  /** Tensors that are not weights, such as a shape. */
   extras: AddedTensor[];
-  /** Nodes that make a value of them, to stand where the constant is defined. */
+  /** Nodes that compute a value from the tensors. They go where the constant is defined. */
   nodes: NewNode[];
 }
 
-/** A tensor that is no weight, and what it is for. */
+/** A tensor that is not a weight, and its purpose. */
 export interface AddedTensor {
   tensor: NewTensor<QuantizeTask>;
   why: string;
 }
 
+/** The changes of a file that is being planned. */
 export interface Draft {
-  /** A name no value of the model has. */
+  /** Returns a new name for a value. */
   unique(wish: string): string;
-  /** New nodes in the place of one that is gone. */
+  /** Replaces a node by new nodes. */
   replace(scope: Scope, node: Node, nodes: NewNode[]): void;
-  /** Another value for one input of a node. */
+  /** Gives an input of a node another value. */
   rename(scope: Scope, node: Node, input: number, name: string): void;
-  /** What stood between a constant and a use that is gone; removed at the end unless others use it. */
+  /** Marks nodes between a constant and a removed use. They are removed at the end unless other nodes use them. */
   markBypassed(via: Via): void;
   replacementOf(constant: Constant): Replacement;
   isReplaced(constant: Constant): boolean;
-  /** Whether a constant is gone with the node that used it, such as the shape of a Reshape. Known at the end. */
+  /** Whether a constant is removed together with its last use, such as the shape of a Reshape. Known at the end. */
   isDropped(constant: Constant): boolean;
-  /** Tensors that belong to no constant, such as shapes. */
+  /** Adds a tensor that belongs to no constant, such as a shape. */
   add(scope: Scope, extra: AddedTensor): void;
-  /** Work to do when all uses are known, before the end. */
+  /** Registers work for when all uses are known. */
   later(work: () => void): void;
-  /** Whether nothing needs a value any more. */
+  /** Whether a value is no longer used. */
   isDead(scope: Scope, name: string): boolean;
-  /** Uses of a value that are still there. */
+  /** Nodes that still use a value. */
   liveUses(scope: Scope, name: string): Node[];
-  /** What new nodes are, with the domain in front where there is one. */
+  /** Operators of the new nodes, with their domain where they have one. */
   operators: ReadonlySet<string>;
   /** Element types of new tensors. Known at the end. */
   types: ReadonlySet<number>;
   finish(): { edits: Edit<QuantizeTask>[]; extras: AddedTensor[] };
 }
 
-/** @param data Where large tensors go, when not into the model. */
+/**
+ * Creates a draft without changes.
+ * @param data The file for large tensors; null if all go into the model.
+ */
 export function createDraft(model: Model, scopes: readonly Scope[], data: DataFile | null): Draft {
   const unique = uniqueNames(scopes);
   const uniqueNode = uniqueNodeNames(scopes);
@@ -84,7 +89,10 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const droppedConstants = new Set<Constant>();
   /** Values of the model that new nodes take: a weight may be the other factor or the bias of what is replaced, too. */
   const taken = new Map<Scope, Set<string>>();
-  /** How many uses of a value are gone with their node, or take another value now. Counted, as a value may have tens of thousands. */
+  /**
+   * How many uses of a value are gone with their node, or take another value now. Counted, as a value may have tens of
+   * thousands.
+   */
   const endedUses = new Map<Scope, Map<string, number>>();
 
   /** @param free A node name that has just become free. */

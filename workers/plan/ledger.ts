@@ -9,6 +9,7 @@ import type { Constant } from '../onnx/graph/constants.ts';
 import { isNodeKnown, type Scope } from '../onnx/graph/scopes.ts';
 import { isFloat } from '../onnx/graph/constant-view.ts';
 
+/** The line of a constant that stays as it is. */
 export function keptLine({ name, tensor, scope }: Constant, reason: string): LedgerLine {
   const { name: type } = elementType(tensor.type);
   return {
@@ -23,7 +24,7 @@ export function keptLine({ name, tensor, scope }: Constant, reason: string): Led
   };
 }
 
-/** Of a tensor that is left out, because what it was for is worked out already. */
+/** The line of a tensor that the new file does not need. */
 export function droppedLine(constant: Constant): LedgerLine {
   return {
     ...keptLine(constant, 'left out: said how a weight is to be seen, which the new file has it as'),
@@ -31,7 +32,10 @@ export function droppedLine(constant: Constant): LedgerLine {
   };
 }
 
-/** @param bytes Of what it is stored as now; of itself too where it stays. */
+/**
+ * The line of a constant that changes.
+ * @param bytes Bytes of its new form, and of its old one where that stays.
+ */
 export function changedLine({ name, tensor, scope }: Constant, to: string, bytes: number, reason: string): LedgerLine {
   return {
     tensor: name,
@@ -45,7 +49,7 @@ export function changedLine({ name, tensor, scope }: Constant, to: string, bytes
   };
 }
 
-/** Of a tensor that was not there before. */
+/** The line of an added tensor. */
 export function extraLine({ tensor, why }: AddedTensor): LedgerLine {
   return {
     tensor: tensor.name,
@@ -58,7 +62,7 @@ export function extraLine({ tensor, why }: AddedTensor): LedgerLine {
   };
 }
 
-/** Sparse tensors are passed on as they are. */
+/** The lines of sparse tensors, which are copied unchanged. */
 export function sparseLines(scope: Scope): LedgerLine[] {
   return scope.sparse.map(({ name, dims, type, bytes }) => {
     const element = elementType(type).name;
@@ -79,7 +83,7 @@ function where({ title }: Scope): { where?: string } {
   return title === '' ? {} : { where: title };
 }
 
-/** Why a constant no family asked for stays. */
+/** Why a constant that no family uses stays. */
 export function whyNotCovered({ tensor, name, scope, overridable, doubt }: Constant, element: string): string {
   if (overridable && doubt !== null) return doubt;
   const users = scope.uses.get(name) ?? [];
@@ -95,6 +99,7 @@ export function whyNotCovered({ tensor, name, scope, overridable, doubt }: Const
   return `used by ${operators.join(', ')}, which ${element} does not cover here`;
 }
 
+/** Why a constant of a type that is not floating-point stays. */
 export function whyNotFloat(type: number): string {
   const { name } = elementType(type);
   if (/^(u?int|bool|string)/.test(name)) return `${name}: shapes, indices and flags stay exact`;
@@ -103,15 +108,17 @@ export function whyNotFloat(type: number): string {
     : `${name} weights are not quantized`;
 }
 
+/** A number and a noun, in the plural unless the number is 1. */
 export function count(n: number, noun: string): string {
   return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
 }
 
+/** A number in millions, for sentences. */
 export function millions(n: number): string {
   return n >= 1e6 ? `${(n / 1e6).toFixed(n >= 1e8 ? 0 : 1)} M` : n.toLocaleString('en');
 }
 
-/** Where most of the bytes that stayed are, and why; null when hardly any did. */
+/** Where most of the unchanged bytes are, and why. Null when there are hardly any. */
 export function whatStayed(ledger: readonly LedgerLine[], total: number): string | null {
   const byReason = new Map<string, { bytes: number; tensors: number }>();
   for (const { from, to, bytesAfter, reason } of ledger) {

@@ -1,4 +1,4 @@
-/** What a written model says of where it comes from, in `metadata_props`: for whoever finds it years later. */
+/** The origin of a written model, in its `metadata_props`. */
 import { version } from '../../package.json';
 import { encodeMetadata } from '../onnx/writing/encode.ts';
 import type { Model } from '../onnx/model.ts';
@@ -7,6 +7,7 @@ import { formatLevel, type Level } from '../contract/levels/level.ts';
 import { reportedSettings } from '../contract/levels/reported.ts';
 import type { QuantizeTask } from './quantize-task.ts';
 
+/** An entry of `metadata_props`. */
 export interface MetadataEntry {
   key: string;
   value: string;
@@ -14,7 +15,10 @@ export interface MetadataEntry {
 
 const PREFIX = 'nibble.';
 
-/** @param fingerprint Of the model it is made of, see hash.ts. */
+/**
+ * The entries that describe a level.
+ * @param fingerprint Fingerprint of the source model, see hash.ts.
+ */
 export function describeOrigin(level: Level, fingerprint: string): MetadataEntry[] {
   return Object.entries({
     version,

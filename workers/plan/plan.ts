@@ -47,35 +47,36 @@ import { createStore, type LedgerNote } from './store.ts';
 import { findStoredTwice } from './sizes/stored-twice.ts';
 import { shown, shownSentence } from '../lib/shown.ts';
 
+/** What is written for one level. */
 export interface Plan {
   pieces: Piece<QuantizeTask>[];
-  /** How many pieces at the end say where the file comes from. */
+  /** How many pieces at the end are metadata about the origin. */
   originPieces: number;
-  /** A second file, of weights that do not fit in the model. */
+  /** The data file, for weights that do not fit in the model's file. */
   data: { file: string; pieces: Piece<QuantizeTask>[]; bytes: number } | null;
-  /** Of the model and its data file together. */
+  /** Bytes of the model and its data file together. */
   bytes: number;
-  /** What the ledger adds up to. */
+  /** The sum of the ledger's bytes. */
   weightBytes: number;
-  /** The rest of what is written. */
+  /** All other bytes that are written. */
   graphBytes: number;
   /** What new nodes are, with the domain in front where there is one. */
   operators: ReadonlySet<string>;
   ledger: LedgerLine[];
-  /** Constants that are in the file in more than one form. */
+  /** Constants that the file holds in more than one form. */
   storedTwice: StoredTwice[];
   /** Of levels with fp16 activations: values of the main graph that stay in float32 all the same. */
   floats?: ReadonlySet<string>;
   /** What the level's patterns apply to; absent where it has none. */
   patterns?: PatternUse[];
-  /** Constants that change. */
+  /** How many constants change. */
   changed: number;
   summary: string;
-  /** Why this level cannot be made of this model, or null. */
+  /** Why this level cannot be made; null when it can. */
   problem: EngineError | null;
 }
 
-/** A scanned model with what planning needs to know of it, worked out once for all levels. */
+/** A scanned model and what planning needs to know about it, computed once for all levels. */
 export interface PlanInput {
   model: Model;
   /** The main graph first. */
@@ -92,8 +93,9 @@ export interface PlanInput {
 }
 
 /**
- * @param taken Names of overridable initializers that are to be weights like any other.
- * Errors: `onnx-invalid` for graphs that contradict themselves, see `findScopes`.
+ * Prepares a scanned model for planning.
+ * @param taken Names of overridable initializers that are treated as weights like any other.
+ * Errors: `onnx-invalid`, as `findScopes`.
  */
 export function preparePlan(model: Model, taken: ReadonlySet<string> = new Set()): PlanInput {
   const scopes = findScopes(model, (name) => taken.has(name));
@@ -203,6 +205,7 @@ export function planLevel(
       );
 }
 
+/** Options of `planLevel`. */
 export interface PlanOptions {
   /** Of the model's content (hash.ts), for the metadata; nothing is said of the origin when absent. */
   fingerprint?: string;
@@ -222,6 +225,7 @@ interface Output {
   /** Bytes of the model. */ before: number;
 }
 
+/** Whether a model is its own fp16 baseline. */
 export function isHalfPrecision({ constants }: PlanInput): boolean {
   return float16.isHalfPrecision(constants);
 }
@@ -231,7 +235,7 @@ function roundedTensors({ constants, noWeights }: PlanInput): Tensor[] {
   return float16.roundedConstants(constants, noWeights).map(({ tensor }) => tensor);
 }
 
-/** Constants of more elements are not read while planning, but judged before (`judgedTensors`). */
+/** Larger constants are not read while planning. They are judged before (`judgedTensors`). */
 export const MOST_READ = 256;
 
 /** float32 tensors to find misfits among: weights of the baseline, and what else q4f16 may round. */
@@ -366,7 +370,10 @@ function whyStays(draft: Draft, { name, tensor, scope }: Constant, why: string |
   return why ? `${use} (${why})` : use;
 }
 
-/** One clause for each form weights took: `3 weights with 1.2 M parameters become int4, 4 bits in blocks of 32, symmetric`. */
+/**
+ * One clause for each form weights took: `3 weights with 1.2 M parameters become int4, 4 bits in blocks of 32,
+ * symmetric`.
+ */
 function summarize(told: ReadonlyMap<Constant, LedgerNote[]>): string {
   const groups = new Map<string, { element: string; tensors: number; parameters: number }>();
   for (const [{ tensor }, forms] of told) {
@@ -464,7 +471,7 @@ function finish(
   };
 }
 
-/** Of the model's file and its external data. */
+/** Bytes of the model's file and its external data. */
 export function modelBytes({ source, external }: Model): number {
   return [...new Set(external.values())].reduce((sum, { size }) => sum + size, source.size);
 }

@@ -1,4 +1,7 @@
-/** What has to be computed while a file is written. Plain values: a plan holds no weights, and a task may cross to a worker. */
+/**
+ * Tasks: what is computed while a file is written. They are plain values without weights, which can be sent to a
+ * worker.
+ */
 import type { BlockScheme, LinearScheme, QuantizedMatrix } from '../kernels/kernel.ts';
 import { elementCount, FLOAT16, packedBytes } from '../onnx/numbers/element-types.ts';
 import type { Tensor } from '../onnx/model.ts';
@@ -14,6 +17,7 @@ interface Weight {
   rounded: boolean;
 }
 
+/** What has to be computed for one weight while the file is written. */
 export type QuantizeTask =
   /**
    * Blocks along K. Parts `codes`, `rows` (codes without the padding of a ragged last block), `scales`, `zeroPoints`.
@@ -37,7 +41,9 @@ export type QuantizeTask =
   /** Part `values`. With `limit`, numbers beyond it, to either side of zero, become it. */
   | { kind: 'to-float16'; tensor: Tensor; limit?: number };
 
-/** Bytes of each part of what a task makes; parts that are some other part's bytes in another order are counted, too. */
+/**
+ * Bytes of each part of what a task makes; parts that are some other part's bytes in another order are counted, too.
+ */
 export function partBytes(task: QuantizeTask): ReadonlyMap<string, number> {
   switch (task.kind) {
     case 'to-float16':
@@ -101,6 +107,7 @@ export function blockedBytes(
   };
 }
 
+/** Bytes of a tensor in float16. */
 export function float16Bytes(tensor: Tensor): number {
   return packedBytes(FLOAT16, elementCount(tensor.dims)) ?? 0;
 }

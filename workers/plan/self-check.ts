@@ -9,7 +9,7 @@ import { scanModel } from '../onnx/scan.ts';
 import { createLayer } from '../onnx/writing/layers.ts';
 import type { Plan } from './plan.ts';
 
-/** At most so many violations are told: one mistake makes many. */
+/** How many violations are listed. One mistake can cause many. */
 const MOST_TOLD = 20;
 
 /**
@@ -60,7 +60,7 @@ function newViolations(planned: Model, before: Model): Violation[] {
   return found.filter((violation) => !known.has(key(violation)));
 }
 
-/** What callers and runtimes rely on: inputs that must be given, outputs, operator sets, and an IR version that does not sink. */
+/** Changes that would break callers: of required inputs, outputs or operator sets, and a lower IR version. */
 function contractProblems(planned: Model, before: Model): string[] {
   const problems: string[] = [];
   const compare = (what: string, now: readonly string[], then: readonly string[]) => {

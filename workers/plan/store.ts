@@ -43,13 +43,14 @@ export interface BlockedTensors {
   reshaped: Map<Scope, string>;
 }
 
+/** The names of the tensors that hold a constant with one scale a channel. */
 export interface ChannelScaledTensors {
   codes: string;
   scales: string;
   zeroPoints: string;
 }
 
-/** What the ledger says of a constant's new form. */
+/** A constant's new form, for the ledger. */
 export interface LedgerNote {
   element: string;
   reason: string;
@@ -57,6 +58,7 @@ export interface LedgerNote {
   form: string;
 }
 
+/** Creates quantized forms of constants, each once. */
 export interface Store {
   blocked(matrix: Matrix, weights: BlockedWeights): BlockedTensors;
   /** Adds the codes of a blocked weight as MatMulNBits (`codes`) or GatherBlockQuantized (`rows`) takes them. */
@@ -65,12 +67,17 @@ export interface Store {
   linear(seen: ConstantView, axis: number | null, weights: LinearWeights): ChannelScaledTensors;
   /** A value that is the constant quantized and dequantized, of the type it was seen as. */
   dequantized(seen: ConstantView, axis: number | null, weights: LinearWeights): string;
-  /** The same of 4-bit blocks along K, as [K, N] (`columns`) or [N, K] (`rows`); only where `whyNotNibbles` has no objection. */
+  /**
+   * The same of 4-bit blocks along K, as [K, N] (`columns`) or [N, K] (`rows`); only where `whyNotInt4` returns null.
+   */
   dequantizedBlocks(matrix: Matrix, nibbles: 'columns' | 'rows', weights: BlockedWeights): string;
   told: ReadonlyMap<Constant, LedgerNote[]>;
 }
 
-/** @param rounded Names of constants that are rounded to fp16 first, as the baseline has them. */
+/**
+ * Creates an empty store.
+ * @param isRounded Whether a constant is rounded to fp16 first, as in the baseline.
+ */
 export function createStore(draft: Draft, isRounded: (constant: Constant) => boolean): Store {
   const blockedOf = new Map<Constant, BlockedTensors[]>();
   const constantOf = new Map<BlockedTensors, Constant>();

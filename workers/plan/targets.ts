@@ -6,11 +6,14 @@
 import type { LevelPlan, Target } from '../contract/level-plan.ts';
 import { bytesInWords } from '../lib/bytes-in-words.ts';
 
-/** What has to be known of a level's file to tell. */
+/** Facts about a level's file that decide which targets run it. */
 export interface WrittenModel {
-  /** Operators it has that the model did not, with their domain in front where they have one: `com.microsoft:MatMulNBits`. */
+  /**
+   * Operators it has that the model did not, with their domain in front where they have one:
+   * `com.microsoft:MatMulNBits`.
+   */
   operators: ReadonlySet<string>;
-  /** Of all files. */
+  /** Bytes of all its files. */
   bytes: number;
   data: { file: string } | null;
 }
@@ -48,6 +51,7 @@ const FACTS: Readonly<Record<Exclude<Target, 'both'>, TargetFacts>> = {
   'transformers.js': { name: 'transformers.js', memory: WASM_MEMORY },
 };
 
+/** All targets, in the order they are listed. */
 export const TARGETS: readonly Target[] = ['wasm', 'webgpu', 'both', 'cpu', 'cuda', 'transformers.js'];
 
 /** Why a target does not run a level's file as it should, in a sentence; null when it does. */

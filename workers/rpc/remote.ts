@@ -137,8 +137,20 @@ export interface MessageScope {
   start?(): void;
 }
 
+/** The global scope of a web worker. */
+function workerScope(): MessageScope {
+  return {
+    postMessage(message, transfer) {
+      globalThis.postMessage(message, { transfer });
+    },
+    addEventListener(type, listener) {
+      globalThis.addEventListener(type, listener);
+    },
+  };
+}
+
 /** Worker side: makes `api` callable, and holds a lock for as long as this worker lives. Calls wait until it is held. */
-export function expose(api: object, scope: MessageScope = globalThis): void {
+export function expose(api: object, scope: MessageScope = workerScope()): void {
   const alive = holdLock(scope);
   Comlink.expose(api, {
     postMessage: (message: unknown, transferred: Transferable[] = []) => {

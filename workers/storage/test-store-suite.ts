@@ -215,7 +215,7 @@ async function goesOn(disk: Disk, model: string, file: TestFile, locks?: Attempt
   for (const piece of file.pieces) {
     at += pieceLength(piece);
     if (piece.kind !== 'made' || at > second.resumeAt) continue;
-    const { task: task } = piece;
+    const { task } = piece;
     const last = file.pieces.findLast((other) => other.kind === 'made' && other.task === task);
     if (last === piece) check(!second.made.includes(task), `${task.name} was there and was made again`);
   }

@@ -1,7 +1,7 @@
 /**
- * A constant as a node sees it: through Constant, Identity, Cast, Transpose, Reshape, Squeeze and Unsqueeze nodes, all
- * of which are worked out here instead of at run time. Nothing is moved: a view is a shape and a stride for each of its
- * dimensions, in elements of the constant as it is stored.
+ * A constant as a node sees it through Constant, Identity, Cast, Transpose, Reshape, Squeeze and Unsqueeze nodes. These
+ * nodes are evaluated while planning. No element is moved: a view is a shape and a stride for each dimension, in elements
+ * of the stored constant.
  */
 import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from '../numbers/element-types.ts';
 import type { Node } from '../model.ts';
@@ -9,33 +9,37 @@ import { hasReferences, intAttribute, intsAttribute } from './attributes.ts';
 import type { Constant } from './constants.ts';
 import { definingScope, isNodeKnown, type Scope } from './scopes.ts';
 
+/** The order in which a node sees the elements of a constant, as a shape and a stride for each dimension. */
 export interface View {
   dims: number[];
   /** Elements of the stored tensor from one index to the next. */
   strides: number[];
-  /** Element types Casts turn it into one after the other, from the stored type on. */
+  /** Element types that the Casts produce, in the order they run in. */
   casts: number[];
 }
 
 /** Nodes between a constant and its use, nearest to the use first. */
 export type Via = readonly { node: Node; scope: Scope }[];
 
+/** A constant and how one of its uses sees it. */
 export interface ConstantView {
   constant: Constant;
   view: View;
-  /** Element type it is seen as. */ type: number;
+  /** Element type after all Casts. */
+  type: number;
   via: Via;
 }
 
 const FLOATS: ReadonlySet<number> = new Set([FLOAT32, FLOAT16, BFLOAT16, FLOAT64]);
-/** Longer chains are no export's. */
+/** Exporters do not write longer chains. */
 const MAX_STEPS = 16;
 
+/** Whether an element type is a floating-point type that Cast nodes convert here. */
 export function isFloat(type: number): boolean {
   return FLOATS.has(type);
 }
 
-/** The constant behind a value and how it is seen; null when it is not a constant, or changed by other operators. */
+/** Finds the constant behind a value and how it is seen. Null when there is none, or another operator changes it. */
 export function viewConstant(scope: Scope, value: string): ConstantView | null {
   const via: { node: Node; scope: Scope }[] = [];
   let at: Scope = scope;
@@ -44,7 +48,7 @@ export function viewConstant(scope: Scope, value: string): ConstantView | null {
     const owner = definingScope(at, name);
     if (!owner) return null;
     const constant = owner.constants.get(name);
-    // What is also an input of a body is given anew each time; in the main graph it is a default, see `overridable`.
+    // An input of a body gets a new value in each run. In the main graph it has a default, see `overridable`.
     if (constant) return owner.parent && owner.inputs.has(name) ? null : look(constant, via);
     const node = owner.producer.get(name);
     if (node?.domain !== '' || !STEPS.has(node.type) || !isNodeKnown(node, owner) || hasReferences(node)) return null;
@@ -55,7 +59,7 @@ export function viewConstant(scope: Scope, value: string): ConstantView | null {
   return null;
 }
 
-/** Works the nodes out in the order they run in. */
+/** Applies the nodes in the order they run in. */
 function look(constant: Constant, via: Via): ConstantView | null {
   const { dims, type } = constant.tensor;
   let view: View | null = { dims, strides: contiguousStrides(dims), casts: [] };
@@ -138,7 +142,9 @@ function resolveShape(target: readonly number[], dims: readonly number[], allowZ
     : null;
 }
 
-/** Any new shape of elements in order; of others only one that adds or takes away dimensions of 1. */
+/**
+ * The view in another shape. Null unless its elements are contiguous or the shape only adds or removes dimensions of 1.
+ */
 function reshape(view: View, dims: number[]): View | null {
   if (isContiguous(view)) return { ...view, dims, strides: contiguousStrides(dims) };
   const real = view.dims.flatMap((size, axis) => (size === 1 ? [] : [{ size, stride: view.strides[axis] ?? 0 }]));
@@ -159,7 +165,7 @@ function contiguousStrides(dims: readonly number[]): number[] {
   return dims.map((_, axis) => elementCount(dims.slice(axis + 1)));
 }
 
-/** Whether the elements are seen in the order they are stored in. */
+/** Whether a view has the elements in the order they are stored in. */
 export function isContiguous({ dims, strides }: View): boolean {
   return dims.every((size, axis) => size === 1 || strides[axis] === elementCount(dims.slice(axis + 1)));
 }

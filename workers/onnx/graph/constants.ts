@@ -17,7 +17,9 @@ export interface Constant {
    * initializers are listed as inputs and none is.
    */
   overridable: boolean;
-  /** Why it must stay as it is: what the graph says of it is not clear, or a caller may override it; null for nearly all. */
+  /**
+   * Why it is not changed: the graph is ambiguous about it, or a caller may override it. Null for nearly all constants.
+   */
   doubt: string | null;
 }
 
@@ -60,12 +62,12 @@ function numbersOf({ proto }: Attribute, span: Span): Tensor {
   };
 }
 
-/** Bytes protobuf writes an int64 in. */
+/** Bytes that protobuf uses for an int64. */
 function varintLength(value: bigint): number {
   return Math.max(1, Math.ceil(BigInt.asUintN(64, value).toString(2).length / 7));
 }
 
-/** Whether what a graph states of a value is true of a tensor. */
+/** Whether a tensor has the type and shape that a graph states for it. */
 export function matchesStatement({ proto }: ValueInfo, { type, dims }: Tensor): boolean {
   const stated = proto.type?.value;
   if (stated?.case !== 'tensorType' || stated.value.elemType !== type) return false;

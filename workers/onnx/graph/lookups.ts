@@ -1,16 +1,16 @@
-/** What a scope states of a name, found in constant time: its lists may have tens of thousands of entries. */
+/** Lookups by name in lists of a scope, in constant time: a list may have tens of thousands of entries. */
 import type { SparseTensor, ValueInfo } from '../model.ts';
 
 const sparseOf = new WeakMap<readonly SparseTensor[], ReadonlyMap<string, SparseTensor>>();
 const statedOf = new WeakMap<readonly ValueInfo[], ReadonlyMap<string, ValueInfo>>();
 
-/** The sparse initializer of a name. */
+/** Finds the sparse initializer of a name. */
 export function findSparse(sparse: readonly SparseTensor[], name: string): SparseTensor | undefined {
   if (sparse.length === 0) return undefined;
   return lookUp(sparseOf, sparse, (one) => one.name, name);
 }
 
-/** What is stated of a value's type and shape; the first of several statements. */
+/** Finds what is stated about the type and shape of a value; the first of several statements. */
 export function findStated(values: readonly ValueInfo[], name: string): ValueInfo | undefined {
   return lookUp(statedOf, values, ({ proto }) => proto.name, name);
 }

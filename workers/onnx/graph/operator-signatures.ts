@@ -1,7 +1,6 @@
 /**
- * Whether a node is one its operator set has, for the operators that levels replace or work out beforehand: what a
- * runtime would refuse must not disappear with the node. Inputs and attributes as in ONNX's Operators.md and
- * Changelog.md and onnxruntime's ContribOperators.md.
+ * Inputs and attributes of the operators that levels replace or evaluate. A node that a runtime would refuse must not be
+ * replaced by one that works. Sources: ONNX's Operators.md and Changelog.md, onnxruntime's ContribOperators.md.
  */
 import { AttributeProto_AttributeType } from 'onnx-buf';
 import type { Attribute, Node } from '../model.ts';
@@ -9,7 +8,7 @@ import type { Attribute, Node } from '../model.ts';
 const { FLOAT, INT, STRING, TENSOR, FLOATS, INTS, STRINGS, SPARSE_TENSOR } = AttributeProto_AttributeType;
 
 interface Form {
-  /** At least and at most. */
+  /** The least and the greatest number of inputs. */
   inputs: readonly [number, number];
   attributes: Readonly<Record<string, AttributeProto_AttributeType>>;
 }
@@ -67,7 +66,10 @@ const FORMS: ReadonlyMap<string, (opset: number) => Form> = new Map(
   }),
 );
 
-/** @param opset Version of ONNX's own operators; null where the model is too old to say. */
+/**
+ * Whether a node has the inputs, outputs and attributes of its operator. True for operators that are not listed here.
+ * @param opset Version of ONNX's own operators. Null where the model is too old to state it.
+ */
 export function isWellFormed({ domain, type, inputs, outputs, attributes }: Node, opset: number | null): boolean {
   if (domain === '' && opset !== null && opset < 1) return false;
   const form = FORMS.get(domain === '' ? type : `${domain}:${type}`)?.(opset ?? 1);
@@ -90,7 +92,9 @@ export function isWellFormed({ domain, type, inputs, outputs, attributes }: Node
   );
 }
 
-/** Whether an attribute holds values of its type alone. Single numbers and strings cannot be told from their defaults. */
+/**
+ * Whether an attribute holds values of its type alone. Single numbers and strings cannot be told from their defaults.
+ */
 function holdsOnly({ proto, tensors, sparse, graphs }: Attribute): boolean {
   const held = [
     [FLOATS, proto.floats.length],

@@ -1,6 +1,6 @@
 /**
- * The graph, the bodies of its control flow and the local functions, each with the names it defines and who uses them,
- * so that a weight can be followed from where it is used to where it lies, outer scopes included.
+ * The index of a model: the main graph, the bodies of its control flow and its local functions, each with the names it
+ * defines and their uses. It leads from a use of a weight to its constant, through outer scopes too.
  */
 import { fail } from '../../contract/errors.ts';
 import { describeViolation, findViolations, FREE_INITIALIZERS } from '../structure.ts';
@@ -11,31 +11,35 @@ import { matchesStatement, constantNodeValue, type Constant } from './constants.
 import { namesUsed } from './walk.ts';
 import type { Graph, Model, Node, Opset, Span, SparseTensor, Tensor, ValueInfo } from '../model.ts';
 
+/** One input of a node that uses a value. */
 export interface Use {
   node: Node;
   /** Position among the node's inputs. */ input: number;
   scope: Scope;
 }
 
+/** A graph, a body of control flow or a local function, with the names it defines and their uses. */
 export interface Scope {
   kind: 'graph' | 'function';
-  /** Empty for the main graph; else where it is, for people: `then_branch of If_12`. */
+  /** Where it is, for messages: `then_branch of If_12`. Empty for the main graph. */
   title: string;
-  /** Where names are looked up that it does not define; functions see nothing outside. */
+  /**
+   * The scope in which names are looked up that this one does not define. Null for the main graph and for functions.
+   */
   parent: Scope | null;
   nodes: readonly Node[];
   /** The messages around its nodes, outermost first. */
   within: readonly Span[];
   constants: ReadonlyMap<string, Constant>;
-  /** Constants whose name a later one has, too, which is the one that counts. */
+  /** Constants that a later constant of the same name replaces. */
   shadowed: readonly Constant[];
   sparse: readonly SparseTensor[];
   producer: ReadonlyMap<string, Node>;
-  /** Uses of the names it defines, those from inside bodies included. */
+  /** Uses of the names it defines, including uses in bodies. */
   uses: ReadonlyMap<string, readonly Use[]>;
   inputs: ReadonlySet<string>;
   outputs: ReadonlySet<string>;
-  /** What it says of the type and shape of values: inputs, outputs and others. */
+  /** Stated types and shapes of values: inputs, outputs and others. */
   values: readonly ValueInfo[];
   inputValues: readonly ValueInfo[];
   opsets: readonly Opset[];
@@ -53,9 +57,9 @@ interface Draft extends Scope {
 }
 
 /**
- * All scopes, the main graph first.
- * @param taken Whether an overridable initializer is to be a weight like any other.
- * Errors: `onnx-invalid` for what onnxruntime refuses, too: see structure.ts, and nodes that need each other's results.
+ * Finds all scopes of a model, the main graph first.
+ * @param taken Whether an initializer that callers may override is treated as a weight like any other.
+ * Errors: `onnx-invalid` for models that onnxruntime refuses (structure.ts) and for cycles of nodes.
  */
 export function findScopes(model: Model, taken: (name: string) => boolean = () => false): Scope[] {
   const violation = findViolations(model).find(({ refused }) => refused);
@@ -142,7 +146,10 @@ export function findScopes(model: Model, taken: (name: string) => boolean = () =
   return scopes;
 }
 
-/** ONNX has names once, bodies included; which tensor a runtime takes where a body has one of a name outside is its own affair. */
+/**
+ * Marks constants whose name is also defined in an outer scope. ONNX forbids this, and runtimes differ in which one
+ * they use.
+ */
 function doubtShadowed(scopes: readonly Draft[]): void {
   const doubt = (draft: Draft, name: string) => {
     const constant = draft.constants.get(name);
@@ -200,7 +207,10 @@ export function mainScope(model: Model): Scope {
   return findScopes(model)[0]!;
 }
 
-/** The scope that defines a name: the nearest one outwards. The empty name stands for an input that is left out. */
+/**
+ * Finds the nearest scope, going outwards, that defines a name. Null where none does, and for the empty name of an
+ * omitted input.
+ */
 export function definingScope(scope: Scope, name: string): Scope | null {
   if (name === '') return null;
   for (let at: Scope | null = scope; at; at = at.parent) {
@@ -210,23 +220,23 @@ export function definingScope(scope: Scope, name: string): Scope | null {
   return null;
 }
 
-/** onnxruntime puts the nodes of a function into the graph around it, where the model's operator sets count. */
+/** The older of two versions of an operator set: onnxruntime inlines functions, so the model's version applies too. */
 function olderOf(opset: Opset, model: readonly Opset[]): Opset {
   const outside = model.find(({ domain }) => domain === opset.domain);
   return outside && outside.version < opset.version ? outside : opset;
 }
 
-/** The version of an operator set a scope is written for; 0 where it does not say. */
+/** The version of an operator set that a scope imports; 0 where it imports none. */
 export function opsetOf(scope: Scope, domain = ''): number {
   return scope.opsets.find((opset) => opset.domain === domain)?.version ?? 0;
 }
 
-/** Whether a node is as its operator set has it; see operator-signatures.ts. */
+/** Whether a node matches its operator's signature; see operator-signatures.ts. */
 export function isNodeKnown(node: Node, scope: Scope): boolean {
   return isWellFormed(node, scope.opsets.length === 0 ? null : opsetOf(scope));
 }
 
-/** Kahn's algorithm over the nodes of one scope; what bodies use counts as used by the node they belong to. */
+/** Kahn's algorithm over the nodes of one scope. A value that a body uses counts as used by the node of the body. */
 function hasCycle(scope: Scope): boolean {
   const waiting = new Map<Node, number>();
   const waitedFor = new Map<Node, Node[]>();
@@ -252,7 +262,7 @@ function hasCycle(scope: Scope): boolean {
   return done < scope.nodes.length;
 }
 
-/** Rank of a value, as far as the graph states it. */
+/** The stated rank of a value; null where the graph states none. */
 export function statedRank(scope: Scope, name: string): number | null {
   const owner = definingScope(scope, name);
   const type = owner && findStated(owner.values, name)?.proto.type?.value;

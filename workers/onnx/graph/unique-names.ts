@@ -1,9 +1,9 @@
 /** Names for new values and nodes of a model. */
 import type { Scope } from './scopes.ts';
 
-/** Hands out names no value of the model has. */
+/** Creates a function that returns a new name for a value, as close to the wanted name as possible. */
 export function uniqueNames(scopes: readonly Scope[]): (wish: string) => string {
-  return handOut(
+  return nameGenerator(
     new Set(
       scopes.flatMap((scope) => [
         ...scope.constants.keys(),
@@ -17,14 +17,14 @@ export function uniqueNames(scopes: readonly Scope[]): (wish: string) => string 
   );
 }
 
-/** Hands out names no node of the model has: onnxruntime takes each only once in a graph. No name stays none. */
+/** The same for names of nodes, which onnxruntime accepts only once in a graph. An empty name stays empty. */
 export function uniqueNodeNames(scopes: readonly Scope[]): (wish: string) => string {
-  const unique = handOut(new Set(scopes.flatMap(({ nodes }) => nodes.map(({ name }) => name))));
+  const unique = nameGenerator(new Set(scopes.flatMap(({ nodes }) => nodes.map(({ name }) => name))));
   return (wish) => (wish === '' ? '' : unique(wish));
 }
 
-function handOut(taken: Set<string>): (wish: string) => string {
-  /** The first number that may be free, by wish. */
+function nameGenerator(taken: Set<string>): (wish: string) => string {
+  /** The first suffix that may be free, by wanted name. */
   const next = new Map<string, number>();
   return (wish) => {
     let name = wish;

@@ -1,16 +1,20 @@
-/** Which values of a graph come of which: the main graph's nodes in order, bodies of control flow as parts of their node. */
+/**
+ * Dataflow of the main graph: which values each value is computed from. A body of control flow counts as part of its
+ * node.
+ */
 import type { Graph, Node } from '../model.ts';
 
+/** A value that a node of the main graph computes. */
 export interface ComputedValue {
   name: string;
   node: Node;
-  /** Values and graph inputs the node reads, what bodies of control flow read included; no initializers. */
+  /** Values and graph inputs that the node and its bodies read, without initializers. */
   inputs: readonly string[];
-  /** Made of initializers alone, the same in every run. */
+  /** Whether it is computed from initializers alone and so is the same in every run. */
   constant: boolean;
 }
 
-/** All values that nodes of the main graph compute, by name, in the order of the nodes: what a value comes of is before it. */
+/** All values that nodes of the main graph compute, by name, in the order of the nodes. */
 export function computedValues(graph: Graph): ReadonlyMap<string, ComputedValue> {
   const fed = new Set(graph.inputs.map(({ proto }) => proto.name));
   for (const { name } of graph.initializers) fed.delete(name);
@@ -23,7 +27,7 @@ export function computedValues(graph: Graph): ReadonlyMap<string, ComputedValue>
   return values;
 }
 
-/** What `name` comes of, itself included. */
+/** The values that `name` is computed from, including itself. */
 export function ancestors(values: ReadonlyMap<string, ComputedValue>, name: string): ReadonlySet<string> {
   const found = new Set<string>();
   const open = [name];
@@ -36,10 +40,10 @@ export function ancestors(values: ReadonlyMap<string, ComputedValue>, name: stri
   return found;
 }
 
-/** Names a node needs from its own scope: its inputs, and what its bodies use without defining it. */
+/** The names a node needs from its own scope: its inputs, and the names that its bodies use and do not define. */
 export function namesUsed(node: Node): Set<string> {
   const names = new Set(node.inputs);
-  /** What bodies define, from the outermost to the one that is visited. */
+  /** Names that the bodies define, from the outermost body to the visited one. */
   const defined: Set<string>[] = [];
   const use = (name: string) => {
     if (!defined.some((here) => here.has(name))) names.add(name);
@@ -63,7 +67,7 @@ export function namesUsed(node: Node): Set<string> {
   return names;
 }
 
-/** The name a report gives a node. */
+/** The name of a node in reports: its own, or that of its first output. */
 export function nodeName({ name, outputs }: Node): string {
   return name || (outputs.find((output) => output !== '') ?? '');
 }

@@ -1,9 +1,11 @@
 /** ONNX element types: the numbers of `TensorProto.DataType` (onnx.proto), their names and widths. */
 
+/** An element type of ONNX. */
 export interface ElementType {
   code: number;
   name: string;
-  /** Bits of one element; 0 where the width varies (strings). */ bits: number;
+  /** Bits of one element; 0 for strings, whose width varies. */
+  bits: number;
 }
 
 const TYPES: readonly ElementType[] = (
@@ -49,12 +51,12 @@ export const BFLOAT16 = 16;
 export const UINT4 = 21;
 export const INT4 = 22;
 
-/** Unknown codes keep their number as a name, so that a ledger can still show them. */
+/** The element type of a code. An unknown code becomes a type with the code as its name. */
 export function elementType(code: number): ElementType {
   return BY_CODE.get(code) ?? { code, name: `type ${code}`, bits: 0 };
 }
 
-/** Bytes of `count` packed elements; null where the width varies. */
+/** Bytes of `count` packed elements; null for strings and unknown types. */
 export function packedBytes(code: number, count: number): number | null {
   const { bits } = elementType(code);
   return bits === 0 ? null : Math.ceil((count * bits) / 8);
@@ -79,7 +81,7 @@ export function firstIrVersion(code: number): number {
   return SINCE.get(code) ?? 1;
 }
 
-/** Number of elements of a shape; 1 for a scalar. */
+/** The number of elements of a shape; 1 for a scalar. */
 export function elementCount(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1);
 }

@@ -1,4 +1,4 @@
-/** Floating-point elements from one type to another, and in another order: what a view of a constant asks for. */
+/** Conversion and reordering of elements, as a view of a constant needs them. */
 import { asFloat32, asUint16 } from '../../lib/bytes.ts';
 import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from './element-types.ts';
 import { fromFloat16Array, toFloat16Array } from './float16.ts';
@@ -24,7 +24,7 @@ export function roundedToFloat16(bytes: Uint8Array): Uint8Array {
   return convert(bytes, [FLOAT32, FLOAT16, FLOAT32]);
 }
 
-/** Elements of `width` bytes in the order of a view: index by index, `strides` elements apart. */
+/** Copies elements of `width` bytes into the order of a view. `strides` are in elements. */
 export function gather(
   bytes: Uint8Array,
   width: number,

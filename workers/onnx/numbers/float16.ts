@@ -7,7 +7,9 @@ const ROUND_TO_INTEGER = 2 ** 52;
 
 const bitsOf = new DataView(new ArrayBuffer(8));
 
-/** The nearest binary16's bits; past 65 504 + half a step that is an infinity. Any NaN becomes 0x7e00. */
+/**
+ * The bits of the nearest binary16 number. Beyond 65 504 by half a step or more it is an infinity; NaN becomes 0x7e00.
+ */
 export function toFloat16Bits(value: number): number {
   if (Number.isNaN(value)) return QUIET_NAN;
   bitsOf.setFloat64(0, value);
@@ -22,6 +24,7 @@ export function toFloat16Bits(value: number): number {
   return sign | (((exponent + 14) << 10) + steps);
 }
 
+/** The number that binary16 bits stand for. */
 export function fromFloat16Bits(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 0x1f;

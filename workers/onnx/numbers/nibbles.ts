@@ -1,6 +1,8 @@
 /** Numbers of a few bits, packed from the low bits of a byte upwards. */
 
-/** @returns `columns` numbers of each of `rows` rows, one a byte; each row begins a byte and takes `stride` bytes. */
+/**
+ * Unpacks `columns` numbers of each of `rows` rows into one byte each. A row starts at a byte and takes `stride` bytes.
+ */
 export function unpackRows(
   packed: Uint8Array,
   bits: number,
@@ -20,7 +22,7 @@ export function unpackRows(
   return numbers;
 }
 
-/** All numbers one after the other, as ONNX packs its 4-bit types: only the last byte may be half empty. */
+/** Packs 4-bit numbers without gaps, as ONNX does. An odd last one leaves half a byte empty. */
 export function packNibbles(numbers: Uint8Array): Uint8Array {
   const packed = new Uint8Array(Math.ceil(numbers.length / 2));
   for (let i = 0; i < numbers.length; i++)
@@ -28,7 +30,7 @@ export function packNibbles(numbers: Uint8Array): Uint8Array {
   return packed;
 }
 
-/** [rows, columns] elements of `width` bytes turned round. */
+/** Transposes [rows, columns] elements of `width` bytes. */
 export function transposed(elements: Uint8Array, rows: number, columns: number, width = 1): Uint8Array {
   const turned = new Uint8Array(elements.length);
   for (let row = 0; row < rows; row++) {

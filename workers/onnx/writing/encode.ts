@@ -32,6 +32,7 @@ export const NODE_FIELD = { graph: GRAPH.node, function: FUNCTION.node };
 /** The field of a model, and of a function, that holds operator sets. */
 export const OPSET_FIELD = { model: MODEL.opsetImport, function: FUNCTION.opsetImport };
 
+/** A node to add. */
 export interface NewNode {
   type: string;
   domain: string;
@@ -40,7 +41,7 @@ export interface NewNode {
   outputs: string[];
   /** Integer attributes; an array makes a list. */
   attributes: Record<string, number | number[]>;
-  /** Attributes taken over from another node. */
+  /** Attributes copied from another node. */
   taken?: AttributeProto[];
 }
 
@@ -70,7 +71,7 @@ export function encodeNode(node: NewNode, field: number = NODE_FIELD.graph): Uin
   return encodeField(field, message);
 }
 
-/** A tensor whose raw data is `data`, to be made while writing or known. */
+/** A tensor to add. Its raw data is known, or computed while the file is written. */
 export interface NewTensor<Task> {
   name: string;
   type: number;
@@ -78,14 +79,14 @@ export interface NewTensor<Task> {
   data: Exclude<Piece<Task>, { kind: 'copy' }>;
 }
 
-/** A range of another file. */
+/** A range of the data file. */
 export interface DataPlace {
   location: string;
   offset: number;
   length: number;
 }
 
-/** The tensor as an `initializer` field; its data is not written here when it is said to lie `elsewhere`. */
+/** The tensor as an `initializer` field. With `elsewhere` it refers to data in another file. */
 export function encodeInitializer<Task>(tensor: NewTensor<Task>, elsewhere: DataPlace | null = null): Piece<Task>[] {
   if (elsewhere) {
     const { name, type, dims } = tensor;
@@ -99,7 +100,7 @@ export function encodeInitializer<Task>(tensor: NewTensor<Task>, elsewhere: Data
   return [bytes(encodeHeader(GRAPH.initializer, message.length)), ...message.pieces];
 }
 
-/** The tensor as a `Constant` node: of a function, which has no initializers, or of a graph. */
+/** The tensor as a `Constant` node of a function, which has no initializers, or of a graph. */
 export function encodeConstant<Task>(tensor: NewTensor<Task>, field: number = NODE_FIELD.function): Piece<Task>[] {
   const message = tensorMessage(tensor);
   const attribute = concatBytes([
@@ -136,7 +137,7 @@ function bytes<Task>(of: Uint8Array): Piece<Task> {
   return { kind: 'bytes', bytes: of };
 }
 
-/** The fields of a tensor whose elements lie elsewhere. */
+/** The fields of a tensor that refer to elements in another file. */
 export function encodePlace({ location, offset, length }: DataPlace): Uint8Array {
   const entries = { location, offset: String(offset), length: String(length) };
   return toBinary(
@@ -159,7 +160,7 @@ export function encodeMetadata(key: string, value: string): Uint8Array {
   return encodeField(MODEL.metadataProps, message);
 }
 
-/** A list of int64, as shapes are given. */
+/** A one-dimensional int64 tensor, such as a shape. */
 export function int64Tensor(name: string, values: readonly number[]): NewTensor<never> {
   return {
     name,
@@ -169,7 +170,7 @@ export function int64Tensor(name: string, values: readonly number[]): NewTensor<
   };
 }
 
-/** An `input` field of a graph, or another that states a value's type; a type that is left out is inferred. */
+/** An `input` field of a graph, or another field that states the type of a value. */
 export function encodeValueInfo(value: ValueInfoProto, field: number): Uint8Array {
   return encodeField(field, toBinary(ValueInfoProtoSchema, value));
 }
@@ -180,7 +181,7 @@ export function encodeInput(name: string, field: number = NODE.input): Uint8Arra
   return encodeField(field, text);
 }
 
-/** An `initializer` field that holds a list of int64, as shapes are given. */
+/** An `initializer` field with a one-dimensional int64 tensor. */
 export function encodeInt64Initializer(name: string, values: readonly number[]): Uint8Array {
   const pieces = encodeInitializer(int64Tensor(name, values));
   return concatBytes(pieces.flatMap((piece) => (piece.kind === 'bytes' ? [piece.bytes] : [])));

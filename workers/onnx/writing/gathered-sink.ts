@@ -1,13 +1,14 @@
-/** A sink that takes small pieces together: a graph of 60,000 nodes is written as a few hundred thousand of them. */
+/** A sink that joins small writes: a graph of 60,000 nodes is written in some hundred thousand small pieces. */
 import type { Sink } from './write.ts';
 
 /** Longer pieces go to the sink as they are. */
 const SMALL = 1 << 16;
-/** Bytes that are gathered before the sink gets them. */
+/** Bytes that are joined into one write. */
 const GATHERED = 1 << 20;
 
 /**
- * @param sink Where the bytes go, in the same order. It sees fewer and larger writes, and short copies as bytes.
+ * Wraps a sink so that it gets fewer and larger writes, and short copies as bytes.
+ * @param sink Where the bytes go, in the same order.
  * @param read Bytes [start, end) of the source, or of its external data at a location.
  */
 export function gatheredSink(
@@ -50,7 +51,7 @@ export function gatheredSink(
       return sink.finish();
     },
     async discard(forGood) {
-      // What a later attempt can go on from is kept, if the sink still takes it.
+      // A later attempt can continue from these bytes, if the sink still accepts them.
       if (!forGood) await flush().catch(() => undefined);
       return sink.discard(forGood);
     },

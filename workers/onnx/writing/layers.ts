@@ -1,6 +1,6 @@
 /**
- * A planned file as a file: the structure of what pieces will make can be scanned and planned on before any of it is
- * made, and what is planned on it is brought back to the source.
+ * Planned files as sources. The structure of a planned file can be scanned, checked and planned on before any of its data
+ * is made; a plan on it is then translated back to the source.
  */
 import type { ByteSource } from '../../io/source.ts';
 import { createReader } from '../wire.ts';
@@ -12,13 +12,15 @@ interface Placed<Task> {
   end: number;
 }
 
+/** A planned file that can be read before it is made. */
 export interface Layer<Task> {
-  /** What will be made reads as zeros. */
+  /** The file. Data that is still to be made, and data of other files, reads as zeros. */
   source: ByteSource;
-  /** The pieces of the range [start, end), in order; made ones are whole or not touched. */
+  /** The pieces of the range [start, end), in order. Throws a `RangeError` where it cuts a made piece. */
   range(start: number, end: number): Piece<Task>[];
 }
 
+/** Presents planned pieces as a file that can be scanned and planned on. */
 export function createLayer<Task>(name: string, pieces: readonly Piece<Task>[], below: ByteSource): Layer<Task> {
   const placed: Placed<Task>[] = [];
   const reader = createReader(below);

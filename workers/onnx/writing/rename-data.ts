@@ -1,11 +1,14 @@
-/** Gives the data file of a model another name, in the model that refers to it. */
+/** Renames the data file that a model refers to. */
 import { encodePlace } from './encode.ts';
 import { scanModel } from '../scan.ts';
 import { splice, type Edit } from './splice.ts';
 import { blobSink, atOnce, writePieces } from './write.ts';
 import { blobSource } from '../../io/source.ts';
 
-/** The model with every reference to the file `from` changed to `to`. The result refers to the model's bytes; only references are new. */
+/**
+ * The model with every reference to the file `from` changed to `to`. The result refers to the model's bytes; only
+ * references are new.
+ */
 export async function renameData(model: Blob, from: string, to: string, signal: AbortSignal): Promise<Blob> {
   if (from === to) return model;
   const { externalTensors: outside, source } = await scanModel(blobSource(from, model));

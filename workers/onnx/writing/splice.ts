@@ -1,19 +1,19 @@
 /**
  * Rewrites a file without reading it: edits replace byte ranges inside nested messages, everything else stays a range
- * of the source, and only the lengths of messages around an edit are written anew. So whatever was not edited, fields
- * nobody here has heard of included, comes out byte for byte.
+ * of the source, and only the lengths of messages around an edit are written anew. So everything that is not edited,
+ * unknown fields included, comes out byte for byte.
  */
 import type { Span } from '../model.ts';
 import { encodeHeader } from '../wire.ts';
 
-/** A part of the output. `made` parts are computed while writing; their length is known before. */
+/** A part of the output. A `made` piece is computed while the file is written; its length is known before. */
 export type Piece<Task> =
-  /** Bytes of the model's file, or of one of its external data: the one at that location. */
+  /** Bytes of the model's file, or of its external data at `location`. */
   | { kind: 'copy'; start: number; end: number; location?: string }
   | { kind: 'bytes'; bytes: Uint8Array }
   | { kind: 'made'; task: Task; part: string; length: number };
 
-/** Replaces source bytes [start, end) by `pieces`; start = end inserts. */
+/** Replaces the source bytes [start, end) by pieces. An empty range inserts them. */
 export interface Edit<Task> {
   start: number;
   end: number;
@@ -22,6 +22,7 @@ export interface Edit<Task> {
   pieces: Piece<Task>[];
 }
 
+/** Bytes of a piece. */
 export function pieceLength(piece: Piece<unknown>): number {
   switch (piece.kind) {
     case 'copy':
@@ -33,11 +34,12 @@ export function pieceLength(piece: Piece<unknown>): number {
   }
 }
 
+/** Bytes of several pieces. */
 export function piecesLength(pieces: readonly Piece<unknown>[]): number {
   return pieces.reduce((sum, piece) => sum + pieceLength(piece), 0);
 }
 
-/** The output as pieces in order. Edits must not overlap. */
+/** Applies edits and returns the output as pieces in order. Throws a `RangeError` where edits overlap. */
 export function splice<Task>(size: number, edits: readonly Edit<Task>[]): Piece<Task>[] {
   // A stable sort keeps insertions at one place in the order they were asked for.
   const sorted = [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
@@ -46,7 +48,10 @@ export function splice<Task>(size: number, edits: readonly Edit<Task>[]): Piece<
   return pieces;
 }
 
-/** Adds what becomes of the source bytes [start, end), which the edits of a range of indices are in; returns how many bytes that is. */
+/**
+ * Adds the pieces for the source bytes [start, end), to which the edits of a range of indices apply. Returns their
+ * bytes.
+ */
 function render<Task>(
   { start, end, depth }: { start: number; end: number; depth: number },
   edits: readonly Edit<Task>[],
@@ -75,7 +80,7 @@ function render<Task>(
     const first = i;
     while (i < to && edits[i]?.within[depth]?.start === message.start) i++;
     copyTo(message.start);
-    // The header says how long the message is, which is known when what is in it has been added.
+    // The header holds the length of the message, which is known once its content has been added.
     const place = pieces.length;
     pieces.push({ kind: 'bytes', bytes: new Uint8Array(0) });
     const inner = render(

@@ -1,4 +1,4 @@
-/** Turns a planned file into bytes: source ranges are passed on untouched, made parts are computed when their turn comes. */
+/** Writes a planned file: source ranges are copied, and made pieces are computed in order. */
 import { isAboutLevel } from '../../contract/errors.ts';
 import type { Piece } from './splice.ts';
 import { pieceLength } from './splice.ts';
@@ -6,6 +6,7 @@ import { pieceLength } from './splice.ts';
 /** Files of external data, by location as the model writes it. */
 export type ExternalBlobs = ReadonlyMap<string, Blob>;
 
+/** For models without external data. */
 export const NO_EXTERNAL_BLOBS: ExternalBlobs = new Map();
 
 /** The file a piece is copied from. */
@@ -15,7 +16,7 @@ export function copiedFrom(source: Blob, external: ExternalBlobs, location: stri
   return file;
 }
 
-/** A file by its name in a folder, which may be another than it was to have. */
+/** Where a file was written. Its name may differ from the planned one. */
 export interface WrittenPlace {
   folder: string;
   file: string;
@@ -23,57 +24,62 @@ export interface WrittenPlace {
 
 /** Where a new file goes. */
 export interface Sink {
-  /** How many of the file's first bytes are there from an earlier attempt; what is written goes after them. */
+  /** Bytes that an earlier attempt has written. Writing continues after them. */
   readonly resumeAt?: number;
-  /** Where a person finds the file, who has chosen the folder. */
+  /** Where the file is in a folder that the user has chosen. */
   readonly place?: WrittenPlace;
   write(bytes: Uint8Array): Promise<void>;
-  /** Bytes [start, end) of the source file, or of its external data at a location; `onBytes` hears of what has been copied of them. */
+  /**
+   * Bytes [start, end) of the source file, or of its external data at a location; `onBytes` is called with the bytes
+   * copied since its last call.
+   */
   copy(start: number, end: number, onBytes?: (bytes: number) => void, location?: string): Promise<void>;
-  /** Closes the file; what came out of it can be read any number of times. */
+  /** Closes the file and returns it. */
   finish(): Promise<Blob>;
-  /** Gives up. What a later attempt can go on from may stay, unless `forGood` says that there is none. */
+  /** Abandons the file. Its bytes may stay for a later attempt, unless `forGood`. */
   discard(forGood?: boolean): Promise<void>;
-  /** Removes the finished file again; absent where it is not this sink's to remove. */
+  /** Removes the finished file. Absent where the sink must not remove it. */
   remove?(): Promise<void>;
 }
 
+/** How far a file is written. `tensor` is the one being made; null while bytes are copied. */
 export interface WriteProgress {
   done: number;
   total: number;
   tensor: string | null;
 }
 
-/** What is made at once of what a task makes: the next bytes of each of its parts, how many of which. */
+/** An output chunk of a task: how many bytes it adds to each part, by name of the part. */
 export interface ChunkBytes {
   bytes: ReadonlyMap<string, number>;
 }
 
+/** What `writePieces` needs. */
 export interface WriteJob<Task, Chunk extends ChunkBytes> {
   pieces: readonly Piece<Task>[];
-  /** A task's chunks in order, the same ones each time. */
+  /** The chunks of a task in order; the same objects in each call. */
   chunksOf(task: Task): readonly Chunk[];
-  /** What a chunk adds to each part, by name. */
+  /** Computes the bytes that a chunk adds to each part. */
   make(chunk: Chunk, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>>;
   nameOf(task: Task): string;
   sink: Sink;
   onProgress(progress: WriteProgress): void;
   signal: AbortSignal;
-  /** Bytes of a task's parts that are kept for a later piece, each part; what is longer is made again when its piece comes. */
+  /** Longest part, in bytes, that is kept for a later piece. Longer parts are computed again. */
   keep?: number;
-  /** Gives back the memory of what has been written; absent where it is left to the collector. */
+  /** Releases the memory of written bytes. Absent where that is left to the garbage collector. */
   release?: ((bytes: Uint8Array) => void) | undefined;
 }
 
 const KEEP = 32 << 20;
 
 /**
- * Writes all pieces, but for what the sink has already: a chunk whose bytes are all there is not made, one with some
- * missing is made again. Of what a chunk makes, that is kept which a later piece needs, as long as it is not much.
+ * Writes all pieces and returns the file. Chunks whose bytes the sink already has are not computed. Parts of a chunk that
+ * a later piece needs are kept, up to `keep` bytes each.
  */
 export async function writePieces<Task, Chunk extends ChunkBytes>({
   pieces,
-  chunksOf: chunksOf,
+  chunksOf,
   make,
   nameOf,
   sink,
@@ -86,7 +92,7 @@ export async function writePieces<Task, Chunk extends ChunkBytes>({
   const partsLeft = new Map<Task, string[]>();
   for (const piece of pieces)
     if (piece.kind === 'made') partsLeft.set(piece.task, [...(partsLeft.get(piece.task) ?? []), piece.part]);
-  /** What was made of parts that come later, by chunk. */
+  /** Bytes kept for later pieces, by chunk and part. */
   const kept = new Map<Chunk, Map<string, Uint8Array>>();
   const total = pieces.reduce((sum, piece) => sum + pieceLength(piece), 0);
   const resumeAt = sink.resumeAt ?? 0;
@@ -108,7 +114,7 @@ export async function writePieces<Task, Chunk extends ChunkBytes>({
     throw thrown;
   }
 
-  /** Writes a piece but for its first `there` bytes; `at` is where in the file that is. */
+  /** Writes a piece without its first `there` bytes, from place `at` of the file on. */
   async function writeRest(piece: Piece<Task>, there: number, at: number): Promise<void> {
     if (piece.kind === 'copy') {
       let copied = 0;
@@ -129,7 +135,7 @@ export async function writePieces<Task, Chunk extends ChunkBytes>({
 
   /** Chunk by chunk; `start` is where in the file the piece begins. */
   async function writeMade(
-    { task: task, part, length }: Piece<Task> & { kind: 'made' },
+    { task, part, length }: Piece<Task> & { kind: 'made' },
     there: number,
     start: number,
   ): Promise<void> {
@@ -170,7 +176,7 @@ export async function writePieces<Task, Chunk extends ChunkBytes>({
     return made.get(part);
   }
 
-  /** Whether the memory of a part just written holds what is kept for a later piece. */
+  /** Whether the memory of a written part also holds bytes kept for a later piece. */
   function isNeededLater(task: Task, chunk: Chunk, part: string, { buffer }: Uint8Array): boolean {
     return [...(kept.get(chunk) ?? [])].some(
       ([name, bytes]) => bytes.buffer === buffer && (name !== part || partsLeft.get(task)?.includes(part)),
@@ -194,7 +200,7 @@ function lengthOf(chunks: readonly ChunkBytes[], part: string): number {
   return chunks.reduce((sum, { bytes }) => sum + (bytes.get(part) ?? 0), 0);
 }
 
-/** For tasks of which each is carried out at once: all its parts are one chunk. */
+/** `chunksOf` and `make` for tasks that are one chunk each. */
 export function atOnce<Task>(
   pieces: readonly Piece<Task>[],
   make: (task: Task, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>,
@@ -227,8 +233,8 @@ export function blobOf(
 }
 
 /**
- * A sink made of blobs: source ranges stay references to the dropped file, new bytes leave the heap part by part.
- * Nothing is copied together, so a written model costs no memory of its own.
+ * A sink made of blobs: source ranges stay references to the dropped file, and new bytes become
+ * blobs outside the heap. The written model needs no memory of its own.
  */
 export function blobSink(source: Blob, external: ExternalBlobs = NO_EXTERNAL_BLOBS): Sink {
   let parts: Blob[] = [];

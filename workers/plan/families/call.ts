@@ -1,4 +1,7 @@
-/** Weights handed to local functions: behind a DequantizeLinear in front of the call, with the channels the function's operators have. */
+/**
+ * Weights handed to local functions: behind a DequantizeLinear in front of the call, with the channels the function's
+ * operators have.
+ */
 import type { Node } from '../../onnx/model.ts';
 import { intAttribute } from '../../onnx/graph/attributes.ts';
 import type { Scope } from '../../onnx/graph/scopes.ts';
@@ -9,9 +12,10 @@ import { skipped, type Candidate, type Skipped } from './family.ts';
 /** Local functions by domain and name. */
 export type Functions = ReadonlyMap<string, { inputs: readonly string[]; scope: Scope }>;
 
-/** Functions that call functions that call functions … end here. */
+/** The deepest nesting of calls that is followed. */
 const MAX_DEPTH = 8;
 
+/** Finds the weights that a call of a local function takes. */
 export function findInCall(node: Node, scope: Scope, functions: Functions): (Candidate | Skipped)[] {
   const called = functions.get(functionKey(node.domain, node.type));
   if (!called) return [];
@@ -27,6 +31,7 @@ export function findInCall(node: Node, scope: Scope, functions: Functions): (Can
   });
 }
 
+/** The key of a function in `Functions`. */
 export function functionKey(domain: string, name: string): string {
   return `${domain}:${name}`;
 }
@@ -48,7 +53,10 @@ function channelsInside(
   return found;
 }
 
-/** What was found, by function, parameter, rank and depth: calls of one function ask the same, and functions call others in turn. */
+/**
+ * What was found, by function, parameter, rank and depth: calls of one function ask the same, and functions call others
+ * in turn.
+ */
 const CHANNELS = new WeakMap<Functions, Map<string, number | string>>();
 
 function findChannels(

@@ -1,4 +1,6 @@
-/** Conv and ConvTranspose: weights for each output channel behind a DequantizeLinear, or ConvInteger for dynamic uint8. */
+/**
+ * Conv and ConvTranspose: weights for each output channel behind a DequantizeLinear, or ConvInteger for dynamic uint8.
+ */
 import { int64Tensor, type NewNode } from '../../onnx/writing/encode.ts';
 import type { Node } from '../../onnx/model.ts';
 import type { LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
@@ -10,6 +12,7 @@ import { behindDequantize } from './behind-dequantize.ts';
 import { skipped, type Family, type Rewrite, type RewriteTarget } from './family.ts';
 import { integerProduct } from './product.ts';
 
+/** The family of convolutions. */
 export const convolution: Family = {
   operators: ['Conv', 'ConvTranspose', 'com.microsoft:FusedConv'],
   find(node, scope) {
@@ -23,7 +26,10 @@ export const convolution: Family = {
   },
 };
 
-/** onnxruntime's ConvInteger runs with uint8 weights and one scale only; null where the weight goes behind a DequantizeLinear. */
+/**
+ * onnxruntime's ConvInteger runs with uint8 weights and one scale only; null where the weight goes behind a
+ * DequantizeLinear.
+ */
 function asIntegers(
   node: Node,
   scope: Scope,

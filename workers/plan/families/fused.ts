@@ -38,6 +38,7 @@ const HELD: Readonly<Record<string, (node: Node) => readonly Held[]>> = {
   'com.microsoft:MoE': () => [weight(2, 3, 1), weight(4, 3, 1), weight(6, 3, 1)],
 };
 
+/** The family of fused operators. */
 export const fused: Family = {
   operators: Object.keys(HELD),
   find(node, scope) {

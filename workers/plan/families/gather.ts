@@ -1,4 +1,4 @@
-/** Tables that Gather takes rows of: embeddings, positions, rotary angles. */
+/** Tables whose rows Gather looks up: embeddings, positions, rotary angles. */
 import type { Node } from '../../onnx/model.ts';
 import type { BlockedWeights, LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
 import { CONTRIB } from '../draft.ts';
@@ -11,6 +11,7 @@ import { skipped, type Family, type Rewrite, type RewriteTarget } from './family
 /** onnxruntime's quantizer gives tables the whole range of uint8 and one scale. */
 const TABLE: LinearWeights = { type: 'uint8', symmetric: false, perChannel: false };
 
+/** The family of table lookups. */
 export const gather: Family = {
   operators: ['Gather'],
   find(node, scope) {
@@ -80,7 +81,7 @@ function writeBlocks(
   draft.markBypassed(table.seen.via);
 }
 
-/** Rows of codes, dequantized after they were taken; who computes with integers takes them as they are. */
+/** Looks up rows of codes and dequantizes them. Operators that compute with integers use the codes directly. */
 function writeLinear(node: Node, scope: Scope, seen: ConstantView, { draft, store, activations }: RewriteTarget): void {
   const linear = store.linear(seen, null, TABLE);
   const [output = ''] = node.outputs;
@@ -116,7 +117,10 @@ function writeLinear(node: Node, scope: Scope, seen: ConstantView, { draft, stor
 const SHAPE_ONLY = new Set(['Cast', 'Identity', 'Reshape', 'Unsqueeze', 'Squeeze', 'Flatten']);
 const NOT_TOKENS = /position|mask|type|segment/i;
 
-/** Whether a Gather's indices are an input of the model that holds token ids; position and segment tables are left alone. */
+/**
+ * Whether a Gather's indices are an input of the model that holds token ids; position and segment tables are left
+ * alone.
+ */
 export function isTokenLookup(scope: Scope, node: Node): boolean {
   let value = node.inputs[1] ?? '';
   for (let steps = 0; steps < 8; steps++) {

@@ -6,6 +6,7 @@ import type { Node } from '../../onnx/model.ts';
 import { skipped, type Family } from './family.ts';
 import { matrixOf, productCandidate, type Product } from './product.ts';
 
+/** The family of Gemm. */
 export const gemm: Family = {
   operators: ['Gemm'],
   find(node, scope) {

@@ -7,6 +7,7 @@ import { behindDequantize } from './behind-dequantize.ts';
 import { skipped, type Candidate, type Family, type Skipped } from './family.ts';
 import { matrixOf, productCandidate } from './product.ts';
 
+/** The family of MatMul and FusedMatMul. */
 export const matMul: Family = {
   operators: ['MatMul', 'com.microsoft:FusedMatMul', 'com.microsoft:TransposeMatMul'],
   find(node, scope) {
@@ -16,7 +17,10 @@ export const matMul: Family = {
   },
 };
 
-/** What FusedMatMul does beside multiplying; null when it is a MatMul after all, but for the turning of its second factor. */
+/**
+ * What FusedMatMul does beside multiplying; null when it is a MatMul after all, but for the turning of its second
+ * factor.
+ */
 function fused(node: Node): string | null {
   if (node.domain === '') return null;
   for (const name of ['transA', 'transBatchA', 'transBatchB'])
@@ -84,7 +88,10 @@ function rankOf(scope: Scope, node: Node, activation: string): number {
   return statedRank(scope, activation) ?? statedRank(scope, node.outputs[0] ?? '') ?? 0;
 }
 
-/** Several matrices, as mixtures of experts have them: no product in blocks takes those, but a scale an output can be shared by all. */
+/**
+ * Several matrices, as mixtures of experts have them: no product in blocks takes those, but a scale an output can be
+ * shared by all.
+ */
 function stack(node: Node, scope: Scope, input: number, seen: ConstantView, turned: boolean): Candidate | Skipped {
   const { dims } = seen.view;
   if (dims.length < 2) return skipped(seen.constant, 'a vector or a number: small, and kept exact');

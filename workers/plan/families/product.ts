@@ -11,6 +11,7 @@ import { whyNotBlocked, whyNotLinear, whyNotInt4, type Matrix, type Store } from
 import type { ConstantView } from '../../onnx/graph/constant-view.ts';
 import type { Candidate, Rewrite, RewriteTarget } from './family.ts';
 
+/** A product with a constant matrix, as one node has it. */
 export interface Product {
   node: Node;
   scope: Scope;
@@ -18,7 +19,7 @@ export interface Product {
   seen: ConstantView;
   input: number;
   matrix: Matrix;
-  /** Whether the node sees [N, K] and turns it round itself. */
+  /** Whether the node sees [N, K] and transposes it. */
   turned: boolean;
   /** The other factor. */
   activation: string;
@@ -27,7 +28,7 @@ export interface Product {
   after: number[] | null;
   /** What is added; `fits` when it is a constant [N] of the arithmetic's type, which MatMulNBits adds itself. */
   bias: { name: string; fits: boolean } | null;
-  /** Why the node has to stay, so that its weight can at most stand behind a DequantizeLinear; null when it need not. */
+  /** Why the node cannot be replaced, so that its weight can only go behind a DequantizeLinear. Null when it can. */
   stays: string | null;
 }
 
@@ -48,6 +49,7 @@ export function matrixOf(seen: ConstantView, turn: boolean): Matrix | null {
   return { ...matrix, layout: 'kn', view };
 }
 
+/** The candidate for the constant matrix of a product. */
 export function productCandidate(product: Product): Candidate {
   const { node, scope, seen, matrix } = product;
   return {
@@ -150,7 +152,9 @@ function writeBlocks(product: Product, weights: BlockedWeights, { draft, store }
   draft.markBypassed(seen.via);
 }
 
-/** Codes as MatMulNBits takes them. A table's are the same bytes: the product sees the table's tensor through a Reshape. */
+/**
+ * Codes as MatMulNBits takes them. A table's are the same bytes: the product sees the table's tensor through a Reshape.
+ */
 function codesOf(
   { matrix, scope, seen }: Product,
   weights: BlockedWeights,
@@ -207,7 +211,7 @@ function writeDynamic(
   draft.markBypassed(product.seen.via);
 }
 
-/** An integer operator and what brings its int32 result back: Cast, and Mul by the product of both scales. */
+/** An integer operator and the nodes that scale its int32 result: Cast, and Mul by the product of both scales. */
 export function integerProduct(
   type: 'MatMulInteger' | 'ConvInteger',
   {

@@ -6,6 +6,7 @@ import { skipped, type Family } from './family.ts';
 const WEIGHTS = [1, 2];
 const CHANNELS = 1;
 
+/** The family of LSTM, GRU and RNN. */
 export const recurrent: Family = {
   operators: ['LSTM', 'GRU', 'RNN'],
   find: (node, scope) =>

@@ -20,11 +20,14 @@ export const OPERATORS_WITH_WEIGHTS: readonly string[] = [
   ...new Set([...FAMILIES.keys()].map((operator) => operator.split(':').at(-1) ?? operator)),
 ];
 
+/** The family of an operator; null where no family has it. */
 export function familyOf({ domain, type }: Node): Family | null {
   return FAMILIES.get(domain === '' ? type : `${domain}:${type}`) ?? null;
 }
 
-/** Operators that take or make integers in place of weights: what goes into them is part of a weight quantized before. */
+/**
+ * Operators that take or make integers in place of weights: what goes into them is part of a weight quantized before.
+ */
 const QUANTIZED = new Set([
   'MatMulNBits',
   'GatherBlockQuantized',
@@ -57,6 +60,7 @@ const QUANTIZED = new Set([
   'QLinearConvTranspose',
 ]);
 
+/** Whether an operator takes or makes quantized weights. */
 export function isQuantizedOperator({ type }: Node): boolean {
   return QUANTIZED.has(type);
 }

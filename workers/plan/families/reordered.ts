@@ -12,6 +12,7 @@ const RECURRENT = new Set(['LSTM', 'GRU', 'RNN']);
 /** Cutting, putting together, a dimension for the direction: a weight makes about ten values, and some to spare. */
 const MOST_VALUES = 100;
 
+/** The family of recurrent weights that are cut and reordered. */
 export const reordered: Family = {
   operators: ['Slice', 'Split'],
   find(node, scope) {

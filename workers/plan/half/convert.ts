@@ -28,6 +28,7 @@ import { definingScope, opsetOf, type Scope, type Use } from '../../onnx/graph/s
 import { float16Handling, makesFromFloats } from './operators.ts';
 import { valueType } from './value-types.ts';
 
+/** A float32 graph planned in fp16. */
 export interface Converted {
   pieces: Piece<QuantizeTask>[];
   /** Constants that are fp16 now. */
@@ -51,10 +52,13 @@ const BROADCASTING_MAX = 8;
 
 type Wish = typeof FLOAT32 | typeof FLOAT16 | 'any';
 
-/** A sentence when it cannot be done, which is true of the model. */
+/** Why a model cannot be converted, as a clause about the model. */
 export type WhyNotConverted = string;
 
-/** @param misfits Tensors that fp16 does not hold: they, and what computes with them, stay in float32. */
+/**
+ * Plans a float32 graph in fp16.
+ * @param misfits Tensors that fp16 cannot hold. They, and nodes that compute with them, stay in float32.
+ */
 export async function convertToHalf(
   { model, scopes, flow, noWeights }: PlanInput,
   misfits: Misfits,
@@ -262,7 +266,9 @@ export async function convertToHalf(
   return { pieces: splice(model.source.size, edits), rounded, kept: kept.size, floats, whyFloat, added };
 }
 
-/** What is known of the numbers of constants, of which small ones are read, and what ConstantOfShape nodes fill with. */
+/**
+ * What is known of the numbers of constants, of which small ones are read, and what ConstantOfShape nodes fill with.
+ */
 async function readNumbers(
   model: Model,
   scopes: readonly Scope[],

@@ -215,13 +215,14 @@ const MAKES_NUMBERS: Readonly<Record<string, string>> = {
 const FOLLOWS_INPUT = new Set(['RandomNormalLike', 'RandomUniformLike', 'EyeLike', 'Bernoulli']);
 const DRAWS = new Set(['Bernoulli', 'Multinomial', 'MelWeightMatrix']);
 
+/** What happens to a node: computed in fp16, kept in float32, makes numbers of its own, or unknown. */
 export type Float16Handling = 'half' | 'float' | 'makes' | 'unknown';
 
 function nameOf({ domain, type }: Node): string {
   return domain === '' ? type : `${domain}:${type}`;
 }
 
-/** How a node is handled, as far as the node alone tells. */
+/** How a node is handled, judged by the node alone. */
 export function float16Handling(node: Node): Float16Handling {
   const name = nameOf(node);
   if (Object.hasOwn(MAKES_NUMBERS, name)) return 'makes';

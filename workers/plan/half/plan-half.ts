@@ -29,7 +29,7 @@ import type { Misfits } from '../precision/fits.ts';
 import type { QuantizeTask } from '../quantize-task.ts';
 import { convertToHalf } from './convert.ts';
 
-/** As `planLevel`, for every level. */
+/** Plans any level: `planLevel`, and levels with fp16 activations. Parameters and errors as `planLevel`. */
 export async function planAnyLevel(
   given: PlanInput,
   scheme: Scheme<LevelId>,
@@ -127,7 +127,10 @@ function toSource(layer: Layer<QuantizeTask>): (pieces: readonly Piece<QuantizeT
     });
 }
 
-/** A task of a tensor of the converted file: of the float32 tensor it is rounded from, or of the same at its place in the source. */
+/**
+ * A task of a tensor of the converted file: of the float32 tensor it is rounded from, or of the same at its place in
+ * the source.
+ */
 function lowered(task: QuantizeTask, layer: Layer<QuantizeTask>): QuantizeTask {
   const { data } = task.tensor;
   const at = (tensor: Partial<Tensor>): QuantizeTask => ({ ...task, tensor: { ...task.tensor, ...tensor } });

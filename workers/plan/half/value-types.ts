@@ -7,7 +7,7 @@ import { definingScope, type Scope } from '../../onnx/graph/scopes.ts';
 import { float16Handling, typeAttributeOf } from './operators.ts';
 
 const BOOL = 9;
-/** Longer chains of values without a type are no export's. */
+/** Exporters do not write longer chains of values without a type. */
 const MAX_STEPS = 400;
 
 const WHOLE_NUMBERS = new Set(['ArgMax', 'ArgMin', 'NonMaxSuppression', 'NonZero', 'Shape', 'Size']);
@@ -35,7 +35,7 @@ const TYPE_OF_INPUT: Readonly<Record<string, number>> = {
 /** What has been found, by scope and name: chains of values without a type are walked once. */
 const FOUND = new WeakMap<Scope, Map<string, number>>();
 
-/** Null where neither tells. */
+/** The element type of a value; null where it is unknown. */
 export function valueType(scope: Scope, name: string, steps = MAX_STEPS): number | null {
   const owner = definingScope(scope, name);
   if (!owner || steps === 0) return null;

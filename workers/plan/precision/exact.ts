@@ -55,7 +55,7 @@ interface State {
   isFar: boolean;
 }
 
-/** What is known of the numbers of a constant. */
+/** What is known about the numbers of a constant. */
 export interface ConstantValues {
   misfit: Misfit | null;
   /** Whether some are far below zero. */
@@ -66,6 +66,7 @@ export interface ConstantValues {
   least: number;
 }
 
+/** Which nodes of a graph in fp16 stay in float32. */
 export interface Precision {
   /** Nodes that compute in float32. */
   kept: ReadonlySet<Node>;
@@ -73,7 +74,7 @@ export interface Precision {
   isClamped(scope: Scope, name: string, uses: readonly Use[]): boolean;
 }
 
-/** Numbers this far below zero mask. */
+/** Numbers below minus this are mask values. */
 export const FAR = 1e4;
 /**
  * Masks are clamped to this. Three of them and a score add up to a number fp16 has, so a row that is masked wholly, by
@@ -89,6 +90,7 @@ const MAX_STEPS = 64;
 const DATA: State = { kind: 'data', isConstant: false, least: 0, isFar: false };
 const of = (kind: Kind, more: Partial<State> = {}): State => ({ ...DATA, kind, ...more });
 
+/** Decides which nodes stay in float32. */
 export function decidePrecision(
   scopes: readonly Scope[],
   flow: Flow,

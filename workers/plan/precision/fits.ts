@@ -15,12 +15,13 @@ import { elementCount } from '../../onnx/numbers/element-types.ts';
 import { readTensor } from '../../onnx/tensor-data.ts';
 import { readChunks, NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../../io/source.ts';
 
-/** Why fp16 does not hold a tensor; `low` when only numbers far below zero are beyond it, as masks have them. */
+/** Why fp16 cannot hold a tensor. `low`: only numbers far below zero, as masks have, are out of range. */
 export type Misfit = 'large' | 'low' | 'small' | 'stepped';
 
-/** Misfits by the name of the tensor; all others fit. */
+/** Tensors that fp16 cannot hold, by name. All others fit. */
 export type Misfits = ReadonlyMap<string, Misfit>;
 
+/** For models whose tensors all fit. */
 export const NO_MISFITS: Misfits = new Map();
 
 /** The largest error in relation to a number that a rounded one may have. */
@@ -38,6 +39,7 @@ const STEPS_IN_ONE = 8;
 /** Bits of a float32 significand that fp16 does not have. */
 const LOST_BITS = 0x1fff;
 
+/** Judges the numbers of a tensor, which are added chunk by chunk. */
 export interface Judge {
   add(values: Float32Array): void;
   /** Null when fp16 holds all that was added. */
@@ -82,13 +84,14 @@ function judgeNumbers(count: number): Judge {
   };
 }
 
+/** Why fp16 cannot hold some numbers; null when it can. */
 export function judge(values: Float32Array): Misfit | null {
   const { add, verdict } = judgeNumbers(values.length);
   add(values);
   return verdict();
 }
 
-/** The float32 tensors that fp16 does not hold. Reads each tensor once, in slabs. */
+/** Finds the float32 tensors that fp16 cannot hold. Reads each tensor once, in chunks. */
 export async function findMisfits(
   source: ByteSource,
   tensors: readonly Tensor[],
@@ -118,7 +121,7 @@ export async function findMisfits(
   return misfits;
 }
 
-/** For the ledger. */
+/** The reason in words, for the ledger. */
 export function describeMisfit(misfit: Misfit): string {
   switch (misfit) {
     case 'large':

@@ -9,6 +9,7 @@ export interface ScopedValue {
   name: string;
 }
 
+/** How values flow through a model, bodies and functions included. */
 export interface Flow {
   uses(value: ScopedValue): readonly Use[];
   /** What a value handed to a node is called inside of it, where the node has bodies or calls a function. */
@@ -25,6 +26,7 @@ interface Body {
   parent: Scope;
 }
 
+/** Traces the flow of values through a model. */
 export function traceFlow(model: Model, scopes: readonly Scope[]): Flow {
   const scopeAt = new Map(scopes.map((scope) => [scope.within.at(-1), scope]));
   const bodies = new Map<Scope, Body>();

@@ -1,4 +1,7 @@
-/** What operators do with numbers, as far as their precision goes (ONNX's Operators.md, onnxruntime's ContribOperators.md). */
+/**
+ * What operators do with numbers, as far as their precision goes (ONNX's Operators.md, onnxruntime's
+ * ContribOperators.md).
+ */
 import type { Node } from '../../onnx/model.ts';
 
 /** The operator, with its domain in front where it has one. */
@@ -38,6 +41,7 @@ const WEIGHT_INPUTS: Readonly<Record<string, readonly number[]>> = {
   'com.microsoft:GatedRelativePositionBias': [3],
 };
 
+/** Whether an input of a node is a weight. */
 export function takesWeight(node: Node, input: number): boolean {
   return WEIGHT_INPUTS[operatorOf(node)]?.includes(input) ?? false;
 }
@@ -52,7 +56,7 @@ export const PRODUCTS: ReadonlySet<string> = new Set([
   'com.microsoft:FusedGemm',
 ]);
 
-/** Give numbers of their first input on as they are, or some of them. */
+/** Operators that pass on numbers of their first input unchanged. */
 export const MOVES: ReadonlySet<string> = new Set([
   'Identity',
   'Transpose',
@@ -74,9 +78,11 @@ export const MOVES: ReadonlySet<string> = new Set([
   'GatherElements',
   'GatherND',
 ]);
-/** Give numbers of all of their floating-point inputs on. */
+/** Operators that pass on numbers of all their floating-point inputs. */
 export const JOINS: ReadonlySet<string> = new Set(['Concat', 'Where', 'ScatterElements', 'ScatterND', 'Scatter']);
+/** Operators that add their inputs or choose among them. */
 export const SUMS: ReadonlySet<string> = new Set(['Add', 'Sub', 'Sum', 'Mean', 'Min', 'Max', 'Clip', 'Mod']);
+/** Operators that multiply or divide. */
 export const SCALES: ReadonlySet<string> = new Set(['Mul', 'Div']);
 /** Work on each number by itself, with results as far apart as those numbers may be. */
 export const UNARY: ReadonlySet<string> = new Set([
@@ -100,6 +106,7 @@ export const UNARY: ReadonlySet<string> = new Set([
   'Selu',
   'Celu',
 ]);
+/** Operators that reduce many numbers to one. */
 export const REDUCES: ReadonlySet<string> = new Set([
   'CumSum',
   'ReduceL1',
@@ -113,6 +120,7 @@ export const REDUCES: ReadonlySet<string> = new Set([
   'ReduceSum',
   'ReduceSumSquare',
 ]);
+/** Operators that compare numbers. */
 export const COMPARES: ReadonlySet<string> = new Set([
   'Equal',
   'Greater',
@@ -122,7 +130,7 @@ export const COMPARES: ReadonlySet<string> = new Set([
   'IsInf',
   'IsNaN',
 ]);
-/** Of an angle. */
+/** Functions of an angle. */
 export const ANGLES: ReadonlySet<string> = new Set(['Sin', 'Cos', 'Tan']);
 /** Inputs that are positions or sizes, though they are floating-point numbers; all inputs where none is named. */
 const PLACES: Readonly<Record<string, readonly number[] | null>> = {
@@ -144,7 +152,7 @@ export function takesPlace(node: Node, input: number): boolean {
   return places === null || (places?.includes(input) ?? false);
 }
 
-/** Cheap operators through which a value is followed to what is made of it. */
+/** Whether a value is followed through an operator to what is computed from it. */
 export function isPassThrough(node: Node): boolean {
   const operator = operatorOf(node);
   return (
@@ -201,6 +209,7 @@ const TAKES_MASKS: Readonly<Record<string, readonly number[]>> = {
   'com.microsoft:PackedMultiHeadAttention': [6],
 };
 
+/** Whether a node passes a mask on. */
 export function carriesMask(node: Node): boolean {
   return CARRIES_MASKS.has(operatorOf(node));
 }

@@ -26,7 +26,7 @@ import {
   takesWeight,
 } from './operators.ts';
 
-/** Why a constant is no weight, in a sentence for the ledger. */
+/** Why a constant is not a weight, for the ledger. */
 export interface NoWeight {
   why: string;
   /** Whether it makes angles or positions, which no level may quantize either. */
@@ -46,7 +46,7 @@ type LookedUp = 'no' | 'tokens' | 'table';
 
 const FORMULA: NoWeight['why'] = 'makes angles or positions, which have to be exact';
 
-/** Null for a weight. */
+/** Why a constant is not a weight; null for a weight. */
 export function whyNoWeight(constant: Constant, flow: Flow): NoWeight | null {
   const { scope, name, tensor } = constant;
   const seen = new Map<Scope, Set<string>>();
@@ -213,6 +213,7 @@ function comesFromIntegers(scope: Scope, name: string): boolean {
   return found;
 }
 
+/** Whether an element type is an integer type. */
 export function isInteger(type: number): boolean {
   return /^u?int/.test(elementType(type).name);
 }

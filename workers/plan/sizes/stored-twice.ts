@@ -6,10 +6,13 @@ import type { Draft } from '../draft.ts';
 import type { QuantizeTask } from '../quantize-task.ts';
 import type { Constant } from '../../onnx/graph/constants.ts';
 
-/** Parts that hold a weight's codes; the other parts are scales and zero points, which two layouts of the same codes share. */
+/**
+ * Parts that hold a weight's codes; the other parts are scales and zero points, which two layouts of the same codes
+ * share.
+ */
 const CODES: ReadonlySet<string> = new Set(['codes', 'rows', 'nibbles']);
 
-/** Call after `draft.finish()`. */
+/** Finds constants that are stored in more than one form. Call it after `draft.finish()`. */
 export function findStoredTwice(constants: readonly Constant[], draft: Draft): StoredTwice[] {
   return constants.flatMap((constant) => {
     if (!draft.isReplaced(constant) || draft.isDropped(constant)) return [];
@@ -27,7 +30,7 @@ export function findStoredTwice(constants: readonly Constant[], draft: Draft): S
   });
 }
 
-/** What each quantized form would take if it were the only one. */
+/** The bytes of each quantized form if it were the only one. */
 function formsOf(draft: Draft, constant: Constant): StoredTwice['forms'] {
   const beside = new Map<QuantizeTask, number>();
   const codes: { task: QuantizeTask; bytes: number }[] = [];
