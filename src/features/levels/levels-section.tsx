@@ -8,7 +8,7 @@ import { ADDABLE_IDS } from '../../../workers/contract/levels/level.ts';
 import type { LevelId } from '../../../workers/contract/levels/registry.ts';
 import { levelName } from '../../../workers/contract/levels/words.ts';
 import { refusal, refused, TARGET_LABELS, TARGET_NAMES, targetNamed } from '../../store/targets.ts';
-import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { Term } from '../../ui/terms/term.tsx';
 import { CompareOn, LevelCard } from './level-card.tsx';
 import classes from './levels.module.css';
@@ -49,6 +49,7 @@ export function LevelsSection() {
 }
 
 function TargetChoice({ disabled }: { disabled: boolean }) {
+  const actions = useActions();
   const target = useWorkbench((state) => state.target);
   return (
     <div className={classes.target}>
@@ -71,6 +72,7 @@ function TargetChoice({ disabled }: { disabled: boolean }) {
 
 /** What was removed last can come back. Takes the focus, which was on the card that is gone. */
 function Removed({ disabled }: { disabled: boolean }) {
+  const actions = useActions();
   const removed = useWorkbench((state) => state.removed);
   const undo = useRef<HTMLButtonElement>(null);
   useEffect(() => {
@@ -125,6 +127,7 @@ function NotAddable() {
 
 /** Stays in the tab order where the target does not run the level: the reason is read on focus. */
 function Add({ id, disabled }: { id: LevelId; disabled: boolean }) {
+  const actions = useActions();
   const reason = useWorkbench((state) => refusal(state.offers, state.target, { id, settings: {} }));
   const button = (
     <Button
