@@ -135,6 +135,8 @@ const OWN_PROCESS = [
   'workers/evaluate/sessions/heap.test.ts',
   'workers/io/zip-sizes.test.ts',
   'workers/pipeline/self-check.test.ts',
+  // Replaces modules by others for all that import them.
+  'e2e/one-definition.test.tsx',
 ];
 
 /** What takes a minute begins first, so that no core waits for it at the end: a fresh clone knows no durations to order by. */
@@ -162,9 +164,13 @@ export default defineConfig(({ isSsrBuild }) => ({
         outDir: 'build/cli',
         emptyOutDir: true,
         copyPublicDir: false,
-        // The command, and the thread it measures speed in.
+        // The command, and the threads it quantizes and measures speed in.
         rolldownOptions: {
-          input: { nibble: 'workers/entry/node/cli.ts', 'speed-worker': 'workers/entry/node/speed-worker.ts' },
+          input: {
+            nibble: 'workers/entry/node/cli.ts',
+            'quantize-thread': 'workers/entry/node/quantize-thread.ts',
+            'speed-worker': 'workers/entry/node/speed-worker.ts',
+          },
           output: { entryFileNames: '[name].mjs' },
         },
       }

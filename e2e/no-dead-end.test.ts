@@ -27,7 +27,7 @@ import {
 } from '../src/store/targets.ts';
 import { ADDABLE_IDS, choicesAt, type Level } from '../workers/contract/levels/level.ts';
 import { levelName } from '../workers/contract/levels/words.ts';
-import { plan } from '../workers/pipeline/pipeline.ts';
+import { plan } from '../workers/pipeline/preview.ts';
 import type { Target } from '../workers/contract/level-plan.ts';
 import { CPU_ONLY, pageWithEngine, until, WITH_GPU } from './page-with-engine.ts';
 

@@ -1,7 +1,7 @@
 /** The page's store on the engine's own reading and planning of files, in Node: nothing is quantized or measured. */
 import { withPaths } from '../workers/io/dropped-paths.ts';
 import { settle } from '../workers/contract/errors.ts';
-import { open, plan } from '../workers/pipeline/pipeline.ts';
+import { open, plan } from '../workers/pipeline/preview.ts';
 import type { Capabilities } from '../workers/contract/capabilities.ts';
 import type { EngineError, Result } from '../workers/contract/errors.ts';
 import type { EngineEvent } from '../workers/contract/events.ts';

@@ -117,7 +117,7 @@ const engine: Engine = {
     reporting<Generated, Result<null>>(port, async (send) => {
       if (job.prompt === '') return { ok: false, error: problemOf('busy') };
       for (const { key, model } of job.models) {
-        const id = await model.text();
+        const id = await model.model.text();
         const pieces = (id in LINES ? LINES[id as keyof typeof LINES] : '').split(/(?= )/).slice(0, job.maxTokens);
         pieces.forEach((_, index) => {
           send({

@@ -4,20 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as many from './many.ts';
-import pLimit from 'p-limit';
-import { executeTasks } from '../workers/quantize/execute-tasks.ts';
 import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
-import { quantizeChunk } from '../workers/quantize/quantize-chunk.ts';
-import { prefetch } from '../workers/quantize/prefetch.ts';
 import { scanModel } from '../workers/onnx/scan.ts';
-import { gatheredSink } from '../workers/onnx/writing/gathered-sink.ts';
-import { writePieces } from '../workers/onnx/writing/write.ts';
 import { findMisfits } from '../workers/plan/precision/fits.ts';
 import { planAnyLevel } from '../workers/plan/half/plan-half.ts';
 import { judgedTensors, preparePlan } from '../workers/plan/plan.ts';
 import { parseLevel } from '../workers/contract/levels/level.ts';
 import { SCHEMES } from '../workers/contract/levels/registry.ts';
-import { outputBytes, CHUNK_LIMITS } from '../workers/quantize/chunks.ts';
+import { createQuantizer } from '../workers/quantize/quantizer.ts';
 import { blobSource } from '../workers/io/source.ts';
 import { summarizeModel } from '../workers/pipeline/summarize-model.ts';
 import { windowedSource } from '../workers/io/windowed-source.ts';
@@ -98,26 +92,8 @@ try {
         continue;
       }
       const [, writing] = await timed(async () => {
-        const from = windowedSource(source);
-        const sink = gatheredSink(await fileSink(join(folder, 'written.onnx'), file), (start, end) =>
-          from.read(start, end - start),
-        );
-        const oneByOne = pLimit(2);
-        const carrying = executeTasks((slab, stop) => oneByOne(() => quantizeChunk(slab, from, kernel, stop)));
-        const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
-        const ahead = prefetch([...recipes].flatMap(carrying.stretchesOf), outputBytes, carrying.make, {
-          count: 6,
-          bytes: CHUNK_LIMITS.joined,
-        });
-        await writePieces({
-          pieces: plan.pieces,
-          stretchesOf: carrying.stretchesOf,
-          make: ahead.make,
-          nameOf: (recipe) => recipe.tensor.name,
-          sink,
-          onProgress: () => undefined,
-          signal,
-        });
+        const sink = await fileSink(join(folder, 'written.onnx'), file);
+        await createQuantizer({ kernel, model }).write(plan, sink, { signal });
       });
       cells.push(`${spelling}: plan ${planning.toFixed(1)} write ${writing.toFixed(1)}`);
     }

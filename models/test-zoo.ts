@@ -3,6 +3,7 @@
  * way: opened, planned, written, checked, loaded in both builds of onnxruntime, and run beside its dequantized self and
  * the model it was made of.
  */
+import { inOneFile } from '../workers/onnx/model-files.ts';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import * as native from 'onnxruntime-node';
@@ -27,7 +28,7 @@ import type { Kernel } from '../workers/kernels/kernel.ts';
 import { fromFloat16Array } from '../workers/onnx/numbers/float16.ts';
 import type { Model, Node } from '../workers/onnx/model.ts';
 import type { Result } from '../workers/contract/errors.ts';
-import { findScopes } from '../workers/plan/graph/scopes.ts';
+import { findScopes } from '../workers/onnx/graph/scopes.ts';
 import { quantize, scanBytes } from '../workers/test-support.ts';
 import { checkModel } from './check-model.ts';
 import { dequantizedSelf } from './dequantized-self.ts';
@@ -83,7 +84,7 @@ export async function exhibit(bytes: Uint8Array<ArrayBuffer>, inputs?: ZooCase['
   const session = await open(web, bytes);
   try {
     const hints = await readInputHints(new Blob([bytes]));
-    const recipe = valueOf(
+    const task = valueOf(
       await findInputSpec(
         session,
         session.outputs.map(({ name }) => name),
@@ -91,7 +92,7 @@ export async function exhibit(bytes: Uint8Array<ArrayBuffer>, inputs?: ZooCase['
         DEFAULT_SEED,
       ),
     );
-    const feeds = feedsOf(valueOf(seededSample(session.inputs, hints, recipe, 0)));
+    const feeds = feedsOf(valueOf(seededSample(session.inputs, hints, task, 0)));
     if (inputs === 'bars') Object.values(feeds).forEach(drawBars);
     return {
       bytes,
@@ -191,7 +192,7 @@ async function open(runtime: OnnxRuntime, bytes: Uint8Array<ArrayBuffer>): Promi
     runtime === native
       ? { ...SESSION_OPTIONS, executionProviders: ['cpu'], graphOptimizationLevel: 'basic' as const }
       : { ...SESSION_OPTIONS, executionProviders: ['wasm'] };
-  return valueOf(await openGraph(runtime, new Blob([bytes]), options));
+  return valueOf(await openGraph(runtime, inOneFile(new Blob([bytes])), options));
 }
 
 async function run(runtime: OnnxRuntime, bytes: Uint8Array, feeds: Feeds): Promise<Record<string, HostTensor>> {

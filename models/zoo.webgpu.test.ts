@@ -2,6 +2,7 @@
  * The zoo on the WebGPU kernel: what is written is byte for byte what the WASM kernel writes, and a few of those files
  * are opened on onnxruntime-web's WebGPU provider. The adapter is emulated, so only cases built in code, and small ones.
  */
+import { inOneFile } from '../workers/onnx/model-files.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ProvidersFixture } from '../workers/evaluate/sessions/test-providers.worker.ts';
 import type { Kernel } from '../workers/kernels/kernel.ts';
@@ -73,7 +74,7 @@ describe('opens on the WebGPU provider', () => {
     if (!found) throw new Error(`no case is called ${name}`);
     const { bytes } = await quantize(found.model, found.level, kernels.webgpu);
     const opened = await worker.call<Result<unknown>>((api) =>
-      api.open('webgpu', new Blob([bytes as Uint8Array<ArrayBuffer>])),
+      api.open('webgpu', inOneFile(new Blob([bytes as Uint8Array<ArrayBuffer>]))),
     );
     expect(opened.ok ? null : opened.error).toBeNull();
   });

@@ -3,15 +3,14 @@ import type { Model, Tensor } from './onnx/model.ts';
 import { scanModel } from './onnx/scan.ts';
 import { fromFloat16Array } from './onnx/numbers/float16.ts';
 import { readTensor } from './onnx/tensor-data.ts';
-import { blobSink, writePieces } from './onnx/writing/write.ts';
+import { blobSink } from './onnx/writing/write.ts';
 import { findMisfits } from './plan/precision/fits.ts';
 import { planAnyLevel } from './plan/half/plan-half.ts';
 import { checkPlannedFile } from './plan/self-check.ts';
 import { judgedTensors, preparePlan, type Plan, type PlanOptions } from './plan/plan.ts';
 import { createReferenceKernel } from './kernels/reference.ts';
 import type { Kernel } from './kernels/kernel.ts';
-import { executeTasks } from './quantize/execute-tasks.ts';
-import { quantizeChunk } from './quantize/quantize-chunk.ts';
+import { createQuantizer } from './quantize/quantizer.ts';
 import { parseLevel } from './contract/levels/level.ts';
 import { SCHEMES } from './contract/levels/registry.ts';
 import { bytesSource } from './io/source.ts';
@@ -31,20 +30,12 @@ export async function quantize(
   const misfits = await findMisfits(source, judgedTensors(input), signal, () => undefined);
   const plan = await planAnyLevel(input, SCHEMES[level.value.id], level.value.settings, misfits, options);
   if (!plan.problem) await checkPlannedFile(input.model, plan);
-  const write = async (pieces: Plan['pieces']) =>
-    new Uint8Array(
-      await (
-        await writePieces({
-          pieces,
-          ...executeTasks((slab) => quantizeChunk(slab, source, kernel, signal)),
-          nameOf: (recipe) => recipe.tensor.name,
-          sink: blobSink(new Blob([model as Uint8Array<ArrayBuffer>])),
-          onProgress: () => undefined,
-          signal,
-        })
-      ).arrayBuffer(),
-    );
-  return { bytes: await write(plan.pieces), data: plan.data && (await write(plan.data.pieces)), plan };
+  const quantizer = createQuantizer({ kernel, model: input.model });
+  const write = async (file: Pick<Plan, 'pieces'>) => {
+    const written = await quantizer.write(file, blobSink(new Blob([model as Uint8Array<ArrayBuffer>])), { signal });
+    return new Uint8Array(await written.arrayBuffer());
+  };
+  return { bytes: await write(plan), data: plan.data && (await write(plan.data)), plan };
 }
 
 export function scanBytes(bytes: Uint8Array): Promise<Model> {

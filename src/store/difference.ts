@@ -1,5 +1,5 @@
 /** How exactly the difference between two levels is known after an amount of text. Both see the same tokens, so it is known better than either perplexity. Pure. */
-import { greatest } from '../lib/format/extremes.ts';
+import { greatest } from '../../workers/contract/extremes.ts';
 import type { Report } from '../../workers/contract/report.ts';
 
 /** Before anything was measured: the standard deviation of a token's change of log loss, in nats, as the sample model's int4 has it. */

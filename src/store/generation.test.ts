@@ -4,7 +4,7 @@ import type { Generated, GenerationJob } from '../../workers/contract/generation
 import { applyGenerated, createGeneration, partingOf, type Continuation } from './generation.ts';
 
 const job = (prompt: string): GenerationJob => ({
-  models: [{ key: 'a', model: new Blob() }],
+  models: [{ key: 'a', model: { model: new Blob(), data: null } }],
   files: [],
   prompt,
   maxTokens: 8,

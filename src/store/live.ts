@@ -1,7 +1,7 @@
 /** What a run's events add up to so far: one row a level, and the stages. Pure. */
 import type { EngineError } from '../../workers/contract/errors.ts';
 import type { EngineEvent, Measured, Progress, Written } from '../../workers/contract/events.ts';
-import type { Stage } from '../../workers/contract/job.ts';
+import { STAGES, type Stage } from '../../workers/contract/job.ts';
 import { NOTHING_OBSERVED, observe, type Observed } from './forecast/forecast.ts';
 
 export interface Row {
@@ -34,7 +34,6 @@ export interface Live {
 }
 
 const EMPTY_ROW: Row = { progress: null, perSecond: null, written: null, measured: null, skipped: null };
-const ORDER: readonly Stage[] = ['open', 'quantize', 'measure', 'check'];
 /** Weight of each stage in the progress of the whole, by the time it usually takes. */
 const SHARE: Record<Stage, number> = { open: 0.03, quantize: 0.27, measure: 0.5, check: 0.2 };
 /** Less than this says nothing about speed. */
@@ -121,13 +120,13 @@ function average(rows: ReadonlyMap<string, Row>, of: (row: Row) => number): numb
 
 /** A stage that has begun ends the ones before it. */
 function stagesBefore(done: Live['done'], stage: Stage): Record<Stage, number> {
-  const index = ORDER.indexOf(stage);
+  const index = STAGES.indexOf(stage);
   const next = { ...done };
-  for (const earlier of ORDER.slice(0, index)) next[earlier] = 1;
+  for (const earlier of STAGES.slice(0, index)) next[earlier] = 1;
   return next;
 }
 
-const laterStage = (a: Stage | null, b: Stage): Stage => (a !== null && ORDER.indexOf(a) > ORDER.indexOf(b) ? a : b);
+const laterStage = (a: Stage | null, b: Stage): Stage => (a !== null && STAGES.indexOf(a) > STAGES.indexOf(b) ? a : b);
 
 /** Events about levels nobody asked for are dropped, save that the baseline may have been added by the engine. */
 function withRow(live: Live, level: string, change: Partial<Row>, done: Live['done']): Live {

@@ -18,7 +18,6 @@ import type { Written } from '../../workers/contract/events.ts';
 import type { Forecast } from './forecast/forecast.ts';
 import { inputsProvenance } from '../features/outputs/outputs.ts';
 import { PROTOCOLS, provenanceOf, unfinishedProvenance, type Provenance } from '../features/protocols/protocols.ts';
-import { normalize } from '../../workers/contract/levels/level.ts';
 import { levelName, sameLevel } from '../../workers/contract/levels/words.ts';
 import type { Level } from './levels.ts';
 import type { Live } from './live.ts';
@@ -66,6 +65,8 @@ export interface Figure {
   /** What perplexity is the inverse mean probability of. */
   unit: 'token' | 'word';
   drift: Drift | null;
+  /** Figures that the report holds by the metric's id. */
+  figures?: LevelReport['figures'] | undefined;
   /** Of each output, where inputs and not a text were run; null for the baseline. */
   outputs: readonly OutputDrift[] | null;
   runtimeDrift: RuntimeDrift | null;
@@ -88,27 +89,9 @@ export interface Figure {
   sameFileAs?: string | null;
 }
 
-/**
- * Report lines by the level that asked for them. The report knows ids and settings, not identities; levels that are
- * the same in everything take lines in order and share the last, since the engine makes equal levels only once.
- */
-function reportLines(run: Pick<Run, 'levels' | 'report'>): ReadonlyMap<string, LevelReport> {
-  const used = new Set<LevelReport>();
-  const lines = new Map<string, LevelReport>();
-  for (const level of run.levels) {
-    const matching = (run.report?.levels ?? []).filter((line) =>
-      sameLevel(level, { id: line.id, settings: normalize(line.id, line.settings) }),
-    );
-    const line = matching.find((candidate) => !used.has(candidate)) ?? matching.at(-1);
-    if (!line) continue;
-    used.add(line);
-    lines.set(level.uid, line);
-  }
-  return lines;
-}
-
+/** What is known of each level: from the report's line that answers it, else from events. */
 export function figuresOf(run: Run): Figure[] {
-  const lines = reportLines(run);
+  const lines = new Map((run.report?.levels ?? []).map((line) => [line.key, line]));
   return run.levels.map((level) => {
     const line = lines.get(level.uid);
     const row = run.live.rows.get(level.uid);
@@ -121,6 +104,7 @@ export function figuresOf(run: Run): Figure[] {
       perplexity: line?.perplexity ?? row?.measured?.perplexity ?? null,
       unit: run.report?.protocol?.unit ?? PROTOCOLS[run.protocol.name].unit,
       drift: line?.drift ?? row?.measured?.drift ?? null,
+      figures: line?.figures,
       outputs: line?.outputs ?? null,
       runtimeDrift: line?.runtimeDrift ?? null,
       speed: line?.speed ?? [],

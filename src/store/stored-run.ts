@@ -1,6 +1,6 @@
 /** A stored report as a finished run, and what the list of them says. Pure. */
 import type { OpenedReport, Storage, StoredReport } from '../../workers/contract/storage.ts';
-import type { Protocol } from '../../workers/contract/report.ts';
+import type { LevelReport, Protocol } from '../../workers/contract/report.ts';
 import type { ProtocolRequest } from '../../workers/contract/job.ts';
 import { formatBytes, formatCount } from '../lib/format/numbers.ts';
 import { DEFAULT_PROTOCOL, PROTOCOLS } from '../features/protocols/protocols.ts';
@@ -46,10 +46,14 @@ export function storedRun({ stored, report, files, companions }: OpenedReport, o
     companions: companions ?? [],
     companionsStored: companions !== undefined,
     live: withFiles(startLive(levels.map(({ uid }) => uid)), levels, { report, files }),
-    report,
+    report: { ...report, levels: report.levels.map((line, at) => withKey(line, levels[at]?.uid)) },
     error: null,
   };
 }
+
+/** A line of a stored report under the identity of the level that was made for it. */
+const withKey = (line: LevelReport, key: string | undefined): LevelReport =>
+  key === undefined ? line : { ...line, key };
 
 /** What to ask for to measure like this again: a text shorter than the protocol's window got a smaller one by itself. */
 function askedFor({ name, context, stride, textTokens }: Protocol): ProtocolRequest {

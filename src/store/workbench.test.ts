@@ -131,8 +131,9 @@ function reportOf(job: Job): Report {
       threads: 2,
       text: 't.txt',
     },
-    levels: job.levels.map(({ id, settings }, index) => ({
+    levels: job.levels.map(({ key, id, settings }, index) => ({
       id,
+      key,
       level: id,
       baseline: id === 'fp16',
       settings: { block: 32, head: 'quantize', ...settings },

@@ -1,14 +1,21 @@
 /** What this machine offers: backends, providers, threads. */
 
 /** Execution providers of onnxruntime-web that models are run on. */
-export type Provider = 'wasm' | 'webgpu';
+export const PROVIDER_IDS = ['wasm', 'webgpu'] as const;
 
-export type Backend = 'webgpu' | 'wasm' | 'reference';
+/** An execution provider of onnxruntime-web. */
+export type Provider = (typeof PROVIDER_IDS)[number];
+
+/** What quantization kernels run on. `reference` is the readable implementation that tests compare the others with. */
+export const BACKEND_IDS = ['webgpu', 'wasm', 'reference'] as const;
+
+/** What the kernels of a job run on. */
+export type Backend = (typeof BACKEND_IDS)[number];
 
 /** What this machine offers, as a result rather than a silence. */
 export interface Capabilities {
   /** The backend quantization kernels run on. */
-  backend: Backend;
+  backend: Exclude<Backend, 'reference'>;
   /** `software`: emulated on the CPU, right but slow. */
   webgpu: { available: true; adapter: string; f16: boolean; software?: boolean } | { available: false; reason: string };
   /** Cross-origin isolated: shared memory and therefore WASM threads. */

@@ -40,6 +40,13 @@ export interface LayerBytes {
   bytes: number;
 }
 
+/** A model that is written or opened: its file and, where some of its weights lie outside of it, the file they are in. */
+export interface ModelFiles {
+  model: Blob;
+  /** `file` is the name the model refers to it by. Null where all weights are in the model's file. */
+  data: { file: string; blob: Blob } | null;
+}
+
 /** The model as the scan sees it: no weight was loaded to make this. */
 export interface ModelSummary {
   name: string;

@@ -1,10 +1,11 @@
 /** Continuing a prompt with several models. */
 import type { Provider } from './capabilities.ts';
 import type { EngineError } from './errors.ts';
+import type { ModelFiles } from './files.ts';
 
 /** Continues a prompt with several models, one after the other. */
 export interface GenerationJob {
-  models: { key: string; model: Blob }[];
+  models: { key: string; model: ModelFiles }[];
   /** Dropped files, of which tokenizer and its configuration are used. */
   files: File[];
   prompt: string;

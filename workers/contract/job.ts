@@ -47,7 +47,10 @@ export interface Extras {
  * of 512; `gptq` all of disjoint windows of 2048, as the GPTQ and AWQ papers' evaluations; `huggingface` slides a
  * window over the text and scores what is new; `lm-eval` scores every token and normalises by words.
  */
-export type ProtocolName = 'llama.cpp' | 'gptq' | 'huggingface' | 'lm-eval';
+export const PROTOCOL_NAMES = ['llama.cpp', 'gptq', 'huggingface', 'lm-eval'] as const;
+
+/** A protocol for perplexity. */
+export type ProtocolName = (typeof PROTOCOL_NAMES)[number];
 
 export interface ProtocolRequest {
   name: ProtocolName;
@@ -57,5 +60,8 @@ export interface ProtocolRequest {
   stride?: number;
 }
 
-/** `check` is what follows the figures: runtime drift, speed, memory. */
-export type Stage = 'open' | 'quantize' | 'measure' | 'check';
+/** Stages of a job in order. `check` is what follows the figures: runtime drift, speed, memory. */
+export const STAGES = ['open', 'quantize', 'measure', 'check'] as const;
+
+/** A stage of a job. */
+export type Stage = (typeof STAGES)[number];

@@ -1,39 +1,51 @@
 /** What a level will write, known before any weight is read, and the ledger that explains it. */
+import { z } from 'zod';
 import type { EngineError } from './errors.ts';
 import type { LevelSettings } from './settings.ts';
 
-/** One line for each initializer and each `Constant` node, wherever it is: what became of it and why. */
-export interface LedgerLine {
-  tensor: string;
-  /** The body of control flow or the local function it is in; absent in the main graph. */
-  where?: string;
-  shape: number[];
-  /** Element type before, e.g. `float16`. */
-  from: string;
-  /** Element type or scheme after, e.g. `int4`, `float16`. */
-  to: string;
-  bytesBefore: number;
-  bytesAfter: number;
-  reason: string;
-}
+/** Lines of a ledger: one for each initializer and each `Constant` node, wherever it is, with what became of it and why. */
+export const ledgerSchema = z.array(
+  z.object({
+    tensor: z.string(),
+    /** The body of control flow or the local function it is in; absent in the main graph. */
+    where: z.string().exactOptional(),
+    shape: z.array(z.number()),
+    /** Element type before, e.g. `float16`. */
+    from: z.string(),
+    /** Element type or scheme after, e.g. `int4`, `float16`. */
+    to: z.string(),
+    bytesBefore: z.number(),
+    bytesAfter: z.number(),
+    reason: z.string(),
+  }),
+);
+
+/** What became of one weight and why. */
+export type LedgerLine = z.infer<typeof ledgerSchema>[number];
 
 /** What a pattern of `exclude` or `override` applies to. */
-export interface PatternUse {
-  setting: 'exclude' | 'override';
-  pattern: string;
-  /** Weights it fits, by their own name or that of a node that uses them. */
-  matched: number;
-  /** Where it fits none: names of weights and nodes that are most like it, the most alike first. */
-  nearest: string[];
-}
+export const patternUseSchema = z.object({
+  setting: z.enum(['exclude', 'override']),
+  pattern: z.string(),
+  /** Weights it matches, by their own name or that of a node that uses them. */
+  matched: z.number(),
+  /** Where it matches none: names of weights and nodes that are most like it, the most alike first. */
+  nearest: z.array(z.string()),
+});
+
+/** What a pattern of `exclude` or `override` applies to. */
+export type PatternUse = z.infer<typeof patternUseSchema>;
 
 /** The second file of a model too large for one: its larger weights. */
-export interface DataFile {
-  file: string;
-  bytes: number;
+export const dataFileSchema = z.object({
+  file: z.string(),
+  bytes: z.number(),
   /** Hexadecimal; only where it was computed while writing. */
-  sha256?: string;
-}
+  sha256: z.string().exactOptional(),
+});
+
+/** The second file of a model too large for one: its larger weights. */
+export type DataFile = z.infer<typeof dataFileSchema>;
 
 /** Where a written model is to run; `both` is WASM and WebGPU in the browser. */
 export type Target = 'wasm' | 'webgpu' | 'both' | 'cpu' | 'cuda' | 'transformers.js';

@@ -3,6 +3,7 @@
  * report's schema, the metadata of files and the controls on the page are derived from this table: see
  * `levels/level.ts`, `levels/words.ts`, `settings-schema.ts` and src/features/levels/settings-panel.tsx.
  */
+import { METHODS, METHOD_IDS, type MethodId } from './methods.ts';
 import { BLOCK_SIZES, FORMS, OVERRIDE_TARGETS, type Override, type ResolvedLevel } from './levels/scheme.ts';
 
 /** One value of a setting that is chosen from a list. */
@@ -118,6 +119,20 @@ export const SETTINGS = {
       const label = (weights ?? linear)?.symmetric === false ? 'asymmetric' : 'symmetric';
       return { label, sentence: label };
     },
+  }),
+  /** Scales of whole channels have no methods: `mode=dequantize` and `dynamic` of int8 leave it out. */
+  method: choice<MethodId>({
+    label: 'Method',
+    help: 'How scales and codes are chosen: all methods write the same number of bytes, better ones take longer to quantize.',
+    control: 'select',
+    default: 'rtn',
+    choices: METHOD_IDS.map((value) => ({
+      value,
+      words: METHODS[value].label,
+      sentence: value === 'rtn' ? '' : METHODS[value].label,
+      suffix: `_${value}`,
+    })),
+    reported: ({ weights }) => weights?.method,
   }),
   head: choice({
     label: 'Quantize output head',

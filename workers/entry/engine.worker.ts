@@ -10,7 +10,8 @@ import { createWasmKernel } from '../kernels/wasm/kernel.ts';
 import { hubFolder } from '../pipeline/hub-folder.ts';
 import { createWorkerPool } from '../quantize/worker-pool.ts';
 import { withPaths } from '../io/dropped-paths.ts';
-import { compare, modelToCalibrate, open, plan } from '../pipeline/pipeline.ts';
+import { compare } from '../pipeline/pipeline.ts';
+import { modelToCalibrate, open, plan } from '../pipeline/preview.ts';
 import type { Engine, Zipping } from '../contract/engine.ts';
 import type { Generated } from '../contract/generation.ts';
 import type { Job } from '../contract/job.ts';
@@ -70,7 +71,7 @@ const engine: Engine = {
     pace ??= createWasmKernel().then((wasm) => measurePace(wasm));
     const measured = await pace.catch(() => null);
     return {
-      backend: kernel.backend,
+      backend: kernel.backend === 'webgpu' ? 'webgpu' : 'wasm',
       webgpu,
       isolated: crossOriginIsolated,
       threads,
@@ -102,7 +103,9 @@ const engine: Engine = {
       calibrating?.abort();
       const send = throttleProgress(report);
       const reader = createReadThread();
-      const pool = createWorkerPool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)), reader.inOrder);
+      const pool = createWorkerPool(Math.max(1, Math.min(MOST_THREADS, navigator.hardwareConcurrency)), {
+        inOrder: reader.inOrder,
+      });
       try {
         return await settle(async () =>
           compare(

@@ -1,4 +1,5 @@
 /** Entry of the evaluation worker. It holds the sessions and their heap, and is ended to give them back. */
+import type { ModelFiles } from '../contract/files.ts';
 import type { Progress, Timing } from '../contract/events.ts';
 import type { Provider } from '../contract/capabilities.ts';
 import type { Result } from '../contract/errors.ts';
@@ -34,7 +35,7 @@ export interface EvaluationWorker {
   /** Sends `Progress` through `port`. */
   compareOutputs(job: OutputsJob, port: MessagePort): Promise<Result<OutputsOutcome>>;
   checkOverflow(job: OverflowJob): Promise<Result<OverflowOutcome>>;
-  calibrate(model: Blob, threads: number): Promise<Result<Timing[]>>;
+  calibrate(model: ModelFiles, threads: number): Promise<Result<Timing[]>>;
   /** Sends `Progress` and `Timing` through `port`. */
   checkRuntimes(job: RuntimesJob, port: MessagePort): Promise<Result<RuntimesOutcome>>;
   /** Ends the measurement early; a worker makes but one. */
@@ -47,7 +48,7 @@ const finish = new AbortController();
 async function runtimeFor(
   provider: Provider | 'faster',
   threads: number,
-  baseline: Blob | null,
+  baseline: ModelFiles | null,
 ): Promise<Result<GraphRuntime>> {
   const wasm = await openProvider('wasm', threads);
   if (!wasm.ok || provider === 'wasm') return wasm;

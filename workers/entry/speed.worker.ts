@@ -1,4 +1,5 @@
 /** Entry of the worker that measures speed. It is ended after one model on one provider, with its heap. */
+import type { ModelFiles } from '../contract/files.ts';
 import type { Provider } from '../contract/capabilities.ts';
 import type { Result } from '../contract/errors.ts';
 import type { Speed } from '../contract/report.ts';
@@ -12,7 +13,7 @@ import { measureSpeed } from '../evaluate/speed/speed.ts';
 /** What the worker answers to. */
 export interface SpeedWorker {
   /** Errors: `session-failed` when the provider cannot be had; what is wrong with the model is in the figures. */
-  measure(model: Blob, provider: Provider, threads: number, port: MessagePort): Promise<Result<Speed>>;
+  measure(model: ModelFiles, provider: Provider, threads: number, port: MessagePort): Promise<Result<Speed>>;
 }
 
 // Before the runtime is loaded, which holds on to what it finds.

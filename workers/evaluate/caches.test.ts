@@ -1,4 +1,5 @@
 import * as ort from 'onnxruntime-web';
+import { inOneFile } from '../onnx/model-files.ts';
 import { describe, expect, it, vi } from 'vitest';
 import type { Result } from '../contract/errors.ts';
 import { quantize } from '../test-support.ts';
@@ -22,7 +23,7 @@ function valueOf<T>(result: Result<T>): T {
 
 /** Logits after the last of some tokens, all run at once with an empty cache. */
 async function lastLogits(model: Blob, ids: Int32Array): Promise<Float32Array> {
-  const opened = valueOf(await languageModels(runtime).open(model));
+  const opened = valueOf(await languageModels(runtime).open(inOneFile(model)));
   const logits = valueOf(await opened.logits(ids, ids.length - 1, 1)).slice();
   await opened.release();
   return logits;
@@ -34,7 +35,7 @@ describe.each(CACHE_LAYOUTS)('a cache laid out as %s', (layout) => {
     async (ids) => {
       const model = cachedAttention({ vocabulary: VOCABULARY, layout, ids });
       const expected = await lastLogits(model, IDS);
-      const decoder = valueOf(await openDecoder(runtime, model));
+      const decoder = valueOf(await openDecoder(runtime, inOneFile(model)));
       expect(decoder.cached).toBe(true);
       let logits = valueOf(await decoder.next(IDS.subarray(0, 4)));
       for (let index = 4; index < IDS.length; index++)
@@ -52,8 +53,8 @@ describe.each(CACHE_LAYOUTS)('a cache laid out as %s', (layout) => {
       await evaluate(
         languageModels(runtime),
         {
-          baseline: { key: 'fp16', model },
-          levels: [{ key: 'int8', model: new Blob([new Uint8Array(bytes)]) }],
+          baseline: { key: 'fp16', model: inOneFile(model) },
+          levels: [{ key: 'int8', model: inOneFile(new Blob([new Uint8Array(bytes)])) }],
           tokenizerJson: json,
           tokenizerConfig: config,
           text: tinyText(VOCABULARY, 1100),
@@ -72,12 +73,12 @@ describe.each(CACHE_LAYOUTS)('a cache laid out as %s', (layout) => {
 
   it('does not hide that later tokens are read', async () => {
     const model = cachedAttention({ vocabulary: VOCABULARY, layout, causal: false });
-    expect(await languageModels(runtime).open(model)).toMatchObject({
+    expect(await languageModels(runtime).open(inOneFile(model))).toMatchObject({
       ok: false,
       error: { code: 'not-a-language-model' },
     });
     const { bytes } = await quantize(new Uint8Array(await model.arrayBuffer()), 'int8:mode=dynamic');
-    expect(await languageModels(runtime).open(new Blob([new Uint8Array(bytes)]))).toMatchObject({
+    expect(await languageModels(runtime).open(inOneFile(new Blob([new Uint8Array(bytes)])))).toMatchObject({
       ok: false,
       error: { code: 'not-a-language-model' },
     });

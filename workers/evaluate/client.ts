@@ -1,4 +1,5 @@
 /** Runs measurements, each in a worker of its own. */
+import type { ModelFiles } from '../contract/files.ts';
 import type { Progress, Timing } from '../contract/events.ts';
 import type { Result } from '../contract/errors.ts';
 import { notify, type RemoteWorker } from '../rpc/remote.ts';
@@ -42,7 +43,7 @@ export function createEvaluator(start: () => Worker = startWorker): Evaluator {
 
 /** What loading and running a model for a moment takes on WASM. Errors as of `calibrate`, and those of a worker. */
 export function calibrateInWorker(
-  model: Blob,
+  model: ModelFiles,
   threads: number,
   signal: AbortSignal,
   start: () => Worker = startWorker,

@@ -4,6 +4,7 @@
  * open side by side; where memory does not hold them, the levels are measured in smaller groups, one pass over the samples
  * for each group.
  */
+import type { ModelFiles } from '../contract/files.ts';
 import type { EngineError, Result } from '../contract/errors.ts';
 import type { Progress } from '../contract/events.ts';
 import { every } from '../lib/rate-limit.ts';
@@ -13,7 +14,7 @@ import { cancelled, failure, type Failure } from './errors.ts';
 /** A model by the name its caller knows it by; the name comes back in events and outcomes. */
 export interface KeyedModel {
   key: string;
-  model: Blob;
+  model: ModelFiles;
 }
 
 /** What a measurement does with the samples of one pass, and what it keeps of them. `level` is the level's place among those of the pass. */

@@ -6,7 +6,7 @@
  */
 import { elementType } from '../onnx/numbers/element-types.ts';
 import { scanModel } from '../onnx/scan.ts';
-import { findScopes } from '../plan/graph/scopes.ts';
+import { findScopes } from '../onnx/graph/scopes.ts';
 import { blobSource } from '../io/source.ts';
 
 /** Where an operator has its weights among its inputs. */

@@ -1,10 +1,12 @@
 /** For tests: a provider that computes one value wrongly, as a broken kernel would. */
+import type { ModelFiles } from '../contract/files.ts';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { NodeProtoSchema, TensorProtoSchema } from 'onnx-buf';
+import { GraphProtoSchema, NodeProtoSchema, TensorProtoSchema } from 'onnx-buf';
 import { encodeNode } from '../onnx/writing/encode.ts';
 import { scanModel } from '../onnx/scan.ts';
-import { splice } from '../onnx/writing/splice.ts';
-import { concatBytes, encodeHeader } from '../onnx/wire.ts';
+import { fieldNumbers } from '../onnx/fields.ts';
+import { appendFields, editModel, replaceFields } from '../onnx/graph/edit.ts';
+import { encodeField } from '../onnx/wire.ts';
 import { blobSource } from '../io/source.ts';
 import { toFloat16Array } from '../onnx/numbers/float16.ts';
 import type { GraphRuntime } from './sessions/graph-session.ts';
@@ -19,7 +21,7 @@ export interface Fault {
   hiddenBy?: readonly string[];
 }
 
-const GRAPH = { node: 1, initializer: 5 };
+const GRAPH = fieldNumbers(GraphProtoSchema);
 
 /** `runtime` with a fault in every model that has the value. */
 export function withFault(runtime: GraphRuntime, fault: Fault): GraphRuntime {
@@ -30,14 +32,17 @@ export function withFault(runtime: GraphRuntime, fault: Fault): GraphRuntime {
   };
 }
 
-async function planted(model: Blob, { tensor, factor, type = 'float32', hiddenBy = [] }: Fault): Promise<Blob> {
-  const { graph, source } = await scanModel(blobSource('model', model));
+async function planted(
+  files: ModelFiles,
+  { tensor, factor, type = 'float32', hiddenBy = [] }: Fault,
+): Promise<ModelFiles> {
+  const scanned = await scanModel(blobSource('model', files.model));
+  const { graph, source } = scanned;
   const node = graph.nodes.find(({ outputs }) => outputs.includes(tensor));
-  if (!node || graph.outputs.some(({ proto }) => hiddenBy.includes(proto.name))) return model;
+  if (!node || graph.outputs.some(({ proto }) => hiddenBy.includes(proto.name))) return files;
   const proto = fromBinary(NodeProtoSchema, await source.read(node.span.body, node.span.end - node.span.body));
-  const field = (number: number, message: Uint8Array) => concatBytes([encodeHeader(number, message.length), message]);
   const [right, wrong] = [`${tensor}/right`, `${tensor}/factor`];
-  const renamed = field(
+  const renamed = encodeField(
     GRAPH.node,
     toBinary(NodeProtoSchema, { ...proto, output: proto.output.map((name) => (name === tensor ? right : name)) }),
   );
@@ -55,30 +60,7 @@ async function planted(model: Blob, { tensor, factor, type = 'float32', hiddenBy
     dataType: type === 'float32' ? 1 : 10,
     rawData: new Uint8Array(values.buffer),
   });
-  const pieces = splice<never>(source.size, [
-    {
-      start: node.span.start,
-      end: node.span.end,
-      within: [graph.span],
-      pieces: [
-        { kind: 'bytes', bytes: renamed },
-        { kind: 'bytes', bytes: times },
-      ],
-    },
-    {
-      start: graph.span.end,
-      end: graph.span.end,
-      within: [graph.span],
-      pieces: [{ kind: 'bytes', bytes: field(GRAPH.initializer, toBinary(TensorProtoSchema, constant)) }],
-    },
-  ]);
-  return new Blob(
-    pieces.map((piece) =>
-      piece.kind === 'copy'
-        ? model.slice(piece.start, piece.end)
-        : piece.kind === 'bytes'
-          ? (piece.bytes as Uint8Array<ArrayBuffer>)
-          : new Blob(),
-    ),
-  );
+  const added = encodeField(GRAPH.initializer, toBinary(TensorProtoSchema, constant));
+  const edits = [replaceFields(graph, node.span, [renamed, times]), appendFields(graph, [added])];
+  return { ...files, model: editModel(files.model, scanned, edits) };
 }

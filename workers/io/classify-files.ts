@@ -2,6 +2,9 @@
  * Tells what dropped files are. Content decides; a name only breaks ties (a README is text, but nobody wants its
  * perplexity) and tells what a person meant (a `.onnx` that holds something else deserves a sentence).
  */
+import { ModelProtoSchema } from 'onnx-buf';
+import { isDeclared } from '../onnx/fields.ts';
+import { readVarint } from '../onnx/wire.ts';
 import { engineError, settle } from '../contract/errors.ts';
 import { isImage } from '../evaluate/outputs/input-files/image.ts';
 import { looksLikeInputs } from '../evaluate/outputs/input-files/json-inputs.ts';
@@ -287,44 +290,19 @@ function textRank(name: string): number {
   return base.endsWith('.txt') ? 2 : 1;
 }
 
-/** Wire types of ModelProto's fields (onnx.proto). */
-const MODEL_FIELDS = new Map([
-  [1, 0],
-  [2, 2],
-  [3, 2],
-  [4, 2],
-  [5, 0],
-  [6, 2],
-  [7, 2],
-  [8, 2],
-  [14, 2],
-  [20, 2],
-  [25, 2],
-  [26, 2],
-]);
-
 /** Whether the first fields could be those of a ModelProto. */
 function looksLikeOnnx(head: Uint8Array): boolean {
   let at = 0;
   for (let fields = 0; fields < 3 && at < head.length; fields++) {
     const tag = readVarint(head, at);
-    if (!tag || MODEL_FIELDS.get(Math.floor(tag.value / 8)) !== tag.value % 8) return false;
+    if (!tag) return false;
+    const wireType = Number(tag.value & 7n);
+    if (!isDeclared(ModelProtoSchema, { number: Number(tag.value >> 3n), wireType })) return false;
     const value = readVarint(head, tag.next);
     if (!value) return false;
-    at = tag.value % 8 === 2 ? value.next + value.value : value.next;
+    at = wireType === 2 ? value.next + Number(value.value) : value.next;
   }
   return true;
-}
-
-function readVarint(bytes: Uint8Array, at: number): { value: number; next: number } | null {
-  let value = 0;
-  for (let i = 0; i < 10; i++) {
-    const byte = bytes[at + i];
-    if (byte === undefined) return null;
-    value += (byte & 127) * 2 ** (7 * i);
-    if (byte < 128) return { value, next: at + i + 1 };
-  }
-  return null;
 }
 
 function knownFormat(name: string, head: Uint8Array): string | null {

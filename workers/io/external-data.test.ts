@@ -4,7 +4,8 @@ import { settle } from '../contract/errors.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
 import { blobSink } from '../onnx/writing/write.ts';
-import { compare, open, plan } from '../pipeline/pipeline.ts';
+import { compare } from '../pipeline/pipeline.ts';
+import { open, plan } from '../pipeline/preview.ts';
 import type { EngineEvent } from '../contract/events.ts';
 import type { Job, LevelRequest } from '../contract/job.ts';
 import { initializer, scanBytes } from '../test-support.ts';
@@ -176,7 +177,7 @@ test('what is written is the same as of the model in one file, but for its order
   expect([...apart.written.keys()]).toEqual(['fp16', 'a', 'b']);
   for (const [level, bytes] of apart.written) {
     const same = whole.written.get(level) ?? new Uint8Array();
-    const { graph, outside } = await scanBytes(bytes);
+    const { graph, externalTensors: outside } = await scanBytes(bytes);
     expect(outside).toEqual([]);
     for (const { name } of (await scanBytes(same)).graph.initializers)
       expect((await initializer(bytes, name)).data, `${level} ${name}`).toEqual((await initializer(same, name)).data);

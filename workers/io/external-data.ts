@@ -3,8 +3,8 @@
  * dropped files have paths of their own when they come from a folder, and none when they were chosen one by one.
  */
 import { engineError, fail } from '../contract/errors.ts';
-import { outsideLength } from '../onnx/extent.ts';
-import { plainLocation } from '../onnx/location.ts';
+import { externalLength } from '../onnx/extent.ts';
+import { normalizeLocation } from '../onnx/location.ts';
 import type { Model } from '../onnx/model.ts';
 import type { EngineError } from '../contract/errors.ts';
 import type { MissingData } from '../contract/files.ts';
@@ -20,7 +20,7 @@ export interface FoundData {
 /** A dropped file's path, from the folder that was dropped down; its name where it came alone. */
 export function pathOf({ name, webkitRelativePath }: File): string {
   // Outside browsers there is no such path.
-  return plainLocation(webkitRelativePath || name);
+  return normalizeLocation(webkitRelativePath || name);
 }
 
 /**
@@ -31,7 +31,9 @@ export function findData(model: Model, modelFile: File, files: readonly File[]):
   const others = files.filter((file) => file !== modelFile);
   const byPath = new Map(others.map((file) => [pathOf(file), file]));
   const folder = pathOf(modelFile).split('/').slice(0, -1);
-  const locations = new Map(model.outside.map(({ data: { location } }) => [location, plainLocation(location)]));
+  const locations = new Map(
+    model.externalTensors.map(({ data: { location } }) => [location, normalizeLocation(location)]),
+  );
   const plain = new Set(locations.values());
   const byEnd = pathsByEnd(byPath.keys());
   const withName = new Map<string, number>();
@@ -51,11 +53,11 @@ export function findData(model: Model, modelFile: File, files: readonly File[]):
     const file = seen.get(plainName);
     if (file) found.set(location, file);
   }
-  for (const tensor of model.outside) {
-    const location = plainLocation(tensor.data.location);
+  for (const tensor of model.externalTensors) {
+    const location = normalizeLocation(tensor.data.location);
     if (seen.get(location)) continue;
     const entry = missing.get(location) ?? { location, tensors: 0, bytes: 0 };
-    const end = tensor.data.offset + outsideLength(tensor, model.external);
+    const end = tensor.data.offset + externalLength(tensor, model.external);
     missing.set(location, { location, tensors: entry.tensors + 1, bytes: Math.max(entry.bytes, end) });
   }
   return { files: found, missing: [...missing.values()] };
@@ -86,11 +88,11 @@ function baseName(path: string): string {
  * Errors: `onnx-external-data` where a file ends before the weights that are said to lie in it.
  */
 export function checkExtents(model: Model, files: ReadonlyMap<string, File>): void {
-  for (const tensor of model.outside) {
+  for (const tensor of model.externalTensors) {
     const { location, offset } = tensor.data;
     const size = files.get(location)?.size;
     if (size === undefined) continue;
-    const end = offset + outsideLength(tensor, model.external);
+    const end = offset + externalLength(tensor, model.external);
     if (end > size) {
       fail(
         'onnx-external-data',
@@ -109,8 +111,8 @@ export function externalSources(model: Model, { files, missing }: FoundData): Ex
   const gone = new Map(missing.map((entry) => [entry.location, missingSource(entry)]));
   for (const {
     data: { location },
-  } of model.outside) {
-    const source = gone.get(plainLocation(location));
+  } of model.externalTensors) {
+    const source = gone.get(normalizeLocation(location));
     if (source && !sources.has(location)) sources.set(location, source);
   }
   return sources;

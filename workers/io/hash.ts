@@ -5,7 +5,7 @@
  */
 import { createSHA256 } from 'hash-wasm';
 import { concatBytes } from '../onnx/wire.ts';
-import { inSlabs, type ByteSource, type ExternalFiles } from './source.ts';
+import { readChunks, type ByteSource, type ExternalFiles } from './source.ts';
 
 /** Digesting takes a copy, and up to this size Chromium finds room for it without asking the system for new memory: twice as fast. */
 export const FINGERPRINT_SLAB = 2 ** 19;
@@ -26,7 +26,7 @@ export async function hashContent(
   signal: AbortSignal,
 ): Promise<ContentHash> {
   const digests: Uint8Array[] = [];
-  for await (const bytes of inSlabs(source, 0, source.size)) {
+  for await (const bytes of readChunks(source, 0, source.size)) {
     signal.throwIfAborted();
     for (const digest of await digestSlabs(bytes)) digests.push(digest);
     onBytes(bytes.length);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { bytesSource, inSlabs, type ByteSource } from './source.ts';
+import { bytesSource, readChunks, type ByteSource } from './source.ts';
 
 const SLAB = 1 << 22;
 const bytes = Uint8Array.from({ length: 2 * SLAB + 1000 }, (_, i) => i * 7);
@@ -30,7 +30,7 @@ function inOrderSource() {
 async function gathered(source: ByteSource, start: number, end: number, most = Infinity): Promise<Uint8Array> {
   const all = new Uint8Array(end - start);
   let at = 0;
-  for await (const slab of inSlabs(source, start, end)) {
+  for await (const slab of readChunks(source, start, end)) {
     all.set(slab, at);
     at += slab.length;
     if (at >= most) break;

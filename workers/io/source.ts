@@ -57,7 +57,7 @@ export function blobSources(blobs: ReadonlyMap<string, Blob>, inOrder?: OpenSequ
 const SLAB = 1 << 22;
 
 /** Bytes [start, end) in slabs, each read while the one before it is being dealt with: at most two are in memory. */
-export async function* readAhead(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
+async function* readAhead(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
   const read = (at: number) => {
     const reading = source.read(at, Math.min(SLAB, end - at));
     // Whoever stops listening must not leave a rejection behind that nobody handles.
@@ -76,7 +76,7 @@ export async function* readAhead(source: ByteSource, start: number, end: number)
  * The same, each slab there only until the next is asked for. A long range is read in order where that can be done. Whoever
  * stops listening ends the reading.
  */
-export async function* inSlabs(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
+export async function* readChunks(source: ByteSource, start: number, end: number): AsyncGenerator<Uint8Array> {
   const inOrder = end - start > SLAB ? (source.inOrder?.() ?? null) : null;
   if (!inOrder) {
     for await (const bytes of readAhead(source, start, end)) {

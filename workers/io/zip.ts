@@ -4,7 +4,7 @@
  */
 import { createCRC32, type IHasher } from 'hash-wasm';
 import { fail } from '../contract/errors.ts';
-import { blobSource, inSlabs } from './source.ts';
+import { blobSource, readChunks } from './source.ts';
 
 export interface ZipEntry {
   /** With `/` between folders. */
@@ -85,7 +85,7 @@ async function checksum(
   onBytes: (bytes: number) => void,
 ): Promise<number> {
   const crc = crc32.init();
-  for await (const bytes of inSlabs(blobSource(path, blob), 0, blob.size)) {
+  for await (const bytes of readChunks(blobSource(path, blob), 0, blob.size)) {
     signal.throwIfAborted();
     crc.update(bytes);
     onBytes(bytes.length);
@@ -132,26 +132,29 @@ const short = (value: number): readonly [number, 4] => [Math.min(value, MAX_32),
 /** Version needed to extract: 4.5 knows 64-bit fields. */
 const versionFor = (extra: Uint8Array): readonly [number, 2] => [extra.length > 0 ? 45 : 20, 2];
 
+/** The fields that both headers of a file have: version, flags, method, time, date, checksum, sizes and lengths. */
+function entryFields(
+  { name, crc, size }: Omit<Entry, 'offset'>,
+  extra: Uint8Array,
+): (readonly [value: number, width: Width])[] {
+  return [
+    versionFor(extra),
+    [UTF8_NAMES, 2],
+    [0, 2],
+    [0, 2],
+    [DATE, 2],
+    [crc, 4],
+    short(size),
+    short(size),
+    [name.length, 2],
+    [extra.length, 2],
+  ];
+}
+
 function localHeader({ name, crc, size }: Entry): Uint8Array<ArrayBuffer> {
   // A local header has both sizes in its 64-bit fields or neither.
   const extra = size >= MAX_32 ? fields([1, 2], [16, 2], [size, 8], [size, 8]) : new Uint8Array(0);
-  return joined(
-    fields(
-      [0x04034b50, 4],
-      versionFor(extra),
-      [UTF8_NAMES, 2],
-      [0, 2],
-      [0, 2],
-      [DATE, 2],
-      [crc, 4],
-      short(size),
-      short(size),
-      [name.length, 2],
-      [extra.length, 2],
-    ),
-    name,
-    extra,
-  );
+  return joined(fields([0x04034b50, 4], ...entryFields({ name, crc, size }, extra)), name, extra);
 }
 
 function centralHeader({ name, crc, size, offset }: Entry): Uint8Array<ArrayBuffer> {
@@ -163,16 +166,7 @@ function centralHeader({ name, crc, size, offset }: Entry): Uint8Array<ArrayBuff
   const fixed = fields(
     [0x02014b50, 4],
     versionFor(extra),
-    versionFor(extra),
-    [UTF8_NAMES, 2],
-    [0, 2],
-    [0, 2],
-    [DATE, 2],
-    [crc, 4],
-    short(size),
-    short(size),
-    [name.length, 2],
-    [extra.length, 2],
+    ...entryFields({ name, crc, size }, extra),
     [0, 2],
     [0, 2],
     [0, 2],

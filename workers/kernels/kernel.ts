@@ -10,13 +10,19 @@
  * It is the same with channels, but for one whose max − min overflows: its codes are its zero point.
  */
 import type { Backend } from '../contract/capabilities.ts';
+import type { MethodId } from '../contract/methods.ts';
 import type { BlockSize } from '../contract/levels/scheme.ts';
 
-/** Round-to-nearest over blocks of `block` consecutive elements of K. */
+/** Quantization over blocks of `block` consecutive elements of K. */
 export interface BlockScheme {
   bits: 2 | 4 | 8;
   block: BlockSize;
   symmetric: boolean;
+  /**
+   * How scales and zero points are chosen; round to nearest when absent. Kernels search for them (search.ts) with every
+   * method: what `gptq` makes of a whole model is made elsewhere, and this is what it falls back to.
+   */
+  method?: Exclude<MethodId, 'rtn'>;
 }
 
 /** A weight matrix as it lies in the model file: little-endian, row-major. */
@@ -28,6 +34,8 @@ export interface WeightMatrix {
   layout: 'kn' | 'nk';
   k: number;
   n: number;
+  /** E[x²] of each input channel [K], by which the method `search` weighs squared errors; all count alike when absent. */
+  meanSquares?: Float32Array;
 }
 
 /** Shapes with kb = ceil(K / block); bits that hold no element of the matrix are 0. */

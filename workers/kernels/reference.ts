@@ -1,5 +1,5 @@
 /**
- * Round-to-nearest quantization, written to be read: what the fast kernels are checked against.
+ * Round-to-nearest quantization and the search for better grids, written to be read: what the fast kernels are checked against.
  * For blocks the formula is that of onnxruntime 1.30's MatMulNBits quantizer, every step one float32 operation; for
  * channels that of its QuantizeLinear weights, whose scale and zero point `linear.ts` computes.
  */
@@ -15,6 +15,7 @@ import type {
 } from './kernel.ts';
 import { emptyResult, layoutOf, NOT_FINITE } from './layout.ts';
 import { emptyLinear, parametersOf, roundHalfEven, storeParameters } from './linear.ts';
+import { blockWeights, searchGrid, type BlockGrid } from './search.ts';
 import { createYielder } from './yielder.ts';
 
 const { fround } = Math;
@@ -52,7 +53,8 @@ async function quantizeMatrix(
   pace: () => Promise<void>,
 ): Promise<QuantizedMatrix> {
   const { data, type, layout: order, k, n } = matrix;
-  const { bits, block, symmetric } = scheme;
+  const { bits, block, symmetric, method } = scheme;
+  const weights = matrix.meanSquares ? blockWeights(matrix.meanSquares, block) : null;
   const layout = layoutOf(matrix, scheme);
   const { codes, scales, zeroPoints } = emptyResult(n, layout, symmetric);
 
@@ -65,7 +67,8 @@ async function quantizeMatrix(
     for (let b = 0; b < layout.blocks; b++) {
       const values: number[] = [];
       for (let row = b * block; row < Math.min(k, (b + 1) * block); row++) values.push(weight(row, column));
-      const quantized = quantizeBlock(values, bits, symmetric, type);
+      const search = method ? { weights: weights?.subarray(b * block, b * block + values.length) ?? null } : null;
+      const quantized = quantizeBlock(values, bits, symmetric, type, search);
 
       const at = column * layout.blocks + b;
       if (type === 'float16') scaleView.setUint16(at * 2, quantized.scaleBits, true);
@@ -122,35 +125,23 @@ async function quantizeTensor(
   return result;
 }
 
-/** The elements of one block, at least one. */
+/**
+ * The elements of one block, at least one.
+ * @param search Looks for a better grid than that of round to nearest, by weights of the elements' squared errors, if any.
+ */
 export function quantizeBlock(
   values: readonly number[],
   bits: BlockScheme['bits'],
   symmetric: boolean,
   type: 'float32' | 'float16',
+  search: { weights: Float32Array | null } | null = null,
 ): QuantizedBlock {
   if (!values.every(Number.isFinite)) return { scaleBits: NOT_FINITE[type], zeroPoint: 0, codes: values.map(() => 0) };
-  const middle = 2 ** (bits - 1);
   const largest = 2 ** bits - 1;
-
-  // Compared with < and >, so that among equals, +0 and −0 too, the first one stays.
-  let min = values[0]!;
-  let max = values[0]!;
-  for (const value of values) {
-    if (value < min) min = value;
-    if (value > max) max = value;
-  }
-
-  let scale: number;
-  let zeroPoint: number;
-  if (symmetric) {
-    scale = fround((Math.abs(max) > Math.abs(min) ? max : min) / -middle);
-    zeroPoint = middle;
-  } else {
-    const low = Math.min(min, 0);
-    const high = Math.max(max, 0);
-    scale = fround(fround(high - low) / largest);
-    zeroPoint = scale === 0 ? 0 : clamp(roundHalfAway(fround(-low / scale)), largest);
+  let { scale, zeroPoint } = nearestGrid(values, bits, symmetric);
+  if (search) {
+    const grid = searchGrid(values, search.weights, { scale, zeroPoint }, { bits, symmetric }, type);
+    if (grid) ({ scale, zeroPoint } = grid);
   }
 
   const scaleBits = type === 'float16' ? toFloat16Bits(scale) : float32Bits(scale);
@@ -158,6 +149,27 @@ export function quantizeBlock(
   const reciprocal = storedScale === 0 ? 0 : fround(1 / storedScale);
   const codes = values.map((value) => clamp(roundHalfAway(fround(fround(value * reciprocal) + zeroPoint)), largest));
   return { scaleBits, zeroPoint, codes };
+}
+
+/** The grid of round to nearest for the elements of one block, at least one, all finite. */
+export function nearestGrid(values: ArrayLike<number>, bits: BlockScheme['bits'], symmetric: boolean): BlockGrid {
+  const middle = 2 ** (bits - 1);
+  const largest = 2 ** bits - 1;
+
+  // Compared with < and >, so that among equals, +0 and −0 too, the first one stays.
+  let min = values[0]!;
+  let max = values[0]!;
+  for (let i = 1; i < values.length; i++) {
+    const value = values[i]!;
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+  if (symmetric) return { scale: fround((Math.abs(max) > Math.abs(min) ? max : min) / -middle), zeroPoint: middle };
+
+  const low = Math.min(min, 0);
+  const high = Math.max(max, 0);
+  const scale = fround(fround(high - low) / largest);
+  return { scale, zeroPoint: scale === 0 ? 0 : clamp(roundHalfAway(fround(-low / scale)), largest) };
 }
 
 /** Into 0…largest; what is not a number into 0. */

@@ -5,14 +5,14 @@ import { createWasmKernel } from './wasm/kernel.ts';
 import { createWebGpuKernel } from './webgpu/kernel.ts';
 
 /** `lost` settles when the kernel is good for nothing any more; there is none for one that stays. */
-export interface Chosen {
+export interface ChosenKernel {
   kernel: Kernel;
   webgpu: Capabilities['webgpu'];
   lost?: Promise<unknown>;
 }
 
 /** `gpu`: `navigator.gpu`, which a browser without WebGPU does not have. */
-export async function chooseKernel(gpu: GPU | undefined): Promise<Chosen> {
+export async function chooseKernel(gpu: GPU | undefined): Promise<ChosenKernel> {
   if (!gpu)
     return { kernel: await createWasmKernel(), webgpu: { available: false, reason: 'This browser has no WebGPU.' } };
   const made = await createWebGpuKernel(gpu);

@@ -120,6 +120,42 @@ export function kernelSuite(name: string, makeKernel: (limits?: TestLimits) => P
       });
     });
 
+    describe('searches as the reference does', () => {
+      for (const type of ['float32', 'float16'] as const) {
+        for (const bits of BITS) {
+          for (const symmetric of [true, false]) {
+            it(`${type} int${bits} ${symmetric ? 'symmetric' : 'asymmetric'}`, async () => {
+              let seed = 1;
+              for (const block of BLOCKS) {
+                const scheme: BlockScheme = { bits, block, symmetric, method: 'search' };
+                for (const kind of KINDS) {
+                  const [k, n] = SHAPES[seed % (SHAPES.length - 2)]!;
+                  const next = random(seed);
+                  const meanSquares = Float32Array.from({ length: k }, () => next() ** 8 * 100);
+                  const matrix = matrixOf(kind, type, k, n, scheme, seed++);
+                  await expectAsReference(matrix, scheme);
+                  await expectAsReference({ ...transpose(matrix), meanSquares }, scheme);
+                }
+              }
+            });
+          }
+        }
+      }
+
+      it('from tiles of one block', async () => {
+        const small = await makeKernel(smallest);
+        for (const type of ['float32', 'float16'] as const) {
+          const scheme: BlockScheme = { bits: 4, block: 32, symmetric: false, method: 'search' };
+          const next = random(3);
+          const meanSquares = Float32Array.from({ length: 130 }, () => next() ** 4);
+          const matrix = { ...matrixOf('normal', type, 130, 17, scheme, 5), meanSquares };
+          await expectAsReference(matrix, scheme, small);
+          await expectAsReference(transpose(matrix), scheme, small);
+        }
+        small.dispose();
+      });
+    });
+
     it('rounds a product halfway between two numbers to the even one before it adds the zero point', async () => {
       await expectAsReference(productTies(), { bits: 4, block: 16, symmetric: true });
     });

@@ -48,13 +48,21 @@ export function messageIn(schema: DescMessage, fieldNumber: number): DescMessage
   return declaredFields(schema).get(fieldNumber)?.message ?? null;
 }
 
+/** Whether a message has a field of a number in a wire type. */
+export function isDeclared(schema: DescMessage, { number, wireType }: { number: number; wireType: number }): boolean {
+  return (
+    declaredFields(schema)
+      .get(number)
+      ?.wireTypes.some((declared) => declared === wireType) ?? false
+  );
+}
+
 /**
  * Whether a field has a declared number and another wire type than the declared one. The parser of onnxruntime skips
  * such a field like one with an unknown number.
  */
 export function isMistyped(schema: DescMessage, { number, wireType }: Pick<Field, 'number' | 'wireType'>): boolean {
-  const declared = declaredFields(schema).get(number);
-  return declared !== undefined && !declared.wireTypes.includes(wireType);
+  return declaredFields(schema).has(number) && !isDeclared(schema, { number, wireType });
 }
 
 /**

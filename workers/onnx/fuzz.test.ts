@@ -2,6 +2,7 @@
  * Damaged models through opening, planning and writing: every one ends in a file or in a sentence, within bounds; and no
  * file comes of what onnxruntime reads otherwise. `FUZZ_RUNS` says how many, `FUZZ_SEED` which.
  */
+import { inOneFile } from './model-files.ts';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { TensorProto_DataLocation } from 'onnx-buf';
@@ -24,8 +25,7 @@ import { readInputHints } from '../evaluate/outputs/input-hints.ts';
 import { feedsOf, findInputSpec, seededSample, type Feeds } from '../evaluate/outputs/seeded-inputs.ts';
 import { checkExtents, findData } from '../io/external-data.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
-import { executeTasks } from '../quantize/execute-tasks.ts';
-import { quantizeChunk } from '../quantize/quantize-chunk.ts';
+import { createQuantizer } from '../quantize/quantizer.ts';
 import { findMisfits } from '../plan/precision/fits.ts';
 import { planLevel, judgedTensors, preparePlan, type Plan } from '../plan/plan.ts';
 import type { EngineError } from '../contract/errors.ts';
@@ -36,7 +36,7 @@ import { fromFloat16Array } from './numbers/float16.ts';
 import type { Model } from './model.ts';
 import { scanModel } from './scan.ts';
 import { KINDS_OF_MUTATION, mutate, type Mutation } from './test-mutations.ts';
-import { blobSink, writePieces } from './writing/write.ts';
+import { blobSink } from './writing/write.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 20_000);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 4);
@@ -260,14 +260,8 @@ async function through(bytes: Uint8Array<ArrayBuffer>, levels: readonly string[]
       if (plan.problem) outcome.errors.push(plan.problem);
       if (plan.problem || !levels.includes(text)) continue;
       try {
-        const blob = await writePieces({
-          pieces: plan.pieces,
-          ...executeTasks((slab) => quantizeChunk(slab, source, kernel, signal, scanned.external)),
-          nameOf: (recipe) => recipe.tensor.name,
-          sink: blobSink(new Blob([bytes]), files),
-          onProgress: () => undefined,
-          signal,
-        });
+        const sink = blobSink(new Blob([bytes]), files);
+        const blob = await createQuantizer({ kernel, model: scanned }).write(plan, sink, { signal });
         outcome.files.push({ level: text, plan, bytes: new Uint8Array(await blob.arrayBuffer()) });
       } catch (thrown) {
         outcome.errors.push(refusal(thrown));
@@ -284,7 +278,7 @@ async function withData(
   scanned: Model,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<{ model: Model; files: ReadonlyMap<string, File> }> {
-  if (scanned.outside.length === 0) return { model: scanned, files: new Map() };
+  if (scanned.externalTensors.length === 0) return { model: scanned, files: new Map() };
   const file = new File([bytes], 'model.onnx');
   const { files, missing } = findData(scanned, file, [file, DATA]);
   if (missing.length > 0) fail('onnx-external-data', `${missing[0]?.location ?? ''} is missing.`, 'Add it.');
@@ -382,13 +376,13 @@ async function feedsFor(bytes: Uint8Array<ArrayBuffer>): Promise<Feeds> {
   const session = await open(bytes);
   if (!session.ok) return {};
   const hints = await readInputHints(new Blob([bytes]));
-  const recipe = await findInputSpec(
+  const task = await findInputSpec(
     session.value,
     session.value.outputs.map(({ name }) => name),
     hints,
     SEED,
   );
-  const sample = recipe.ok ? seededSample(session.value.inputs, hints, recipe.value, 0) : recipe;
+  const sample = task.ok ? seededSample(session.value.inputs, hints, task.value, 0) : task;
   await session.value.release();
   if (!sample.ok) throw new Error(sample.error.message);
   return feedsOf(sample.value);
@@ -419,7 +413,7 @@ async function run(bytes: Uint8Array<ArrayBuffer>, feeds: Feeds): Promise<Run> {
 }
 
 const open = (bytes: Uint8Array<ArrayBuffer>) =>
-  openGraph(native, new Blob([bytes]), {
+  openGraph(native, inOneFile(new Blob([bytes])), {
     ...SESSION_OPTIONS,
     executionProviders: ['cpu'],
     graphOptimizationLevel: 'basic',

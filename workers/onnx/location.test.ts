@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { plainLocation, whyNotBeside } from './location.ts';
+import { normalizeLocation, whyLocationInvalid } from './location.ts';
 
 test.each([
   'model.onnx_data',
@@ -13,7 +13,7 @@ test.each([
   'sub//../ok.bin',
   'a/b/../../c',
 ])('%s is beside the model', (location) => {
-  expect(whyNotBeside(location)).toBeNull();
+  expect(whyLocationInvalid(location)).toBeNull();
 });
 
 test.each<[string, RegExp]>([
@@ -34,7 +34,7 @@ test.each<[string, RegExp]>([
   ['a\0b', /no file name/],
   ['folder/', /folder/],
 ])('%j is not', (location, why) => {
-  expect(whyNotBeside(location)).toMatch(why);
+  expect(whyLocationInvalid(location)).toMatch(why);
 });
 
 test('what is accepted stays inside whatever it is joined to', () => {
@@ -42,12 +42,12 @@ test('what is accepted stays inside whatever it is joined to', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 6 }), (steps) => {
       const location = steps.join('/');
-      fc.pre(whyNotBeside(location) === null);
-      expect(new URL(plainLocation(location), 'file:///model/folder/').pathname).toMatch(/^\/model\/folder\//);
+      fc.pre(whyLocationInvalid(location) === null);
+      expect(new URL(normalizeLocation(location), 'file:///model/folder/').pathname).toMatch(/^\/model\/folder\//);
     }),
   );
 });
 
 test('two spellings of a file are one', () => {
-  expect([plainLocation('./a//b/./c'), plainLocation('x/..//a/b/c')]).toEqual(['a/b/c', 'a/b/c']);
+  expect([normalizeLocation('./a//b/./c'), normalizeLocation('x/..//a/b/c')]).toEqual(['a/b/c', 'a/b/c']);
 });

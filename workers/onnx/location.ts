@@ -4,7 +4,7 @@
  */
 
 /** Why a location does not name a file in the model's folder, as the end of a sentence; null when it does. */
-export function whyNotBeside(location: string): string | null {
+export function whyLocationInvalid(location: string): string | null {
   if (location.startsWith('/')) return 'which is an absolute path and not a file beside it';
   if (/(^|\/)[a-z]:/i.test(location)) return 'which is on a drive and not a file beside it';
   if (location.includes('\\')) return 'a name with a backslash, which is a folder on some systems and not on others';
@@ -12,12 +12,12 @@ export function whyNotBeside(location: string): string | null {
   if (location.startsWith('*')) return 'which is a place in memory and not a file beside it';
   if (location.includes('\0')) return 'which is no file name';
   if (leadsOut(location)) return 'which leads out of its folder';
-  if (plainLocation(location) === '') return 'which names no file';
+  if (normalizeLocation(location) === '') return 'which names no file';
   return location.endsWith('/') ? 'which is a folder' : null;
 }
 
 /** The location without `.`, `..` and empty steps, so that two spellings of one file are equal. */
-export function plainLocation(location: string): string {
+export function normalizeLocation(location: string): string {
   return stepsOf(location).join('/');
 }
 

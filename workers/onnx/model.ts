@@ -33,11 +33,11 @@ export interface Tensor {
   ints: number[] | null;
   span: Span;
   /** Where its message is, for what was read from a file. */
-  place?: Place;
+  place?: TensorPlace;
 }
 
 /** The messages around a tensor's own, outermost first, and the fields in it that hold its elements or say where they are. */
-export interface Place {
+export interface TensorPlace {
   within: readonly Span[];
   stored: readonly Span[];
 }
@@ -128,8 +128,8 @@ export interface Model {
   /** Names that training information mentions; what has them stays. */
   trainingNames: ReadonlySet<string>;
   /** Every tensor that lies in another file, wherever in the model it is. */
-  outside: Outside[];
+  externalTensors: ExternalTensor[];
   metadata: Metadata[];
 }
 
-export type Outside = Tensor & { data: TensorData & { kind: 'external' }; place: Place };
+export type ExternalTensor = Tensor & { data: TensorData & { kind: 'external' }; place: TensorPlace };

@@ -28,8 +28,8 @@ import type {
   Model,
   Node,
   Opset,
-  Outside,
-  Place,
+  ExternalTensor,
+  TensorPlace,
   Span,
   SparseTensor,
   Tensor,
@@ -37,7 +37,7 @@ import type {
   ValueInfo,
 } from './model.ts';
 import { fieldNumbers, isMistyped, withoutMistyped } from './fields.ts';
-import { whyNotBeside } from './location.ts';
+import { whyLocationInvalid } from './location.ts';
 import { shown } from '../lib/shown.ts';
 import { readInts, typedEntries, TYPED_FIELD } from './tensor-data.ts';
 import { concatBytes, createReader, type Field, type Reader } from './wire.ts';
@@ -64,7 +64,7 @@ const TENSOR_ELEMENTS: ReadonlySet<number> = new Set([TENSOR.rawData, ...Object.
 
 /** A reader that notes which tensors lie elsewhere. */
 interface Scanner extends Reader {
-  outside: Outside[];
+  outside: ExternalTensor[];
 }
 /** Deeper control flow than this is not a model anybody exported. */
 const MAX_DEPTH = 32;
@@ -118,7 +118,7 @@ export async function scanModel(source: ByteSource, external: ExternalFiles = NO
     graph: model.graph,
     functions: model.functions,
     trainingNames,
-    outside: reader.outside,
+    externalTensors: reader.outside,
     metadata,
   };
 }
@@ -285,7 +285,7 @@ async function scanTensor(reader: Scanner, tensorSpan: Span, within: Span[]): Pr
   const proto = decode(reader.source, TensorProtoSchema, head);
   const dims = checkDims(reader.source, proto.name, proto.dims);
   const count = elementCount(dims);
-  const place: Place = { within, stored: parts };
+  const place: TensorPlace = { within, stored: parts };
   const tensor = { name: proto.name, dims, type: proto.dataType, ints: null, span: tensorSpan, place };
   const expected = packedBytes(proto.dataType, count);
   const describe = () =>
@@ -299,7 +299,11 @@ async function scanTensor(reader: Scanner, tensorSpan: Span, within: Span[]): Pr
       ...kept.filter(({ number }) => number === TENSOR.externalData || number === TENSOR.dataLocation),
       ...parts,
     ].sort((a, b) => a.start - b.start);
-    const outside: Outside = { ...tensor, ...externalData(reader.source, proto, expected), place: { within, stored } };
+    const outside: ExternalTensor = {
+      ...tensor,
+      ...externalData(reader.source, proto, expected),
+      place: { within, stored },
+    };
     reader.outside.push(outside);
     return outside;
   }
@@ -370,7 +374,7 @@ function externalData(
       ? value
       : invalid(source, `tensor ${name} has the ${key} "${text}" in another file`);
   };
-  const why = whyNotBeside(location);
+  const why = whyLocationInvalid(location);
   if (why !== null) {
     fail(
       'onnx-external-data',

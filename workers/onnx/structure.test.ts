@@ -13,7 +13,7 @@ import { describe, expect, test } from 'vitest';
 import { encode, graph, localFunction, model, node, randomValues, tensor, value } from '../../models/build.ts';
 import { BUILT } from '../../models/zoo-cases.ts';
 import { toEngineError } from '../contract/errors.ts';
-import { findScopes } from '../plan/graph/scopes.ts';
+import { findScopes } from './graph/scopes.ts';
 import { quantize, scanBytes } from '../test-support.ts';
 import { bytesSource } from '../io/source.ts';
 import { fieldNumbers } from './fields.ts';

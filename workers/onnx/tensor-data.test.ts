@@ -21,7 +21,7 @@ import {
 import { toFloat16Bits } from './numbers/float16.ts';
 import type { Tensor } from './model.ts';
 import { scanModel } from './scan.ts';
-import { readLines, readTensor } from './tensor-data.ts';
+import { readStrided, readTensor } from './tensor-data.ts';
 
 type Init = Omit<MessageInitShape<typeof TensorProtoSchema>, '$typeName'>;
 
@@ -234,7 +234,7 @@ test.each([
     ints: null,
     span: { start: 0, body: 0, end: 0, number: 5 },
   };
-  const lines = await readLines(
+  const lines = await readStrided(
     {
       ...source,
       read: (...range) => {

@@ -97,8 +97,8 @@ export async function readTensor(
   }
 }
 
-/** Part of a tensor's bytes that lies in `count` stretches of `bytes`, the first where the tensor's data begins, each `pitch` after the one before. */
-export interface Lines {
+/** Part of a tensor's bytes that lies in `count` chunks of `bytes`, the first where the tensor's data begins, each `pitch` after the one before. */
+export interface StridedRange {
   count: number;
   bytes: number;
   pitch: number;
@@ -110,10 +110,10 @@ const READ_BYTES = 1 << 22;
 const READS_AT_ONCE = 4;
 
 /** The lines one after the other. Errors: those of `readTensor`, of which this is a part. */
-export async function readLines(
+export async function readStrided(
   source: ByteSource,
   tensor: Tensor,
-  { count, bytes, pitch }: Lines,
+  { count, bytes, pitch }: StridedRange,
   external: ExternalFiles = NO_EXTERNAL_FILES,
 ): Promise<Uint8Array> {
   const { data } = tensor;

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { inOneFile } from './model-files.ts';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import {
@@ -30,14 +31,13 @@ import {
   value,
 } from '../../models/build.ts';
 import { quantize } from '../test-support.ts';
-import { bundle, unbundle } from './bundle.ts';
 import { fromFloat16Array, toFloat16Array } from './numbers/float16.ts';
 import { widenModel } from './widen.ts';
 
 async function widened(bytes: Uint8Array<ArrayBuffer>, chunkBytes?: number): Promise<Uint8Array<ArrayBuffer>> {
-  const wide = await widenModel(new Blob([bytes]), chunkBytes);
+  const wide = await widenModel(inOneFile(new Blob([bytes])), chunkBytes);
   if (!wide) throw new Error('nothing was float16');
-  return new Uint8Array(await wide.arrayBuffer());
+  return new Uint8Array(await wide.model.arrayBuffer());
 }
 
 const decode = (bytes: Uint8Array): ModelProto => fromBinary(ModelProtoSchema, bytes);
@@ -218,7 +218,7 @@ describe('widening a float16 model', () => {
   });
 
   it('is null where nothing is float16', async () => {
-    expect(await widenModel(new Blob([matMulModel(randomValues(1, 6), 2, 3)]))).toBeNull();
+    expect(await widenModel(inOneFile(new Blob([matMulModel(randomValues(1, 6), 2, 3)])))).toBeNull();
   });
 
   it('says so when the weights lie elsewhere', async () => {
@@ -235,7 +235,7 @@ describe('widening a float16 model', () => {
         ],
       }),
     );
-    await expect(widenModel(new Blob([encode(proto)]))).rejects.toMatchObject({
+    await expect(widenModel(inOneFile(new Blob([encode(proto)])))).rejects.toMatchObject({
       engineError: { code: 'onnx-external-data' },
     });
   });
@@ -256,18 +256,21 @@ describe('widening a float16 model', () => {
     },
   );
 
-  it('takes what lies in the second file of a bundle', async () => {
+  it('takes what lies in the data file', async () => {
     const half = tinyLanguageModel({ vocabulary: 64, width: 32, hidden: 64, type: 'float16', tied: false });
     const { model: graphOnly, files } = splitModel(half, (name) => (name.startsWith('layers') ? 'm.onnx_data' : null));
-    const two = bundle(new Blob([graphOnly]), { file: 'm.onnx_data', blob: new Blob([files.get('m.onnx_data')!]) });
+    const two = {
+      model: new Blob([graphOnly]),
+      data: { file: 'm.onnx_data', blob: new Blob([files.get('m.onnx_data')!]) },
+    };
     const wide = await widenModel(two, 1000);
-    const { model: inOne, data } = await unbundle(wide!);
+    const { model: inOne, data } = wide!;
     expect(data?.file).toBe('m.onnx_data');
     const feeds = { input_ids: new native.Tensor('int64', BigInt64Array.from([3n, 1n, 4n, 1n, 5n]), [1, 5]) };
     expect((await outputs(new Uint8Array(await inOne.arrayBuffer()), feeds))[0]).toEqual(
       (await outputs(await widened(half), feeds))[0],
     );
-    await expect(widenModel(new Blob([graphOnly]))).rejects.toMatchObject({
+    await expect(widenModel(inOneFile(new Blob([graphOnly])))).rejects.toMatchObject({
       engineError: { code: 'onnx-external-data' },
     });
   });

@@ -2,19 +2,27 @@
  * A float16 model rewritten in float32, for adapters that compute no float16 and for the noise floor; only ever to be
  * evaluated. Every float16 in the file is widened: tensors wherever they stand (initializers, constants, fill values,
  * scales), types of inputs, outputs and values, and attributes that name a type, in the graph, in bodies of control flow
- * and in functions. The message tree is walked by offsets; field numbers are those of onnx.proto.
+ * and in functions. The message tree is walked by offsets, guided by the schema of onnx-buf.
  */
-import { fromBinary } from '@bufbuild/protobuf';
-import { TensorProtoSchema } from 'onnx-buf';
+import { fromBinary, type DescMessage } from '@bufbuild/protobuf';
+import {
+  AttributeProtoSchema,
+  ModelProtoSchema,
+  TensorProtoSchema,
+  TypeProto_SparseTensorSchema,
+  TypeProto_TensorSchema,
+} from 'onnx-buf';
 import { asUint16 } from '../lib/bytes.ts';
 import { fail } from '../contract/errors.ts';
 import { blobSource, type ByteSource } from '../io/source.ts';
 import { FLOAT16, FLOAT32 } from './numbers/element-types.ts';
+import { fieldNumbers, isMistyped, messageIn } from './fields.ts';
+import { encodeRawDataHeader } from './writing/encode.ts';
 import { fromFloat16Array } from './numbers/float16.ts';
 import type { Span } from './model.ts';
-import { bundle, unbundle } from './bundle.ts';
+import type { ModelFiles } from '../contract/files.ts';
 import { splice, type Edit, type Piece } from './writing/splice.ts';
-import { createReader, encodeHeader, encodeVarint, type Field, type Reader } from './wire.ts';
+import { createReader, encodeVarint, type Field, type Reader } from './wire.ts';
 import { atOnce, blobSink, writePieces } from './writing/write.ts';
 
 /** Halves to widen: bytes [offset, offset + length) of the source, or of the model's second file. */
@@ -24,37 +32,16 @@ interface Halves {
   outside?: boolean;
 }
 
-/** How a field is read on: as a message of a kind, or as the number of an element type. */
-type Kind =
-  | 'graph'
-  | 'node'
-  | 'attribute'
-  | 'tensor'
-  | 'sparse'
-  | 'value'
-  | 'type'
-  | 'sequence'
-  | 'map'
-  | 'tensorType'
-  | 'function'
-  | 'elementType';
-
-const MODEL: Readonly<Record<number, Kind>> = { 7: 'graph', 25: 'function' };
-const NESTED: Readonly<Record<Exclude<Kind, 'tensor' | 'elementType'>, Readonly<Record<number, Kind>>>> = {
-  graph: { 1: 'node', 5: 'tensor', 11: 'value', 12: 'value', 13: 'value', 15: 'sparse' },
-  node: { 5: 'attribute' },
-  attribute: { 5: 'tensor', 6: 'graph', 10: 'tensor', 11: 'graph', 14: 'type', 15: 'type', 22: 'sparse', 23: 'sparse' },
-  sparse: { 1: 'tensor' },
-  value: { 2: 'type' },
-  type: { 1: 'tensorType', 4: 'sequence', 5: 'map', 8: 'tensorType', 9: 'sequence' },
-  // An optional's element has the same field number as a sequence's.
-  sequence: { 1: 'type' },
-  map: { 2: 'type' },
-  tensorType: { 1: 'elementType' },
-  function: { 7: 'node', 11: 'attribute', 12: 'value' },
-};
-const ATTRIBUTE = { name: 1, int: 3 };
-const TENSOR = { type: 2, int32Data: 5, rawData: 9, externalData: 13, dataLocation: 14 };
+const MODEL = fieldNumbers(ModelProtoSchema);
+const ATTRIBUTE = fieldNumbers(AttributeProtoSchema);
+const TENSOR = fieldNumbers(TensorProtoSchema);
+/** Fields that hold an element type, by the message they are in. */
+const ELEMENT_TYPES: ReadonlyMap<DescMessage, number> = new Map<DescMessage, number>([
+  [TypeProto_TensorSchema, TypeProto_TensorSchema.field.elemType.number],
+  [TypeProto_SparseTensorSchema, TypeProto_SparseTensorSchema.field.elemType.number],
+]);
+/** What a runtime computes with; training information and metadata are left as they are. */
+const WALKED_IN_MODEL: ReadonlySet<number> = new Set([MODEL.graph, MODEL.functions]);
 const EXTERNAL = 1n;
 
 /** Attributes whose integer is an element type (onnx Operators.md: Cast, EyeLike, DequantizeLinear, HannWindow, LayerNormalization, Attention …). */
@@ -65,12 +52,11 @@ const CHUNK_BYTES = 8 << 20;
 
 /**
  * The model with float32 in place of float16; null when it holds none. The result refers to the bytes of `model`, beside
- * its widened tensors; those of its second file (see bundle.ts) are in the model then.
+ * its widened tensors; float16 weights of its data file are in the model's file then.
  * Fails with `onnx-invalid`, `onnx-truncated`, and `onnx-external-data` when float16 weights lie in a file that is not there.
  */
-export async function widenModel(model: Blob, chunkBytes = CHUNK_BYTES): Promise<Blob | null> {
-  const { model: graph, data } = await unbundle(model);
-  const source = blobSource('The model', graph);
+export async function widenModel({ model, data }: ModelFiles, chunkBytes = CHUNK_BYTES): Promise<ModelFiles | null> {
+  const source = blobSource('The model', model);
   const outside = data && { file: data.file, source: blobSource(data.file, data.blob) };
   const edits = await editsOf(source, outside?.file ?? null, chunkBytes);
   if (edits.length === 0) return null;
@@ -90,11 +76,11 @@ export async function widenModel(model: Blob, chunkBytes = CHUNK_BYTES): Promise
         ]),
     ),
     nameOf: ({ offset }) => `float16 at byte ${offset}`,
-    sink: blobSink(graph),
+    sink: blobSink(model),
     onProgress: () => undefined,
     signal: new AbortController().signal,
   });
-  return data ? bundle(wide, data) : wide;
+  return { model: wide, data };
 }
 
 /** @param outside The second file that is there. */
@@ -112,33 +98,30 @@ async function editsOf(source: ByteSource, outside: string | null, chunkBytes: n
     });
   };
 
-  const walk = async (
-    kinds: Readonly<Record<number, Kind>>,
-    start: number,
-    end: number,
-    within: Span[],
-  ): Promise<void> => {
+  const walk = async (schema: DescMessage, start: number, end: number, within: Span[]): Promise<void> => {
+    const elementType = ELEMENT_TYPES.get(schema);
     for await (const field of reader.fields(start, end)) {
-      const kind = kinds[field.number];
-      if (!kind) continue;
-      if (kind === 'elementType') retype(field, within);
-      else if (field.wireType === 2) await visit(kind, field, [...within, spanOf(field)]);
+      if (isMistyped(schema, field)) continue;
+      if (schema === ModelProtoSchema && !WALKED_IN_MODEL.has(field.number)) continue;
+      if (field.number === elementType) retype(field, within);
+      const message = messageIn(schema, field.number);
+      if (message) await visit(message, field, [...within, spanOf(field)]);
     }
   };
 
-  const visit = async (kind: Exclude<Kind, 'elementType'>, message: Field, within: Span[]): Promise<void> => {
-    if (kind === 'tensor') {
+  const visit = async (schema: DescMessage, message: Field, within: Span[]): Promise<void> => {
+    if (schema === TensorProtoSchema) {
       for (const edit of await widenTensor(reader, message, within, outside, chunkBytes)) edits.push(edit);
       return;
     }
-    if (kind === 'attribute' && TYPE_ATTRIBUTES.has(await attributeName(reader, message))) {
+    if (schema === AttributeProtoSchema && TYPE_ATTRIBUTES.has(await attributeName(reader, message))) {
       for await (const field of reader.fields(message.body, message.end))
-        if (field.number === ATTRIBUTE.int) retype(field, within);
+        if (field.number === ATTRIBUTE.i) retype(field, within);
     }
-    await walk(NESTED[kind], message.body, message.end, within);
+    await walk(schema, message.body, message.end, within);
   };
 
-  await walk(MODEL, 0, source.size, []);
+  await walk(ModelProtoSchema, 0, source.size, []);
   return edits;
 }
 
@@ -155,7 +138,8 @@ async function widenTensor(
   const placed: Field[] = [];
   const typed: Field[] = [];
   for await (const field of reader.fields(tensor.body, tensor.end)) {
-    if (field.number === TENSOR.type) type = field;
+    if (isMistyped(TensorProtoSchema, field)) continue;
+    if (field.number === TENSOR.dataType) type = field;
     else if (field.number === TENSOR.rawData) raw = field;
     else if (field.number === TENSOR.int32Data) typed.push(field);
     else if (field.number === TENSOR.externalData) placed.push(field);
@@ -189,7 +173,7 @@ async function widenTensor(
         index > 0
           ? []
           : [
-              { kind: 'bytes', bytes: encodeHeader(TENSOR.rawData, bytes.length) },
+              { kind: 'bytes', bytes: encodeRawDataHeader(bytes.length) },
               { kind: 'bytes', bytes },
             ];
       edits.push({ start, end, within, pieces });
@@ -200,12 +184,12 @@ async function widenTensor(
 
 /** Raw data of halves, widened. */
 function rawData(halves: Halves, chunkBytes: number): Piece<Halves>[] {
-  const pieces: Piece<Halves>[] = [{ kind: 'bytes', bytes: encodeHeader(TENSOR.rawData, halves.length * 2) }];
+  const pieces: Piece<Halves>[] = [{ kind: 'bytes', bytes: encodeRawDataHeader(halves.length * 2) }];
   for (let at = 0; at < halves.length; at += chunkBytes) {
     const part = Math.min(chunkBytes, halves.length - at);
     pieces.push({
       kind: 'made',
-      recipe: { ...halves, offset: halves.offset + at, length: part },
+      task: { ...halves, offset: halves.offset + at, length: part },
       part: 'values',
       length: part * 2,
     });

@@ -98,28 +98,10 @@ function parseField(
 ): Field {
   let at = start;
   const varint = (): bigint => {
-    const first = at;
-    let low = 0;
-    let scale = 1;
-    for (let i = 0; i < 10 && at < end; i++) {
-      const byte = bytes[at++ - from] ?? 0;
-      // Seven groups of seven bits are exact as a number.
-      if (i === 7) return longVarint(first, low);
-      low += (byte & 127) * scale;
-      if (byte < 128) return BigInt(low);
-      scale *= 128;
-    }
-    return refuse(first, 'a number that does not end');
-  };
-  const longVarint = (first: number, low: number): bigint => {
-    let value = BigInt(low);
-    at = first + 7;
-    for (let i = 7; i < 10 && at < end; i++) {
-      const byte = bytes[at++ - from] ?? 0;
-      value |= BigInt(byte & 127) << BigInt(7 * i);
-      if (byte < 128) return BigInt.asUintN(64, value);
-    }
-    return refuse(first, 'a number that does not end');
+    const read = readVarint(bytes, at - from, end - from);
+    if (!read) return refuse(at, 'a number that does not end');
+    at = read.next + from;
+    return read.value;
   };
   const tag = varint();
   const number = Number(tag >> 3n);
@@ -146,6 +128,30 @@ function parseField(
     default:
       return refuse(start, `wire type ${wireType}`);
   }
+}
+
+/** The varint at a byte, 64-bit two's complement, and the byte after it; null where it does not end before `end`. */
+export function readVarint(
+  bytes: Uint8Array,
+  at: number,
+  end: number = bytes.length,
+): { value: bigint; next: number } | null {
+  let low = 0;
+  let scale = 1;
+  // Seven groups of seven bits are exact as a number, which is faster than a bigint.
+  for (let i = 0; i < 7 && at + i < end; i++) {
+    const byte = bytes[at + i] ?? 0;
+    low += (byte & 127) * scale;
+    if (byte < 128) return { value: BigInt(low), next: at + i + 1 };
+    scale *= 128;
+  }
+  let value = BigInt(low);
+  for (let i = 7; i < 10 && at + i < end; i++) {
+    const byte = bytes[at + i] ?? 0;
+    value |= BigInt(byte & 127) << BigInt(7 * i);
+    if (byte < 128) return { value: BigInt.asUintN(64, value), next: at + i + 1 };
+  }
+  return null;
 }
 
 function truncated(source: ByteSource, { number, start, end }: Field): never {
@@ -183,6 +189,12 @@ export function encodeHeader(fieldNumber: number, length: number): Uint8Array {
   return concatBytes([encodeVarint(fieldNumber * 8 + 2), encodeVarint(length)]);
 }
 
+/** A length-delimited field that holds a message or text. */
+export function encodeField(fieldNumber: number, body: Uint8Array): Uint8Array {
+  return concatBytes([encodeHeader(fieldNumber, body.length), body]);
+}
+
+/** Parts joined into one array. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

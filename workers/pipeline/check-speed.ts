@@ -2,7 +2,8 @@
 import { mergeSpeeds } from '../evaluate/speed/merge-speed.ts';
 import type { SpeedMeter } from '../evaluate/speed/speed-meter.ts';
 import { runnableModel } from './runnable-model.ts';
-import type { LevelJob } from './measure.ts';
+import type { WrittenLevel } from './job-context.ts';
+import type { Speed } from '../contract/report.ts';
 import type { EngineEvent } from '../contract/events.ts';
 import { estimateSecondsLeft } from '../lib/time-left.ts';
 import { laps, timing } from '../lib/timing.ts';
@@ -16,19 +17,23 @@ export interface SpeedCheck {
   finish: AbortSignal | undefined;
 }
 
-/**
- * Fills in the speed of the levels.
- * @returns Sentences a reader must know.
- */
+export interface SpeedChecked {
+  /** For each level its speed on each provider it was measured on. */
+  speeds: Speed[][];
+  /** Sentences for the report. */
+  notes: string[];
+}
+
+/** Measures the speed of levels. What goes wrong with one is its `problem`. Errors: `cancelled`. */
 export async function checkSpeed(
-  levels: readonly LevelJob[],
+  levels: readonly WrittenLevel[],
   { meter, threads, onEvent, signal, finish }: SpeedCheck,
-): Promise<string[]> {
+): Promise<SpeedChecked> {
   const providers = await meter.providers();
-  for (const level of levels) level.speed = [];
-  const runnable = levels.flatMap((level) => {
-    const blob = runnableModel(level);
-    return blob ? [{ ...level, blob }] : [];
+  const speeds: Speed[][] = levels.map(() => []);
+  const runnable = levels.flatMap((level, index) => {
+    const files = runnableModel(level);
+    return files ? [{ keys: level.keys, files, measured: speeds[index]! }] : [];
   });
   // Each is measured in two rounds with the others in between: what else the machine does at a time hits one run, not one level.
   const rounds = runnable.length > 1 ? 2 : 1;
@@ -43,7 +48,7 @@ export async function checkSpeed(
   // One provider after the other, so that a device that is lost spoils what comes last.
   for (const provider of providers) {
     for (let round = 0; round < rounds; round++) {
-      for (const { keys, blob, speed: speeds } of runnable) {
+      for (const { keys, files, measured: lines } of runnable) {
         if (finish?.aborted) {
           stopped = true;
           continue;
@@ -61,14 +66,14 @@ export async function checkSpeed(
               secondsLeft: secondsLeft(count, runs),
             });
         };
-        const before = speeds?.find((line) => line.provider === provider);
+        const before = lines.find((line) => line.provider === provider);
         progress(done);
         if (!before?.problem) {
-          const speed = await meter.measure(blob, provider, threads, signal);
+          const speed = await meter.measure(files, provider, threads, signal);
           signal.throwIfAborted();
-          if (speeds && before) speeds[speeds.indexOf(before)] = mergeSpeeds(before, speed);
+          if (before) lines[lines.indexOf(before)] = mergeSpeeds(before, speed);
           else {
-            speeds?.push(speed);
+            lines.push(speed);
             measured++;
           }
           const seconds = lap();
@@ -86,5 +91,5 @@ export async function checkSpeed(
         ? 'Speed not measured (stopped).'
         : `Speed measured for ${measured} of ${total} pairs of level and provider (stopped).`,
     );
-  return [...notes];
+  return { speeds, notes: [...notes] };
 }

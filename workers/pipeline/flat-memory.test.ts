@@ -84,13 +84,13 @@ async function quantizeNowhere(
   );
   let madeNow = 0;
   let made = 0;
-  const recipes = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
+  const tasks = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.task] : [])));
   const ahead = prefetch(
-    [...recipes].flatMap(carrying.stretchesOf),
+    [...tasks].flatMap(carrying.chunksOf),
     outputBytes,
-    async (stretch, stop) => {
-      made = Math.max(made, (madeNow += outputBytes(stretch)));
-      return { stretch, parts: await carrying.make(stretch, stop) };
+    async (chunk, stop) => {
+      made = Math.max(made, (madeNow += outputBytes(chunk)));
+      return { chunk, parts: await carrying.make(chunk, stop) };
     },
     { count: 3 * LANES, bytes: CHUNK_LIMITS.joined },
   );
@@ -108,14 +108,14 @@ async function quantizeNowhere(
   };
   await writePieces({
     pieces: plan.pieces,
-    stretchesOf: carrying.stretchesOf,
+    chunksOf: carrying.chunksOf,
     sink,
     nameOf: ({ tensor }) => tensor.name,
     onProgress: () => undefined,
     signal,
-    async make(stretch, stop) {
-      const { parts } = await ahead.make(stretch, stop);
-      madeNow -= outputBytes(stretch);
+    async make(chunk, stop) {
+      const { parts } = await ahead.make(chunk, stop);
+      madeNow -= outputBytes(chunk);
       return parts;
     },
   });

@@ -135,7 +135,7 @@ describe('the folder', () => {
         `onnx/${stem}_q4.onnx_data`,
       ]);
       for (const level of ['fp16', 'q4']) {
-        const { outside } = await scanModel(
+        const { externalTensors: outside } = await scanModel(
           bytesSource('model.onnx', files.get(`onnx/${stem}_${level}.onnx`) ?? new Uint8Array()),
         );
         expect(outside.length).toBeGreaterThan(0);

@@ -7,6 +7,9 @@ import { classifyFiles } from '../io/classify-files.ts';
 import { bytesInWords } from '../lib/bytes-in-words.ts';
 import type { FileKind } from '../contract/files.ts';
 import type { HubFolderJob, Zipping } from '../contract/engine.ts';
+import { levelMetrics, outputMetrics, readLevel, readWorst, worstOutput } from '../contract/metric-readings.ts';
+import { textHeading, textOf, type TextStyle } from '../contract/metric-text.ts';
+import type { OutputMetric, Place } from '../contract/metrics.ts';
 import type { LevelReport, Report } from '../contract/report.ts';
 import { renameData } from '../onnx/writing/rename-data.ts';
 import { hubNames, namedLevel } from '../contract/levels/hub-names.ts';
@@ -110,18 +113,20 @@ function plain(text: string): string {
 export function modelCard(report: Report, names: ReadonlyMap<string, string>): string {
   const { model, protocol, inputs } = report;
   const levels = report.levels.filter(({ level }) => names.has(level));
+  const ofLevel = levelMetrics(protocol?.unit ?? 'token').flatMap((metric) =>
+    metric.card && (metric.of === 'file' || protocol) ? [{ metric, place: metric.card }] : [],
+  );
+  const ofOutputs =
+    protocol || !inputs
+      ? []
+      : outputMetrics().flatMap((metric) => (metric.card ? [{ metric, place: metric.card }] : []));
   const rows = levels.map((level) => [
     level.level,
     names.get(level.level) ?? level.file,
-    bytesInWords(level.bytes),
-    ...figures(level, report),
+    ...ofLevel.map(({ metric, place }) => textOf(metric, readLevel(metric, level), place, STYLE)),
+    ...ofOutputs.map(({ metric, place }) => outputText(metric, place, level)),
   ]);
-  const heads = [
-    'level',
-    'file',
-    'size',
-    ...(protocol ? ['perplexity', 'KL divergence', 'same top token'] : inputs ? ['worst output: SQNR', 'cosine'] : []),
-  ];
+  const heads = ['level', 'file', ...[...ofLevel, ...ofOutputs].map(({ metric, place }) => textHeading(metric, place))];
   const table = [heads, heads.map(() => '---'), ...rows.map((row) => row.map(plain))]
     .map((row) => `| ${row.join(' | ')} |`)
     .join('\n');
@@ -170,18 +175,12 @@ function sharesOfOriginal({ model, levels: all }: Report, levels: readonly Level
   ];
 }
 
-function figures({ baseline, perplexity, drift, outputs }: LevelReport, { protocol, inputs }: Report): string[] {
-  if (protocol) {
-    const share = ({ value, error }: { value: number; error: number }) =>
-      `${(value * 100).toFixed(2)} ± ${(error * 100).toFixed(2)} %`;
-    return [
-      perplexity ? `${perplexity.value.toFixed(3)} ± ${perplexity.error.toFixed(3)}` : '–',
-      drift ? `${drift.kld.mean.toPrecision(3)} ± ${drift.kld.error.toPrecision(1)}` : '–',
-      drift ? share(drift.sameTop) : '–',
-    ];
-  }
-  if (!inputs) return [];
-  if (baseline || !outputs || outputs.length === 0) return ['–', '–'];
-  const worst = outputs.reduce((low, output) => ((output.sqnr ?? Infinity) < (low.sqnr ?? Infinity) ? output : low));
-  return [worst.sqnr === null ? 'exact' : `${worst.sqnr.toFixed(1)} dB (${worst.output})`, worst.cosine.toFixed(6)];
+const STYLE: TextStyle = { none: '–', identical: 'exact', bytes: bytesInWords };
+
+/** The worst of a level's outputs; of its signal-to-noise ratio which output that is. */
+function outputText(metric: OutputMetric, place: Place, { baseline, outputs }: LevelReport): string {
+  const worst = worstOutput(outputs ?? []);
+  if (baseline || !outputs || !worst) return STYLE.none;
+  const text = textOf(metric, readWorst(metric, outputs), place, STYLE);
+  return metric.format === 'decibels' && worst.sqnr !== null ? `${text} (${worst.output})` : text;
 }

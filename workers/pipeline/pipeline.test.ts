@@ -1,3 +1,4 @@
+import { filesSize } from '../onnx/model-files.ts';
 import { describe, expect, test } from 'vitest';
 import {
   byteTokenizer,
@@ -18,7 +19,9 @@ import type { Evaluator } from '../evaluate/text/evaluate.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
 import { blobSink } from '../onnx/writing/write.ts';
-import { compare, open, plan, type Platform } from './pipeline.ts';
+import type { Platform } from './job-context.ts';
+import { compare } from './pipeline.ts';
+import { open, plan } from './preview.ts';
 import { notMeasured, type SpeedMeter } from '../evaluate/speed/speed-meter.ts';
 import { fileName } from '../contract/levels/file-name.ts';
 import type { EngineEvent } from '../contract/events.ts';
@@ -270,6 +273,7 @@ describe('compare', () => {
     const { report, events } = await run({ files: [modelFile], levels: [INT8, { ...INT8, key: 'twin' }] }, counting);
     expect(kernelCalls).toBe(3);
     expect(report.ok && report.value.levels.map(({ level }) => level)).toEqual(['fp16', 'int8', 'int8']);
+    expect(report.ok && report.value.levels.map(({ key }) => key)).toEqual(['fp16', INT8.key, 'twin']);
     expect(events.flatMap((event) => (event.type === 'written' ? event.level : []))).toEqual(['fp16', 'a', 'twin']);
   });
 
@@ -553,7 +557,7 @@ describe('speed', () => {
       providers: () => Promise.resolve(['wasm', 'webgpu']),
       measure(model, provider, threads) {
         onMeasure(provider);
-        const load = { median: model.size, low: model.size, high: model.size, runs: 3 };
+        const load = { median: filesSize(model), low: filesSize(model), high: filesSize(model), runs: 3 };
         return Promise.resolve(
           provider === 'webgpu'
             ? notMeasured(provider, threads, problem)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { filesSize } from '../onnx/model-files.ts';
 import { runnableModel, whyTooLarge } from './runnable-model.ts';
-import { unbundle } from '../onnx/bundle.ts';
 
 /** Of a size no test has the memory for. */
 const blob = (size: number) =>
@@ -8,7 +8,7 @@ const blob = (size: number) =>
 
 test('a model of up to 2 GB is tried, a larger one is not, and the figures are said', () => {
   const fits = { file: 'm.onnx', blob: blob(2 ** 31 - 1) };
-  expect([whyTooLarge(fits), runnableModel(fits)]).toEqual([null, fits.blob]);
+  expect([whyTooLarge(fits), runnableModel(fits)]).toEqual([null, { model: fits.blob, data: null }]);
   const large = { file: 'm.onnx', blob: blob(3e9) };
   expect(runnableModel(large)).toBeNull();
   expect(whyTooLarge(large)?.message).toBe(
@@ -28,15 +28,16 @@ test('weights of a second file count once', () => {
   );
 });
 
-test('a model and its second file go as one, and come apart again', async () => {
+test('a model and its data file stay two files', () => {
   const level = {
     file: 'm.onnx',
     blob: new Blob(['model']),
     data: { file: 'm.onnx_data', bytes: 7, blob: new Blob(['weights']) },
   };
-  const { model, data } = await unbundle(runnableModel(level)!);
-  expect([await model.text(), data?.file, await data?.blob.text()]).toEqual(['model', 'm.onnx_data', 'weights']);
-  expect((await unbundle(level.blob)).data).toBeNull();
+  const files = runnableModel(level)!;
+  expect([files.model, files.data?.file, files.data?.blob]).toEqual([level.blob, 'm.onnx_data', level.data.blob]);
+  expect(filesSize(files)).toBe(12);
+  expect(runnableModel({ file: level.file, blob: level.blob })?.data).toBeNull();
 });
 
 test('what was not written is not run', () => {

@@ -1,6 +1,6 @@
 /** Which written models can be run here at all: onnxruntime-web loads a model into a WebAssembly memory of 32-bit addresses. */
+import type { ModelFiles } from '../contract/files.ts';
 import { engineError } from '../contract/errors.ts';
-import { bundle } from '../onnx/bundle.ts';
 import { bytesInWords } from '../lib/bytes-in-words.ts';
 import type { EngineError } from '../contract/errors.ts';
 
@@ -15,11 +15,11 @@ const HEAP = 2 ** 32;
 /** While it loads, a model and the weights read from it are in memory at once; weights of a second file are read from outside. */
 const COPIES = 2;
 
-/** The model to run, with its second file where it has one; null when it was not written or does not fit. */
-export function runnableModel(level: WrittenFiles): Blob | null {
+/** The files of a level that can be run; null when they were not written or do not fit. */
+export function runnableModel(level: WrittenFiles): ModelFiles | null {
   const { blob, data } = level;
   if (!blob || whyTooLarge(level)) return null;
-  return data ? bundle(blob, data) : blob;
+  return { model: blob, data: data ? { file: data.file, blob: data.blob } : null };
 }
 
 /** Why it cannot be run; null when that is worth trying. */

@@ -4,12 +4,14 @@ import { encode, graph, matMulModel, model, node, randomValues, tensor, value } 
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
 import { blobSink } from '../onnx/writing/write.ts';
-import { compare, plan, type Platform } from './pipeline.ts';
+import type { Platform } from './job-context.ts';
+import { compare } from './pipeline.ts';
+import { plan } from './preview.ts';
 import type { EngineEvent } from '../contract/events.ts';
 import type { LevelRequest } from '../contract/job.ts';
 import type { Report } from '../contract/report.ts';
 import { parseLevel } from '../contract/levels/level.ts';
-import { reportSchema } from '../contract/report-schema.ts';
+import { reportSchema } from '../contract/report.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 

@@ -13,7 +13,7 @@ import { elementCount, elementType } from '../onnx/numbers/element-types.ts';
 import { fromFloat16Array, toFloat16Array } from '../onnx/numbers/float16.ts';
 import type { Tensor } from '../onnx/model.ts';
 import { readTensor } from '../onnx/tensor-data.ts';
-import { findScopes } from '../plan/graph/scopes.ts';
+import { findScopes } from '../onnx/graph/scopes.ts';
 import { dequantize, quantize, scanBytes, transpose } from '../test-support.ts';
 
 web.env.wasm.numThreads = 1;

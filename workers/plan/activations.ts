@@ -5,7 +5,7 @@
 import { FLOAT16, FLOAT32 } from '../onnx/numbers/element-types.ts';
 import type { NewNode } from '../onnx/writing/encode.ts';
 import type { Draft } from './draft.ts';
-import type { Scope } from './graph/scopes.ts';
+import type { Scope } from '../onnx/graph/scopes.ts';
 
 export interface Activation {
   value: string;

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { LAYERS, PRODUCTS, seededWeights, TABLES } from '../../models/operators.ts';
 import { toEngineError } from '../contract/errors.ts';
 import { quantize, scanBytes } from '../test-support.ts';
-import { findScopes } from './graph/scopes.ts';
+import { findScopes } from '../onnx/graph/scopes.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 400);
 const LEVELS = [

@@ -61,7 +61,7 @@ describe('a model too large for one file', () => {
       expect(two.plan.ledger).toEqual(one.plan.ledger);
       expect(two.bytes.length).toBeLessThan(LIMIT);
 
-      const { outside, source } = await scanBytes(two.bytes);
+      const { externalTensors: outside, source } = await scanBytes(two.bytes);
       const external = new Map([[file, bytesSource(file, two.data)]]);
       expect(outside.length).toBeGreaterThan(2);
       for (const placed of outside) {
@@ -78,17 +78,17 @@ describe('a model too large for one file', () => {
 
   test('what is small stays in the model', async () => {
     const { bytes } = await quantize(WHOLE, 'fp16', undefined, { limit: LIMIT });
-    const { graph: written, outside } = await scanBytes(bytes);
+    const { graph: written, externalTensors: outside } = await scanBytes(bytes);
     expect(written.initializers.filter(({ data }) => data.kind !== 'external').map(({ name }) => name)).toEqual([
       'layers.0.norm.weight',
     ]);
     expect(outside.every((placed) => placed.bytes >= LEAST_OUTSIDE)).toBe(true);
   });
 
-  test('no recipe is carried out for both', async () => {
+  test('no task is carried out for both', async () => {
     const { plan } = await quantize(WHOLE, 'int4:asymmetric', undefined, { limit: LIMIT });
-    const inside = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])));
-    expect(plan.data?.pieces.some((piece) => piece.kind === 'made' && inside.has(piece.recipe))).toBe(false);
+    const inside = new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.task] : [])));
+    expect(plan.data?.pieces.some((piece) => piece.kind === 'made' && inside.has(piece.task))).toBe(false);
   });
 
   test('weights of bodies and of Constant nodes', async () => {
@@ -118,7 +118,9 @@ describe('a model too large for one file', () => {
     };
     const { bytes, data, plan } = await quantize(whole, 'int4:exclude=w*', undefined, { limit: 100 });
     if (!data || !plan.data) throw new Error('there is one file');
-    expect((await scanBytes(bytes)).outside.map(({ name }) => name)).toEqual(expect.arrayContaining(['wt', 'wel']));
+    expect((await scanBytes(bytes)).externalTensors.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['wt', 'wel']),
+    );
     expect(await run({ 'm.onnx': bytes, [plan.data.file]: data }, 'm.onnx', feeds)).toEqual(
       await run({ 'm.onnx': (await quantize(whole, 'int4:exclude=w*')).bytes }, 'm.onnx', feeds),
     );

@@ -3,11 +3,10 @@
  * which place, and how the model says so (onnx/docs/ExternalData.md). And the way back: weights that came in other
  * files are brought inside where there is room.
  */
-import { encodePlace, type DataPlace } from '../onnx/writing/encode.ts';
-import { outsideLength } from '../onnx/extent.ts';
-import type { Model, Outside, Tensor } from '../onnx/model.ts';
+import { encodePlace, type DataPlace, encodeRawDataHeader } from '../onnx/writing/encode.ts';
+import { externalLength } from '../onnx/extent.ts';
+import type { Model, ExternalTensor, Tensor } from '../onnx/model.ts';
 import { piecesLength, type Edit, type Piece } from '../onnx/writing/splice.ts';
-import { encodeHeader } from '../onnx/wire.ts';
 import type { ExternalFiles } from '../io/source.ts';
 import type { QuantizeTask } from './quantize-task.ts';
 
@@ -17,8 +16,6 @@ export const SINGLE_FILE_LIMIT = 2 ** 31 - 1;
 export const LEAST_OUTSIDE = 1024;
 /** A page of memory, so that a runtime can map each weight from the file. */
 export const ALIGNMENT = 4096;
-
-const RAW_DATA = 9;
 
 /** A data file while it is being planned. */
 export interface DataFile {
@@ -48,9 +45,9 @@ export function createDataFile(file: string): DataFile {
   };
 }
 
-/** Where a new tensor goes; all that one recipe makes goes the same way, so that it is carried out once. */
+/** Where a new tensor goes; all that one task makes goes the same way, so that it is carried out once. */
 export function placeNew(data: DataFile | null, piece: Piece<QuantizeTask>): DataPlace | null {
-  return data && piece.kind === 'made' && piece.recipe.tensor.bytes >= LEAST_OUTSIDE ? data.add([piece]) : null;
+  return data && piece.kind === 'made' && piece.task.tensor.bytes >= LEAST_OUTSIDE ? data.add([piece]) : null;
 }
 
 /**
@@ -65,7 +62,9 @@ export function placeKept(
   const gone = new Set(edits.flatMap(({ start, end }) => (end > start ? [start] : [])));
   const isGone = ({ span, place }: Tensor) =>
     gone.has(span.start) || (place?.within.some(({ start }) => gone.has(start)) ?? false);
-  const placed = model.outside.flatMap((tensor) => (isGone(tensor) ? [] : placeOutside(tensor, model.external, data)));
+  const placed = model.externalTensors.flatMap((tensor) =>
+    isGone(tensor) ? [] : placeOutside(tensor, model.external, data),
+  );
   if (!data) return placed;
   const moved = initializers(model).flatMap((tensor) => {
     if (
@@ -81,15 +80,15 @@ export function placeKept(
   return [...placed, ...moved];
 }
 
-function placeOutside(tensor: Outside, external: ExternalFiles, data: DataFile | null): Edit<QuantizeTask>[] {
+function placeOutside(tensor: ExternalTensor, external: ExternalFiles, data: DataFile | null): Edit<QuantizeTask>[] {
   const { location, offset } = tensor.data;
-  const length = outsideLength(tensor, external);
+  const length = externalLength(tensor, external);
   const copy = { kind: 'copy', start: offset, end: offset + length, location } as const;
   return restored(
     tensor,
     data && length >= LEAST_OUTSIDE
       ? sayWhere(data.add([copy]))
-      : [{ kind: 'bytes', bytes: encodeHeader(RAW_DATA, length) }, copy],
+      : [{ kind: 'bytes', bytes: encodeRawDataHeader(length) }, copy],
   );
 }
 

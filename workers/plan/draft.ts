@@ -17,8 +17,10 @@ import type { Model, Node, Span } from '../onnx/model.ts';
 import { pieceLength, type Edit, type Piece } from '../onnx/writing/splice.ts';
 import { placeNew, type DataFile } from './data-file.ts';
 import type { QuantizeTask } from './quantize-task.ts';
-import { definingScope, type Constant, type Scope } from './graph/scopes.ts';
-import type { Via } from './graph/view.ts';
+import type { Constant } from '../onnx/graph/constants.ts';
+import { uniqueNames, uniqueNodeNames } from '../onnx/graph/unique-names.ts';
+import { definingScope, type Scope } from '../onnx/graph/scopes.ts';
+import type { Via } from '../onnx/graph/constant-view.ts';
 
 export const CONTRIB = 'com.microsoft';
 
@@ -26,13 +28,13 @@ export const CONTRIB = 'com.microsoft';
 export interface Replacement {
   tensors: NewTensor<QuantizeTask>[];
   /** Tensors that are no weights, such as a shape it is seen in. */
-  extras: Extra[];
+  extras: AddedTensor[];
   /** Nodes that make a value of them, to stand where the constant is defined. */
   nodes: NewNode[];
 }
 
 /** A tensor that is no weight, and what it is for. */
-export interface Extra {
+export interface AddedTensor {
   tensor: NewTensor<QuantizeTask>;
   why: string;
 }
@@ -51,7 +53,7 @@ export interface Draft {
   /** Whether a constant is gone with the node that used it, such as the shape of a Reshape. Known at the end. */
   isDropped(constant: Constant): boolean;
   /** Tensors that belong to no constant, such as shapes. */
-  add(scope: Scope, extra: Extra): void;
+  add(scope: Scope, extra: AddedTensor): void;
   /** Work to do when all uses are known, before the end. */
   later(work: () => void): void;
   /** Whether nothing needs a value any more. */
@@ -62,7 +64,7 @@ export interface Draft {
   operators: ReadonlySet<string>;
   /** Element types of new tensors. Known at the end. */
   types: ReadonlySet<number>;
-  finish(): { edits: Edit<QuantizeTask>[]; extras: Extra[] };
+  finish(): { edits: Edit<QuantizeTask>[]; extras: AddedTensor[] };
 }
 
 /** @param data Where large tensors go, when not into the model. */
@@ -74,7 +76,7 @@ export function createDraft(model: Model, scopes: readonly Scope[], data: DataFi
   const renamed = new Map<Node, Set<number>>();
   const passed: Via[] = [];
   const replacements = new Map<Constant, Replacement>();
-  const added: { scope: Scope; extra: Extra }[] = [];
+  const added: { scope: Scope; extra: AddedTensor }[] = [];
   const waiting: (() => void)[] = [];
   const contribIn = new Set<Scope>();
   const operators = new Set<string>();
@@ -258,39 +260,4 @@ function outermost(scope: Scope): Scope {
 /** Bytes of the elements of new tensors. */
 export function tensorBytes(tensors: readonly NewTensor<QuantizeTask>[]): number {
   return tensors.reduce((sum, { data }) => sum + pieceLength(data), 0);
-}
-
-/** Hands out names no value of the model has. */
-export function uniqueNames(scopes: readonly Scope[]): (wish: string) => string {
-  return handOut(
-    new Set(
-      scopes.flatMap((scope) => [
-        ...scope.constants.keys(),
-        ...scope.sparse.map(({ name }) => name),
-        ...scope.producer.keys(),
-        ...scope.inputs,
-        ...scope.outputs,
-        ...scope.nodes.flatMap(({ inputs }) => inputs),
-      ]),
-    ),
-  );
-}
-
-/** Hands out names no node of the model has: onnxruntime takes each only once in a graph. No name stays none. */
-export function uniqueNodeNames(scopes: readonly Scope[]): (wish: string) => string {
-  const unique = handOut(new Set(scopes.flatMap(({ nodes }) => nodes.map(({ name }) => name))));
-  return (wish) => (wish === '' ? '' : unique(wish));
-}
-
-function handOut(taken: Set<string>): (wish: string) => string {
-  /** The first number that may be free, by wish. */
-  const next = new Map<string, number>();
-  return (wish) => {
-    let name = wish;
-    let number = next.get(wish) ?? 2;
-    while (taken.has(name)) name = `${wish}_${number++}`;
-    next.set(wish, number);
-    taken.add(name);
-    return name;
-  };
 }

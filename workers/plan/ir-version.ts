@@ -10,7 +10,7 @@ import type { Model } from '../onnx/model.ts';
 import type { Edit } from '../onnx/writing/splice.ts';
 import { FREE_INITIALIZERS } from '../onnx/structure.ts';
 import type { QuantizeTask } from './quantize-task.ts';
-import type { Scope } from './graph/scopes.ts';
+import type { Scope } from '../onnx/graph/scopes.ts';
 
 /**
  * Edits that raise a model's IR version to what the new file needs; none where it is high enough.

@@ -3,10 +3,11 @@ import { bytesInWords } from '../lib/bytes-in-words.ts';
 import type { LedgerLine } from '../contract/level-plan.ts';
 import { elementType, FLOAT16, FLOAT32 } from '../onnx/numbers/element-types.ts';
 import { pieceLength } from '../onnx/writing/splice.ts';
-import type { Extra } from './draft.ts';
+import type { AddedTensor } from './draft.ts';
 import { isQuantizedOperator } from './families/registry.ts';
-import { isNodeKnown, type Constant, type Scope } from './graph/scopes.ts';
-import { isFloat } from './graph/view.ts';
+import type { Constant } from '../onnx/graph/constants.ts';
+import { isNodeKnown, type Scope } from '../onnx/graph/scopes.ts';
+import { isFloat } from '../onnx/graph/constant-view.ts';
 
 export function keptLine({ name, tensor, scope }: Constant, reason: string): LedgerLine {
   const { name: type } = elementType(tensor.type);
@@ -45,7 +46,7 @@ export function changedLine({ name, tensor, scope }: Constant, to: string, bytes
 }
 
 /** Of a tensor that was not there before. */
-export function extraLine({ tensor, why }: Extra): LedgerLine {
+export function extraLine({ tensor, why }: AddedTensor): LedgerLine {
   return {
     tensor: tensor.name,
     shape: [...tensor.dims],

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { encode, graph, model, node, value } from '../../models/build.ts';
 import * as many from '../../models/many.ts';
 import { maskTest } from '../evaluate/runtimes/activation-range.ts';
-import { dataflow } from '../evaluate/runtimes/dataflow.ts';
+import { computedValues } from '../onnx/graph/walk.ts';
 import { findCuts } from '../evaluate/text/row-wise.ts';
 import { findData } from '../io/external-data.ts';
 import { scanModel } from '../onnx/scan.ts';
@@ -12,8 +12,8 @@ import { SCHEMES } from '../contract/levels/registry.ts';
 import { bytesSource } from '../io/source.ts';
 import { summarizeModel } from '../pipeline/summarize-model.ts';
 import { quantize, scanBytes } from '../test-support.ts';
-import { uniqueNames } from './draft.ts';
-import { indexGraph } from './graph/graph-index.ts';
+import { uniqueNames } from '../onnx/graph/unique-names.ts';
+import { mainScope } from '../onnx/graph/scopes.ts';
 import { planAnyLevel } from './half/plan-half.ts';
 import { preparePlan, type Plan, type PlanInput } from './plan.ts';
 import { NO_MISFITS } from './precision/fits.ts';
@@ -115,7 +115,7 @@ describe('measuring looks at', () => {
   test('a chain of 30,000 nodes behind a projection', async () => {
     const scanned = await scanBytes(many.longChain(30_000));
     const [output] = scanned.graph.outputs;
-    const cuts = await findCuts(scanned, indexGraph(scanned.graph), output!.proto);
+    const cuts = findCuts(mainScope(scanned), output!.proto.name);
     // All of it; and up to the values of which a few steps tell the type.
     expect(cuts.map(({ nodes, values }) => [nodes.size, [...values.keys()]])).toEqual([
       [30_002, ['x']],
@@ -139,7 +139,7 @@ describe('measuring looks at', () => {
         ),
       ),
     );
-    const softened = maskTest(dataflow(scanned.graph), new Set(['y']));
+    const softened = maskTest(computedValues(scanned.graph), new Set(['y']));
     expect([softened('m1'), softened(`m${count}`), softened('y')]).toEqual([true, true, false]);
   });
 });

@@ -7,7 +7,7 @@ import { formatLevel, type Level } from '../contract/levels/level.ts';
 import { reportedSettings } from '../contract/levels/reported.ts';
 import type { QuantizeTask } from './quantize-task.ts';
 
-export interface Entry {
+export interface MetadataEntry {
   key: string;
   value: string;
 }
@@ -15,7 +15,7 @@ export interface Entry {
 const PREFIX = 'nibble.';
 
 /** @param fingerprint Of the model it is made of, see hash.ts. */
-export function describeOrigin(level: Level, fingerprint: string): Entry[] {
+export function describeOrigin(level: Level, fingerprint: string): MetadataEntry[] {
   return Object.entries({
     version,
     level: formatLevel(level),
@@ -25,7 +25,7 @@ export function describeOrigin(level: Level, fingerprint: string): Entry[] {
 }
 
 /** Adds entries at the end of the model; those of an earlier run go, as a key may be there once. */
-export function metadataEdits(model: Model, entries: readonly Entry[]): Edit<QuantizeTask>[] {
+export function metadataEdits(model: Model, entries: readonly MetadataEntry[]): Edit<QuantizeTask>[] {
   if (entries.length === 0) return [];
   const { size } = model.source;
   return [

@@ -1,7 +1,8 @@
 /** What a level's patterns apply to. */
 import { describe, expect, test } from 'vitest';
 import { encode, graph, model, node, randomValues, tensor, value } from '../../models/build.ts';
-import { compare, plan } from '../pipeline/pipeline.ts';
+import { compare } from '../pipeline/pipeline.ts';
+import { plan } from '../pipeline/preview.ts';
 import { createNodeEvaluator } from '../evaluate/evaluator.node.ts';
 import { createReferenceKernel } from '../kernels/reference.ts';
 import { blobSink } from '../onnx/writing/write.ts';

@@ -21,9 +21,9 @@ import type { Candidate, Skipped, Rewrite } from './families/family.ts';
 import { familyOf, isQuantizedOperator, OPERATORS_WITH_WEIGHTS } from './families/registry.ts';
 import { createDataFile, placeKept, SINGLE_FILE_LIMIT, type DataFile } from './data-file.ts';
 import * as float16 from './precision/float16.ts';
-import { findOutputProjections } from './graph/output-projections.ts';
+import { findOutputProjections } from './output-projections.ts';
 import { raiseIrVersion } from './ir-version.ts';
-import { describeOrigin, metadataEdits, type Entry } from './metadata.ts';
+import { describeOrigin, metadataEdits, type MetadataEntry } from './metadata.ts';
 import {
   changedLine,
   count,
@@ -36,7 +36,8 @@ import {
   whyNotCovered,
 } from './ledger.ts';
 import type { QuantizeTask } from './quantize-task.ts';
-import { findScopes, isNodeKnown, type Constant, type Scope } from './graph/scopes.ts';
+import type { Constant } from '../onnx/graph/constants.ts';
+import { findScopes, isNodeKnown, type Scope } from '../onnx/graph/scopes.ts';
 import { matchesPattern } from './pattern.ts';
 import type { Misfits } from './precision/fits.ts';
 import { traceFlow, type Flow } from './precision/flow.ts';
@@ -82,7 +83,7 @@ export interface PlanInput {
   /** Every initializer and `Constant` node of all scopes. */
   constants: Constant[];
   candidates: Candidate[];
-  lefts: Skipped[];
+  skipped: Skipped[];
   /** Output projections. */
   heads: ReadonlySet<Node>;
   flow: Flow;
@@ -133,7 +134,7 @@ export function preparePlan(model: Model, taken: ReadonlySet<string> = new Set()
     flow,
     noWeights,
     candidates: found.flatMap((one) => (one.kind === 'candidate' ? [one] : [])),
-    lefts: found.flatMap((one) => (one.kind === 'left' ? [one] : [])),
+    skipped: found.flatMap((one) => (one.kind === 'left' ? [one] : [])),
     heads: root ? findOutputProjections(root) : new Set(),
   };
 }
@@ -215,7 +216,7 @@ export interface PlanOptions {
 
 interface Output {
   data: DataFile | null;
-  metadata: readonly Entry[];
+  metadata: readonly MetadataEntry[];
   operators: ReadonlySet<string>;
   /** Element types of new tensors. */ types: ReadonlySet<number>;
   /** Bytes of the model. */ before: number;
@@ -226,7 +227,7 @@ export function isHalfPrecision({ constants }: PlanInput): boolean {
 }
 
 /** float32 weights the fp16 baseline rounds, as far as fp16 can hold them; none when the model is its own baseline. */
-export function roundedTensors({ constants, noWeights }: PlanInput): Tensor[] {
+function roundedTensors({ constants, noWeights }: PlanInput): Tensor[] {
   return float16.roundedConstants(constants, noWeights).map(({ tensor }) => tensor);
 }
 
@@ -261,7 +262,7 @@ function planQuantized(
   const draft = createDraft(model, scopes, output.data);
   const store = createStore(draft, (constant) => level.source === 'baseline' && isRounded(constant));
   const activations = createActivations(draft);
-  const whyKept = new Map<Constant, string>(input.lefts.map(({ constant, why }) => [constant, why]));
+  const whyKept = new Map<Constant, string>(input.skipped.map(({ constant, why }) => [constant, why]));
 
   const patterns = patternUses(input.candidates, level);
   const offers: Rewrite[] = [];

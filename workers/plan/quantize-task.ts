@@ -1,8 +1,8 @@
-/** What has to be computed while a file is written. Plain values: a plan holds no weights, and a recipe may cross to a worker. */
+/** What has to be computed while a file is written. Plain values: a plan holds no weights, and a task may cross to a worker. */
 import type { BlockScheme, LinearScheme } from '../kernels/kernel.ts';
 import { elementCount, FLOAT16, packedBytes } from '../onnx/numbers/element-types.ts';
 import type { Tensor } from '../onnx/model.ts';
-import type { View } from './graph/view.ts';
+import type { View } from '../onnx/graph/constant-view.ts';
 
 interface Weight {
   tensor: Tensor;
@@ -33,19 +33,19 @@ export type QuantizeTask =
   /** Part `values`. With `limit`, numbers beyond it, to either side of zero, become it. */
   | { kind: 'to-float16'; tensor: Tensor; limit?: number };
 
-/** Bytes of each part of what a recipe makes; parts that are some other part's bytes in another order are counted, too. */
-export function partBytes(recipe: QuantizeTask): ReadonlyMap<string, number> {
-  switch (recipe.kind) {
+/** Bytes of each part of what a task makes; parts that are some other part's bytes in another order are counted, too. */
+export function partBytes(task: QuantizeTask): ReadonlyMap<string, number> {
+  switch (task.kind) {
     case 'to-float16':
-      return new Map([['values', float16Bytes(recipe.tensor)]]);
+      return new Map([['values', float16Bytes(task.tensor)]]);
     case 'linear':
       return new Map([
-        ['codes', recipe.outer * recipe.channels * recipe.inner],
-        ['scales', recipe.channels * 4],
-        ['zeroPoints', recipe.channels],
+        ['codes', task.outer * task.channels * task.inner],
+        ['scales', task.channels * 4],
+        ['zeroPoints', task.channels],
       ]);
     case 'quantize': {
-      const { k, n, scheme, type, nibbles } = recipe;
+      const { k, n, scheme, type, nibbles } = task;
       const { codes, rows, scales, zeroPoints } = blockedBytes(k, n, scheme, type);
       const packed = (elements: number) => Math.ceil(elements / 2);
       return new Map(

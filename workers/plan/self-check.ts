@@ -91,7 +91,7 @@ function namesOf(values: readonly ValueInfo[]): string[] {
 }
 
 /** Tensors that lie in another file than the one that is written beside the model, or behind its end. */
-function placeProblems({ outside }: Model, data: Plan['data']): string[] {
+function placeProblems({ externalTensors: outside }: Model, data: Plan['data']): string[] {
   return outside.flatMap(({ name, data: { location, offset, length } }) => {
     if (location !== data?.file) return [`the tensor "${name}" lies in "${location}", which is not written`];
     const end = offset + (length ?? 0);

@@ -11,11 +11,13 @@ import {
   UINT8,
 } from '../onnx/numbers/element-types.ts';
 import type { NewNode, NewTensor } from '../onnx/writing/encode.ts';
+import { METHODS } from '../contract/methods.ts';
 import type { BlockedWeights, LinearWeights } from '../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from './draft.ts';
 import { blockedBytes, blockedShape, type QuantizeTask } from './quantize-task.ts';
-import { opsetOf, type Constant, type Scope } from './graph/scopes.ts';
-import { isContiguous, type ConstantView, type View } from './graph/view.ts';
+import type { Constant } from '../onnx/graph/constants.ts';
+import { opsetOf, type Scope } from '../onnx/graph/scopes.ts';
+import { isContiguous, type ConstantView, type View } from '../onnx/graph/constant-view.ts';
 
 /** A constant matrix [K, N] to multiply by. */
 export interface Matrix {
@@ -30,8 +32,8 @@ export interface Matrix {
 }
 
 /** A weight in blocked form and the tensors it is stored as. */
-export interface Blocked {
-  recipe: QuantizeTask & { kind: 'quantize' };
+export interface BlockedTensors {
+  task: QuantizeTask & { kind: 'quantize' };
   codes: string | null;
   /** Codes without padding, as GatherBlockQuantized takes them; the same tensor as `codes` when nothing is padded. */
   rows: string | null;
@@ -41,7 +43,7 @@ export interface Blocked {
   reshaped: Map<Scope, string>;
 }
 
-export interface Linear {
+export interface ChannelScaledTensors {
   codes: string;
   scales: string;
   zeroPoints: string;
@@ -56,11 +58,11 @@ export interface LedgerNote {
 }
 
 export interface Store {
-  blocked(matrix: Matrix, weights: BlockedWeights): Blocked;
+  blocked(matrix: Matrix, weights: BlockedWeights): BlockedTensors;
   /** Adds the codes of a blocked weight as MatMulNBits (`codes`) or GatherBlockQuantized (`rows`) takes them. */
-  addCodes(made: Blocked, part: 'codes' | 'rows', dims: readonly number[]): string;
+  addCodes(made: BlockedTensors, part: 'codes' | 'rows', dims: readonly number[]): string;
   /** The constant with one scale for each index of `axis`, or for all of it (null). */
-  linear(seen: ConstantView, axis: number | null, weights: LinearWeights): Linear;
+  linear(seen: ConstantView, axis: number | null, weights: LinearWeights): ChannelScaledTensors;
   /** A value that is the constant quantized and dequantized, of the type it was seen as. */
   dequantized(seen: ConstantView, axis: number | null, weights: LinearWeights): string;
   /** The same of 4-bit blocks along K, as [K, N] (`columns`) or [N, K] (`rows`); only where `whyNotNibbles` has no objection. */
@@ -70,9 +72,9 @@ export interface Store {
 
 /** @param rounded Names of constants that are rounded to fp16 first, as the baseline has them. */
 export function createStore(draft: Draft, isRounded: (constant: Constant) => boolean): Store {
-  const blockedOf = new Map<Constant, Blocked[]>();
-  const constantOf = new Map<Blocked, Constant>();
-  const linearOf = new Map<string, Linear>();
+  const blockedOf = new Map<Constant, BlockedTensors[]>();
+  const constantOf = new Map<BlockedTensors, Constant>();
+  const linearOf = new Map<string, ChannelScaledTensors>();
   const dequantizedOf = new Map<string, string>();
   const told = new Map<Constant, LedgerNote[]>();
   const numbers = new Map<Constant, number>();
@@ -105,14 +107,14 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const known = blockedOf.get(constant) ?? [];
       const view = neededMatrixView(matrix);
       const same = known.find(
-        ({ recipe }) =>
-          recipe.layout === layout &&
-          recipe.type === type &&
-          recipe.scheme.bits === weights.bits &&
-          JSON.stringify(recipe.view ?? null) === JSON.stringify(view),
+        ({ task }) =>
+          task.layout === layout &&
+          task.type === type &&
+          task.scheme.bits === weights.bits &&
+          JSON.stringify(task.view ?? null) === JSON.stringify(view),
       );
       if (same) return same;
-      const recipe: Blocked['recipe'] = {
+      const task: BlockedTensors['task'] = {
         kind: 'quantize',
         ...weightOf(seen, view),
         layout,
@@ -126,7 +128,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
         name: draft.unique(`${constant.name}_scales`),
         type,
         dims: shape.scales,
-        data: { kind: 'made', recipe, part: 'scales', length: bytes.scales },
+        data: { kind: 'made', task: task, part: 'scales', length: bytes.scales },
       });
       const zeroPoints = weights.symmetric
         ? null
@@ -134,16 +136,16 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
             name: draft.unique(`${constant.name}_zero_points`),
             type: UINT8,
             dims: shape.zeroPoints,
-            data: { kind: 'made', recipe, part: 'zeroPoints', length: bytes.zeroPoints },
+            data: { kind: 'made', task: task, part: 'zeroPoints', length: bytes.zeroPoints },
           });
-      const made: Blocked = { recipe, codes: null, rows: null, scales, zeroPoints, reshaped: new Map() };
+      const made: BlockedTensors = { task, codes: null, rows: null, scales, zeroPoints, reshaped: new Map() };
       blockedOf.set(constant, [...known, made]);
       constantOf.set(made, constant);
       tell(seen, `int${weights.bits}`, describeBlocks(weights));
       return made;
     },
     addCodes(made, part, dims) {
-      const { tensor, scheme } = made.recipe;
+      const { tensor, scheme } = made.task;
       const name = draft.unique(`${tensor.name}_Q${scheme.bits}`);
       const constant = constantOf.get(made);
       if (!constant) throw new Error(`${tensor.name} is not in the store`);
@@ -154,7 +156,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
         name,
         type: UINT8,
         dims,
-        data: { kind: 'made', recipe: made.recipe, part, length: elementCount(dims) },
+        data: { kind: 'made', task: made.task, part, length: elementCount(dims) },
       });
       made[part] = name;
       return name;
@@ -166,7 +168,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const { dims } = seen.view;
       const channels = axis === null ? 1 : (dims[axis] ?? 1);
       const inner = elementCount(axis === null ? dims : dims.slice(axis + 1));
-      const recipe: QuantizeTask = {
+      const task: QuantizeTask = {
         kind: 'linear',
         ...weightOf(seen, neededView(seen)),
         outer: axis === null ? 1 : elementCount(dims.slice(0, axis)),
@@ -174,11 +176,11 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
         inner,
         scheme: { type: weights.type, symmetric: weights.symmetric },
       };
-      const made = (part: string, length: number) => ({ kind: 'made' as const, recipe, part, length });
+      const made = (part: string, length: number) => ({ kind: 'made' as const, task, part, length });
       const type = weights.type === 'int8' ? INT8 : UINT8;
       const { name } = seen.constant;
       const each = axis === null ? [] : [channels];
-      const linear: Linear = {
+      const linear: ChannelScaledTensors = {
         scales: add(seen, {
           name: draft.unique(`${name}_scale`),
           type: FLOAT32,
@@ -233,7 +235,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const known = dequantizedOf.get(key);
       if (known !== undefined) return known;
       const view = neededMatrixView(matrix);
-      const recipe: QuantizeTask = {
+      const task: QuantizeTask = {
         kind: 'quantize',
         ...weightOf(seen, view),
         layout,
@@ -247,7 +249,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
       const made = (part: string, type: number, dims: number[]) => ({
         dims,
         type,
-        data: { kind: 'made' as const, recipe, part, length: packedBytes(type, elementCount(dims)) ?? 0 },
+        data: { kind: 'made' as const, task, part, length: packedBytes(type, elementCount(dims)) ?? 0 },
       });
       const type = weights.symmetric ? INT4 : UINT4;
       const { name } = seen.constant;
@@ -281,7 +283,7 @@ export function createStore(draft: Draft, isRounded: (constant: Constant) => boo
   return store;
 }
 
-/** The view a recipe needs; null where it takes the elements as they are stored. */
+/** The view a task needs; null where it takes the elements as they are stored. */
 function neededView({ view }: ConstantView): View | null {
   return isContiguous(view) && view.casts.length < 2 ? null : view;
 }
@@ -304,7 +306,14 @@ function neededMatrixView({ view, seen }: Matrix): View | null {
 export function dequantizeNodes(
   draft: Draft,
   scope: Scope,
-  { codes, scales, zeroPoints, axis, type, output }: Linear & { axis: number | null; type: number; output: string },
+  {
+    codes,
+    scales,
+    zeroPoints,
+    axis,
+    type,
+    output,
+  }: ChannelScaledTensors & { axis: number | null; type: number; output: string },
 ): NewNode[] {
   const version = opsetOf(scope);
   const domain = version >= 13 || (version >= 10 && axis === null) ? '' : CONTRIB;
@@ -349,7 +358,7 @@ export function whyNotBlocked({ seen: { constant, type }, k, n }: Matrix, weight
 }
 
 /** Why a matrix cannot be stored as ONNX's own 4-bit type, or null. */
-export function whyNotNibbles({ k }: Matrix, scope: Scope, { block }: BlockedWeights): string | null {
+export function whyNotInt4({ k }: Matrix, scope: Scope, { block }: BlockedWeights): string | null {
   if (opsetOf(scope) < 21)
     return `4-bit DequantizeLinear came with operator set 21, the model is written for ${opsetOf(scope)}`;
   return k % block === 0 ? null : `${k} inputs are no multiple of the block of ${block}, which DequantizeLinear needs`;
@@ -365,8 +374,9 @@ function whyNotQuantizable({ tensor, readable, scope, doubt }: Constant, type: n
   return elementCount(tensor.dims) === 0 ? 'it is empty' : null;
 }
 
-function describeBlocks({ bits, block, symmetric }: BlockedWeights): string {
-  return `${bits} bits in blocks of ${block}, ${symmetric ? 'symmetric' : 'asymmetric'}`;
+function describeBlocks({ bits, block, symmetric, method }: BlockedWeights): string {
+  const how = method ? `, ${METHODS[method].label}` : '';
+  return `${bits} bits in blocks of ${block}, ${symmetric ? 'symmetric' : 'asymmetric'}${how}`;
 }
 
 function describeLinear({ symmetric }: LinearWeights, scales: string): string {

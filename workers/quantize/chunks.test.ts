@@ -66,10 +66,10 @@ function watched(file: Uint8Array): { source: ByteSource; longest: () => number 
 }
 
 async function inStretches(
-  recipe: QuantizeTask,
+  task: QuantizeTask,
   file: Uint8Array,
   limits: { slab: number; joined: number },
-): Promise<{ parts: Parts; stretches: number; longest: number }> {
+): Promise<{ parts: Parts; chunks: number; longest: number }> {
   const { source, longest } = watched(file);
   const carrying = executeTasks(
     (slab) => quantizeChunk(structuredClone(slab), source, kernel, signal, new Map([['w.bin', source]])),
@@ -81,23 +81,23 @@ async function inStretches(
       },
     },
   );
-  const stretches = carrying.stretchesOf(recipe);
-  const made = await Promise.all(stretches.map((stretch) => carrying.make(stretch, signal)));
-  for (const [i, stretch] of stretches.entries()) {
-    for (const [part, bytes] of stretch.bytes) expect(made[i]!.get(part)?.length ?? 0).toBe(bytes);
+  const chunks = carrying.chunksOf(task);
+  const made = await Promise.all(chunks.map((chunk) => carrying.make(chunk, signal)));
+  for (const [i, chunk] of chunks.entries()) {
+    for (const [part, bytes] of chunk.bytes) expect(made[i]!.get(part)?.length ?? 0).toBe(bytes);
   }
   const parts = new Map(
-    [...partBytes(recipe).keys()].map((part) => [
+    [...partBytes(task).keys()].map((part) => [
       part,
       concatBytes(made.map((one) => one.get(part) ?? new Uint8Array(0))),
     ]),
   );
-  return { parts, stretches: stretches.length, longest: longest() };
+  return { parts, chunks: chunks.length, longest: longest() };
 }
 
-async function whole(recipe: QuantizeTask, file: Uint8Array): Promise<Parts> {
+async function whole(task: QuantizeTask, file: Uint8Array): Promise<Parts> {
   const source = bytesSource('w.bin', file);
-  return quantizeChunk(recipe, source, kernel, signal, new Map([['w.bin', source]]));
+  return quantizeChunk(task, source, kernel, signal, new Map([['w.bin', source]]));
 }
 
 const limits = fc.record({
@@ -107,7 +107,7 @@ const limits = fc.record({
 const types = fc.constantFrom(FLOAT32, FLOAT16, BFLOAT16, FLOAT64);
 const arithmetic = fc.constantFrom(FLOAT32, FLOAT16);
 
-/** Casts on the way, which a recipe says with a view that leaves the elements in their order. */
+/** Casts on the way, which a task says with a view that leaves the elements in their order. */
 const castsTo = (type: number) => fc.constantFrom<number[][]>([], [FLOAT16, type], [BFLOAT16, FLOAT32, type]);
 
 const weights = (dims: number[]) =>
@@ -140,9 +140,9 @@ const blocked = fc
     const packed = nibbles !== undefined && bits === 4;
     const steps = packed ? Math.ceil(k / block) * block : k;
     return weights(layout === 'kn' ? [steps, n] : [n, steps]).map(
-      ({ file, weight }): { recipe: QuantizeTask; file: Uint8Array } => ({
+      ({ file, weight }): { task: QuantizeTask; file: Uint8Array } => ({
         file,
-        recipe: {
+        task: {
           kind: 'quantize',
           ...weight,
           layout,
@@ -164,9 +164,9 @@ const linear = fc
     symmetric: fc.boolean(),
   })
   .chain(({ outer, channels, inner, type, symmetric }) =>
-    weights([outer, channels, inner]).map(({ file, weight }): { recipe: QuantizeTask; file: Uint8Array } => ({
+    weights([outer, channels, inner]).map(({ file, weight }): { task: QuantizeTask; file: Uint8Array } => ({
       file,
-      recipe: { kind: 'linear', ...weight, outer, channels, inner, scheme: { type, symmetric } },
+      task: { kind: 'linear', ...weight, outer, channels, inner, scheme: { type, symmetric } },
     })),
   );
 
@@ -176,9 +176,9 @@ const rounded = fc
     seed: fc.nat(1000),
     outside: fc.boolean(),
   })
-  .map(({ dims, seed, outside }): { recipe: QuantizeTask; file: Uint8Array } => {
+  .map(({ dims, seed, outside }): { task: QuantizeTask; file: Uint8Array } => {
     const { tensor, file } = stored(dims, FLOAT32, seed, outside);
-    return { file, recipe: { kind: 'to-float16', tensor } };
+    return { file, task: { kind: 'to-float16', tensor } };
   });
 
 describe('a weight made in slabs is the weight made whole', () => {
@@ -186,15 +186,15 @@ describe('a weight made in slabs is the weight made whole', () => {
     ['in blocks', blocked, 150],
     ['by channel', linear, 60],
     ['as float16', rounded, 30],
-  ] as const)('%s', async (_, recipes, numRuns) => {
+  ] as const)('%s', async (_, tasks, numRuns) => {
     let cut = 0;
     await fc.assert(
-      fc.asyncProperty(recipes, limits, async ({ recipe, file }, limit) => {
-        const expected = await whole(recipe, file);
-        const { parts, stretches } = await inStretches(recipe, file, limit);
+      fc.asyncProperty(tasks, limits, async ({ task, file }, limit) => {
+        const expected = await whole(task, file);
+        const { parts, chunks } = await inStretches(task, file, limit);
         for (const [part, bytes] of expected) expect(Buffer.compare(parts.get(part)!, bytes), part).toBe(0);
         expect([...parts.keys()]).toEqual([...expected.keys()]);
-        if (stretches > 1) cut++;
+        if (chunks > 1) cut++;
       }),
       { numRuns },
     );
@@ -208,7 +208,7 @@ const half = (dims: number[]) => stored(dims, FLOAT16, 1, false);
 describe('what is held at once', () => {
   test('no more of a table than a slab', async () => {
     const { tensor, file } = half([400, 64]);
-    const recipe: QuantizeTask = {
+    const task: QuantizeTask = {
       kind: 'quantize',
       tensor,
       type: FLOAT16,
@@ -218,14 +218,14 @@ describe('what is held at once', () => {
       n: 400,
       scheme,
     };
-    const { longest, stretches } = await inStretches(recipe, file, { slab: 4096, joined: 4096 });
+    const { longest, chunks } = await inStretches(task, file, { slab: 4096, joined: 4096 });
     expect(longest).toBe(4096);
-    expect(stretches).toBe(13);
+    expect(chunks).toBe(13);
   });
 
   test('a matrix to multiply by is read in order, once, where its codes may be held', async () => {
     const { tensor, file } = half([256, 96]);
-    const recipe: QuantizeTask = {
+    const task: QuantizeTask = {
       kind: 'quantize',
       tensor,
       type: FLOAT16,
@@ -235,9 +235,9 @@ describe('what is held at once', () => {
       n: 96,
       scheme,
     };
-    const [stretch, ...others] = outputChunksOf(recipe, { slab: 64 * 96 * 2, joined: 1 << 20 });
+    const [chunk, ...others] = outputChunksOf(task, { slab: 64 * 96 * 2, joined: 1 << 20 });
     expect(others).toEqual([]);
-    const slabs = stretch?.kind === 'joined' ? stretch.slabs : [];
+    const slabs = chunk?.kind === 'joined' ? chunk.slabs : [];
     expect(
       slabs.map(
         ({
@@ -253,7 +253,7 @@ describe('what is held at once', () => {
 
   test('and in columns where they may not', () => {
     const { tensor } = half([256, 96]);
-    const recipe: QuantizeTask = {
+    const task: QuantizeTask = {
       kind: 'quantize',
       tensor,
       type: FLOAT16,
@@ -263,15 +263,13 @@ describe('what is held at once', () => {
       n: 96,
       scheme,
     };
-    const stretches = outputChunksOf(recipe, { slab: 8192, joined: 5000 });
-    expect(stretches.map(({ bytes }) => bytes.get('codes'))).toEqual(
-      [32, 32, 32].map((columns) => (columns * 256) / 2),
-    );
+    const chunks = outputChunksOf(task, { slab: 8192, joined: 5000 });
+    expect(chunks.map(({ bytes }) => bytes.get('codes'))).toEqual([32, 32, 32].map((columns) => (columns * 256) / 2));
   });
 
-  test('a weight of one slab is its own recipe', () => {
+  test('a weight of one slab is its own task', () => {
     const { tensor } = half([256, 96]);
-    const recipe: QuantizeTask = {
+    const task: QuantizeTask = {
       kind: 'quantize',
       tensor,
       type: FLOAT16,
@@ -281,9 +279,7 @@ describe('what is held at once', () => {
       n: 96,
       scheme,
     };
-    expect(outputChunksOf(recipe, CHUNK_LIMITS)).toEqual([
-      { kind: 'one', recipe, slab: recipe, bytes: partBytes(recipe) },
-    ]);
+    expect(outputChunksOf(task, CHUNK_LIMITS)).toEqual([{ kind: 'one', task, slab: task, bytes: partBytes(task) }]);
   });
 
   test('no slab of the largest weights there are takes more than a few of its size', () => {
@@ -302,7 +298,7 @@ describe('what is held at once', () => {
             dims: layout === 'kn' ? [k, n] : [n, k],
             bytes: k * n * element,
           };
-          const stretches = outputChunksOf({
+          const chunks = outputChunksOf({
             kind: 'quantize',
             tensor,
             type: FLOAT16,
@@ -312,15 +308,11 @@ describe('what is held at once', () => {
             n,
             scheme: { bits: 4, block, symmetric },
           });
-          for (const stretch of stretches) {
+          for (const chunk of chunks) {
             const slabs =
-              stretch.kind === 'joined'
-                ? stretch.slabs.map(({ slab }) => slab)
-                : stretch.kind === 'one'
-                  ? [stretch.slab]
-                  : [];
+              chunk.kind === 'joined' ? chunk.slabs.map(({ slab }) => slab) : chunk.kind === 'one' ? [chunk.slab] : [];
             expect(Math.max(...slabs.map((slab) => slab.tensor.bytes))).toBeLessThanOrEqual(4 * CHUNK_LIMITS.slab);
-            expect(stretch.bytes.get('codes')).toBeLessThanOrEqual(CHUNK_LIMITS.joined);
+            expect(chunk.bytes.get('codes')).toBeLessThanOrEqual(CHUNK_LIMITS.joined);
           }
         }
       }

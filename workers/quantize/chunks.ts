@@ -1,19 +1,19 @@
 /**
- * How the work of a recipe is cut, so that memory does not grow with the weight. What a recipe makes comes in stretches,
- * each the next bytes of every part; a stretch is made of slabs, which are weights of their own: a smaller tensor at
+ * How the work of a task is cut, so that memory does not grow with the weight. What a task makes comes in chunks,
+ * each the next bytes of every part; a chunk is made of slabs, which are weights of their own: a smaller tensor at
  * another place of the same file. Plain values; `carry-out.ts` does the work.
  *
- *     [N, K] as stored      a stretch is some rows: one slab, read in one piece
- *     [K, N] as stored      a stretch is all columns, or as many as may be held: slabs along K, whose codes are joined
+ *     [N, K] as stored      a chunk is some rows: one slab, read in one piece
+ *     [K, N] as stored      a chunk is all columns, or as many as may be held: slabs along K, whose codes are joined
  *     a scale a channel     some channels where they lie together, else a look at all slabs for the ranges, then the codes
  */
 import { multipleWithin } from '../lib/multiples.ts';
 import type { Tile } from '../kernels/tiles.ts';
 import { elementCount, elementType } from '../onnx/numbers/element-types.ts';
 import type { Tensor, TensorData } from '../onnx/model.ts';
-import type { Lines } from '../onnx/tensor-data.ts';
+import type { StridedRange } from '../onnx/tensor-data.ts';
 import { blockedBytes, partBytes, type QuantizeTask } from '../plan/quantize-task.ts';
-import { isContiguous, type View } from '../plan/graph/view.ts';
+import { isContiguous, type View } from '../onnx/graph/constant-view.ts';
 
 export interface ChunkLimits {
   /** Bytes of a weight, as stored, that are read at once. */
@@ -32,10 +32,10 @@ const COLUMNS = 8;
 type Quantize = QuantizeTask & { kind: 'quantize' };
 type LinearRecipe = QuantizeTask & { kind: 'linear' };
 
-/** A recipe for part of a weight. */
+/** A task for part of a weight. */
 export type WeightChunk = (QuantizeTask | RangeTask) & {
   /** Where its elements lie, from `tensor.data` on, when not in one piece. */
-  lines?: Lines;
+  lines?: StridedRange;
   /** Ranges of its channels as `range` found them in the whole weight, for `linear`. */
   ranges?: Int32Array;
 };
@@ -53,48 +53,48 @@ interface Run {
 }
 
 export type OutputChunk = {
-  /** Bytes it adds to each part; 0 for a part that comes in other stretches. */
+  /** Bytes it adds to each part; 0 for a part that comes in other chunks. */
   bytes: ReadonlyMap<string, number>;
-  /** The recipe it belongs to. */
-  recipe: QuantizeTask;
+  /** The task it belongs to. */
+  task: QuantizeTask;
 } & (
   | { kind: 'one'; slab: WeightChunk }
   /** Of the matrix `whole`, at each tile what its slab makes. */
   | { kind: 'joined'; whole: Quantize; slabs: { slab: WeightChunk; tile: Tile }[] }
   /** Scales and zero points of a weight whose channels do not lie together. */
-  | { kind: 'grids'; recipe: LinearRecipe; slabs: { slab: WeightChunk; channel: number }[] }
+  | { kind: 'grids'; task: LinearRecipe; slabs: { slab: WeightChunk; channel: number }[] }
   /** Codes of such a weight. */
-  | { kind: 'codes'; recipe: LinearRecipe; slab: WeightChunk; channel: number; channels: number }
+  | { kind: 'codes'; task: LinearRecipe; slab: WeightChunk; channel: number; channels: number }
 );
 
-/** Bytes of all that a stretch makes; parts that are the same bytes as others are counted, too. */
+/** Bytes of all that a chunk makes; parts that are the same bytes as others are counted, too. */
 export function outputBytes({ bytes }: OutputChunk): number {
   return [...bytes.values()].reduce((sum, part) => sum + part, 0);
 }
 
-/** The stretches of a recipe in order. A weight of no more than a slab is one, and so is one whose bytes do not lie in one piece. */
-export function outputChunksOf(recipe: QuantizeTask, limits: ChunkLimits = CHUNK_LIMITS): OutputChunk[] {
-  const { tensor } = recipe;
+/** The chunks of a task in order. A weight of no more than a slab is one, and so is one whose bytes do not lie in one piece. */
+export function outputChunksOf(task: QuantizeTask, limits: ChunkLimits = CHUNK_LIMITS): OutputChunk[] {
+  const { tensor } = task;
   const { data } = tensor;
-  const view = recipe.kind === 'to-float16' ? undefined : recipe.view;
+  const view = task.kind === 'to-float16' ? undefined : task.view;
   const inOrder = data.kind !== 'typed' && data.kind !== 'values' && (!view || isContiguous(view));
-  if (!inOrder || tensor.bytes <= limits.slab) return [{ kind: 'one', recipe, slab: recipe, bytes: partBytes(recipe) }];
-  switch (recipe.kind) {
+  if (!inOrder || tensor.bytes <= limits.slab) return [{ kind: 'one', task, slab: task, bytes: partBytes(task) }];
+  switch (task.kind) {
     case 'quantize':
-      return matrixStretches(recipe, limits);
+      return matrixStretches(task, limits);
     case 'linear':
-      return channelStretches(recipe, limits);
+      return channelStretches(task, limits);
     case 'to-float16':
       return runsOf(elementCount(tensor.dims), Math.floor(limits.slab / sizeOf(tensor))).map(([start, count]) => {
-        const slab: QuantizeTask = { ...recipe, tensor: partOf(tensor, start, [count]) };
-        return { kind: 'one', recipe, slab, bytes: partBytes(slab) };
+        const slab: QuantizeTask = { ...task, tensor: partOf(tensor, start, [count]) };
+        return { kind: 'one', task, slab, bytes: partBytes(slab) };
       });
   }
 }
 
-function matrixStretches(recipe: Quantize, { slab, joined }: ChunkLimits): OutputChunk[] {
-  const { layout, k, n, scheme, nibbles } = recipe;
-  const size = sizeOf(recipe.tensor);
+function matrixStretches(task: Quantize, { slab, joined }: ChunkLimits): OutputChunk[] {
+  const { layout, k, n, scheme, nibbles } = task;
+  const size = sizeOf(task.tensor);
   // Zero points of neighbouring blocks share a byte.
   const blocks = Math.max(2, 8 / scheme.bits) * scheme.block;
   const alongK = nibbles === 'columns';
@@ -105,40 +105,40 @@ function matrixStretches(recipe: Quantize, { slab, joined }: ChunkLimits): Outpu
     : multipleWithin(
         blocks,
         k,
-        inOnePiece ? slab / (n * size) : (joined * k) / made(blockedBytes(k, n, scheme, recipe.type)),
+        inOnePiece ? slab / (n * size) : (joined * k) / made(blockedBytes(k, n, scheme, task.type)),
       );
   const columns = alongK
     ? n
     : multipleWithin(
         COLUMNS,
         n,
-        inOnePiece ? slab / (k * size) : (joined * n) / made(blockedBytes(k, n, scheme, recipe.type)),
+        inOnePiece ? slab / (k * size) : (joined * n) / made(blockedBytes(k, n, scheme, task.type)),
       );
-  return tilesOf({ row: 0, rows: k, column: 0, columns: n }, rows, columns).map((stretch): OutputChunk => {
-    const whole: Quantize = { ...recipe, k: stretch.rows, n: stretch.columns };
+  return tilesOf({ row: 0, rows: k, column: 0, columns: n }, rows, columns).map((chunk): OutputChunk => {
+    const whole: Quantize = { ...task, k: chunk.rows, n: chunk.columns };
     const bytes = partBytes(whole);
     const [tallest, widest] =
       layout === 'kn'
         ? [
-            multipleWithin(blocks, stretch.rows, slab / (stretch.columns * size)),
-            multipleWithin(COLUMNS, stretch.columns, (slab * WIDEST) / (Math.min(blocks, stretch.rows) * size)),
+            multipleWithin(blocks, chunk.rows, slab / (chunk.columns * size)),
+            multipleWithin(COLUMNS, chunk.columns, (slab * WIDEST) / (Math.min(blocks, chunk.rows) * size)),
           ]
         : [
-            multipleWithin(blocks, stretch.rows, (slab * WIDEST) / (Math.min(COLUMNS, stretch.columns) * size)),
-            multipleWithin(COLUMNS, stretch.columns, slab / (stretch.rows * size)),
+            multipleWithin(blocks, chunk.rows, (slab * WIDEST) / (Math.min(COLUMNS, chunk.columns) * size)),
+            multipleWithin(COLUMNS, chunk.columns, slab / (chunk.rows * size)),
           ];
-    const tiles = tilesOf(stretch, tallest, widest);
-    if (tiles.length === 1) return { kind: 'one', recipe, slab: matrixSlab(recipe, stretch), bytes };
-    // What is packed or turned round is made of the whole stretch.
-    const { nibbles: _, ...plain } = recipe;
+    const tiles = tilesOf(chunk, tallest, widest);
+    if (tiles.length === 1) return { kind: 'one', task, slab: matrixSlab(task, chunk), bytes };
+    // What is packed or turned round is made of the whole chunk.
+    const { nibbles: _, ...plain } = task;
     return {
       kind: 'joined',
-      recipe,
+      task,
       whole,
       bytes,
       slabs: tiles.map((tile) => ({
         slab: matrixSlab(plain, tile),
-        tile: { ...tile, row: tile.row - stretch.row, column: tile.column - stretch.column },
+        tile: { ...tile, row: tile.row - chunk.row, column: tile.column - chunk.column },
       })),
     };
   });
@@ -156,15 +156,15 @@ function tilesOf(whole: Tile, rows: number, columns: number): Tile[] {
   );
 }
 
-function matrixSlab(recipe: Quantize, { row, rows, column, columns }: Tile): WeightChunk {
-  const { tensor, layout, k, n, view } = recipe;
+function matrixSlab(task: Quantize, { row, rows, column, columns }: Tile): WeightChunk {
+  const { tensor, layout, k, n, view } = task;
   const size = sizeOf(tensor);
   const [line, length, count, across, pitch] =
     layout === 'kn' ? [row, columns, rows, column, n] : [column, rows, columns, row, k];
   const dims = [count, length];
   const part = partOf(tensor, line * pitch + across, dims);
   const slab: WeightChunk = {
-    ...recipe,
+    ...task,
     tensor: part,
     k: rows,
     n: columns,
@@ -173,28 +173,28 @@ function matrixSlab(recipe: Quantize, { row, rows, column, columns }: Tile): Wei
   return length === pitch ? slab : { ...slab, lines: { count, bytes: length * size, pitch: pitch * size } };
 }
 
-function channelStretches(recipe: LinearRecipe, limits: ChunkLimits): OutputChunk[] {
-  const { outer, channels, inner } = recipe;
-  const most = Math.max(1, Math.floor(limits.slab / sizeOf(recipe.tensor)));
+function channelStretches(task: LinearRecipe, limits: ChunkLimits): OutputChunk[] {
+  const { outer, channels, inner } = task;
+  const most = Math.max(1, Math.floor(limits.slab / sizeOf(task.tensor)));
   if (outer === 1 && inner <= most) {
     return runsOf(channels, Math.floor(most / inner)).map(([channel, count]) => {
-      const slab = linearSlab(recipe, { start: channel * inner, outer: 1, channel, channels: count, inner });
-      return { kind: 'one', recipe, slab, bytes: partBytes(slab) };
+      const slab = linearSlab(task, { start: channel * inner, outer: 1, channel, channels: count, inner });
+      return { kind: 'one', task, slab, bytes: partBytes(slab) };
     });
   }
-  const runs = elementRuns(recipe, most);
-  const size = partBytes(recipe);
+  const runs = elementRuns(task, most);
+  const size = partBytes(task);
   return [
     {
       kind: 'grids',
-      recipe,
+      task,
       bytes: new Map([...size, ['codes', 0]]),
-      slabs: runs.map((run) => ({ slab: { ...linearSlab(recipe, run), kind: 'range' }, channel: run.channel })),
+      slabs: runs.map((run) => ({ slab: { ...linearSlab(task, run), kind: 'range' }, channel: run.channel })),
     },
     ...runs.map((run): OutputChunk => ({
       kind: 'codes',
-      recipe,
-      slab: linearSlab(recipe, run),
+      task,
+      slab: linearSlab(task, run),
       channel: run.channel,
       channels: run.channels,
       bytes: new Map([
@@ -238,11 +238,11 @@ function elementRuns({ outer, channels, inner }: LinearRecipe, most: number): Ru
   return runsOf(outer, 1).flatMap(([index]) => inside.map((run) => ({ ...run, start: index * line + run.start })));
 }
 
-function linearSlab(recipe: LinearRecipe, { start, outer, channels, inner }: Run): LinearRecipe {
-  const { tensor, view } = recipe;
+function linearSlab(task: LinearRecipe, { start, outer, channels, inner }: Run): LinearRecipe {
+  const { tensor, view } = task;
   const dims = [outer, channels, inner];
   return {
-    ...recipe,
+    ...task,
     tensor: partOf(tensor, start, dims),
     outer,
     channels,

@@ -1,4 +1,4 @@
-/** Carries out recipes stretch by stretch: has their slabs made and puts together what comes of them. */
+/** Carries out tasks chunk by chunk: has their slabs made and puts together what comes of them. */
 import { asFloat32 } from '../lib/bytes.ts';
 import { addRanges, gridsOf } from './channel-ranges.ts';
 import type { QuantizedMatrix } from '../kernels/kernel.ts';
@@ -16,9 +16,9 @@ export type QuantizeChunk = (slab: WeightChunk, signal: AbortSignal) => Promise<
 
 export interface ExecutionOptions {
   /** In order; the same ones each time. */
-  stretchesOf(recipe: QuantizeTask): readonly OutputChunk[];
-  /** What a stretch adds to each part of its recipe, by name. Errors: those of `make`. */
-  make(stretch: OutputChunk, signal: AbortSignal): Promise<Parts>;
+  chunksOf(task: QuantizeTask): readonly OutputChunk[];
+  /** What a chunk adds to each part of its task, by name. Errors: those of `make`. */
+  make(chunk: OutputChunk, signal: AbortSignal): Promise<Parts>;
 }
 
 /** @param release Gives back the memory of what a slab made, once it is joined with others; absent where it is left to the collector. */
@@ -27,12 +27,12 @@ export function executeTasks(
   { limits, release }: { limits?: ChunkLimits; release?: ((bytes: Uint8Array) => void) | undefined } = {},
 ): ExecutionOptions {
   const known = new Map<QuantizeTask, readonly OutputChunk[]>();
-  /** Ranges of channels that do not lie together: needed for every stretch of the codes. */
+  /** Ranges of channels that do not lie together: needed for every chunk of the codes. */
   const ranges = new Map<QuantizeTask, Promise<Int32Array>>();
 
-  const find = async (recipe: QuantizeTask & { kind: 'linear' }, signal: AbortSignal): Promise<Int32Array> => {
-    const found = new Int32Array(recipe.channels * 2);
-    const grids = stretches(recipe).find((stretch) => stretch.kind === 'grids');
+  const find = async (task: QuantizeTask & { kind: 'linear' }, signal: AbortSignal): Promise<Int32Array> => {
+    const found = new Int32Array(task.channels * 2);
+    const grids = chunks(task).find((chunk) => chunk.kind === 'grids');
     await Promise.all(
       (grids?.slabs ?? []).map(async ({ slab, channel }) => {
         const part = (await makeSlab(slab, signal)).get('ranges')!;
@@ -41,40 +41,40 @@ export function executeTasks(
     );
     return found;
   };
-  const rangesOf = (recipe: QuantizeTask & { kind: 'linear' }, signal: AbortSignal): Promise<Int32Array> => {
-    const finding = ranges.get(recipe) ?? find(recipe, signal);
-    ranges.set(recipe, finding);
+  const rangesOf = (task: QuantizeTask & { kind: 'linear' }, signal: AbortSignal): Promise<Int32Array> => {
+    const finding = ranges.get(task) ?? find(task, signal);
+    ranges.set(task, finding);
     return finding;
   };
-  const stretches = (recipe: QuantizeTask) => {
-    const cut = known.get(recipe) ?? outputChunksOf(recipe, limits);
-    known.set(recipe, cut);
+  const chunks = (task: QuantizeTask) => {
+    const cut = known.get(task) ?? outputChunksOf(task, limits);
+    known.set(task, cut);
     return cut;
   };
 
   return {
-    stretchesOf: stretches,
-    async make(stretch, signal) {
-      switch (stretch.kind) {
+    chunksOf: chunks,
+    async make(chunk, signal) {
+      switch (chunk.kind) {
         case 'one':
-          return makeSlab(stretch.slab, signal);
+          return makeSlab(chunk.slab, signal);
         case 'joined':
-          return joined(stretch, makeSlab, signal, release);
+          return joined(chunk, makeSlab, signal, release);
         case 'grids': {
-          const { recipe } = stretch;
-          const type = recipe.type === FLOAT16 ? 'float16' : 'float32';
-          const found = await rangesOf(recipe, signal);
-          const { scales, zeroPoints } = gridsOf(found, type, recipe.scheme);
+          const { task } = chunk;
+          const type = task.type === FLOAT16 ? 'float16' : 'float32';
+          const found = await rangesOf(task, signal);
+          const { scales, zeroPoints } = gridsOf(found, type, task.scheme);
           if (asFloat32(scales).some((scale) => !Number.isFinite(scale)))
-            refuseWeight(recipe.tensor, recipe.type, extentOfRanges(found, type));
+            refuseWeight(task.tensor, task.type, extentOfRanges(found, type));
           return new Map([
             ['scales', scales],
             ['zeroPoints', zeroPoints],
           ]);
         }
         case 'codes': {
-          const { recipe, slab, channel, channels } = stretch;
-          const all = await rangesOf(recipe, signal);
+          const { task, slab, channel, channels } = chunk;
+          const all = await rangesOf(task, signal);
           const codes = (
             await makeSlab({ ...slab, ranges: all.slice(channel * 2, (channel + channels) * 2) }, signal)
           ).get('codes')!;

@@ -7,26 +7,26 @@ const { signal } = new AbortController();
 function byHand() {
   const asked: string[] = [];
   const finish = new Map<string, () => void>();
-  const make = (recipe: string) => {
-    asked.push(recipe);
+  const make = (task: string) => {
+    asked.push(task);
     return new Promise<string>((resolve, reject) => {
-      finish.set(recipe, () => {
-        if (recipe.startsWith('bad')) reject(new Error(recipe));
-        else resolve(`${recipe} made`);
+      finish.set(task, () => {
+        if (task.startsWith('bad')) reject(new Error(task));
+        else resolve(`${task} made`);
       });
     });
   };
   return {
     asked,
     make,
-    finish: (recipe: string) => {
-      finish.get(recipe)?.();
+    finish: (task: string) => {
+      finish.get(task)?.();
     },
   };
 }
 
 describe('making ahead', () => {
-  it('starts the next recipes while one is waited for, each once and no more than there are lanes', async () => {
+  it('starts the next tasks while one is waited for, each once and no more than there are lanes', async () => {
     const { asked, make, finish } = byHand();
     const { make: ahead } = prefetch(['a', 'b', 'c', 'd'], () => 1, make, { count: 2, bytes: 100 });
     const first = ahead('a', signal);
@@ -78,7 +78,7 @@ describe('making ahead', () => {
     expect(asked).toEqual(['a', 'b', 'c']);
   });
 
-  it('makes a recipe asked for again once more', async () => {
+  it('makes a task asked for again once more', async () => {
     const { asked, make, finish } = byHand();
     const { make: ahead } = prefetch(['a'], () => 1, make, { count: 2, bytes: 100 });
     const first = ahead('a', signal);

@@ -1,13 +1,13 @@
-/** Makes one slab of a recipe: reads its range, runs the kernel, checks what came out. */
+/** Makes one slab of a task: reads its range, runs the kernel, checks what came out. */
 import { asFloat32 } from '../lib/bytes.ts';
 import { rangesOf, withExtremes } from './channel-ranges.ts';
-import type { Kernel, QuantizedMatrix } from '../kernels/kernel.ts';
+import type { Kernel, QuantizedMatrix, WeightMatrix } from '../kernels/kernel.ts';
 import { elementType, FLOAT16 } from '../onnx/numbers/element-types.ts';
 import { convert, gather, roundedToFloat16 } from '../onnx/numbers/elements.ts';
 import { toFloat16Array } from '../onnx/numbers/float16.ts';
 import { packNibbles, transposed, unpackRows } from '../onnx/numbers/nibbles.ts';
-import { readLines, readTensor } from '../onnx/tensor-data.ts';
-import { isContiguous } from '../plan/graph/view.ts';
+import { readStrided, readTensor } from '../onnx/tensor-data.ts';
+import { isContiguous } from '../onnx/graph/constant-view.ts';
 import { extentOf, refuseWeight } from './weight-problem.ts';
 import type { QuantizeTask } from '../plan/quantize-task.ts';
 import type { RangeTask, WeightChunk } from './chunks.ts';
@@ -16,7 +16,7 @@ import { NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../io/so
 export type Parts = ReadonlyMap<string, Uint8Array>;
 
 /**
- * All parts of the slab by name, see `Recipe`.
+ * All parts of the slab by name, see `Task`.
  * Errors: `weights-not-finite`, `weights-too-large`, and those of `readTensor`.
  */
 export async function quantizeChunk(
@@ -26,10 +26,16 @@ export async function quantizeChunk(
   signal: AbortSignal,
   external: ExternalFiles = NO_EXTERNAL_FILES,
 ): Promise<Parts> {
-  const stored = slab.lines
-    ? await readLines(source, slab.tensor, slab.lines, external)
-    : await readTensor(source, slab.tensor, external);
-  return quantizeBytes(slab, stored, kernel, signal);
+  return quantizeBytes(slab, await readStored(slab, source, external), kernel, signal);
+}
+
+/** Reads a chunk's bytes as they are stored. Errors: those of `readTensor`. */
+export function readStored(
+  { tensor, lines }: WeightChunk,
+  source: ByteSource,
+  external: ExternalFiles,
+): Promise<Uint8Array> {
+  return lines ? readStrided(source, tensor, lines, external) : readTensor(source, tensor, external);
 }
 
 /** The same of the slab's bytes as they are stored. What is made has memory of its own, but for codes that go to `memory`. */
@@ -58,6 +64,18 @@ function limited(values: Float32Array, limit: number | undefined): Float32Array 
   return limit === undefined ? values : values.map((value) => Math.max(-limit, Math.min(limit, value)));
 }
 
+/** The matrix a task for blocks quantizes, in memory of its own or the source's. Errors: those of `readTensor`. */
+export async function weightMatrix(
+  task: QuantizeTask & { kind: 'quantize' },
+  source: ByteSource,
+  external: ExternalFiles = NO_EXTERNAL_FILES,
+): Promise<{ matrix: WeightMatrix; stored: Uint8Array }> {
+  const stored = await readTensor(source, task.tensor, external);
+  const { layout, k, n } = task;
+  const type = task.type === FLOAT16 ? 'float16' : 'float32';
+  return { matrix: { data: elements(task, stored), type, layout, k, n }, stored };
+}
+
 /** The weight as the arithmetic has it. */
 function elements(
   { tensor, view, type, rounded }: Exclude<QuantizeTask, { kind: 'to-float16' }> | RangeTask,
@@ -70,7 +88,7 @@ function elements(
 }
 
 async function inBlocks(
-  recipe: QuantizeTask & { kind: 'quantize' },
+  task: QuantizeTask & { kind: 'quantize' },
   stored: Uint8Array,
   data: Uint8Array,
   type: 'float16' | 'float32',
@@ -78,13 +96,13 @@ async function inBlocks(
   signal: AbortSignal,
   memory?: ArrayBuffer,
 ): Promise<Parts> {
-  const { layout, k, n, scheme } = recipe;
+  const { layout, k, n, scheme } = task;
   const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal, memory);
-  if (!isFinite(quantized, type)) refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
-  return blockedParts(recipe, quantized);
+  if (!isFinite(quantized, type)) refuseWeight(task.tensor, task.type, extentOf(stored, task.tensor.type));
+  return blockedParts(task, quantized);
 }
 
-/** Everything a recipe for blocks makes, from what the kernel does. */
+/** Everything a task for blocks makes, from what the kernel does. */
 export function blockedParts(
   { k, n, scheme, type, nibbles }: QuantizeTask & { kind: 'quantize' },
   { codes, scales, zeroPoints }: QuantizedMatrix,
@@ -112,21 +130,21 @@ export function blockedParts(
 }
 
 async function byChannel(
-  recipe: WeightChunk & { kind: 'linear' },
+  task: WeightChunk & { kind: 'linear' },
   stored: Uint8Array,
   data: Uint8Array,
   type: 'float16' | 'float32',
   kernel: Kernel,
   signal: AbortSignal,
 ): Promise<Parts> {
-  const { outer, channels, inner, scheme, ranges } = recipe;
+  const { outer, channels, inner, scheme, ranges } = task;
   const tensor = { data, type, outer, channels, inner } as const;
   const { tensor: whole, codesOf } = ranges
     ? withExtremes(tensor, ranges)
     : { tensor, codesOf: (codes: Uint8Array) => codes };
   const { codes, scales, zeroPoints } = await kernel.quantizePerChannel(whole, scheme, signal);
   if (asFloat32(scales).some((scale) => !Number.isFinite(scale)))
-    refuseWeight(recipe.tensor, recipe.type, extentOf(stored, recipe.tensor.type));
+    refuseWeight(task.tensor, task.type, extentOf(stored, task.tensor.type));
   return new Map([
     ['codes', codesOf(codes)],
     ['scales', scales],

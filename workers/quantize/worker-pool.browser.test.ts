@@ -14,14 +14,14 @@ const { signal } = new AbortController();
 const file = new File([tinyLanguageModel(SHAPE)], 'tiny.onnx');
 const source = blobSource(file.name, file);
 
-async function recipes(): Promise<QuantizeTask[]> {
+async function tasks(): Promise<QuantizeTask[]> {
   const { pieces } = planLevel(preparePlan(await scanModel(source)), SCHEMES.int4, { asymmetric: true }, new Map());
-  return [...new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])))];
+  return [...new Set(pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.task] : [])))];
 }
 
 const pools: WorkerPool[] = [];
 const pool = (threads: number, start?: () => Worker): WorkerPool => {
-  const made = createWorkerPool(threads, undefined, start);
+  const made = createWorkerPool(threads, start && { start });
   pools.push(made);
   return made;
 };
@@ -34,38 +34,38 @@ const dyingWorker = () =>
   new Worker(URL.createObjectURL(new Blob(['onmessage = () => { throw new Error("killed"); }'])));
 
 describe('kernel workers', () => {
-  it('make the same bytes as the reference, more recipes than threads at once', async () => {
-    const all = await recipes();
+  it('make the same bytes as the reference, more tasks than threads at once', async () => {
+    const all = await tasks();
     expect(all.length).toBeGreaterThan(2);
     const workers = pool(2);
-    const made = await Promise.all(all.map((recipe) => workers.make(recipe, file, signal)));
-    for (const [index, recipe] of all.entries())
-      expect(made[index]).toEqual(await quantizeChunk(recipe, source, createReferenceKernel(), signal));
+    const made = await Promise.all(all.map((task) => workers.make(task, file, signal)));
+    for (const [index, task] of all.entries())
+      expect(made[index]).toEqual(await quantizeChunk(task, source, createReferenceKernel(), signal));
   });
 
   it('go on with another worker when one dies', async () => {
-    const [recipe] = await recipes();
+    const [task] = await tasks();
     let started = 0;
-    const made = await pool(1, () => (started++ === 0 ? dyingWorker() : realWorker())).make(recipe!, file, signal);
+    const made = await pool(1, () => (started++ === 0 ? dyingWorker() : realWorker())).make(task!, file, signal);
     expect(started).toBe(2);
-    expect(made).toEqual(await quantizeChunk(recipe!, source, createReferenceKernel(), signal));
+    expect(made).toEqual(await quantizeChunk(task!, source, createReferenceKernel(), signal));
   });
 
-  it('give up on a recipe that brings down two, and are there for the next', async () => {
-    const [recipe] = await recipes();
+  it('give up on a task that brings down two, and are there for the next', async () => {
+    const [task] = await tasks();
     let started = 0;
     const workers = pool(1, () => (started++ < 2 ? dyingWorker() : realWorker()));
-    await expect(workers.make(recipe!, file, signal)).rejects.toMatchObject({
+    await expect(workers.make(task!, file, signal)).rejects.toMatchObject({
       engineError: { code: 'worker-crashed' },
     });
-    expect((await workers.make(recipe!, file, signal)).size).toBeGreaterThan(0);
+    expect((await workers.make(task!, file, signal)).size).toBeGreaterThan(0);
   });
 
   it('stop at once when told to, and start again', async () => {
-    const all = await recipes();
+    const all = await tasks();
     const stop = new AbortController();
     const workers = pool(1);
-    const making = all.map((recipe) => workers.make(recipe, file, stop.signal));
+    const making = all.map((task) => workers.make(task, file, stop.signal));
     stop.abort();
     await Promise.all(making.map((call) => expect(call).rejects.toMatchObject({ name: 'AbortError' })));
     expect((await workers.make(all[0]!, file, signal)).size).toBeGreaterThan(0);
@@ -79,7 +79,7 @@ describe('kernel workers', () => {
     const tensor = (await scanModel(blobSource(bad.name, bad))).graph.initializers.find(
       (candidate) => candidate.name === name,
     )!;
-    const recipe: QuantizeTask = {
+    const task: QuantizeTask = {
       kind: 'quantize',
       tensor,
       layout: 'kn',
@@ -89,19 +89,19 @@ describe('kernel workers', () => {
       type: 1,
       rounded: false,
     };
-    await expect(pool(1).make(recipe, bad, signal)).rejects.toMatchObject({
+    await expect(pool(1).make(task, bad, signal)).rejects.toMatchObject({
       engineError: { code: 'weights-not-finite' },
     });
   });
 
   it('end with what is under way, and start nothing any more', async () => {
-    const all = await recipes();
+    const all = await tasks();
     let started = 0;
     const workers = pool(1, () => {
       started++;
       return realWorker();
     });
-    const making = all.map((recipe) => workers.make(recipe, file, signal));
+    const making = all.map((task) => workers.make(task, file, signal));
     workers.dispose();
     await Promise.all(making.map((call) => expect(call).rejects.toThrow()));
     expect(started).toBeLessThanOrEqual(1);
@@ -120,7 +120,7 @@ describe('kernel workers', () => {
     } as QuantizeTask['tensor'];
     const workers = pool(1);
     for (const block of [32, 64, 128] as const) {
-      const recipe: QuantizeTask = {
+      const task: QuantizeTask = {
         kind: 'quantize',
         tensor,
         layout: 'kn',
@@ -130,8 +130,8 @@ describe('kernel workers', () => {
         type: 1,
         rounded: false,
       };
-      const made = await workers.make(recipe, raw, signal);
-      const expected = await quantizeChunk(recipe, blobSource('raw.bin', raw), createReferenceKernel(), signal);
+      const made = await workers.make(task, raw, signal);
+      const expected = await quantizeChunk(task, blobSource('raw.bin', raw), createReferenceKernel(), signal);
       expect(made.get('scales')).toEqual(expected.get('scales'));
       const codes = made.get('codes')!;
       expect(codes.length).toBe(expected.get('codes')?.length);

@@ -6,11 +6,13 @@ import pLimit from 'p-limit';
 import { releaseMemory } from '../lib/bytes.ts';
 import { failure as thrownError, fail } from '../contract/errors.ts';
 import { readSequentially, type OpenSequentialReader } from '../io/sequential-reader.ts';
-import type { QuantizedChunk, QuantizeWorker } from '../entry/quantize.worker.ts';
+import { blobSource, blobSources } from '../io/source.ts';
+import { readStored } from './quantize-chunk.ts';
+import type { QuantizedChunk, QuantizeWorker } from './quantize-worker.ts';
 import { NO_EXTERNAL_BLOBS, type ExternalBlobs } from '../onnx/writing/write.ts';
 import type { Result } from '../contract/errors.ts';
 import { blockedBytes } from '../plan/quantize-task.ts';
-import { connect, isCrash, transfer, type RemoteWorker } from '../rpc/remote.ts';
+import { connect, isCrash, transfer, type RemoteWorker, type WorkerLike } from '../rpc/remote.ts';
 import { createChunkFeed } from './chunk-feed.ts';
 import type { WeightChunk } from './chunks.ts';
 
@@ -41,6 +43,13 @@ function ofSlab({ tensor: { data } }: WeightChunk, external: ExternalBlobs): Ext
   return data.kind === 'external' && file ? new Map([[data.location, file]]) : NO_EXTERNAL_BLOBS;
 }
 
+/** A chunk's bytes as they are stored, in memory of their own. */
+async function readAlone(chunk: WeightChunk, source: File, external: ExternalBlobs): Promise<Uint8Array<ArrayBuffer>> {
+  const files = blobSources(ofSlab(chunk, external));
+  const bytes = await readStored(chunk, blobSource(source.name, source), files);
+  return (bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()) as Uint8Array<ArrayBuffer>;
+}
+
 type WorkerSlot = { worker: RemoteWorker<QuantizeWorker> | null };
 
 const startWorker = (): Worker =>
@@ -53,14 +62,19 @@ const MOST_TOO_LARGE = 2;
 /** Slabs read while every worker has one. */
 const READ_AHEAD = 1;
 
-/**
- * @param inOrder Opens a file to read slabs from.
- * @param start Makes a worker; another one in tests.
- */
+export interface PoolOptions {
+  /** Opens a file to read chunks from. */
+  inOrder?: OpenSequentialReader;
+  /** Starts a worker; a web worker when absent. */
+  start?: () => WorkerLike;
+  /** Whether workers can read files that they are sent. Otherwise this thread reads all chunks for them. */
+  workersRead?: boolean;
+}
+
+/** Makes a pool of kernel workers, which start when they are first needed. */
 export function createWorkerPool(
   threads: number,
-  inOrder: OpenSequentialReader = readSequentially,
-  start: () => Worker = startWorker,
+  { inOrder = readSequentially, start = startWorker, workersRead = true }: PoolOptions = {},
 ): WorkerPool {
   const slots: readonly WorkerSlot[] = Array.from({ length: threads }, () => ({ worker: null }));
   const idle = [...slots];
@@ -120,13 +134,14 @@ export function createWorkerPool(
     signal: AbortSignal,
     external: ExternalBlobs,
   ): Promise<ReadonlyMap<string, Uint8Array>> => {
-    const { parts } = await feed.use(slab, source, external, (bytes) =>
-      withSlot((slot) => {
+    const { parts } = await feed.use(slab, source, external, (fed) =>
+      withSlot(async (slot) => {
+        const bytes = fed ?? (workersRead ? null : await readAlone(slab, source, external));
         const memory = bytes ? memoryFor(slab) : undefined;
         return call(slot, signal, (api) =>
           bytes
-            ? api.makeOf(slab, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory]))
-            : api.make(slab, source.name, source, ofSlab(slab, external)),
+            ? api.quantizeBytes(slab, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory]))
+            : api.readAndQuantize(slab, source.name, source, ofSlab(slab, external)),
         );
       }),
     );

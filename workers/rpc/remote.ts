@@ -29,11 +29,17 @@ interface Alive {
 const isAlive = (data: unknown): data is Alive =>
   typeof data === 'object' && data !== null && typeof (data as Partial<Alive>).holds === 'string';
 
-/** Typed as always there; outside secure contexts it is not. */
-const webLocks = (): LockManager | undefined => (navigator as { locks?: LockManager }).locks;
+/** Typed as always there; outside secure contexts, and in older versions of Node, it is not. */
+const webLocks = (): LockManager | undefined =>
+  (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks;
+
+/** What is used of a worker. */
+export interface WorkerLike extends Pick<Worker, 'addEventListener' | 'removeEventListener' | 'terminate'> {
+  postMessage(message: unknown, transferred: Transferable[]): void;
+}
 
 /** Takes over a freshly made worker that exposes a `T`. */
-export function connect<T>(worker: Worker): RemoteWorker<T> {
+export function connect<T>(worker: WorkerLike): RemoteWorker<T> {
   const api = Comlink.wrap<T>(worker);
   let end!: (reason: Error) => void;
   const gone = new Promise<Error>((resolve) => {
@@ -123,15 +129,23 @@ export function isCrash(thrown: unknown): thrown is Error {
   return thrown instanceof Error && thrown.name === WORKER_CRASHED;
 }
 
+/** What a worker sends and receives messages by: its global scope, or the `parentPort` of a thread of Node. */
+export interface MessageScope {
+  postMessage(message: unknown, transferred: Transferable[]): void;
+  addEventListener(type: string, listener: (event: Event) => void): void;
+  /** Ports deliver messages from then on. */
+  start?(): void;
+}
+
 /** Worker side: makes `api` callable, and holds a lock for as long as this worker lives. Calls wait until it is held. */
-export function expose(api: object): void {
-  const alive = holdLock();
+export function expose(api: object, scope: MessageScope = globalThis as unknown as MessageScope): void {
+  const alive = holdLock(scope);
   Comlink.expose(api, {
     postMessage: (message: unknown, transferred: Transferable[] = []) => {
-      postMessage(message, { transfer: transferred });
+      scope.postMessage(message, transferred);
     },
     addEventListener(type, listener) {
-      addEventListener(type, (event) => {
+      scope.addEventListener(type, (event) => {
         void alive.then(() => {
           if (typeof listener === 'function') listener(event);
           else listener.handleEvent(event);
@@ -140,16 +154,17 @@ export function expose(api: object): void {
     },
     removeEventListener: () => undefined,
   });
+  scope.start?.();
 }
 
-function holdLock(): Promise<void> {
+function holdLock(scope: MessageScope): Promise<void> {
   const locks = webLocks();
   if (!locks) return Promise.resolve();
   const holds = `nibble:alive:${crypto.randomUUID()}`;
   return new Promise((resolve) => {
     locks
       .request(holds, () => {
-        postMessage({ holds } satisfies Alive);
+        scope.postMessage({ holds } satisfies Alive, []);
         resolve();
         return new Promise<void>(() => undefined);
       })

@@ -5,7 +5,7 @@ import type { StoredReport } from '../contract/storage.ts';
 import { companionSchema, type Companion } from './companions.ts';
 import { readText, writeText, type Disk } from './disk/disk.ts';
 import { isKey } from './job-key.ts';
-import { reportSchema } from '../contract/report-schema.ts';
+import { reportSchema } from '../contract/report.ts';
 
 export interface KeptReport {
   key: string;

@@ -6,7 +6,7 @@ import { engineError, fail, failure } from '../contract/errors.ts';
 import type { OpenSequentialReader } from '../io/sequential-reader.ts';
 import { blobSink, copiedFrom, NO_EXTERNAL_BLOBS, type ExternalBlobs, type Sink } from '../onnx/writing/write.ts';
 import type { EngineError } from '../contract/errors.ts';
-import { blobSource, inSlabs } from '../io/source.ts';
+import { blobSource, readChunks } from '../io/source.ts';
 import { isFull } from './disk/disk.ts';
 import { ENGINE_VERSION, levelKey } from './job-key.ts';
 import type { ResultStore, Unfinished } from './result-store.ts';
@@ -175,7 +175,7 @@ async function writingSink(
       );
       let at = start;
       if (!spilled()) {
-        for await (const bytes of inSlabs(source, start, end)) {
+        for await (const bytes of readChunks(source, start, end)) {
           file.signal.throwIfAborted();
           await write(bytes);
           at += bytes.length;

@@ -15,16 +15,16 @@ import { openResultStore, type About } from './result-store.ts';
 import { storedSink, type LevelFile, type SinkPlatform } from './stored-sink.ts';
 import { faulty, type Fate } from './test-disk.ts';
 
-export interface TestRecipe {
+export interface TestTask {
   name: string;
   seed: number;
   parts: { part: string; length: number }[];
 }
 
-/** A file to be written: the parts of a recipe lie side by side, as plans have them. */
+/** A file to be written: the parts of a task lie side by side, as plans have them. */
 export interface TestFile {
   source: Uint8Array<ArrayBuffer>;
-  pieces: Piece<TestRecipe>[];
+  pieces: Piece<TestTask>[];
   expected: Uint8Array;
 }
 
@@ -45,10 +45,10 @@ export function firstDifference(a: Uint8Array, b: Uint8Array): number {
   return -1;
 }
 
-export const carryOut = (recipe: TestRecipe): Map<string, Uint8Array> =>
-  new Map(recipe.parts.map(({ part, length }, i) => [part, bytesOf(recipe.seed + i, length)]));
+export const carryOut = (task: TestTask): Map<string, Uint8Array> =>
+  new Map(task.parts.map(({ part, length }, i) => [part, bytesOf(task.seed + i, length)]));
 
-export function testFile(source: Uint8Array<ArrayBuffer>, pieces: Piece<TestRecipe>[]): TestFile {
+export function testFile(source: Uint8Array<ArrayBuffer>, pieces: Piece<TestTask>[]): TestFile {
   const expected = new Uint8Array(piecesLength(pieces));
   let at = 0;
   for (const piece of pieces) {
@@ -57,7 +57,7 @@ export function testFile(source: Uint8Array<ArrayBuffer>, pieces: Piece<TestReci
         ? source.subarray(piece.start, piece.end)
         : piece.kind === 'bytes'
           ? piece.bytes
-          : (carryOut(piece.recipe).get(piece.part) ?? []),
+          : (carryOut(piece.task).get(piece.part) ?? []),
       at,
     );
     at += pieceLength(piece);
@@ -78,13 +78,13 @@ export interface WriteOrder {
   gate?: string;
 }
 
-export function orderedPieces({ source, tensors, bytesEach }: WriteOrder): Piece<TestRecipe>[] {
+export function orderedPieces({ source, tensors, bytesEach }: WriteOrder): Piece<TestTask>[] {
   const share = Math.floor(source.size / tensors);
-  return Array.from({ length: tensors }, (_, i): Piece<TestRecipe>[] => [
+  return Array.from({ length: tensors }, (_, i): Piece<TestTask>[] => [
     { kind: 'copy', start: i * share, end: (i + 1) * share },
     {
       kind: 'made',
-      recipe: { name: `tensor ${i}`, seed: i, parts: [{ part: 'codes', length: bytesEach }] },
+      task: { name: `tensor ${i}`, seed: i, parts: [{ part: 'codes', length: bytesEach }] },
       part: 'codes',
       length: bytesEach,
     },
@@ -98,16 +98,16 @@ const anyFile: fc.Arbitrary<TestFile> = fc
     fc.oneof(
       fc
         .tuple(fc.nat(600), fc.nat(600))
-        .map(([a, b]): Piece<TestRecipe>[] => [{ kind: 'copy', start: Math.min(a, b), end: Math.max(a, b) }]),
-      fc.uint8Array({ maxLength: 20 }).map((bytes): Piece<TestRecipe>[] => [{ kind: 'bytes', bytes }]),
+        .map(([a, b]): Piece<TestTask>[] => [{ kind: 'copy', start: Math.min(a, b), end: Math.max(a, b) }]),
+      fc.uint8Array({ maxLength: 20 }).map((bytes): Piece<TestTask>[] => [{ kind: 'bytes', bytes }]),
       fc
         .tuple(fc.nat(1e6), fc.array(fc.integer({ min: 1, max: 150 }), { minLength: 1, maxLength: 3 }))
-        .map(([seed, lengths]): Piece<TestRecipe>[] => {
+        .map(([seed, lengths]): Piece<TestTask>[] => {
           const parts = lengths.map((length, i) => ({ part: `part ${i}`, length }));
-          const recipe: TestRecipe = { name: `tensor ${seed}`, seed, parts };
-          return parts.flatMap(({ part, length }): Piece<TestRecipe>[] => [
+          const task: TestTask = { name: `tensor ${seed}`, seed, parts };
+          return parts.flatMap(({ part, length }): Piece<TestTask>[] => [
             { kind: 'bytes', bytes: Uint8Array.of(7) },
-            { kind: 'made', recipe, part, length },
+            { kind: 'made', task: task, part, length },
           ]);
         }),
     ),
@@ -118,7 +118,7 @@ const anyFile: fc.Arbitrary<TestFile> = fc
 interface Attempt {
   result: Uint8Array | EngineError;
   blob: Blob | null;
-  made: TestRecipe[];
+  made: TestTask[];
   resumeAt: number;
   warnings: EngineError[];
 }
@@ -127,7 +127,7 @@ interface AttemptOptions extends Partial<Pick<SinkPlatform, 'locks' | 'memoryLim
   source?: File;
   recordEvery?: number;
   signal?: AbortSignal;
-  onMake?(recipe: TestRecipe): void | Promise<void>;
+  onMake?(task: TestTask): void | Promise<void>;
 }
 
 let files = 0;
@@ -142,7 +142,7 @@ async function attempt(
   options: AttemptOptions = {},
 ): Promise<Attempt> {
   const warnings: EngineError[] = [];
-  const made: TestRecipe[] = [];
+  const made: TestTask[] = [];
   const signal = options.signal ?? new AbortController().signal;
   let resumeAt = -1;
   try {
@@ -177,10 +177,10 @@ async function attempt(
       signal,
       nameOf: ({ name }) => name,
       onProgress: () => undefined,
-      ...atOnce(pieces, async (recipe) => {
-        made.push(recipe);
-        await options.onMake?.(recipe);
-        return carryOut(recipe);
+      ...atOnce(pieces, async (task) => {
+        made.push(task);
+        await options.onMake?.(task);
+        return carryOut(task);
       }),
     });
     return { result: new Uint8Array(await blob.arrayBuffer()), blob, made, resumeAt, warnings };
@@ -215,9 +215,9 @@ async function goesOn(disk: Disk, model: string, file: TestFile, locks?: Attempt
   for (const piece of file.pieces) {
     at += pieceLength(piece);
     if (piece.kind !== 'made' || at > second.resumeAt) continue;
-    const { recipe } = piece;
-    const last = file.pieces.findLast((other) => other.kind === 'made' && other.recipe === recipe);
-    if (last === piece) check(!second.made.includes(recipe), `${recipe.name} was there and was made again`);
+    const { task: task } = piece;
+    const last = file.pieces.findLast((other) => other.kind === 'made' && other.task === task);
+    if (last === piece) check(!second.made.includes(task), `${task.name} was there and was made again`);
   }
   const third = await attempt(disk, model, file, locks);
   same(third.result, file.expected);
@@ -437,7 +437,7 @@ export function storeChecks(runs: number): Map<string, (disk: Disk) => Promise<v
           if (first.result instanceof Uint8Array) same(first.result, file.expected);
           else endsWith(first.result, 'storage-full');
           const second = await goesOn(disk, model, file);
-          const madeAgain = second.made.filter((recipe) => first.made.includes(recipe));
+          const madeAgain = second.made.filter((task) => first.made.includes(task));
           check(madeAgain.length <= 1, `${madeAgain.length} tensors were made again, not only the one in hand`);
         }),
     ],
@@ -479,7 +479,7 @@ export function storeChecks(runs: number): Map<string, (disk: Disk) => Promise<v
           });
           const second = await goesOn(disk, model, file);
           // All that was written before is there: cancelling records it.
-          const madeAgain = second.made.filter((recipe) => first.made.includes(recipe));
+          const madeAgain = second.made.filter((task) => first.made.includes(task));
           check(madeAgain.length <= 1, `${madeAgain.length} tensors were made again`);
         }),
     ],
@@ -496,9 +496,9 @@ export function storeChecks(runs: number): Map<string, (disk: Disk) => Promise<v
             ),
           );
           for (const { result } of all) same(result, file.expected);
-          const recipes = new Set(file.pieces.flatMap((piece) => (piece.kind === 'made' ? piece.recipe : [])));
+          const tasks = new Set(file.pieces.flatMap((piece) => (piece.kind === 'made' ? piece.task : [])));
           const made = all.reduce((sum, one) => sum + one.made.length, 0);
-          check(made === recipes.size, `${made} tensors made for ${recipes.size}`);
+          check(made === tasks.size, `${made} tensors made for ${tasks.size}`);
         }),
     ],
 

@@ -63,12 +63,12 @@ const fixture: StoreFixture = {
           signal,
           nameOf: ({ name }) => name,
           onProgress: report,
-          ...atOnce(pieces, async (recipe) => {
+          ...atOnce(pieces, async (task) => {
             if (++made > tensors / 2 && gate) await navigator.locks.request(gate, () => undefined);
             await new Promise((resolve) => {
               setTimeout(resolve, pace);
             });
-            return carryOut(recipe);
+            return carryOut(task);
           }),
         });
         return { blob, made, resumeAt, warnings };

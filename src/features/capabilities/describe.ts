@@ -5,7 +5,7 @@ import { plural } from '../../lib/format/numbers.ts';
 /** `WebGPU: Apple M2` or `WASM, 8 threads`. */
 export function describeBackend({ backend, webgpu, threads }: Capabilities): string {
   if (backend === 'webgpu' && webgpu.available) return `WebGPU: ${webgpu.adapter}`;
-  return backend === 'reference' ? 'Reference kernels (slow)' : `WASM, ${plural(threads, 'thread')}`;
+  return `WASM, ${plural(threads, 'thread')}`;
 }
 
 export function explainBackend({ backend, webgpu, threads, isolated }: Capabilities): string {

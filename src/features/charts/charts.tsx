@@ -1,11 +1,19 @@
 /** The charts of a comparison. Loaded only when there is something to draw. */
 import type { ReactNode } from 'react';
-import type { Estimate } from '../../../workers/contract/report.ts';
+import {
+  levelMetrics,
+  outputMetrics,
+  readLevel,
+  readWorst,
+  valueOf,
+  type Row,
+} from '../../../workers/contract/metric-readings.ts';
+import type { MetricChart, Reading } from '../../../workers/contract/metrics.ts';
 import type { Provider } from '../../../workers/contract/capabilities.ts';
 import { PROVIDERS } from '../runtimes/drifts.ts';
 import { memoryFor, memoryTotal } from '../results/memory.ts';
-import { formatBytes, formatBytesTick, formatDecibels, formatEstimate, formatShare } from '../../lib/format/numbers.ts';
-import { headline } from '../outputs/outputs.ts';
+import { formatReading } from '../../lib/format/metric.ts';
+import { formatBytes, formatBytesTick } from '../../lib/format/numbers.ts';
 import type { Provenance } from '../protocols/protocols.ts';
 import type { Figure } from '../../store/run.ts';
 import { Term } from '../../ui/terms/term.tsx';
@@ -34,7 +42,13 @@ export function Charts({ figures, provider, context, measured, provenance, conte
       detail: figure.name.slice(figure.level.id.length + 1),
       ...(of(figure) ?? { value: null, text: '' }),
     }));
-  const byWord = figures.some(({ unit }) => unit === 'word');
+  const levelCharts = (of: 'file' | 'text'): ChartOf[] =>
+    levelMetrics(figures.some(({ unit }) => unit === 'word') ? 'word' : 'token').flatMap((metric) =>
+      metric.of === of && metric.chart
+        ? [{ metric, chart: metric.chart, read: (figure: Figure) => readLevel(metric, figure) }]
+        : [],
+    );
+  const measuredCharts = measured === 'text' ? levelCharts('text') : measured === 'inputs' ? outputCharts(figures) : [];
   return (
     <div className={classes.grid}>
       {measured === 'text' && (
@@ -66,13 +80,9 @@ export function Charts({ figures, provider, context, measured, provenance, conte
           <SignalFrontier figures={figures} />
         </Card>
       )}
-      <Card title="File size" about="Bytes on disk and over the wire.">
-        <LevelBars
-          name="File size"
-          tick={formatBytesTick}
-          bars={bars(({ bytes }) => (bytes === null ? null : { value: bytes, text: formatBytes(bytes) }))}
-        />
-      </Card>
+      {levelCharts('file').map((chart) => (
+        <MetricCard key={chart.metric.id} {...chart} bars={bars} provenance={null} />
+      ))}
       <Card
         title="Memory, predicted"
         control={contextControl}
@@ -98,130 +108,67 @@ export function Charts({ figures, provider, context, measured, provenance, conte
           })}
         />
       </Card>
-      {measured === 'inputs' && <SignalCards figures={figures} bars={bars} provenance={provenance} />}
-      {measured === 'text' && (
-        <>
-          <Card
-            title={byWord ? <Term id="wordPerplexity">Word perplexity</Term> : <Term id="perplexity">Perplexity</Term>}
-            about="Lower is better; the axis does not start at zero. Whiskers: one standard error of each level alone. The change between levels is known far better."
-            provenance={provenance}
-          >
-            <LevelBars
-              name={byWord ? 'Word perplexity' : 'Perplexity'}
-              tick={String}
-              dots
-              bars={bars(({ perplexity }) =>
-                perplexity
-                  ? { value: perplexity.value, error: perplexity.error, text: formatEstimate(perplexity) }
-                  : null,
-              )}
-            />
-          </Card>
-          <Card
-            title={<Term id="kld">KL divergence from fp16</Term>}
-            about="Nats per token, mean and one standard error; 0 is identical."
-            provenance={provenance}
-          >
-            <LevelBars
-              name="KL divergence from fp16, nats per token"
-              tick={String}
-              bars={bars(({ baseline, drift }) =>
-                baseline
-                  ? { value: 0, text: 'baseline' }
-                  : drift
-                    ? {
-                        value: drift.kld.mean,
-                        error: drift.kld.error,
-                        text: formatEstimate({ value: drift.kld.mean, error: drift.kld.error }),
-                      }
-                    : null,
-              )}
-            />
-          </Card>
-          <Card
-            title={<Term id="sameTop">Same top token</Term>}
-            about="Share of tokens; the axis does not start at zero."
-            provenance={provenance}
-            wide
-          >
-            <LevelBars
-              name="Same top token as fp16"
-              tick={(value) => `${Number((value * 100).toPrecision(4))}\u00a0%`}
-              dots
-              limit={1}
-              bars={bars(({ baseline, drift }) =>
-                baseline
-                  ? { value: 1, text: 'baseline' }
-                  : drift
-                    ? { value: drift.sameTop.value, error: drift.sameTop.error, text: formatShare(drift.sameTop) }
-                    : null,
-              )}
-            />
-          </Card>
-        </>
-      )}
+      {measuredCharts.map((chart, at) => (
+        <MetricCard
+          key={chart.metric.id}
+          {...chart}
+          // The last of an odd number has the row to itself.
+          wide={measuredCharts.length % 2 === 1 && at === measuredCharts.length - 1}
+          bars={bars}
+          provenance={provenance}
+        />
+      ))}
     </div>
   );
 }
 
-/** What the outputs of a model on inputs keep, level by level. */
-function SignalCards({
-  figures,
+/** A chart of the table of metrics, and how a level's figure is read for it. */
+interface ChartOf {
+  metric: Row;
+  chart: MetricChart;
+  read(figure: Figure): Reading;
+}
+
+/** Charts of the outputs of a model that is run on inputs; those of class scores only where some output has them. */
+const outputCharts = (figures: readonly Figure[]): ChartOf[] =>
+  outputMetrics().flatMap((metric) => {
+    const read = ({ outputs }: Figure) => readWorst(metric, outputs ?? []);
+    return metric.chart && (!metric.sometimes || figures.some((figure) => read(figure) !== null))
+      ? [{ metric, chart: metric.chart, read }]
+      : [];
+  });
+
+const percentTick = (value: number): string => `${Number((value * 100).toPrecision(4))}\u00a0%`;
+
+function MetricCard({
+  metric,
+  chart: { title, name, about, axis, limit, baselineAt },
+  read,
   bars,
+  wide = false,
   provenance,
-}: {
-  figures: Figure[];
+}: ChartOf & {
+  wide?: boolean;
   bars(of: (figure: Figure) => Omit<Bar, 'uid' | 'slot' | 'id' | 'detail'> | null): Bar[];
   provenance: Provenance | null;
 }) {
-  const scores = (figure: Figure) =>
-    (figure.outputs ?? [])
-      .flatMap(({ top1 }) => top1 ?? [])
-      .reduce<Estimate | null>((worst, share) => (worst && worst.value <= share.value ? worst : share), null);
-  const hasScores = figures.some((figure) => scores(figure) !== null);
+  const drawn = (figure: Figure) => {
+    if (figure.baseline && baselineAt !== undefined) return { value: baselineAt, text: 'baseline' };
+    const reading = read(figure);
+    const text = metric.of === 'outputs' && !figure.outputs?.[0] ? null : formatReading(metric, reading);
+    if (text === null) return null;
+    const error = typeof reading === 'object' && reading && 'error' in reading ? { error: reading.error } : {};
+    return { value: valueOf(reading), ...error, text };
+  };
   return (
-    <>
-      <Card
-        wide={!hasScores}
-        title={<Term id="sqnr">Signal-to-noise ratio</Term>}
-        about="Decibels, of the output that drifted most; higher is better."
-        provenance={provenance}
-      >
-        <LevelBars
-          name="Signal-to-noise ratio, decibels"
-          tick={String}
-          bars={bars((figure) => {
-            const worst = headline(figure.outputs ?? []);
-            return figure.baseline
-              ? { value: null, text: 'baseline' }
-              : worst
-                ? { value: worst.sqnr, text: formatDecibels(worst.sqnr) }
-                : null;
-          })}
-        />
-      </Card>
-      {hasScores && (
-        <Card
-          title={<Term id="top1">Same top class</Term>}
-          about="Share of rows of scores, errors over inputs; the axis does not start at zero."
-          provenance={provenance}
-        >
-          <LevelBars
-            name="Same top class as fp16"
-            tick={(value) => `${Number((value * 100).toPrecision(4))}\u00a0%`}
-            dots
-            limit={1}
-            bars={bars((figure) => {
-              const share = scores(figure);
-              return figure.baseline
-                ? { value: 1, text: 'baseline' }
-                : share
-                  ? { value: share.value, error: share.error, text: formatShare(share) }
-                  : null;
-            })}
-          />
-        </Card>
-      )}
-    </>
+    <Card title={<Term id={metric.id}>{title}</Term>} about={about} provenance={provenance} wide={wide}>
+      <LevelBars
+        name={name}
+        tick={metric.format === 'bytes' ? formatBytesTick : metric.format === 'share' ? percentTick : String}
+        bars={bars(drawn)}
+        {...(axis === 'free' ? { dots: true } : {})}
+        {...(limit === undefined ? {} : { limit })}
+      />
+    </Card>
   );
 }

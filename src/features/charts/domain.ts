@@ -1,5 +1,5 @@
 /** Axis ranges, ticks and positions. Pure. */
-import { greatest, least } from '../../lib/format/extremes.ts';
+import { greatest, least } from '../../../workers/contract/extremes.ts';
 
 interface Datum {
   value: number | null;

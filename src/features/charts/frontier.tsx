@@ -3,7 +3,7 @@ import { useElementSize } from '@mantine/hooks';
 import { memo } from 'react';
 import { CartesianGrid, ComposedChart, usePlotArea, XAxis, YAxis } from 'recharts';
 import { formatBytes, formatBytesTick, formatDecibels, formatEstimate } from '../../lib/format/numbers.ts';
-import { headline } from '../outputs/outputs.ts';
+import { worstOutput } from '../../../workers/contract/metric-readings.ts';
 import type { Figure } from '../../store/run.ts';
 import classes from './charts.module.css';
 import { axisOf, fittingTicks, frontierOf, scaleOf, spreadLabels, type Axis } from './domain.ts';
@@ -69,7 +69,7 @@ export function Frontier({ figures }: { figures: Figure[] }) {
 /** Of models run on inputs: the more of the signal is left the better. What is identical to the baseline has no ratio. */
 export function SignalFrontier({ figures }: { figures: Figure[] }) {
   const points = figures.flatMap(({ bytes, outputs, level, name }): Point[] => {
-    const ratio = headline(outputs ?? [])?.sqnr ?? null;
+    const ratio = worstOutput(outputs ?? [])?.sqnr ?? null;
     return bytes === null || ratio === null
       ? []
       : [{ uid: level.uid, x: bytes, y: ratio, error: 0, slot: level.slot, name }];

@@ -2,7 +2,7 @@
 import { useElementSize } from '@mantine/hooks';
 import { memo, useId } from 'react';
 import { CartesianGrid, ComposedChart, usePlotArea, XAxis } from 'recharts';
-import { greatest } from '../../lib/format/extremes.ts';
+import { greatest } from '../../../workers/contract/extremes.ts';
 import { patternId, Patterns, Shape, tone } from '../../ui/mark.tsx';
 import classes from './charts.module.css';
 import { axisOf, fittingTicks, scaleOf } from './domain.ts';

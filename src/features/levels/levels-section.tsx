@@ -1,15 +1,14 @@
 /** The levels to compare, as cards. */
-import { Button, NativeSelect, Tooltip } from '@mantine/core';
-import { IconPlus } from '@tabler/icons-react';
+import { Button, NativeSelect } from '@mantine/core';
 import { useEffect, useRef } from 'react';
 import layout from '../../ui/layout.module.css';
 import { ErrorText } from '../../ui/problems/error-text.tsx';
 import { ADDABLE_IDS } from '../../../workers/contract/levels/level.ts';
-import type { LevelId } from '../../../workers/contract/levels/registry.ts';
 import { levelName } from '../../../workers/contract/levels/words.ts';
 import { refusal, refused, TARGET_LABELS, TARGET_NAMES, targetNamed } from '../../store/targets.ts';
 import { useActions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { Term } from '../../ui/terms/term.tsx';
+import { AddLevels } from './add-levels.tsx';
 import { CompareOn, LevelCard } from './level-card.tsx';
 import classes from './levels.module.css';
 
@@ -25,9 +24,7 @@ export function LevelsSection() {
         </h2>
         <div className={classes.add}>
           <TargetChoice disabled={running} />
-          {ADDABLE_IDS.map((id) => (
-            <Add key={id} id={id} disabled={running} />
-          ))}
+          <AddChoice disabled={running} />
         </div>
       </div>
       <NotAddable />
@@ -45,6 +42,21 @@ export function LevelsSection() {
         ))}
       </ul>
     </section>
+  );
+}
+
+function AddChoice({ disabled }: { disabled: boolean }) {
+  const actions = useActions();
+  const offers = useWorkbench((state) => state.offers);
+  const target = useWorkbench((state) => state.target);
+  return (
+    <AddLevels
+      disabled={disabled}
+      refusalOf={(id) => refusal(offers, target, { id, settings: {} })}
+      onAdd={(id) => {
+        actions.addLevel(id);
+      }}
+    />
   );
 }
 
@@ -122,40 +134,5 @@ function NotAddable() {
       </p>
       <CompareOn target={groups.find((group) => group.target !== null)?.target ?? null} />
     </div>
-  );
-}
-
-/** Stays in the tab order where the target does not run the level: the reason is read on focus. */
-function Add({ id, disabled }: { id: LevelId; disabled: boolean }) {
-  const actions = useActions();
-  const reason = useWorkbench((state) => refusal(state.offers, state.target, { id, settings: {} }));
-  const button = (
-    <Button
-      variant="subtle"
-      size="compact-sm"
-      leftSection={<IconPlus size={15} aria-hidden="true" />}
-      disabled={disabled}
-      {...(reason === null
-        ? {}
-        : { 'data-disabled': true, 'aria-disabled': true, 'aria-description': `Not offered: ${reason}` })}
-      onClick={() => {
-        if (reason === null) actions.addLevel(id);
-      }}
-    >
-      Add {id}
-    </Button>
-  );
-  return reason === null ? (
-    button
-  ) : (
-    <Tooltip
-      label={`Not offered: ${reason}`}
-      events={{ hover: true, focus: true, touch: true }}
-      multiline
-      w={300}
-      withArrow
-    >
-      {button}
-    </Tooltip>
   );
 }

@@ -1,5 +1,5 @@
 /** What the scan of the model found: element types, operators, bytes by layer. */
-import { greatest } from '../../lib/format/extremes.ts';
+import { greatest } from '../../../workers/contract/extremes.ts';
 import type { ModelSummary } from '../../../workers/contract/files.ts';
 import { formatBytes, formatCount } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';

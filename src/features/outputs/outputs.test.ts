@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { OutputDrift } from '../../../workers/contract/report.ts';
 import { imageReport } from '../results/test-reports.ts';
-import { classSentence, headline, inputsPhrase, inputsProvenance, outputsSentence } from './outputs.ts';
+import { worstOutput } from '../../../workers/contract/metric-readings.ts';
+import { classSentence, inputsPhrase, inputsProvenance, outputsSentence } from './outputs.ts';
 
 const plain = (text: string | null) => text?.replaceAll('\u00a0', ' ');
 const int4 = imageReport.levels[2]?.outputs ?? [];
@@ -10,8 +11,8 @@ if (!inputs) throw new Error('the image model ran on inputs');
 
 describe('outputs in words', () => {
   it('judge a level by the output that drifted most', () => {
-    expect(headline(int4)?.output).toBe('logits');
-    expect(headline([...int4].reverse())?.output).toBe('logits');
+    expect(worstOutput(int4)?.output).toBe('logits');
+    expect(worstOutput([...int4].reverse())?.output).toBe('logits');
     expect(plain(outputsSentence(int4))).toBe('Its outputs keep a signal-to-noise ratio of at least 19.8 dB.');
     expect(plain(outputsSentence(int4.slice(0, 1)))).toBe('Its output keeps a signal-to-noise ratio of 19.8 dB.');
   });

@@ -1,20 +1,12 @@
 /** What is said of models that are run on inputs rather than on a text. Pure. */
 import type { Estimate, InputsUsed, OutputDrift } from '../../../workers/contract/report.ts';
+import { worstOutput } from '../../../workers/contract/metric-readings.ts';
 import { formatDecibels, formatShape, formatShare, plural } from '../../lib/format/numbers.ts';
 import type { Provenance } from '../protocols/protocols.ts';
 
-/** The output that drifted most, by which a level is judged; null when there is none. */
-export function headline(outputs: readonly OutputDrift[]): OutputDrift | null {
-  const ratio = ({ sqnr }: OutputDrift) => sqnr ?? Infinity;
-  return outputs.reduce<OutputDrift | null>(
-    (worst, output) => (worst && ratio(worst) <= ratio(output) ? worst : output),
-    null,
-  );
-}
-
 /** `Its output keeps a signal-to-noise ratio of 23.1 dB.` */
 export function outputsSentence(outputs: readonly OutputDrift[]): string | null {
-  const worst = headline(outputs);
+  const worst = worstOutput(outputs);
   if (!worst) return null;
   const many = outputs.length > 1;
   if (worst.sqnr === null)

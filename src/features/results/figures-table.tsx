@@ -2,19 +2,20 @@
 import type { ReactNode } from 'react';
 import { Mark } from '../../ui/mark.tsx';
 import {
-  formatBytes,
-  formatChange,
-  formatCount,
-  formatDecibels,
-  formatEstimate,
-  formatShare,
-  formatSmaller,
-} from '../../lib/format/numbers.ts';
+  headingOf,
+  levelMetrics,
+  outputMetrics,
+  readLevel,
+  readWorst,
+  type Row,
+} from '../../../workers/contract/metric-readings.ts';
+import { METRICS, type Format } from '../../../workers/contract/metrics.ts';
+import { formatReading } from '../../lib/format/metric.ts';
+import { formatBytes, formatCount, formatSmaller } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
 import type { Provider } from '../../../workers/contract/capabilities.ts';
 import { PROVIDERS } from '../runtimes/drifts.ts';
 import { memoryOf } from '../speed/speed.ts';
-import { headline } from '../outputs/outputs.ts';
 import type { Provenance } from '../protocols/protocols.ts';
 import type { Figure } from '../../store/run.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
@@ -31,12 +32,45 @@ interface Props {
   measured: 'text' | 'inputs' | null;
 }
 
+/** A column of measured figures. */
+interface Column {
+  metric: Row;
+  heading: string;
+  read(figure: Figure): string | null;
+}
+
+/** Whether figures of this format are written without their unit, which then stands in the head of the column. */
+const isBare = (format: Format): boolean => format === 'plain' || format === 'estimate';
+
+/** Every level's sizes, memory and measured figures. */
 export function FiguresTable({ figures, provider, dropped, context, provenance, measured: subject }: Props) {
   const ownFile =
     dropped !== undefined && figures.some(({ baseline, bytes }) => baseline && bytes !== null && bytes !== dropped);
   const measuredMemory = figures.some(({ speed }) => speed.some((line) => line.provider === provider && line.memory));
   const baseline = figures.find((figure) => figure.baseline);
-  const byWord = figures.some(({ unit }) => unit === 'word');
+  const metrics = levelMetrics(figures.some(({ unit }) => unit === 'word') ? 'word' : 'token');
+  const others = metrics.filter(({ of, id, page }) => of === 'file' && id !== 'bytes' && page);
+  const columns: Column[] =
+    subject === 'inputs'
+      ? outputMetrics().flatMap((metric) =>
+          metric.page
+            ? {
+                metric,
+                heading: headingOf(metric, metric.page),
+                read: ({ outputs, baseline: isBaseline }) =>
+                  outputs?.[0] && !isBaseline ? formatReading(metric, readWorst(metric, outputs)) : null,
+              }
+            : [],
+        )
+      : metrics.flatMap((metric) =>
+          metric.of === 'text' && metric.page
+            ? {
+                metric,
+                heading: headingOf(metric, metric.page),
+                read: (figure) => formatReading(metric, readLevel(metric, figure)),
+              }
+            : [],
+        );
   const measured = (children: ReactNode) =>
     provenance ? <Hint text={provenance.sentence}>{children}</Hint> : children;
   return (
@@ -54,41 +88,32 @@ export function FiguresTable({ figures, provider, dropped, context, provenance, 
         <thead>
           <tr>
             <th scope="col">Level</th>
-            <th scope="col">File</th>
+            <th scope="col">
+              <Term id="bytes">{METRICS.bytes.label}</Term>
+            </th>
             <th scope="col">Against fp16</th>
             {ownFile && <th scope="col">Against the dropped file</th>}
-            <th scope="col">Weights</th>
+            {others.map(({ id, label }) => (
+              <th key={id} scope="col">
+                <Term id={id}>{label}</Term>
+              </th>
+            ))}
             <th scope="col">
               <Term id="predictedMemory">Memory, predicted</Term> on {PROVIDERS[provider]} for {formatCount(context)}{' '}
               tokens
             </th>
             {measuredMemory && <th scope="col">Memory, measured</th>}
-            {subject === 'inputs' && (
-              <th scope="col">
-                <Term id="sqnr">Signal-to-noise ratio</Term>, of the output that drifted most
+            {columns.map(({ metric, heading }) => (
+              <th key={metric.id} scope="col">
+                <Term id={metric.id}>{heading}</Term>
+                {isBare(metric.format) && metric.unit && `, ${metric.unit}`}
               </th>
-            )}
-            {subject !== 'inputs' && (
-              <>
-                <th scope="col">
-                  {byWord ? <Term id="wordPerplexity">Word perplexity</Term> : <Term id="perplexity">Perplexity</Term>}
-                </th>
-                <th scope="col">Change</th>
-                <th scope="col">
-                  <Term id="kld">KL divergence</Term>, nats
-                </th>
-                <th scope="col">its 99th percentile, nats</th>
-                <th scope="col">
-                  <Term id="sameTop">Same top token</Term>
-                </th>
-              </>
-            )}
+            ))}
           </tr>
         </thead>
         <tbody>
           {figures.map((figure) => {
-            const worst = headline(figure.outputs ?? []);
-            const { drift, perplexity, bytes, weightBytes } = figure;
+            const { bytes } = figure;
             const parts = memoryFor(figure, provider, context);
             return (
               <tr key={figure.level.uid}>
@@ -102,7 +127,9 @@ export function FiguresTable({ figures, provider, dropped, context, provenance, 
                   {bytes === null || !baseline?.bytes || figure.baseline ? NONE : formatSmaller(bytes, baseline.bytes)}
                 </td>
                 {ownFile && <td>{bytes === null ? NONE : formatSmaller(bytes, dropped)}</td>}
-                <td>{weightBytes === null ? NONE : formatBytes(weightBytes)}</td>
+                {others.map((metric) => (
+                  <td key={metric.id}>{formatReading(metric, readLevel(metric, figure)) ?? NONE}</td>
+                ))}
                 <td>
                   {parts ? <Hint text={memoryInWords(parts, context)}>{formatBytes(memoryTotal(parts))}</Hint> : NONE}
                 </td>
@@ -111,22 +138,10 @@ export function FiguresTable({ figures, provider, dropped, context, provenance, 
                     <MeasuredMemory figure={figure} provider={provider} />
                   </td>
                 )}
-                {subject === 'inputs' && (
-                  <td>{worst && !figure.baseline ? measured(formatDecibels(worst.sqnr)) : NONE}</td>
-                )}
-                {subject !== 'inputs' && (
-                  <>
-                    <td>{perplexity ? measured(formatEstimate(perplexity)) : NONE}</td>
-                    <td>{drift && !figure.baseline ? measured(formatChange(drift.lnRatio)) : NONE}</td>
-                    <td>
-                      {drift && !figure.baseline
-                        ? measured(formatEstimate({ value: drift.kld.mean, error: drift.kld.error }))
-                        : NONE}
-                    </td>
-                    <td>{drift && !figure.baseline ? measured(drift.kld.p99.toPrecision(3)) : NONE}</td>
-                    <td>{drift && !figure.baseline ? measured(formatShare(drift.sameTop)) : NONE}</td>
-                  </>
-                )}
+                {columns.map(({ metric, read }) => {
+                  const text = read(figure);
+                  return <td key={metric.id}>{text === null ? NONE : measured(text)}</td>;
+                })}
               </tr>
             );
           })}

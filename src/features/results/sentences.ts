@@ -1,9 +1,11 @@
 /** What a result says in words. */
+import { METRICS } from '../../../workers/contract/metrics.ts';
 import { formatChange, formatEstimate, formatShare, formatSmaller, formatValue } from '../../lib/format/numbers.ts';
 import type { Figure } from '../../store/run.ts';
 
 /** Perplexity by word is another quantity than perplexity by token, and many times as large. */
-export const perplexityName = (unit: Figure['unit']): string => (unit === 'word' ? 'Word perplexity' : 'Perplexity');
+export const perplexityName = (unit: Figure['unit']): string =>
+  METRICS[unit === 'word' ? 'wordPerplexity' : 'perplexity'].label;
 
 /**
  * `int4 is 3.4× smaller than fp16.`; for fp16, that it is the baseline.

@@ -38,10 +38,10 @@ export function StatisticsTable({ figures, provenance }: { figures: Figure[]; pr
                 <span>{group.name}</span>
               </th>
             </tr>
-            {group.rows.map(({ label, unit, meaning, cells }) => (
-              <tr key={label}>
+            {group.rows.map(({ id, label, unit, cells }) => (
+              <tr key={id}>
                 <th scope="row">
-                  <Term id={meaning}>{label}</Term>
+                  <Term id={id}>{label}</Term>
                   {unit && (
                     <span className={classes.unit}>
                       <span>, </span>

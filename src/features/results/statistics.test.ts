@@ -107,11 +107,11 @@ describe('all statistics', () => {
     const cells = cellsOf([
       figure({ unit: 'word', perplexity: { ...perplexity, bytePerplexity: { value: 2.352, error: 0.008 } } }),
     ]);
-    expect(cells.get('Word perplexity: Word perplexity')).toEqual(['10.36 ± 0.13']);
-    expect(cells.get('Word perplexity: Byte perplexity')).toEqual(['2.352 ± 0.008']);
+    expect(cells.get('Perplexity: Word perplexity')).toEqual(['10.36 ± 0.13']);
+    expect(cells.get('Perplexity: Byte perplexity')).toEqual(['2.352 ± 0.008']);
   });
   it('gives every row a meaning, one sentence', () => {
     for (const { rows } of statisticsOf([figure({})]))
-      for (const { meaning } of rows) expect(MEANINGS[meaning]).toMatch(/^[^.]+\.$/);
+      for (const { id } of rows) expect(MEANINGS[id]).toMatch(/^[^.]+\.$/);
   });
 });

@@ -25,7 +25,7 @@ export function runOf(report: Report): Run {
     tokenizer: [],
     companions: [],
     live: startLive(levels.map(({ uid }) => uid)),
-    report,
+    report: { ...report, levels: report.levels.map((line, at) => ({ ...line, key: levels[at]?.uid ?? '' })) },
     error: null,
   };
 }

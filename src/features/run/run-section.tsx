@@ -2,7 +2,7 @@
 import { VisuallyHidden } from '@mantine/core';
 import { formatBytes, formatDuration, formatProgress, formatWhen, plural } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
-import { ExportButton } from '../export/export-button.tsx';
+import { ExportButtons } from '../export/export-buttons.tsx';
 import { Results } from '../results/results.tsx';
 import { useFigures } from '../../store/use-figures.ts';
 import { hasFindings, isActive, provenance, skippedIn, type Run } from '../../store/run.ts';
@@ -22,7 +22,7 @@ export function RunSection({ run }: { run: Run }) {
           {heading(run)}
         </h2>
         {isActive(run) && run.progress && <span className={classes.whole}>{whole(run.progress)}</span>}
-        <ExportButton run={run} />
+        <ExportButtons run={run} />
       </div>
       <Strip run={run} />
       <ul className={`${layout.panel} ${classes.rows}`}>
@@ -82,9 +82,7 @@ function status(run: Run): string {
     return left < 1 ? 'Less than a second left in this stage' : `About ${formatDuration(left)} left in this stage`;
   }
   const took = run.endedAt === null ? '' : ` in ${formatDuration((run.endedAt - run.startedAt) / 1000)}`;
-  const backend = run.report
-    ? ` Weights quantized on ${run.report.backend === 'webgpu' ? 'WebGPU' : run.report.backend === 'wasm' ? 'WASM' : 'the reference kernels'}.`
-    : '';
+  const backend = run.report ? ` Weights quantized on ${run.report.backend === 'webgpu' ? 'WebGPU' : 'WASM'}.` : '';
   const how = provenance(run);
   const protocol = how ? ` ${how.sentence}` : '';
   return run.status === 'done'

@@ -1,9 +1,9 @@
 /** Three drifts kept apart: what quantizing changes, what the runtime changes, and what fp16 itself changes. Pure. */
-import { greatest, least } from '../../lib/format/extremes.ts';
+import { greatest, least } from '../../../workers/contract/extremes.ts';
 import type { Divergence, Estimate, OutputDrift, RuntimeDrift } from '../../../workers/contract/report.ts';
 import type { Provider } from '../../../workers/contract/capabilities.ts';
 import { formatDecibels, formatEstimate } from '../../lib/format/numbers.ts';
-import { headline } from '../outputs/outputs.ts';
+import { worstOutput } from '../../../workers/contract/metric-readings.ts';
 import type { Figure } from '../../store/run.ts';
 
 export const PROVIDERS = { webgpu: 'WebGPU', wasm: 'WASM' } as const;
@@ -172,9 +172,9 @@ function comparison(figure: Figure, { provider, against, distance, outputs }: Ru
         : ', more than quantizing changes any level';
     return `${figure.name}: the predictions are ${formatEstimate(distance.kld)} nats apart ${between}${own}.`;
   }
-  const far = headline(outputs ?? []);
+  const far = worstOutput(outputs ?? []);
   if (!far) return `${figure.name}: the outputs are not the same ${between}.`;
-  const own = headline(figure.outputs ?? []);
+  const own = worstOutput(figure.outputs ?? []);
   return `${figure.name}: the output ${far.output} keeps a signal-to-noise ratio of ${formatDecibels(far.sqnr)} ${between}${own ? `, and ${formatDecibels(own.sqnr)} after quantizing` : ''}.`;
 }
 

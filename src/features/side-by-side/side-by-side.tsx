@@ -49,7 +49,9 @@ export function SideBySide({ run, figures }: { run: Run; figures: Figure[] }) {
   const columns = [baseline, ...levels.filter(({ level }) => chosen.includes(level.uid))];
   const go = () => {
     const job: GenerationJob = {
-      models: columns.flatMap(({ level, blob }) => (blob ? [{ key: level.uid, model: blob }] : [])),
+      models: columns.flatMap(({ level, blob, data }) =>
+        blob ? [{ key: level.uid, model: { model: blob, data: data ?? null } }] : [],
+      ),
       files: [...run.tokenizer],
       prompt,
       maxTokens,

@@ -2,8 +2,12 @@
 import { Card } from '../charts/card.tsx';
 import { LevelBars, type Bar } from '../charts/level-bars.tsx';
 import { Mark } from '../../ui/mark.tsx';
-import type { Spread } from '../../../workers/contract/report.ts';
+import type { Provider } from '../../../workers/contract/capabilities.ts';
+import { speedMetrics } from '../../../workers/contract/metric-readings.ts';
+import type { SpeedMetric } from '../../../workers/contract/metrics.ts';
+import type { MeasuredMemory, Speed, Spread } from '../../../workers/contract/report.ts';
 import { PROVIDERS } from '../runtimes/drifts.ts';
+import { formatReading } from '../../lib/format/metric.ts';
 import {
   formatBytes,
   formatBytesTick,
@@ -18,7 +22,7 @@ import type { Figure } from '../../store/run.ts';
 import { memoryInWords } from '../results/memory.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
 import { changeInWords, speedChanges } from './against-baseline.ts';
-import { formatExtremes, formatFallback, memoryOf, speedGroups, type SpeedGroup, type SpeedLine } from './speed.ts';
+import { countOrNone, formatExtremes, memoryOf, speedGroups, type SpeedGroup, type SpeedLine } from './speed.ts';
 import classes from './speed.module.css';
 
 export function SpeedView({ figures }: { figures: Figure[] }) {
@@ -182,111 +186,86 @@ function Table({ group: { provider, lines }, name }: { group: SpeedGroup; name: 
       ? changeInWords(change).replace(' than fp16', '').replace('as fast as fp16', 'no difference seen')
       : null;
   };
-  const how = (text: string) => `Measured on ${name}, the level alone in a worker, warm-up left out: ${text}`;
-  const cell = (spread: Spread | null | undefined, write: (value: number) => string, what: string) =>
-    spread ? (
-      <Hint
-        text={how(`${what}, median of ${plural(spread.runs, 'run')}, with the extremes.`)}
-        className={classes.spread}
-      >
-        <span>{write(spread.median)}</span>
-        {spread.runs > 1 && <span className={layout.muted}>{formatExtremes(spread, write)}</span>}
-      </Hint>
-    ) : (
-      NONE
-    );
+  const metrics = speedMetrics().filter(
+    ({ page, when }) => page && (when === undefined || when === (language ? 'language' : 'other') || when === provider),
+  );
+  const times = metrics.filter(isTime);
+  const others = metrics.filter((metric) => !isTime(metric));
+  const heads = (columns: typeof metrics) =>
+    columns.map(({ id, label }) => (
+      <th key={id} scope="col">
+        <Term id={id}>{label}</Term>
+      </th>
+    ));
+  const cells = (columns: typeof metrics, speed: Speed) =>
+    columns.map((metric) => (
+      <td key={metric.id}>
+        {metric.id === 'predictedMemory' ? (
+          <Predicted provider={provider} memory={speed.memory} />
+        ) : (
+          <Cell metric={metric} speed={speed} name={name} />
+        )}
+      </td>
+    ));
   return (
     <table className={layout.table}>
       <thead>
         <tr>
           <th scope="col">Level</th>
-          <th scope="col">
-            <Term id="loadTime">Load</Term>
-          </th>
-          {language ? (
-            <>
-              <th scope="col">
-                <Term id="prefill">Prefill</Term>
-              </th>
-              <th scope="col">
-                <Term id="decode">Decode</Term>
-              </th>
-            </>
-          ) : (
-            <th scope="col">
-              <Term id="runTime">One run</Term>
-            </th>
-          )}
+          {heads(times)}
           <th scope="col">{language ? 'Decode' : 'One run'} against fp16</th>
-          {provider === 'webgpu' && (
-            <th scope="col">
-              <Term id="steady">GPU, steady</Term>
-            </th>
-          )}
-          {provider === 'webgpu' && <th scope="col">GPU, peak</th>}
-          <th scope="col">
-            <Term id="heap">Heap</Term>
-          </th>
-          <th scope="col">
-            <Term id="predictedMemory">Predicted</Term>
-          </th>
-          <th scope="col">
-            <Term id="fallback">Nodes elsewhere</Term>
-          </th>
+          {heads(others)}
         </tr>
       </thead>
       <tbody>
-        {lines.map(({ figure, speed }) => {
-          const { load, prefill, decode, run, memory } = speed;
-          return (
-            <tr key={figure.level.uid}>
-              <th scope="row">
-                <span className={classes.level}>
-                  <Mark slot={figure.level.slot} /> {figure.name}
-                </span>
-              </th>
-              <td>{cell(load, formatSeconds, 'from bytes in memory to a session that can run')}</td>
-              {language ? (
-                <>
-                  <td>
-                    {cell(prefill?.tokensPerSecond, formatRate, `${formatCount(prefill?.tokens ?? 0)} tokens at once`)}
-                  </td>
-                  <td>
-                    {cell(
-                      decode?.tokensPerSecond,
-                      formatRate,
-                      `${formatCount(decode?.tokens ?? 0)} tokens one after the other, KV cache ${decode?.cached ? 'used' : 'not used'}`,
-                    )}
-                  </td>
-                </>
-              ) : (
-                <td>{cell(run, formatSeconds, 'one run')}</td>
-              )}
-              <td>{against(figure) ?? NONE}</td>
-              {provider === 'webgpu' && <td>{memory?.gpu ? formatBytes(memory.gpu.steady) : NONE}</td>}
-              {provider === 'webgpu' && <td>{memory?.gpu ? formatBytes(memory.gpu.peak) : NONE}</td>}
-              <td>{memory ? formatBytes(memory.heap) : NONE}</td>
-              <td>
-                {memory ? (
-                  <Hint
-                    text={`Of the ${provider === 'webgpu' ? 'GPU, at its peak' : 'heap at its largest'}, before anything ran.${memory.parts ? ` ${memoryInWords(memory.parts, memory.parts.tokens)}` : ''}`}
-                    className={classes.spread}
-                  >
-                    <span>{formatBytes(memory.predicted)}</span>
-                    <span className={layout.muted}>
-                      {memoryOf(memory).against.replace(' than predicted', ' measured')}
-                    </span>
-                  </Hint>
-                ) : (
-                  NONE
-                )}
-              </td>
-              <td>{formatFallback(speed) ?? NONE}</td>
-            </tr>
-          );
-        })}
+        {lines.map(({ figure, speed }) => (
+          <tr key={figure.level.uid}>
+            <th scope="row">
+              <span className={classes.level}>
+                <Mark slot={figure.level.slot} /> {figure.name}
+              </span>
+            </th>
+            {cells(times, speed)}
+            <td>{against(figure) ?? NONE}</td>
+            {cells(others, speed)}
+          </tr>
+        ))}
       </tbody>
     </table>
+  );
+}
+
+const isTime = ({ format }: SpeedMetric): boolean => format === 'seconds' || format === 'rate';
+
+/** A figure; of several runs the median with the extremes, and how they were made. */
+function Cell({ metric, speed, name }: { metric: SpeedMetric; speed: Speed; name: string }) {
+  const reading = metric.read(speed);
+  if (metric.text) return metric.text(speed, countOrNone) ?? NONE;
+  if (reading === null || typeof reading === 'number' || !('median' in reading))
+    return formatReading(metric, reading) ?? NONE;
+  const write = (value: number) => formatReading(metric, value) ?? '';
+  return (
+    <Hint
+      text={`Measured on ${name}, the level alone in a worker, warm-up left out: ${metric.about?.(speed, formatCount) ?? metric.label}, median of ${plural(reading.runs, 'run')}, with the extremes.`}
+      className={classes.spread}
+    >
+      <span>{write(reading.median)}</span>
+      {reading.runs > 1 && <span className={layout.muted}>{formatExtremes(reading, write)}</span>}
+    </Hint>
+  );
+}
+
+/** What was predicted before anything ran, and how far what was measured is from it. */
+function Predicted({ provider, memory }: { provider: Provider; memory: MeasuredMemory | null }) {
+  if (!memory) return NONE;
+  return (
+    <Hint
+      text={`Of the ${provider === 'webgpu' ? 'GPU, at its peak' : 'heap at its largest'}, before anything ran.${memory.parts ? ` ${memoryInWords(memory.parts, memory.parts.tokens)}` : ''}`}
+      className={classes.spread}
+    >
+      <span>{formatBytes(memory.predicted)}</span>
+      <span className={layout.muted}>{memoryOf(memory).against.replace(' than predicted', ' measured')}</span>
+    </Hint>
   );
 }
 

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { formatBytes, formatRate, formatSeconds } from '../../lib/format/numbers.ts';
 import { figuresIn } from '../results/test-figures.ts';
 import { languageReport } from '../results/test-reports.ts';
-import { formatFallback, formatExtremes, memoryOf, speedGroups } from './speed.ts';
+import { METRICS } from '../../../workers/contract/metrics.ts';
+import { countOrNone, formatExtremes, memoryOf, speedGroups } from './speed.ts';
 
 const plain = (text: string | null) => text?.replaceAll('\u00a0', ' ');
 
@@ -16,7 +17,7 @@ describe('speed', () => {
       ['webgpu', 1, ['fp16', 'int8', 'int4']],
     ]);
     expect(groups.every(({ provider, lines }) => lines.every(({ speed }) => speed.provider === provider))).toBe(true);
-    expect(groups[1]?.lines.map(({ speed }) => formatFallback(speed))).toEqual([
+    expect(groups[1]?.lines.map(({ speed }) => METRICS.fallback.text(speed, countOrNone))).toEqual([
       '6 of 214 nodes',
       '6 of 214 nodes',
       '6 of 214 nodes',

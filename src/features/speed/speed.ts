@@ -1,7 +1,7 @@
 /** Measured speed and memory by provider: figures of different providers never share an axis. Pure. */
 import type { MeasuredMemory, Speed, Spread } from '../../../workers/contract/report.ts';
 import type { Provider } from '../../../workers/contract/capabilities.ts';
-import { formatAgainstPrediction, formatBytes, formatCount, plural } from '../../lib/format/numbers.ts';
+import { formatAgainstPrediction, formatBytes, formatCount } from '../../lib/format/numbers.ts';
 import type { Figure } from '../../store/run.ts';
 
 export interface SpeedLine {
@@ -52,9 +52,5 @@ export function memoryOf({ gpu, heap, predicted }: MeasuredMemory): {
   };
 }
 
-/** `6 of 214 nodes`; null where the runtime does not tell. */
-export const formatFallback = ({ fallback }: Speed): string | null =>
-  fallback &&
-  (fallback.nodes === 0
-    ? `none of ${plural(fallback.of, 'node')}`
-    : `${formatCount(fallback.nodes)} of ${plural(fallback.of, 'node')}`);
+/** A count in words where there is nothing: `none of 214 nodes`. */
+export const countOrNone = (count: number): string => (count === 0 ? 'none' : formatCount(count));

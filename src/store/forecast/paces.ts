@@ -2,7 +2,7 @@
  * How long each kind of step took on this machine, and how long one will take. The only numbers that are not measured
  * here are the assumed ones, which serve until there are measured ones. Pure.
  */
-import { greatest } from '../../lib/format/extremes.ts';
+import { greatest } from '../../../workers/contract/extremes.ts';
 import type { TimedStep } from '../../../workers/contract/events.ts';
 import { ASSUMED, ASSUMED_MACHINE_PACE } from './assumed.ts';
 import type { Pace } from './pace.ts';

@@ -1,30 +1,12 @@
 /** The glossary of the page: words of the field, each in one sentence. */
 import { SCHEMES, type LevelId } from '../../../workers/contract/levels/registry.ts';
-import { SETTINGS, type SettingId } from '../../../workers/contract/settings.ts';
+import { METRICS, type Metric, type MetricId } from '../../../workers/contract/metrics.ts';
+import { SETTINGS, type Setting, type SettingId } from '../../../workers/contract/settings.ts';
 
-/** Words that are no level and no setting. */
+/** Words that are no level, no setting and no metric. */
 const OTHER_MEANINGS = {
-  perplexity: 'How surprised the model is by the text: lower is better, and fp16 is the baseline.',
-  wordPerplexity:
-    'How surprised the model is by a word, all its tokens together: lower is better, and many times as large as by token.',
-  bitsPerByte:
-    'How many bits a compressor that uses the model would need for a byte of the text: lower is better, and comparable between tokenizers.',
-  bytePerplexity: 'How surprised the model is by a byte of the text: 2 to the power of bits per byte.',
-  lnRatio:
-    'Logarithm of the level’s perplexity over the baseline’s, on the same tokens: 0 means no loss, and its error is far smaller than that of either.',
-  ratio: 'The level’s perplexity over the baseline’s, on the same tokens: 1 means no loss.',
-  correlation: 'How closely level and baseline find the same tokens hard: 1 means in lockstep.',
-  percentile: 'That share of the tokens lies below it: how bad it gets for the tokens hit hardest.',
-  kldMax: 'The one token on which the level’s predictions are farthest from the baseline’s.',
-  deltaP:
-    'How much more probability the level gives the token that really comes next than the baseline does: below 0 it has become worse at guessing.',
-  deltaPRms: 'How far that probability is typically moved, in either direction.',
-  deltaPLow: 'That share of the tokens, the ones hit hardest, lies below it.',
-  deltaPHigh: 'That share of the tokens lies below it; the rest gained more.',
   protocol:
     'Which tokens are run together and which of them count: perplexities by different protocols cannot be compared.',
-  kld: 'KL divergence: how far the level’s predictions are from the baseline’s, per token, in nats; 0 means identical.',
-  sameTop: 'How often the level’s most likely next token is the one the baseline would choose.',
   drift:
     'How much the predictions changed because the weights were rounded: level against baseline on the same tokens.',
   quantizationDrift:
@@ -35,25 +17,8 @@ const OTHER_MEANINGS = {
     'How much rounding the model to fp16 itself changes its predictions against float32: no drift below it means anything.',
   provider: 'The part of onnxruntime that runs the model: WebGPU on the graphics card, or WASM on the processor.',
   overflow: 'A number beyond 65,504, the largest that fp16 can hold: in fp16 it becomes infinite.',
-  sqnr: 'Signal-to-quantization-noise ratio, in decibels: how much stronger the output is than its error; higher is better, and 20 dB more is a ten times smaller error.',
-  cosine: 'Cosine of the angle between the level’s output and the baseline’s: 1 means the same direction.',
-  maxError:
-    'The largest difference of any one number of the output, to be read with the output’s own size (Output RMS).',
-  outputRms: 'Root mean square of the baseline’s output: how large its numbers are.',
-  top1: 'How often the class with the highest score is the same as at the baseline.',
-  top5: 'How often the baseline’s class is among the level’s five highest scores.',
-  equalValues: 'How many of the whole numbers in the output are exactly the same.',
   randomInputs:
     'Numbers drawn by a seeded generator in the shape the graph asks for: they show rounding, but a model may behave otherwise on real data.',
-  loadTime: 'Seconds from the file in memory to a model that can run.',
-  prefill: 'Reading the prompt: many tokens at once, as when a text is given to the model.',
-  decode: 'Writing the answer: one token after the other, as when the model talks.',
-  runTime: 'Seconds that one run of the model takes.',
-  median: 'Half of the runs or tokens lie below it: what is typical, whatever the extremes do.',
-  steady: 'Memory held once the model is loaded and has run; the peak is the most it ever held.',
-  heap: 'The WebAssembly heap at its largest: it holds weights and everything computed from them, and never shrinks.',
-  predictedMemory: 'What was said before anything ran, from the file’s weights and what running them takes.',
-  fallback: 'Steps of the model that this provider cannot run, so that another one does, with copies to and fro.',
   widened:
     'Run in float32 because the graphics adapter has no 16-bit arithmetic: the same weights, more exact sums, twice the memory.',
   lossChange:
@@ -84,15 +49,16 @@ const OTHER_MEANINGS = {
 } as const satisfies Record<string, string>;
 
 /** A word that the glossary explains. */
-export type TermId = keyof typeof OTHER_MEANINGS | LevelId | SettingId;
+export type TermId = keyof typeof OTHER_MEANINGS | LevelId | SettingId | MetricId;
 
-/** Meanings by term: those of levels and settings are their own. */
+/** Meanings by term: those of levels, settings and metrics are in their tables. */
 export const MEANINGS = {
   ...OTHER_MEANINGS,
-  ...meaningsOf(SCHEMES),
-  ...meaningsOf(SETTINGS),
+  ...meaningsOf(SCHEMES, ({ help }) => help),
+  ...meaningsOf<Setting>(SETTINGS, ({ help }) => help),
+  ...meaningsOf<Metric>(METRICS, ({ meaning }) => meaning),
 } as Readonly<Record<TermId, string>>;
 
-function meaningsOf(entries: Readonly<Record<string, { help: string }>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(entries).map(([id, { help }]) => [id, help]));
+function meaningsOf<T>(entries: Readonly<Record<string, T>>, meaning: (entry: T) => string): Record<string, string> {
+  return Object.fromEntries(Object.entries(entries).map(([id, entry]) => [id, meaning(entry)]));
 }

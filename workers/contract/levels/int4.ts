@@ -3,6 +3,7 @@
  * `mode=dequantize` stores them as ONNX's own 4-bit types behind a DequantizeLinear, which takes operator set 21.
  */
 import { COMMON_SETTINGS, defineLevel } from './definition.ts';
+import { blockedWeights } from './scheme.ts';
 
 export const int4 = defineLevel({
   id: 'int4',
@@ -11,11 +12,17 @@ export const int4 = defineLevel({
   bits: 4,
   element: 'int4',
   byDefault: true,
-  settings: { mode: { values: ['blocks', 'dequantize'] }, block: {}, asymmetric: {}, ...COMMON_SETTINGS },
+  settings: {
+    mode: { values: ['blocks', 'dequantize'] },
+    block: {},
+    asymmetric: {},
+    method: {},
+    ...COMMON_SETTINGS,
+  },
   dtype: 'q4',
-  resolve: ({ mode, block, asymmetric }) => ({
-    form: mode,
-    weights: { bits: 4, block, symmetric: !asymmetric },
+  resolve: (settings) => ({
+    form: settings.mode,
+    weights: blockedWeights(4, settings),
     linear: null,
   }),
 });

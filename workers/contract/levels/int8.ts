@@ -4,7 +4,7 @@
  * and recurrent layers have one scale a channel in all three.
  */
 import { COMMON_SETTINGS, defineLevel } from './definition.ts';
-import { PER_CHANNEL } from './scheme.ts';
+import { blockedWeights, PER_CHANNEL } from './scheme.ts';
 
 export const int8 = defineLevel({
   id: 'int8',
@@ -13,12 +13,12 @@ export const int8 = defineLevel({
   bits: 8,
   element: 'int8',
   byDefault: true,
-  settings: { mode: { words: { dequantize: 'per channel' } }, ...COMMON_SETTINGS },
+  settings: { mode: { words: { dequantize: 'per channel' } }, method: {}, ...COMMON_SETTINGS },
   // transformers.js calls what onnxruntime's quantize_dynamic makes q8.
   dtype: ({ mode }) => (mode === 'dynamic' ? 'q8' : 'int8'),
-  resolve: ({ mode }) => ({
+  resolve: ({ mode, method }) => ({
     form: mode,
-    weights: mode === 'blocks' ? { bits: 8, block: 32, symmetric: true } : null,
+    weights: mode === 'blocks' ? blockedWeights(8, { block: 32, asymmetric: false, method }) : null,
     linear: PER_CHANNEL,
   }),
 });

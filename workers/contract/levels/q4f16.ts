@@ -3,6 +3,7 @@
  * and outputs; a model that is fp16 already comes out as at int4.
  */
 import { COMMON_SETTINGS, defineLevel } from './definition.ts';
+import { blockedWeights } from './scheme.ts';
 
 const { head, embedding, exclude, override } = COMMON_SETTINGS;
 
@@ -12,11 +13,11 @@ export const q4f16 = defineLevel({
   slot: 4,
   bits: 4,
   element: 'int4',
-  settings: { block: {}, asymmetric: {}, head, embedding, exclude, override },
+  settings: { block: {}, asymmetric: {}, method: {}, head, embedding, exclude, override },
   dtype: 'q4f16',
-  resolve: ({ block, asymmetric }) => ({
+  resolve: (settings) => ({
     form: 'blocks',
-    weights: { bits: 4, block, symmetric: !asymmetric },
+    weights: blockedWeights(4, settings),
     linear: null,
     halfActivations: true,
   }),

@@ -1,5 +1,7 @@
 /** How a level stores weights: integer formats, the form they are computed with, and a level's settings resolved to them. */
 
+import type { MethodId } from '../methods.ts';
+
 /** Sizes of blocks that MatMulNBits takes: consecutive inputs that share a scale. */
 export const BLOCK_SIZES = [16, 32, 64, 128, 256] as const;
 
@@ -18,9 +20,19 @@ export interface Override {
 
 /** Blocked integer weights: codes of `bits`, one scale (and zero point) for `block` consecutive inputs. */
 export interface BlockedWeights {
-  bits: 4 | 8;
+  bits: 2 | 4 | 8;
   block: BlockSize;
   symmetric: boolean;
+  /** How codes and scales are chosen; round to nearest when absent. */
+  method?: Exclude<MethodId, 'rtn'>;
+}
+
+/** Blocked weights as settings have them. */
+export function blockedWeights(
+  bits: BlockedWeights['bits'],
+  { block, asymmetric, method }: { block: BlockSize; asymmetric: boolean; method: MethodId },
+): BlockedWeights {
+  return { bits, block, symmetric: !asymmetric, ...(method !== 'rtn' && { method }) };
 }
 
 /** Integer weights with one scale (and zero point) for a whole channel or tensor. */
@@ -74,7 +86,7 @@ export function overridden(level: ResolvedLevel, to: Override['to']): ResolvedLe
     return {
       ...level,
       id: to,
-      weights: level.form === 'blocks' ? { bits: 8, block: 32, symmetric: true } : null,
+      weights: level.form === 'blocks' ? { ...methodOf(level), bits: 8, block: 32, symmetric: true } : null,
       linear: PER_CHANNEL,
     };
   const form = level.form === 'dynamic' ? 'blocks' : level.form;
@@ -82,7 +94,16 @@ export function overridden(level: ResolvedLevel, to: Override['to']): ResolvedLe
     ...level,
     id: to,
     form,
-    weights: { block: level.weights?.block ?? 32, symmetric: level.weights?.symmetric ?? true, bits: 4 },
+    weights: {
+      ...methodOf(level),
+      block: level.weights?.block ?? 32,
+      symmetric: level.weights?.symmetric ?? true,
+      bits: 4,
+    },
     linear: null,
   };
+}
+
+function methodOf({ weights }: ResolvedLevel): Pick<BlockedWeights, 'method'> {
+  return weights?.method ? { method: weights.method } : {};
 }

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { engineError } from '../../contract/errors.ts';
 import type { EngineError } from '../../contract/errors.ts';
-import type { Extras, LevelRequest, ProtocolName, ProtocolRequest } from '../../contract/job.ts';
+import { PROTOCOL_NAMES, type Extras, type LevelRequest, type ProtocolRequest } from '../../contract/job.ts';
 import type { Target } from '../../contract/level-plan.ts';
 import { TARGETS } from '../../plan/targets.ts';
 import { DEFAULT_IDS, formatLevel, parseLevel } from '../../contract/levels/level.ts';
@@ -150,9 +150,9 @@ export function readArguments(argv: readonly string[]): Parsed {
   if (context === undefined) return wrong('--context takes a number above 0.');
   const stride = positive(values.stride);
   if (stride === undefined) return wrong('--stride takes a number above 0.');
-  const name = PROTOCOLS.find((known) => known === (values.protocol ?? 'llama.cpp'));
+  const name = PROTOCOL_NAMES.find((known) => known === (values.protocol ?? 'llama.cpp'));
   if (name === undefined)
-    return wrong(`There is no protocol "${shown(values.protocol ?? '')}"; there are ${PROTOCOLS.join(', ')}.`);
+    return wrong(`There is no protocol "${shown(values.protocol ?? '')}"; there are ${PROTOCOL_NAMES.join(', ')}.`);
   const target = TARGETS.find((known) => known === values.target) ?? null;
   if (target === null && values.target !== undefined)
     return wrong(`There is no target "${shown(values.target)}"; there are ${TARGETS.join(', ')}.`);
@@ -198,8 +198,6 @@ const ABOUT_MEASURING = [
   'speed',
   'threads',
 ] as const;
-
-const PROTOCOLS: readonly ProtocolName[] = ['llama.cpp', 'gptq', 'huggingface', 'lm-eval'];
 
 /** Null when absent, undefined when it is no positive whole number. */
 function positive(text: string | undefined): number | null | undefined {

@@ -5,7 +5,9 @@ import { dirname, join } from 'node:path';
 import { engineError, settle, toEngineError } from '../../contract/errors.ts';
 import { classifyFiles } from '../../io/classify-files.ts';
 import { createWasmKernel } from '../../kernels/wasm/kernel.ts';
-import { compare, plan, type Platform } from '../../pipeline/pipeline.ts';
+import type { Platform } from '../../pipeline/job-context.ts';
+import { compare } from '../../pipeline/pipeline.ts';
+import { plan } from '../../pipeline/preview.ts';
 import type { EngineError } from '../../contract/errors.ts';
 import type { EngineEvent, Written } from '../../contract/events.ts';
 import type { Job, LevelRequest } from '../../contract/job.ts';
@@ -13,6 +15,9 @@ import type { Report } from '../../contract/report.ts';
 import type { Target } from '../../contract/level-plan.ts';
 import { formatLevel } from '../../contract/levels/level.ts';
 import { shown, shownText } from '../../lib/shown.ts';
+import { createWorkerPool } from '../../quantize/worker-pool.ts';
+import { readOpened } from './files/read-opened.ts';
+import { startThread } from './start-thread.ts';
 import { readArguments, USAGE, type Arguments, type Command } from './arguments.ts';
 import { createNodeEvaluator } from '../../evaluate/evaluator.node.ts';
 import { fileSink, sourceItself } from './files/file-sink.ts';
@@ -26,6 +31,9 @@ import { ignoreErrorEvents, PIPE_CLOSED, print } from './files/standard-streams.
 import { reportTable } from './printing/table.ts';
 import { removeAtExit } from './files/whole-file.ts';
 import { writeText, writeZip } from './files/write-file.ts';
+
+/** Of kernel workers; more wait for the file to be written. */
+const MOST_KERNEL_THREADS = 8;
 
 /** Warnings that mean something asked for was not done; others are remarks. */
 const asked = (warning: EngineError, { tokenizer, text }: Arguments): boolean =>
@@ -162,8 +170,15 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
   };
   /** The level that is the model as it is, in the model's own place. */
   const inPlace = new Set<string>();
+  const pool = createWorkerPool(Math.min(MOST_KERNEL_THREADS, availableParallelism()), {
+    inOrder: readOpened,
+    start: () => startThread(new URL('./quantize-thread.mjs', import.meta.url)),
+    workersRead: false,
+  });
   const surroundings: Platform = {
     kernel: () => createWasmKernel(),
+    pool,
+    reader: { warm: () => undefined, inOrder: readOpened, dispose: () => undefined },
     async checkFreeSpace(planned) {
       const all = planned.map(({ name, bytes, madeBytes }) => ({
         path: join(folder, name),
@@ -173,11 +188,12 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
       for (const { path, isModel } of all) if (isModel && (await outputs.isSame(path, given.model))) inPlace.add(path);
       await outputs.check([...reports, ...all.filter(({ path }) => !inPlace.has(path))]);
     },
-    sink: (name, source, { external }) => {
+    sink: (name, source, { external, inOrder }) => {
       const path = join(folder, name);
       if (inPlace.has(path)) return Promise.resolve(sourceItself(path, source));
       return fileSink(path, source, {
         external,
+        inOrder,
         ...(command === 'quantize' &&
           given.json !== null && {
             onHash: (sha256: string) => {
@@ -207,6 +223,7 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
     await made.undo();
     throw thrown;
   } finally {
+    pool.dispose();
     progress?.end();
     if (temporary !== null) await rm(temporary, { recursive: true, force: true });
     leftover?.keep();

@@ -12,8 +12,12 @@ export function createNodeSpeedMeter(entry: URL): SpeedMeter {
     async measure(model, provider, threads, signal) {
       if (signal.aborted) return notMeasured(provider, threads, toEngineError(signal.reason));
       // A blob of a file on disk cannot go to a thread.
-      const bytes = await model.arrayBuffer();
-      const worker = new Worker(entry, { workerData: { bytes, threads } satisfies SpeedWork, transferList: [bytes] });
+      const bytes = await model.model.arrayBuffer();
+      const data = model.data && { file: model.data.file, bytes: await model.data.blob.arrayBuffer() };
+      const worker = new Worker(entry, {
+        workerData: { bytes, data, threads } satisfies SpeedWork,
+        transferList: data ? [bytes, data.bytes] : [bytes],
+      });
       const stop = () => {
         void worker.terminate();
       };

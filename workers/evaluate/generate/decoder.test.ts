@@ -1,4 +1,5 @@
 import { openAsBlob } from 'node:fs';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import * as ort from 'onnxruntime-web';
@@ -31,7 +32,7 @@ async function greedy(decoder: Decoder, prompt: Int32Array, count: number): Prom
 
 /** The same by the way perplexity is measured: everything from the beginning, every time. */
 async function recomputed(model: Blob, prompt: Int32Array, count: number): Promise<number[]> {
-  const opened = value(await languageModels(runtime).open(model));
+  const opened = value(await languageModels(runtime).open(inOneFile(model)));
   const sequence = [...prompt];
   while (sequence.length < prompt.length + count) {
     sequence.push(largest(value(await opened.logits(Int32Array.from(sequence), sequence.length - 1, 1))));
@@ -48,7 +49,7 @@ describe('decoder', () => {
         fc.array(fc.integer({ min: 0, max: 12 }), { minLength: 1, maxLength: 9 }),
         async (seed, prompt) => {
           const model = tinyDecoder({ vocabulary: 13, memory, seed });
-          const decoder = value(await openDecoder(runtime, model));
+          const decoder = value(await openDecoder(runtime, inOneFile(model)));
           expect(decoder).toMatchObject({ cached: true, vocabulary: 13, longest: null });
           const ids = Int32Array.from(prompt);
           const tokens = await greedy(decoder, ids, 12);
@@ -63,7 +64,7 @@ describe('decoder', () => {
 
   it('with the sample model, says what recomputing everything says', async () => {
     const model = await openAsBlob(SAMPLE);
-    const decoder = value(await openDecoder(runtime, model));
+    const decoder = value(await openDecoder(runtime, inOneFile(model)));
     expect(decoder).toMatchObject({ cached: true, vocabulary: 4096 });
     const prompt = Int32Array.of(0, 300, 1200, 75, 2048, 17);
     const tokens = await greedy(decoder, prompt, 24);
@@ -73,7 +74,7 @@ describe('decoder', () => {
   });
 
   it('tokens may come several at a time', async () => {
-    const decoder = value(await openDecoder(runtime, tinyDecoder({ vocabulary: 13 })));
+    const decoder = value(await openDecoder(runtime, inOneFile(tinyDecoder({ vocabulary: 13 }))));
     const atOnce = value(await decoder.next(Int32Array.of(1, 2, 3, 4, 5))).slice();
     decoder.reset();
     await decoder.next(Int32Array.of(1, 2));
@@ -94,7 +95,7 @@ describe('decoder', () => {
       { cached: true },
     ],
   ])('%s', async (_, model, expected) => {
-    const decoder = value(await openDecoder(runtime, model));
+    const decoder = value(await openDecoder(runtime, inOneFile(model)));
     expect(decoder).toMatchObject(expected);
     const tokens = await greedy(decoder, Int32Array.of(3, 1, 4, 1, 5), 8);
     await decoder.release();
@@ -103,7 +104,7 @@ describe('decoder', () => {
   });
 
   it('more tokens than the window has are refused', async () => {
-    const decoder = value(await openDecoder(runtime, tinyModel({ vocabulary: 13, sequence: 8 })));
+    const decoder = value(await openDecoder(runtime, inOneFile(tinyModel({ vocabulary: 13, sequence: 8 }))));
     expect(await decoder.next(new Int32Array(9))).toMatchObject({ ok: false, error: { code: 'usage' } });
     await decoder.release();
   });
@@ -113,7 +114,7 @@ describe('decoder', () => {
     ['an input nothing is known of', tinyModel({ vocabulary: 13, extraInput: 'temperature' }), 'inputs-unknown'],
     ['no model', new Blob(['nothing']), 'session-failed'],
   ])('%s is refused', async (_, model, code) => {
-    expect(await openDecoder(runtime, model)).toMatchObject({ ok: false, error: { code } });
+    expect(await openDecoder(runtime, inOneFile(model))).toMatchObject({ ok: false, error: { code } });
   });
 
   it('disposes of every cache it has made', async () => {
@@ -144,7 +145,7 @@ describe('decoder', () => {
         };
       },
     };
-    const decoder = value(await openDecoder(counting, tinyDecoder({ vocabulary: 13 })));
+    const decoder = value(await openDecoder(counting, inOneFile(tinyDecoder({ vocabulary: 13 }))));
     expect(kept).toBe(0);
     await greedy(decoder, Int32Array.of(1, 2), 5);
     expect(kept).toBe(1);

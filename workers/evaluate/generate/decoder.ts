@@ -3,6 +3,7 @@
  * came before fed back as the runtime left them. A graph without a cache, or whose cache does not give what running
  * everything gives, runs the whole sequence for every token.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import { scanModel } from '../../onnx/scan.ts';
 import type { Result } from '../../contract/errors.ts';
 import { blobSource } from '../../io/source.ts';
@@ -36,10 +37,10 @@ export interface Decoder {
  * Opens a model and tries it out on a few tokens, with its cache against without.
  * Errors: `not-a-language-model`, `inputs-unknown`, `session-failed`, `out-of-memory`.
  */
-export async function openDecoder(runtime: GraphRuntime, model: Blob): Promise<Result<Decoder>> {
-  const session = await runtime.open(model, { keep: await cacheOutputs(model) });
+export async function openDecoder(runtime: GraphRuntime, model: ModelFiles): Promise<Result<Decoder>> {
+  const session = await runtime.open(model, { keep: await cacheOutputs(model.model) });
   if (!session.ok) return session;
-  const decoder = await chooseWay(session.value, () => hasDynamicRanges(model));
+  const decoder = await chooseWay(session.value, () => hasDynamicRanges(model.model));
   if (!decoder.ok) await session.value.release();
   return decoder;
 }

@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { openDecoder } from './decoder.ts';
 import { watchGpuMemory } from '../sessions/gpu-memory.ts';
 import type { GraphRuntime } from '../sessions/graph-session.ts';
-import { openBothProviders } from '../sessions/providers.ts';
+import { openProvider } from '../sessions/providers.ts';
 import { tinyDecoder } from '../test-models.ts';
 
 /** The runtime, telling where the caches of its sessions are kept. */
@@ -30,14 +31,14 @@ function watched(runtime: GraphRuntime, onGpu: boolean[]): GraphRuntime {
 
 it('on WebGPU the cache stays on the GPU, and the same is said as on WASM', async () => {
   const memory = watchGpuMemory();
-  const build = await openBothProviders(1);
-  if (!build.ok) throw new Error(`${build.error.message} ${build.error.details}`);
+  const [webgpu, wasm] = [await openProvider('webgpu', 1), await openProvider('wasm', 1)];
+  for (const build of [webgpu, wasm]) if (!build.ok) throw new Error(`${build.error.message} ${build.error.details}`);
   const model = tinyDecoder({ vocabulary: 40 });
   const said: number[][] = [];
   const live: number[] = [];
-  for (const runtime of [build.value.wasm, build.value.webgpu]) {
+  for (const runtime of [wasm, webgpu].flatMap((build) => (build.ok ? [build.value] : []))) {
     const onGpu: boolean[] = [];
-    const decoder = await openDecoder(watched(runtime, onGpu), model);
+    const decoder = await openDecoder(watched(runtime, onGpu), inOneFile(model));
     if (!decoder.ok) throw new Error(`${decoder.error.message} ${decoder.error.details}`);
     expect(decoder.value.cached).toBe(true);
     const tokens: number[] = [];

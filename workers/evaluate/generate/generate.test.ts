@@ -1,4 +1,5 @@
 import { openAsBlob } from 'node:fs';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-web';
 import { describe, expect, it } from 'vitest';
@@ -21,7 +22,7 @@ function tokenizerFiles(config: object = {}): File[] {
 }
 
 const JOB: GenerationJob = {
-  models: [{ key: 'a', model: tinyDecoder({ vocabulary: VOCABULARY }) }],
+  models: [{ key: 'a', model: inOneFile(tinyDecoder({ vocabulary: VOCABULARY })) }],
   files: tokenizerFiles(),
   prompt: tinyText(VOCABULARY, 5),
   maxTokens: 12,
@@ -53,8 +54,8 @@ describe('generate', () => {
   it('continues with each model, and says how', async () => {
     const { result, events, last } = await run({
       models: [
-        { key: 'cached', model: tinyDecoder({ vocabulary: VOCABULARY }) },
-        { key: 'whole', model: tinyModel({ vocabulary: VOCABULARY }) },
+        { key: 'cached', model: inOneFile(tinyDecoder({ vocabulary: VOCABULARY })) },
+        { key: 'whole', model: inOneFile(tinyModel({ vocabulary: VOCABULARY })) },
       ],
     });
     expect(result).toEqual({ ok: true, value: null });
@@ -104,7 +105,8 @@ describe('generate', () => {
       { tokens: 4, problem: null },
     ]);
     expect(
-      (await run({ models: [{ key: 'a', model: tinyModel({ vocabulary: VOCABULARY, sequence: 8 }) }] })).last,
+      (await run({ models: [{ key: 'a', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, sequence: 8 })) }] }))
+        .last,
     ).toMatchObject([{ tokens: 4, problem: null }]);
     expect((await run({ files: tokenizerFiles({ model_max_length: 4 }) })).last).toMatchObject([
       { tokens: 0, problem: { code: 'usage' } },
@@ -114,9 +116,9 @@ describe('generate', () => {
   it('what is wrong with one model is its problem', async () => {
     const { result, last } = await run({
       models: [
-        { key: 'broken', model: new Blob(['nothing']) },
-        { key: 'small', model: tinyDecoder({ vocabulary: 2 }) },
-        { key: 'spoilt', model: tinyModel({ vocabulary: VOCABULARY, spoil: NaN, sees: 'none' }) },
+        { key: 'broken', model: inOneFile(new Blob(['nothing'])) },
+        { key: 'small', model: inOneFile(tinyDecoder({ vocabulary: 2 })) },
+        { key: 'spoilt', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, spoil: NaN, sees: 'none' })) },
         ...JOB.models,
       ],
       prompt: String.fromCodePoint(0x100, 0x105),
@@ -143,7 +145,7 @@ describe('generate', () => {
 
   it('with the sample model, writes English', async () => {
     const { last } = await run({
-      models: [{ key: 'sample', model: await sample('model_fp16.onnx') }],
+      models: [{ key: 'sample', model: inOneFile(await sample('model_fp16.onnx')) }],
       files: [await sample('tokenizer.json'), await sample('tokenizer_config.json')],
       prompt: 'Call me Ishmael. Some years ago',
       maxTokens: 20,

@@ -1,4 +1,5 @@
 /** Continues a prompt with several models, one after the other: each is opened, goes on from the prompt, and is released. */
+import type { ModelFiles } from '../../contract/files.ts';
 import { classifyFiles } from '../../io/classify-files.ts';
 import type { Generated, GenerationJob } from '../../contract/generation.ts';
 import type { Result } from '../../contract/errors.ts';
@@ -55,7 +56,7 @@ function promptTokens({ addsBos, bosId, encode }: Tokenizer, text: string): Int3
 
 interface Continuation {
   key: string;
-  model: Blob;
+  model: ModelFiles;
   runtime: GraphRuntime;
   job: GenerationJob;
   tokenizer: Tokenizer;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import type { Generated, GenerationJob } from '../../contract/generation.ts';
 import { createGenerator } from './generator.ts';
 import { tinyDecoder, tinyModel, tinyText, tinyTokenizer } from '../test-models.ts';
@@ -8,8 +9,8 @@ const { json, config } = tinyTokenizer(VOCABULARY);
 
 const job = (maxTokens: number): GenerationJob => ({
   models: [
-    { key: 'a', model: tinyDecoder({ vocabulary: VOCABULARY }) },
-    { key: 'b', model: tinyModel({ vocabulary: VOCABULARY }) },
+    { key: 'a', model: inOneFile(tinyDecoder({ vocabulary: VOCABULARY })) },
+    { key: 'b', model: inOneFile(tinyModel({ vocabulary: VOCABULARY })) },
   ],
   files: [new File([json], 'tokenizer.json'), new File([config], 'tokenizer_config.json')],
   prompt: tinyText(VOCABULARY, 5),
@@ -44,7 +45,10 @@ describe('continuing a prompt in workers', () => {
 
   it('is stopped at once', async () => {
     const stop = new AbortController();
-    const endless = { ...job(ENDLESS), models: [{ key: 'b', model: tinyModel({ vocabulary: VOCABULARY }) }] };
+    const endless = {
+      ...job(ENDLESS),
+      models: [{ key: 'b', model: inOneFile(tinyModel({ vocabulary: VOCABULARY })) }],
+    };
     const result = createGenerator(2).generate(
       endless,
       () => {

@@ -1,3 +1,4 @@
+import { inOneFile } from '../../onnx/model-files.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { imageModel, twoOutputModel } from '../../../models/build.ts';
 import type { Progress } from '../../contract/events.ts';
@@ -19,7 +20,10 @@ async function picture(name: string, left: string, right: string, type = 'image/
 }
 
 async function jobFor(bytes: Uint8Array, parts: Partial<OutputsJob> = {}): Promise<OutputsJob> {
-  const level = async (key: string) => ({ key, model: new Blob([new Uint8Array((await quantize(bytes, key)).bytes)]) });
+  const level = async (key: string) => {
+    const { bytes: written } = await quantize(bytes, key);
+    return { key, model: inOneFile(new Blob([new Uint8Array(written)])) };
+  };
   return {
     baseline: await level('fp16'),
     levels: [await level('int8'), await level('int4')],

@@ -1,4 +1,5 @@
 import * as native from 'onnxruntime-node';
+import { inOneFile } from '../../onnx/model-files.ts';
 import * as ort from 'onnxruntime-web';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -39,10 +40,10 @@ beforeAll(async () => {
 });
 
 const job = ({ fp16, int8, int4 }: Levels, parts: Partial<OutputsJob> = {}): OutputsJob => ({
-  baseline: { key: 'fp16', model: new Blob([fp16]) },
+  baseline: { key: 'fp16', model: inOneFile(new Blob([fp16])) },
   levels: [
-    { key: 'int8', model: new Blob([int8]) },
-    { key: 'int4', model: new Blob([int4]) },
+    { key: 'int8', model: inOneFile(new Blob([int8])) },
+    { key: 'int4', model: inOneFile(new Blob([int4])) },
   ],
   files: [],
   threads: 1,
@@ -366,8 +367,8 @@ describe('on the way', () => {
       64,
     );
     const result = await outcome({
-      baseline: { key: 'fp16', model: new Blob([new Uint8Array(spoiled)]) },
-      levels: [{ key: 'bad', model: new Blob([infinite]) }],
+      baseline: { key: 'fp16', model: inOneFile(new Blob([new Uint8Array(spoiled)])) },
+      levels: [{ key: 'bad', model: inOneFile(new Blob([infinite])) }],
       files: [],
       threads: 1,
     });

@@ -81,12 +81,12 @@ export async function compareOutputs(
       ),
       notes: [
         ...first.inputs.notes,
-        ...new Set([
-          ...complete.flatMap((pass) => [
+        ...new Set(
+          complete.flatMap((pass) => [
             ...pass.notes,
             ...levels.flatMap((level) => ('pass' in level && level.pass === pass ? pass.leftOut(level.level) : [])),
           ]),
-        ]),
+        ),
         ...(passes > 1
           ? [
               `There was not enough memory for all levels at once; they were run in ${passes} passes over the same inputs.`,
@@ -120,7 +120,7 @@ async function beginPass(
   const chosen = chooseOutputs(baseline);
   if (!chosen.ok) return chosen;
   const { outputs, notes } = chosen.value;
-  const hints = await readInputHints(job.baseline.model);
+  const hints = await readInputHints(job.baseline.model.model);
   if (signal?.aborted) return cancelled();
   const prepared = await prepareSamples(
     baseline,

@@ -5,7 +5,7 @@ import type { MakeFeeds } from '../speed/speed.ts';
 
 /** Errors: `inputs-unknown`, `out-of-memory`. */
 export const seededFeeds: MakeFeeds = async (session, model) => {
-  const hints = await readInputHints(model);
+  const hints = await readInputHints(model.model);
   const recipe = await findInputSpec(
     session,
     session.outputs.map(({ name }) => name),

@@ -1,4 +1,5 @@
 import * as ort from 'onnxruntime-web';
+import { inOneFile } from '../../onnx/model-files.ts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -196,7 +197,7 @@ describe('a graph that is run', () => {
   const runtime = wasmRuntime(ort, 1);
   async function recipeFor(bytes: Uint8Array<ArrayBuffer>) {
     const blob = new Blob([bytes]);
-    const session = await runtime.open(blob);
+    const session = await runtime.open(inOneFile(blob));
     if (!session.ok) throw new Error(session.error.details);
     const hints = await readInputHints(blob);
     const recipe = await findInputSpec(

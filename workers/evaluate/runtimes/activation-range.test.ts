@@ -1,4 +1,5 @@
 import * as ort from 'onnxruntime-web';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { describe, expect, it } from 'vitest';
 import { encode, graph, model, node, tensor, value } from '../../../models/build.ts';
 import type { NodeProto } from 'onnx-buf';
@@ -19,7 +20,7 @@ const tokens: Record<string, HostTensor> = {
 };
 
 async function rangeOf(blob: Blob, samples: Record<string, HostTensor>[] = [tokens]): Promise<ActivationRange> {
-  const found = await activationRange({ model: blob, samples, runtime: wasm() });
+  const found = await activationRange({ model: inOneFile(blob), samples, runtime: wasm() });
   if (!found.ok) throw new Error(`${found.error.message} ${found.error.details}`);
   return found.value;
 }
@@ -137,7 +138,7 @@ describe('values beyond fp16', () => {
       async open(blob) {
         const {
           graph: { nodes },
-        } = await scanModel(blobSource('model', blob));
+        } = await scanModel(blobSource('model', blob.model));
         return nodes.some(({ outputs }) => outputs.includes('masked/range/highest'))
           ? failure('session-failed', 'No.', 'None.')
           : wasm().open(blob);
@@ -151,7 +152,7 @@ describe('values beyond fp16', () => {
       ],
       { large: 1e6 },
     );
-    const found = await activationRange({ model: blob, samples: [x(1, 2)], runtime: refusing });
+    const found = await activationRange({ model: inOneFile(blob), samples: [x(1, 2)], runtime: refusing });
     expect(found).toMatchObject({
       ok: true,
       value: { unseen: ['masked'], overflow: [{ tensor: 'big' }, { tensor: 'y' }] },
@@ -181,19 +182,27 @@ it('two opened models are enough, and none stays open', async () => {
     },
   };
   expect(
-    (await activationRange({ model: tinyTransformer({ vocabulary: 24 }), samples: [tokens], runtime: counting })).ok,
+    (
+      await activationRange({
+        model: inOneFile(tinyTransformer({ vocabulary: 24 })),
+        samples: [tokens],
+        runtime: counting,
+      })
+    ).ok,
   ).toBe(true);
   expect([opened, open]).toEqual([2, 0]);
 });
 
 it('what goes wrong is an error', async () => {
-  expect(await activationRange({ model: new Blob(['no model']), samples: [], runtime: wasm() })).toMatchObject({
+  expect(
+    await activationRange({ model: inOneFile(new Blob(['no model'])), samples: [], runtime: wasm() }),
+  ).toMatchObject({
     ok: false,
     error: { code: 'onnx-invalid' },
   });
   expect(
     await activationRange({
-      model: tinyTransformer({ vocabulary: 24 }),
+      model: inOneFile(tinyTransformer({ vocabulary: 24 })),
       samples: [tokens],
       runtime: wasm(),
       signal: AbortSignal.abort(),

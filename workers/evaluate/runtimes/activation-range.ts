@@ -2,6 +2,7 @@
  * Looks for values that fp16 cannot hold, by running a float32 model: the largest and the smallest number of each
  * value are computed in a copy of the graph, so that a few numbers come out and no activations.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import { settle } from '../../contract/errors.ts';
 import { encodeNode } from '../../onnx/writing/encode.ts';
 import type { Model } from '../../onnx/model.ts';
@@ -9,9 +10,9 @@ import { scanModel } from '../../onnx/scan.ts';
 import type { Report } from '../../contract/report.ts';
 import type { Result } from '../../contract/errors.ts';
 import { blobSource } from '../../io/source.ts';
-import { dataflow, nodeName, type Value } from './dataflow.ts';
+import { computedValues, nodeName, type ComputedValue } from '../../onnx/graph/walk.ts';
 import { cancelled } from '../errors.ts';
-import { encodeOutput, exposeOutputs, extendGraph } from './expose-outputs.ts';
+import { appendFields, editModel, encodeOutput, exposeOutputs } from '../../onnx/graph/edit.ts';
 import type { GraphRuntime, HostTensor } from '../sessions/graph-session.ts';
 import { floatValues } from '../outputs/tensor-difference.ts';
 
@@ -26,7 +27,7 @@ export interface ActivationRange {
 
 export interface ActivationRangeJob {
   /** In float32. */
-  model: Blob;
+  model: ModelFiles;
   /** Inputs of each run. */
   samples: readonly Readonly<Record<string, HostTensor>>[];
   runtime: GraphRuntime;
@@ -44,9 +45,9 @@ const ELEMENT_TYPES = { float32: 1, float64: 11 } as const;
  * Errors: `onnx-invalid`, `onnx-truncated`, `session-failed`, `out-of-memory`, `device-lost`, `cancelled`.
  */
 export async function activationRange(job: ActivationRangeJob): Promise<Result<ActivationRange>> {
-  const scanned = await settle(() => scanModel(blobSource('model', job.model)));
+  const scanned = await settle(() => scanModel(blobSource('model', job.model.model)));
   if (!scanned.ok) return scanned;
-  const values = dataflow(scanned.value.graph);
+  const values = computedValues(scanned.value.graph);
   const floats = await floatsOf(
     job,
     scanned.value,
@@ -81,7 +82,7 @@ interface Range {
   high: number;
 }
 
-interface FloatValue extends Value {
+interface FloatValue extends ComputedValue {
   type: keyof typeof ELEMENT_TYPES;
 }
 
@@ -93,16 +94,17 @@ function isBeyond({ low, high }: Range): boolean {
 async function floatsOf(
   { model, runtime, signal }: ActivationRangeJob,
   scanned: Model,
-  values: readonly Value[],
+  values: readonly ComputedValue[],
 ): Promise<Result<FloatValue[]>> {
   if (signal?.aborted) return cancelled();
-  const session = await runtime.open(
-    exposeOutputs(
-      model,
+  const session = await runtime.open({
+    ...model,
+    model: exposeOutputs(
+      model.model,
       scanned,
       values.map(({ name }) => name),
     ),
-  );
+  });
   if (!session.ok) return session;
   const types = new Map(session.value.outputs.map(({ name, type }) => [name, type]));
   await session.value.release();
@@ -162,7 +164,10 @@ async function rangesOf(
       ...SUFFIXES.map((suffix) => encodeOutput(made(suffix))),
     ];
   });
-  const session = await runtime.open(extendGraph(model, scanned, fields));
+  const session = await runtime.open({
+    ...model,
+    model: editModel(model.model, scanned, [appendFields(scanned.graph, fields)]),
+  });
   if (!session.ok) return session;
   const ranges = values.map((): Range => ({ low: Infinity, high: -Infinity }));
   try {
@@ -219,8 +224,11 @@ const TAKES_MASKS = new Set(['Attention', 'GroupQueryAttention', 'LogSoftmax', '
 const IGNORES_NUMBERS = new Set(['Shape', 'Size']);
 
 /** Whether a value goes nowhere but to a softmax, as scores and masks do. */
-export function maskTest(values: ReadonlyMap<string, Value>, outputs: ReadonlySet<string>): (name: string) => boolean {
-  const users = new Map<string, Set<Value['node']>>();
+export function maskTest(
+  values: ReadonlyMap<string, ComputedValue>,
+  outputs: ReadonlySet<string>,
+): (name: string) => boolean {
+  const users = new Map<string, Set<ComputedValue['node']>>();
   for (const { node, inputs } of values.values()) {
     for (const input of inputs) users.set(input, (users.get(input) ?? new Set()).add(node));
   }

@@ -136,7 +136,7 @@ function asFloat32(tensor: HostTensor): HostTensor {
 async function widened({ model, feeds, left, output, signal }: ArbitrationJob): Promise<Result<HostTensor | null>> {
   const wide = await settle(() => widenModel(model));
   if (!wide.ok || !wide.value) return { ok: true, value: null };
-  const scanned = await settle(() => scanModel(blobSource('model', wide.value ?? model)));
+  const scanned = await settle(() => scanModel(blobSource('model', wide.value?.model ?? model.model)));
   if (!scanned.ok) return { ok: true, value: null };
   const found = await observer({ model: wide.value, scanned: scanned.value, feeds: widenFeeds(feeds), signal })(
     { runtime: left, optimized: false },

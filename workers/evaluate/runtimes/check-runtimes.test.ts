@@ -1,4 +1,5 @@
 import * as ort from 'onnxruntime-web';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { describe, expect, it } from 'vitest';
 import { twoOutputModel } from '../../../models/build.ts';
 import type { Progress, Timing } from '../../contract/events.ts';
@@ -25,8 +26,8 @@ describe('checking runtimes', () => {
   it('holds each file on one provider against the other, on the text the figures are of', async () => {
     const events: (Progress | Timing)[] = [];
     const models = [
-      { key: 'fp16', model: transformer, kld: null, outputs: null },
-      { key: 'int4', model: transformer, kld: 0.01, outputs: null },
+      { key: 'fp16', model: inOneFile(transformer), kld: null, outputs: null },
+      { key: 'int4', model: inOneFile(transformer), kld: 0.01, outputs: null },
     ];
     const checked = await checkRuntimes({ models, material: TEXT, threads: 1 }, elsewhere(wasm()), wasm(), (event) => {
       events.push(event);
@@ -69,8 +70,8 @@ describe('checking runtimes', () => {
 
   it('names the node where a fault is, of the baseline too, which is held against the closest level', async () => {
     const models = [
-      { key: 'fp16', model: transformer, kld: null, outputs: null },
-      { key: 'int4', model: transformer, kld: 1e-3, outputs: null },
+      { key: 'fp16', model: inOneFile(transformer), kld: null, outputs: null },
+      { key: 'int4', model: inOneFile(transformer), kld: 1e-3, outputs: null },
     ];
     const faulty = elsewhere(withFault(wasm(), { tensor: 'up', factor: 1.3 }));
     const checked = await checkRuntimes({ models, material: TEXT, threads: 1 }, faulty, wasm(), () => undefined);
@@ -80,7 +81,7 @@ describe('checking runtimes', () => {
 
   it('compares outputs of other models on the inputs of the figures', async () => {
     const model = new Blob([twoOutputModel()]);
-    const models = [{ key: 'fp16', model, kld: null, outputs: null }];
+    const models = [{ key: 'fp16', model: inOneFile(model), kld: null, outputs: null }];
     const checked = await checkRuntimes(
       { models, material: { kind: 'inputs', files: [] }, threads: 1 },
       elsewhere(wasm()),
@@ -98,7 +99,7 @@ describe('checking runtimes', () => {
   it('stops when told to', async () => {
     const stop = new AbortController();
     stop.abort();
-    const models = [{ key: 'fp16', model: transformer, kld: null, outputs: null }];
+    const models = [{ key: 'fp16', model: inOneFile(transformer), kld: null, outputs: null }];
     expect(
       await checkRuntimes({ models, material: TEXT, threads: 1 }, wasm(), wasm(), () => undefined, stop.signal),
     ).toMatchObject({ ok: false, error: { code: 'cancelled' } });
@@ -107,12 +108,12 @@ describe('checking runtimes', () => {
 
 describe('checking for overflow', () => {
   it('looks at activations on the text', async () => {
-    expect(await checkOverflow({ model: transformer, material: TEXT, threads: 1 }, wasm())).toEqual({
+    expect(await checkOverflow({ model: inOneFile(transformer), material: TEXT, threads: 1 }, wasm())).toEqual({
       ok: true,
       value: { overflow: [] },
     });
     const loud = await checkOverflow(
-      { model: tinyTransformer({ vocabulary: VOCABULARY, gain: 400 }), material: TEXT, threads: 1 },
+      { model: inOneFile(tinyTransformer({ vocabulary: VOCABULARY, gain: 400 })), material: TEXT, threads: 1 },
       wasm(),
     );
     expect(loud).toMatchObject({ ok: true });

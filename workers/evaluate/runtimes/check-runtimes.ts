@@ -2,6 +2,7 @@
  * What is looked at when the figures are there: each file on WebGPU against the same file on WASM (runtime drift), and
  * whether activations of the model would overflow fp16. Both on a bounded sample of the same text or inputs.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { EngineError, Result } from '../../contract/errors.ts';
 import type { OutputDrift, Report, RuntimeDrift } from '../../contract/report.ts';
 import type { Progress, Timing } from '../../contract/events.ts';
@@ -37,7 +38,7 @@ export type EvaluationInput =
 
 export interface CheckedModel {
   key: string;
-  model: Blob;
+  model: ModelFiles;
   /** What quantization costs, to hold runtime drift against; both null for the baseline and where it was not measured. */
   kld: number | null;
   outputs: OutputDrift[] | null;
@@ -56,7 +57,7 @@ export interface RuntimesOutcome {
 
 export interface OverflowJob {
   /** In float32. */
-  model: Blob;
+  model: ModelFiles;
   material: EvaluationInput;
   threads: number;
 }
@@ -164,7 +165,7 @@ type Prepared = { kind: 'text'; windows: Window[] } | { kind: 'inputs'; samples:
 
 async function prepare(
   material: EvaluationInput,
-  baseline: Blob,
+  baseline: ModelFiles,
   runtime: GraphRuntime,
   signal: AbortSignal | undefined,
 ): Promise<Result<Prepared>> {
@@ -189,14 +190,14 @@ async function prepare(
 
 async function prepareInputs(
   files: File[],
-  baseline: Blob,
+  baseline: ModelFiles,
   runtime: GraphRuntime,
   signal: AbortSignal | undefined,
 ): Promise<Result<Prepared>> {
   const session = await runtime.open(baseline);
   if (!session.ok) return session;
   try {
-    const hints = await readInputHints(baseline);
+    const hints = await readInputHints(baseline.model);
     const fetch = session.value.outputs.filter(isComparable).map(({ name }) => name);
     const prepared = await prepareSamples(
       session.value,
@@ -218,8 +219,8 @@ async function prepareInputs(
   }
 }
 
-async function feedsOf(model: Blob, [window]: readonly Window[]): Promise<Result<Record<string, HostTensor>[]>> {
-  const scanned = await settle(() => scanModel(blobSource('model', model)));
+async function feedsOf(model: ModelFiles, [window]: readonly Window[]): Promise<Result<Record<string, HostTensor>[]>> {
+  const scanned = await settle(() => scanModel(blobSource('model', model.model)));
   if (!scanned.ok) return scanned;
   const signature = signatureOfGraph(scanned.value.graph);
   if (!signature.ok) return signature;

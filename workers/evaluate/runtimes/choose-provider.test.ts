@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { tinyLanguageModel } from '../../../models/build.ts';
 import * as ort from 'onnxruntime-web';
 import type { Provider } from '../../contract/capabilities.ts';
@@ -46,7 +47,7 @@ describe('the provider to measure on', () => {
   ] as const)('with %i and %i seconds a run is %s', async (wasm, webgpu, expected) => {
     const clock = { now: 0, opened: [] as Provider[] };
     const { runtime, seconds } = await fasterProvider(
-      MODEL,
+      inOneFile(MODEL),
       [{ runtime: candidate('wasm', wasm, clock) }, { runtime: candidate('webgpu', webgpu, clock) }],
       () => clock.now,
     );
@@ -57,19 +58,29 @@ describe('the provider to measure on', () => {
   it('is the one that can run the model', async () => {
     const clock = { now: 0, opened: [] as Provider[] };
     expect(
-      (await fasterProvider(MODEL, [{ runtime: candidate('wasm', 9, clock) }, { runtime: broken }], () => clock.now))
-        .runtime.provider,
+      (
+        await fasterProvider(
+          inOneFile(MODEL),
+          [{ runtime: candidate('wasm', 9, clock) }, { runtime: broken }],
+          () => clock.now,
+        )
+      ).runtime.provider,
     ).toBe('wasm');
     expect(
-      (await fasterProvider(MODEL, [{ runtime: broken }, { runtime: candidate('wasm', 9, clock) }], () => clock.now))
-        .runtime.provider,
+      (
+        await fasterProvider(
+          inOneFile(MODEL),
+          [{ runtime: broken }, { runtime: candidate('wasm', 9, clock) }],
+          () => clock.now,
+        )
+      ).runtime.provider,
     ).toBe('wasm');
   });
 
   it('is not looked for on an adapter that is emulated', async () => {
     const clock = { now: 0, opened: [] as Provider[] };
     const { runtime } = await fasterProvider(
-      MODEL,
+      inOneFile(MODEL),
       [{ runtime: candidate('wasm', 9, clock) }, { runtime: candidate('webgpu', 1, clock), software: true }],
       () => clock.now,
     );

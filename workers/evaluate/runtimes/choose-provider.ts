@@ -1,4 +1,5 @@
 /** Which provider to measure on, by measurement: both run the baseline for a moment, and the faster one is taken. */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { Provider } from '../../contract/capabilities.ts';
 import type { GraphRuntime } from '../sessions/graph-session.ts';
 import { languageModels } from '../text/language-model.ts';
@@ -23,7 +24,7 @@ export interface Choice {
  * @param candidates The first is taken unless another is faster; one that cannot run the model is passed over.
  */
 export async function fasterProvider(
-  model: Blob,
+  model: ModelFiles,
   candidates: readonly [Candidate, ...Candidate[]],
   now: () => number = () => performance.now(),
 ): Promise<Choice> {
@@ -43,7 +44,7 @@ export async function fasterProvider(
   return choice;
 }
 
-async function timeOf(model: Blob, runtime: GraphRuntime, now: () => number): Promise<number | null> {
+async function timeOf(model: ModelFiles, runtime: GraphRuntime, now: () => number): Promise<number | null> {
   const opened = await languageModels(runtime).open(model, { causal: true });
   if (!opened.ok) return null;
   try {

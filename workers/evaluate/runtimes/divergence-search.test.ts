@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Node } from '../../onnx/model.ts';
-import { ancestors, type Value } from './dataflow.ts';
+import { ancestors, type ComputedValue } from '../../onnx/graph/walk.ts';
 import { rises, searchDivergence, type Look } from './divergence-search.ts';
 import { failure } from '../errors.ts';
 import type { Difference } from '../outputs/tensor-difference.ts';
@@ -17,7 +17,7 @@ const nodeOf = (name: string, type = 'Mul'): Node => ({
   outputSpans: [],
   span: { start: 0, body: 0, end: 0, number: 1 },
 });
-const valueOf = (name: string, inputs: string[], type?: string): Value => ({
+const valueOf = (name: string, inputs: string[], type?: string): ComputedValue => ({
   name,
   node: nodeOf(name, type),
   inputs,

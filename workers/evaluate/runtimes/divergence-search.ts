@@ -2,16 +2,16 @@
  * Finds where two runs of one graph part, given a way to look at values: the order of looking and the judgement, no
  * runtime. Looking is dear (a model is opened for it), so it is done several values at a time, and by bisection.
  */
-import { greatest } from '../../lib/extremes.ts';
+import { greatest } from '../../contract/extremes.ts';
 import type { Result } from '../../contract/errors.ts';
-import { ancestors, type Value } from './dataflow.ts';
+import { ancestors, type ComputedValue } from '../../onnx/graph/walk.ts';
 import type { Difference } from '../outputs/tensor-difference.ts';
 
 /** How far apart the two runs are in each of the values; null where that cannot be seen. */
 export type Look = (tensors: readonly string[]) => Promise<Result<ReadonlyMap<string, Difference | null>>>;
 
 export interface Parting {
-  value: Value;
+  value: ComputedValue;
   difference: number;
   inputDifference: number;
 }
@@ -56,7 +56,7 @@ const SUMMING = new Set([
  * @returns Null where `output` agrees, or where no node makes more of a difference than it is given.
  */
 export async function searchDivergence(
-  values: ReadonlyMap<string, Value>,
+  values: ReadonlyMap<string, ComputedValue>,
   output: string,
   look: Look,
   tolerance: number,
@@ -98,7 +98,7 @@ export async function searchDivergence(
   };
 
   /** The nearest values before one that can be seen; null when there are too many between that cannot. */
-  const inputsOf = async (value: Value): Promise<Result<string[] | null>> => {
+  const inputsOf = async (value: ComputedValue): Promise<Result<string[] | null>> => {
     const inputs = new Set<string>();
     const region = new Set<string>();
     for (let open: string[] = [...value.inputs]; open.length > 0;) {
@@ -160,7 +160,7 @@ export async function searchDivergence(
 }
 
 /** Whether a node makes a difference that its inputs do not explain. */
-export function rises({ node }: Value, output: Difference, inputs: readonly Difference[]): boolean {
+export function rises({ node }: ComputedValue, output: Difference, inputs: readonly Difference[]): boolean {
   const rounding = roundingOf(output.type);
   if (
     output.relative <= rounding ||

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { TensorProtoSchema } from 'onnx-buf';
 import * as ort from 'onnxruntime-web';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +8,7 @@ import type { Result } from '../../contract/errors.ts';
 import { scanModel } from '../../onnx/scan.ts';
 import { blobSource } from '../../io/source.ts';
 import { encode, graph, model, node, value } from '../../../models/build.ts';
-import { dataflow } from './dataflow.ts';
+import { computedValues } from '../../onnx/graph/walk.ts';
 import { failure } from '../errors.ts';
 import { firstDivergence, type Diagnosis } from './first-divergence.ts';
 import { wasmRuntime, type GraphRuntime, type HostTensor } from '../sessions/graph-session.ts';
@@ -30,7 +31,7 @@ const elsewhere = (runtime: GraphRuntime): GraphRuntime => ({ ...runtime, provid
 
 async function diagnose(model: Blob, left: GraphRuntime, right: GraphRuntime): Promise<Diagnosis | null> {
   const found: Result<Diagnosis | null> = await firstDivergence({
-    model,
+    model: inOneFile(model),
     feeds: ids(12),
     left,
     right: elsewhere(right),
@@ -48,7 +49,7 @@ const INTEGERS = new Set(['shape', 'length', 'columns', 'rows', 'later']);
 
 /** Float values of the transformer; one mask is as good as another, so that a wrong one need not show. */
 async function floats(model: Blob): Promise<string[]> {
-  const values = [...dataflow((await scanModel(blobSource('model', model))).graph).keys()];
+  const values = [...computedValues((await scanModel(blobSource('model', model))).graph).keys()];
   return values.filter((name) => !INTEGERS.has(name) && name !== 'mask');
 }
 
@@ -102,7 +103,7 @@ describe('a fault in one node is named', () => {
       ),
     );
     const found = await firstDivergence({
-      model: new Blob([bytes]),
+      model: inOneFile(new Blob([bytes])),
       feeds: { in: { type: 'float32', dims: [3], data: Float32Array.of(1, 2, 3) } },
       left: wasm(),
       right: withFault(wasm(), { tensor: 'chosen', factor: 1.1 }),
@@ -113,7 +114,7 @@ describe('a fault in one node is named', () => {
       value: { partsAt: { operator: 'If', tensor: 'chosen', inputDifference: 0 } },
     });
     const before = await firstDivergence({
-      model: new Blob([bytes]),
+      model: inOneFile(new Blob([bytes])),
       feeds: { in: { type: 'float32', dims: [3], data: Float32Array.of(1, 2, 3) } },
       left: wasm(),
       right: withFault(wasm(), { tensor: 'x', factor: 1.1 }),
@@ -299,7 +300,7 @@ describe('no node is named', () => {
     expect(await partsAt(model, null)).toBeNull();
     expect(
       await firstDivergence({
-        model,
+        model: inOneFile(model),
         feeds: ids(12),
         left: wasm(),
         right: withFault(wasm(), { tensor: 'up', factor: 1.01 }),
@@ -313,7 +314,7 @@ describe('no node is named', () => {
 describe('what goes wrong on the way', () => {
   const job = (right: GraphRuntime, signal?: AbortSignal) =>
     firstDivergence({
-      model: tinyTransformer({ vocabulary: VOCABULARY }),
+      model: inOneFile(tinyTransformer({ vocabulary: VOCABULARY })),
       feeds: ids(12),
       left: wasm(),
       right,
@@ -324,11 +325,17 @@ describe('what goes wrong on the way', () => {
   it('is an error: no model, no such output, a runtime that does not open it', async () => {
     const feeds = ids(4);
     expect(
-      await firstDivergence({ model: new Blob(['no model']), feeds, left: wasm(), right: wasm(), output: 'logits' }),
+      await firstDivergence({
+        model: inOneFile(new Blob(['no model'])),
+        feeds,
+        left: wasm(),
+        right: wasm(),
+        output: 'logits',
+      }),
     ).toMatchObject({ ok: false, error: { code: 'onnx-invalid' } });
     expect(
       await firstDivergence({
-        model: tinyTransformer({ vocabulary: VOCABULARY }),
+        model: inOneFile(tinyTransformer({ vocabulary: VOCABULARY })),
         feeds,
         left: wasm(),
         right: wasm(),
@@ -347,7 +354,7 @@ describe('what goes wrong on the way', () => {
       async open(opened) {
         const {
           graph: { outputs },
-        } = await scanModel(blobSource('model', opened));
+        } = await scanModel(blobSource('model', opened.model));
         return outputs.some(({ proto }) => proto.name === 'gated')
           ? failure('session-failed', 'No.', 'None.')
           : right.open(opened);
@@ -393,7 +400,7 @@ describe('what goes wrong on the way', () => {
     };
     const search = (mostLeft?: number) =>
       firstDivergence({
-        model,
+        model: inOneFile(model),
         feeds: ids(12),
         left: wasm(),
         right,

@@ -5,13 +5,14 @@
  * added output, so values are compared only between graphs that are fused alike: without optimizations, where none is
  * fused; or one value at a time, where the copy is fused as the model is but over that value.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { Arbitration, Divergence } from '../../contract/report.ts';
 import type { Result } from '../../contract/errors.ts';
 import { settle } from '../../contract/errors.ts';
 import { scanModel } from '../../onnx/scan.ts';
 import { blobSource } from '../../io/source.ts';
 import { arbitrate, type Suspicion } from './arbitrate.ts';
-import { dataflow, nodeName, type Value } from './dataflow.ts';
+import { computedValues, nodeName, type ComputedValue } from '../../onnx/graph/walk.ts';
 import { roundingOf, searchDivergence, type Look, type Parting } from './divergence-search.ts';
 import { failure } from '../errors.ts';
 import { fusedRange } from './fused-range.ts';
@@ -20,7 +21,7 @@ import { isFinal, observer, type Observe, type Side } from './observe-values.ts'
 import { tensorDifference, type Difference } from '../outputs/tensor-difference.ts';
 
 export interface DivergenceJob {
-  model: Blob;
+  model: ModelFiles;
   feeds: Readonly<Record<string, HostTensor>>;
   /** What the report calls `against`, and `provider`. */
   left: GraphRuntime;
@@ -55,12 +56,12 @@ const TOGETHER = 8;
  */
 export async function firstDivergence({ tolerance: asked, ...job }: DivergenceJob): Promise<Result<Diagnosis | null>> {
   const { model, left, right, output } = job;
-  const scanned = await settle(() => scanModel(blobSource('model', model)));
+  const scanned = await settle(() => scanModel(blobSource('model', model.model)));
   if (!scanned.ok) return scanned;
   if (!scanned.value.graph.outputs.some(({ proto }) => proto.name === output)) {
     return failure('internal', `The model has no output "${output}" to compare.`, 'Report this.');
   }
-  const values = dataflow(scanned.value.graph);
+  const values = computedValues(scanned.value.graph);
   const observed = { ...job, scanned: scanned.value };
   const observe = observer(observed);
 
@@ -96,7 +97,7 @@ export async function firstDivergence({ tolerance: asked, ...job }: DivergenceJo
 
 /** Looks for the node, closer and closer until differences are roundings. */
 async function closer(
-  values: ReadonlyMap<string, Value>,
+  values: ReadonlyMap<string, ComputedValue>,
   output: string,
   suspicion: Suspicion,
   observe: Observe,
@@ -149,7 +150,7 @@ function looking({ reference, suspect }: Suspicion, observe: Observe): Look {
 
 /** The node that was found; when it is the end of a fused kernel, with the range of nodes that became the kernel. */
 async function described(
-  values: ReadonlyMap<string, Value>,
+  values: ReadonlyMap<string, ComputedValue>,
   { value: { node, name }, difference, inputDifference }: Parting,
   { reference, suspect }: Suspicion,
   observe: Observe,

@@ -6,13 +6,13 @@
 import type { FusedRange } from '../../contract/report.ts';
 import type { Result } from '../../contract/errors.ts';
 import type { Node } from '../../onnx/model.ts';
-import { nodeName, type Value } from './dataflow.ts';
+import { nodeName, type ComputedValue } from '../../onnx/graph/walk.ts';
 import type { HostTensor } from '../sessions/graph-session.ts';
 import { isFinal, type Observe, type Side } from './observe-values.ts';
 import { tensorDifference } from '../outputs/tensor-difference.ts';
 
 export interface RangeJob {
-  values: ReadonlyMap<string, Value>;
+  values: ReadonlyMap<string, ComputedValue>;
   /** The wrong value: the output of the range. */
   target: string;
   /** How far it is from the right one. */
@@ -79,7 +79,7 @@ export async function fusedRange({
     return { ok: true, value: found.ok ? (found.value[target] ?? null) : null };
   }
 
-  function isInside(value: Value, seen: HostTensor, before: HostTensor | null): boolean {
+  function isInside(value: ComputedValue, seen: HostTensor, before: HostTensor | null): boolean {
     const left = tensorDifference(seen, right)?.relative ?? 0;
     if (left <= difference * HEALED) return true;
     // When a norm is not fused as a whole its end may still be, as a simplified norm with the same fault: the value stays
@@ -135,7 +135,7 @@ const PATTERNS: readonly [into: string, all: readonly string[], none?: readonly 
 ];
 
 /** What onnxruntime calls the kernel that these operators become; null where no fusion of them is known here. */
-export function fusedInto(operators: readonly string[]): string | null {
+function fusedInto(operators: readonly string[]): string | null {
   const there = new Set(operators);
   return (
     PATTERNS.find(

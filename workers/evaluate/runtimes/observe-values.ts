@@ -1,8 +1,10 @@
 /** Runs copies of a model that give out values from inside its graph, on a provider, with onnxruntime's optimizations or without. */
+import { filesSize } from '../../onnx/model-files.ts';
+import type { ModelFiles } from '../../contract/files.ts';
 import type { Result } from '../../contract/errors.ts';
 import type { Model } from '../../onnx/model.ts';
 import { cancelled } from '../errors.ts';
-import { exposeOutputs } from './expose-outputs.ts';
+import { exposeOutputs } from '../../onnx/graph/edit.ts';
 import type { GraphRuntime, HostTensor } from '../sessions/graph-session.ts';
 
 /** A way to run the model. Without optimizations every node is a kernel of its own, whatever is given out beside. */
@@ -12,7 +14,7 @@ export interface Side {
 }
 
 export interface ObservedModel {
-  model: Blob;
+  model: ModelFiles;
   /** What a scan of `model` gave. */
   scanned: Model;
   feeds: Readonly<Record<string, HostTensor>>;
@@ -33,14 +35,17 @@ export function observer({ model, scanned, feeds, mostLeft = MOST_LEFT, signal }
   let released = 0;
   /** onnxruntime leaves the weights of a released session on the GPU; a large model must not be there time and again. */
   const giveBack = async (runtime: GraphRuntime) => {
-    if (!runtime.reset || (released += model.size) <= mostLeft) return;
+    if (!runtime.reset || (released += filesSize(model)) <= mostLeft) return;
     released = 0;
     await runtime.reset();
   };
 
   return async ({ runtime, optimized }, tensors) => {
     if (signal?.aborted) return cancelled();
-    const session = await runtime.open(exposeOutputs(model, scanned, tensors), optimized ? {} : { optimized });
+    const session = await runtime.open(
+      { ...model, model: exposeOutputs(model.model, scanned, tensors) },
+      optimized ? {} : { optimized },
+    );
     if (!session.ok) return session;
     try {
       if (signal?.aborted) return cancelled();

@@ -1,4 +1,5 @@
 import * as ort from 'onnxruntime-web';
+import { inOneFile } from '../../onnx/model-files.ts';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encode, graph, model, node, randomValues, tensor, value } from '../../../models/build.ts';
@@ -28,7 +29,7 @@ const windows = Array.from({ length: 6 }, (_, window) => ({
 }));
 
 const job = (parts: Partial<RuntimeDriftJob> = {}): RuntimeDriftJob => ({
-  model: tinyTransformer({ vocabulary: VOCABULARY }),
+  model: inOneFile(tinyTransformer({ vocabulary: VOCABULARY })),
   runtime: wasm(),
   against: wasm(),
   windows,
@@ -297,7 +298,7 @@ describe('runtime drift of other models', () => {
   const samples = [3, 4].map((seed): Record<string, HostTensor> => ({
     image: { type: 'float32', dims: [1, 3, 8, 8], data: randomValues(seed, 192) },
   }));
-  const outputs = { model: image, against: wasm(), samples, tally, quantization: new Map([['scores', 25]]) };
+  const outputs = { model: inOneFile(image), against: wasm(), samples, tally, quantization: new Map([['scores', 25]]) };
 
   it('is told by output, and exceeds nothing where both compute the same', async () => {
     const drift = await driftOf(outputRuntimeDrift({ ...outputs, runtime: wasm() }));

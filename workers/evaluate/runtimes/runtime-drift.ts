@@ -3,7 +3,8 @@
  * in its own way, and when it is larger than what quantization costs, a level looks worse (or better) than it is; then
  * the node where the providers part is looked for.
  */
-import { greatest, least } from '../../lib/extremes.ts';
+import type { ModelFiles } from '../../contract/files.ts';
+import { greatest, least } from '../../contract/extremes.ts';
 import type { Distance, OutputDrift, RuntimeDrift } from '../../contract/report.ts';
 import type { EngineError, Result } from '../../contract/errors.ts';
 import { settle } from '../../contract/errors.ts';
@@ -21,7 +22,7 @@ import { signatureOfGraph, tokenFeeds } from '../text/token-feeds.ts';
 import { widenFeeds } from '../sessions/widen-feeds.ts';
 
 export interface Comparison {
-  model: Blob;
+  model: ModelFiles;
   /** The provider in question, and the one it is held against. */
   runtime: GraphRuntime;
   against: GraphRuntime;
@@ -189,7 +190,7 @@ async function diagnosisOfTokens({
   against,
   signal,
 }: RuntimeDriftJob): Promise<Result<Diagnosis | null>> {
-  const scanned = await settle(() => scanModel(blobSource('model', model)));
+  const scanned = await settle(() => scanModel(blobSource('model', model.model)));
   if (!scanned.ok) return scanned;
   const signature = signatureOfGraph(scanned.value.graph);
   if (!signature.ok) return signature;

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import type { Result } from '../../contract/errors.ts';
 import type { RuntimeDrift } from '../../contract/report.ts';
 import { connect, type RemoteWorker } from '../../rpc/remote.ts';
@@ -21,7 +22,7 @@ async function driftOf(model: Blob, kernel: string | null): Promise<RuntimeDrift
   worker = connect<RuntimeDriftFixture>(
     new Worker(new URL('./test-runtime-drift.worker.ts', import.meta.url), { type: 'module' }),
   );
-  const drift = await worker.call<Result<RuntimeDrift>>((api) => api.drift(model, ids, CLOSE, kernel));
+  const drift = await worker.call<Result<RuntimeDrift>>((api) => api.drift(inOneFile(model), ids, CLOSE, kernel));
   if (!drift.ok) throw new Error(`${drift.error.message} ${drift.error.details}`);
   return drift.value;
 }

@@ -1,4 +1,5 @@
 /** For tests: a worker that measures runtime drift, with a fault planted in a kind of kernel or without. */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { Result } from '../../contract/errors.ts';
 import type { RuntimeDrift } from '../../contract/report.ts';
 import { expose } from '../../rpc/remote.ts';
@@ -8,7 +9,7 @@ import { runtimeDrift } from './runtime-drift.ts';
 
 export interface RuntimeDriftFixture {
   /** @param kernel The kind of kernel that is wrong from the beginning. */
-  drift(model: Blob, ids: Int32Array, quantization: number, kernel: string | null): Promise<Result<RuntimeDrift>>;
+  drift(model: ModelFiles, ids: Int32Array, quantization: number, kernel: string | null): Promise<Result<RuntimeDrift>>;
 }
 
 const fixture: RuntimeDriftFixture = {

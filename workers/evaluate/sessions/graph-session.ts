@@ -4,7 +4,7 @@
  */
 import type * as Ort from 'onnxruntime-web';
 import type { AdapterFacts } from '../../kernels/webgpu/adapter.ts';
-import { unbundle } from '../../onnx/bundle.ts';
+import type { ModelFiles } from '../../contract/files.ts';
 import type { Provider } from '../../contract/capabilities.ts';
 import type { Result } from '../../contract/errors.ts';
 import { failure, isOutOfMemory, outOfMemory, type Failure } from '../errors.ts';
@@ -97,7 +97,7 @@ export interface GraphRuntime {
   /** On WebGPU: what it runs on. */
   adapter?: AdapterFacts;
   /** Errors: `session-failed`, `out-of-memory`; on WebGPU also `device-lost`, after which nothing can be opened any more. */
-  open(model: Blob, options?: OpenOptions): Promise<Result<GraphSession>>;
+  open(model: ModelFiles, options?: OpenOptions): Promise<Result<GraphSession>>;
   /** Threads in use, known once a model has been opened. */
   threads(): number;
   /** On WebGPU: gives back what released sessions left on the GPU, and the shaders with it. Does nothing while one is open. */
@@ -138,13 +138,12 @@ export function threadsOf(ort: OnnxRuntime): number {
 /** Errors: `session-failed`, `out-of-memory`. */
 export async function openGraph(
   ort: OnnxRuntime,
-  model: Blob,
+  { model, data }: ModelFiles,
   options: Ort.InferenceSession.SessionOptions,
 ): Promise<Result<GraphSession>> {
   let session: Ort.InferenceSession;
   try {
-    const { model: graph, data } = await unbundle(model);
-    session = await ort.InferenceSession.create(await readBytes(graph), {
+    session = await ort.InferenceSession.create(await readBytes(model), {
       ...options,
       ...(data && { externalData: [{ path: data.file, data: await readBytes(data.blob) }] }),
     });

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { matMulModel, randomValues } from '../../../models/build.ts';
 import type { Provider } from '../../contract/capabilities.ts';
 import type { Result } from '../../contract/errors.ts';
@@ -14,7 +15,7 @@ afterAll(() => {
 });
 
 const model = new Blob([matMulModel(randomValues(1, 32), 8, 4)]);
-const open = (on: Provider) => worker.call<Result<OpenedGraph>>((api) => api.open(on, model));
+const open = (on: Provider) => worker.call<Result<OpenedGraph>>((api) => api.open(on, inOneFile(model)));
 
 describe('without a GPU adapter', () => {
   it('says why there is no WebGPU and what to do', async () => {

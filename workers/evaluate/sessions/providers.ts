@@ -27,14 +27,6 @@ export function openProvider(provider: Provider, threads: number): Promise<Resul
   return now;
 }
 
-/** Both, to run a file on either in one worker. Errors as `openProvider`. */
-export async function openBothProviders(threads: number): Promise<Result<Record<Provider, GraphRuntime>>> {
-  const webgpu = await openProvider('webgpu', threads);
-  if (!webgpu.ok) return webgpu;
-  const wasm = await openProvider('wasm', threads);
-  return wasm.ok ? { ok: true, value: { webgpu: webgpu.value, wasm: wasm.value } } : wasm;
-}
-
 async function loadWasm(threads: number): Promise<Result<GraphRuntime>> {
   const { ort } = await import('./runtime.ts');
   return { ok: true, value: wasmRuntime(ort, threads) };

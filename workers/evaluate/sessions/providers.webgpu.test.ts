@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import {
   encode,
   graph,
@@ -12,7 +13,6 @@ import {
   value,
   type TinyLanguageModel,
 } from '../../../models/build.ts';
-import { bundle } from '../../onnx/bundle.ts';
 import { fromFloat16Array, toFloat16Array } from '../../onnx/numbers/float16.ts';
 import type { Provider } from '../../contract/capabilities.ts';
 import type { Result } from '../../contract/errors.ts';
@@ -37,7 +37,7 @@ function must<T>(result: Result<T>): T {
 
 const blob = (bytes: Uint8Array) => new Blob([bytes as Uint8Array<ArrayBuffer>]);
 const tryOpen = (on: Provider, bytes: Uint8Array, options?: OpenOptions, at = worker) =>
-  at.call<Result<OpenedGraph>>((api) => api.open(on, blob(bytes), options));
+  at.call<Result<OpenedGraph>>((api) => api.open(on, inOneFile(blob(bytes)), options));
 const open = async (...call: Parameters<typeof tryOpen>) => must(await tryOpen(...call));
 const tryRun = (session: number, feeds: Record<string, HostTensor>, at = worker) =>
   at.call<Result<Record<string, HostTensor>>>((api) => api.run(session, feeds));
@@ -78,7 +78,8 @@ describe('a model on WebGPU', () => {
   it.each<Provider>(['webgpu', 'wasm'])('may be in two files, on %s', async (on) => {
     const one = await open(on, tiny('float16'));
     const { model: graphOnly, files } = splitModel(tiny('float16'), () => 'm.onnx_data');
-    const both = bundle(blob(graphOnly), { file: 'm.onnx_data', blob: blob(files.get('m.onnx_data')!) });
+    const data = { file: 'm.onnx_data', blob: blob(files.get('m.onnx_data')!) };
+    const both = { model: blob(graphOnly), data };
     const two = must(await worker.call<Result<OpenedGraph>>((api) => api.open(on, both)));
     expect(await run(two.session, ids, 'logits')).toEqual(await run(one.session, ids, 'logits'));
   });

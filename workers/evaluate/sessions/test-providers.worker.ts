@@ -1,4 +1,5 @@
 /** For tests: a worker that opens models on the providers and tells what it observed. */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { AdapterFacts } from '../../kernels/webgpu/adapter.ts';
 import type { Provider } from '../../contract/capabilities.ts';
 import type { Result } from '../../contract/errors.ts';
@@ -26,7 +27,7 @@ export interface OpenedGraph {
 
 export interface ProvidersFixture {
   /** Opens a model beside those already open. */
-  open(on: Provider, model: Blob, options?: OpenOptions): Promise<Result<OpenedGraph>>;
+  open(on: Provider, model: ModelFiles, options?: OpenOptions): Promise<Result<OpenedGraph>>;
   run(session: number, feeds: Record<string, HostTensor>): Promise<Result<Record<string, HostTensor>>>;
   release(session: number): Promise<void>;
   /** Of the WebGPU provider. */

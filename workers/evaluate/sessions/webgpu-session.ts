@@ -2,6 +2,8 @@
  * Graphs on onnxruntime-web's WebGPU provider; what it cannot run it leaves to the CPU provider by itself. Models are
  * widened where the adapter has no float16, and a lost device is an answer instead of a run that never ends.
  */
+import { inOneFile } from '../../onnx/model-files.ts';
+import type { ModelFiles } from '../../contract/files.ts';
 import { toEngineError } from '../../contract/errors.ts';
 import type { AdapterFacts } from '../../kernels/webgpu/adapter.ts';
 import pLimit from 'p-limit';
@@ -48,7 +50,10 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
 
   const keepDevice = async () => {
     if (keeper) return;
-    const smallest = await openGraph(ort, smallestModel(), { ...SESSION_OPTIONS, executionProviders: ['webgpu'] });
+    const smallest = await openGraph(ort, inOneFile(smallestModel()), {
+      ...SESSION_OPTIONS,
+      executionProviders: ['webgpu'],
+    });
     if (smallest.ok) keeper = smallest.value;
     const device = await ort.env.webgpu.device;
     if (device === watched) return;
@@ -81,7 +86,7 @@ export function webgpuRuntime(ort: OnnxRuntime, threads: number, adapter: Adapte
       });
     },
     async open(model, { placement = false, keep = [], optimized = true }: OpenOptions = {}) {
-      let wide: Blob | null;
+      let wide: ModelFiles | null;
       try {
         wide = adapter.f16 ? null : await widenModel(model);
       } catch (thrown) {

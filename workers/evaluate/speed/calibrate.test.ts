@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import type { Result } from '../../contract/errors.ts';
 import { calibrate } from './calibrate.ts';
 import { failure } from '../errors.ts';
@@ -46,7 +47,7 @@ function runtime(
 describe('calibrating', () => {
   it('times loading and the second run of one window', async () => {
     const { runtime: given, clock, lengths, released } = runtime(null);
-    expect(await calibrate(given, new Blob(['1234']), clock)).toEqual({
+    expect(await calibrate(given, inOneFile(new Blob(['1234'])), clock)).toEqual({
       ok: true,
       value: [
         { type: 'timing', step: 'load', level: null, provider: 'wasm', amount: 4, seconds: 3 },
@@ -59,10 +60,10 @@ describe('calibrating', () => {
 
   it('runs no more tokens than the model takes, and passes on what goes wrong', async () => {
     const short = runtime(64);
-    await calibrate(short.runtime, new Blob(['1']), short.clock);
+    await calibrate(short.runtime, inOneFile(new Blob(['1'])), short.clock);
     expect(short.lengths).toEqual([64, 64]);
     const broken = runtime(null, true);
-    expect(await calibrate(broken.runtime, new Blob(['1']), broken.clock)).toMatchObject({
+    expect(await calibrate(broken.runtime, inOneFile(new Blob(['1'])), broken.clock)).toMatchObject({
       ok: false,
       error: { code: 'out-of-memory' },
     });

@@ -1,4 +1,6 @@
 /** A moment's measurement of how fast this machine loads and runs a model, to predict from before the first comparison. */
+import { filesSize } from '../../onnx/model-files.ts';
+import type { ModelFiles } from '../../contract/files.ts';
 import type { Result } from '../../contract/errors.ts';
 import type { Timing } from '../../contract/events.ts';
 import { laps, timing } from '../../lib/timing.ts';
@@ -13,13 +15,13 @@ const TOKENS = 512;
  */
 export async function calibrate(
   runtime: EvaluationRuntime,
-  model: Blob,
+  model: ModelFiles,
   clock: () => number = () => performance.now(),
 ): Promise<Result<Timing[]>> {
   const lap = laps(clock);
   const opened = await runtime.open(model);
   if (!opened.ok) return opened;
-  const load = timing('load', lap(), { provider: runtime.provider, amount: model.size });
+  const load = timing('load', lap(), { provider: runtime.provider, amount: filesSize(model) });
   try {
     const ids = new Int32Array(Math.min(TOKENS, opened.value.longest ?? TOKENS));
     const first = ids.length >> 1;

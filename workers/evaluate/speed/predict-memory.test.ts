@@ -1,4 +1,5 @@
 import { openAsBlob } from 'node:fs';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { matMulModel, randomValues } from '../../../models/build.ts';
@@ -7,7 +8,7 @@ import { tinyDecoder } from '../test-models.ts';
 
 const start = 16 * 2 ** 20;
 const predictMemory = async (model: Blob, { tokens, ...rest }: MemoryUse): Promise<number | null> => {
-  const prediction = await memoryOf(model, rest);
+  const prediction = await memoryOf(inOneFile(model), rest);
   return prediction && totalOf(partsFor(prediction, tokens));
 };
 const use = (given: Partial<MemoryUse>): MemoryUse => ({
@@ -50,9 +51,9 @@ describe('memory', () => {
 
   it('is the sum of named parts, the same for every provider as for one', async () => {
     const model = tinyDecoder({ vocabulary: 20 });
-    const all = await memoryByProvider(model, 20);
+    const all = await memoryByProvider(inOneFile(model), 20);
     for (const provider of ['wasm', 'webgpu'] as const)
-      expect(all?.[provider]).toEqual(await memoryOf(model, { provider, vocabulary: 20, widened: false }));
+      expect(all?.[provider]).toEqual(await memoryOf(inOneFile(model), { provider, vocabulary: 20, widened: false }));
     const parts = partsFor(all!.wasm, 100);
     expect(parts.cache).toBe(100 * 2 * 8 * 4);
     expect(parts.activations).toBe(100 * 20 * 4);

@@ -1,8 +1,10 @@
 /** What a model is expected to take: shown before it is run, and beside what was observed. */
+import { filesSize } from '../../onnx/model-files.ts';
+import type { ModelFiles } from '../../contract/files.ts';
 import { elementCount, elementType } from '../../onnx/numbers/element-types.ts';
-import type { Node, Tensor } from '../../onnx/model.ts';
+import { mainScope, type Scope } from '../../onnx/graph/scopes.ts';
+import type { Graph, Model, Node, Tensor } from '../../onnx/model.ts';
 import { scanModel } from '../../onnx/scan.ts';
-import { indexGraph, type GraphIndex } from '../../plan/graph/graph-index.ts';
 import type { MemoryParts, MemoryPrediction } from '../../contract/report.ts';
 import type { Provider } from '../../contract/capabilities.ts';
 import { blobSource } from '../../io/source.ts';
@@ -31,10 +33,9 @@ const HEAP_GROWTH = 1.2;
  * and in the heap twice during one. Activations other than logits are left out, and so are other models' outputs.
  * @returns Null when the file cannot be read.
  */
-export async function memoryOf(model: Blob, use: Omit<MemoryUse, 'tokens'>): Promise<MemoryPrediction | null> {
+export async function memoryOf(files: ModelFiles, use: Omit<MemoryUse, 'tokens'>): Promise<MemoryPrediction | null> {
   try {
-    const { graph } = await scanModel(blobSource('model', model));
-    return predictionOf(indexGraph(graph), model.size, use);
+    return predictionOf(await scanModel(blobSource('model', files.model)), filesSize(files), use);
   } catch {
     // The runtime says what is wrong with it.
     return null;
@@ -43,13 +44,13 @@ export async function memoryOf(model: Blob, use: Omit<MemoryUse, 'tokens'>): Pro
 
 /** The same for every provider, of a file as it is stored. Errors as `memoryOf`. */
 export async function memoryByProvider(
-  model: Blob,
+  files: ModelFiles,
   vocabulary: number,
 ): Promise<Record<Provider, MemoryPrediction> | null> {
   try {
-    const { graph } = await scanModel(blobSource('model', model));
-    const index = indexGraph(graph);
-    const on = (provider: Provider) => predictionOf(index, model.size, { provider, vocabulary, widened: false });
+    const scanned = await scanModel(blobSource('model', files.model));
+    const on = (provider: Provider) =>
+      predictionOf(scanned, filesSize(files), { provider, vocabulary, widened: false });
     return { wasm: on('wasm'), webgpu: on('webgpu') };
   } catch {
     return null;
@@ -65,9 +66,10 @@ export function partsFor({ fixed, perToken }: MemoryPrediction, tokens: number):
 export const totalOf = ({ weights, cache, activations, runtime }: MemoryParts): number =>
   weights + cache + activations + runtime;
 
-function predictionOf(index: GraphIndex, fileBytes: number, use: Omit<MemoryUse, 'tokens'>): MemoryPrediction {
-  const { initializers } = index.graph;
-  const cache = 2 * cacheBytesPerToken(index, use);
+function predictionOf(model: Model, fileBytes: number, use: Omit<MemoryUse, 'tokens'>): MemoryPrediction {
+  const scope = mainScope(model);
+  const { initializers } = model.graph;
+  const cache = 2 * cacheBytesPerToken(model.graph, scope, use);
   const logits = use.vocabulary * 4;
   if (use.provider === 'webgpu') {
     const weights = initializers.reduce(
@@ -82,7 +84,7 @@ function predictionOf(index: GraphIndex, fileBytes: number, use: Omit<MemoryUse,
   const weights =
     fileBytes +
     initializers.reduce(
-      (sum, tensor) => sum + tensor.bytes * (isHalf(tensor) && isComputedWith(index, tensor) ? 3 : 1),
+      (sum, tensor) => sum + tensor.bytes * (isHalf(tensor) && isComputedWith(scope, tensor) ? 3 : 1),
       0,
     );
   const grown = (needed: number) => (HEAP_GROWTH - 1) * needed;
@@ -102,20 +104,18 @@ const READS_HALF: ReadonlySet<Node['type']> = new Set([
   'DequantizeLinear',
 ]);
 
-function isComputedWith(index: GraphIndex, { name }: Tensor): boolean {
-  return (index.uses.get(name) ?? []).some(({ node }) => !READS_HALF.has(node.type));
+function isComputedWith(scope: Scope, { name }: Tensor): boolean {
+  return (scope.uses.get(name) ?? []).some(({ node }) => !READS_HALF.has(node.type));
 }
 
 function cacheBytesPerToken(
-  { graph, initializers }: GraphIndex,
+  { inputs, outputs }: Graph,
+  { constants }: Scope,
   { provider, widened }: Omit<MemoryUse, 'tokens'>,
 ): number {
-  const inputs = graph.inputs
-    .filter(({ proto }) => !initializers.has(proto.name))
-    .map(({ proto }) => signatureOf(proto));
   const signature = recogniseSignature(
-    inputs,
-    graph.outputs.map(({ proto }) => signatureOf(proto)),
+    inputs.filter(({ proto }) => !constants.has(proto.name)).map(({ proto }) => signatureOf(proto)),
+    outputs.map(({ proto }) => signatureOf(proto)),
   );
   if (!signature.ok) return 0;
   return signature.value.feeds

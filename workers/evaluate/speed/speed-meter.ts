@@ -1,4 +1,5 @@
 /** Measures speed, each model and provider in a worker of its own. */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { EngineError, Result } from '../../contract/errors.ts';
 import type { Provider } from '../../contract/capabilities.ts';
 import type { Speed } from '../../contract/report.ts';
@@ -12,7 +13,7 @@ export interface SpeedMeter {
    * What goes wrong is the figures' `problem`; after `signal` fires nothing is to be read from them.
    * @param threads Of the WASM provider.
    */
-  measure(model: Blob, provider: Provider, threads: number, signal: AbortSignal): Promise<Speed>;
+  measure(model: ModelFiles, provider: Provider, threads: number, signal: AbortSignal): Promise<Speed>;
 }
 
 const startWorker = (): Worker =>

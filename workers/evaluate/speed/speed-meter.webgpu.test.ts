@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { createSpeedMeter } from './speed-meter.ts';
 import { tinyDecoder } from '../test-models.ts';
 
 it('on WebGPU tells GPU memory and what fell back, too', async () => {
   const vocabulary = 500;
   const speed = await createSpeedMeter(() => Promise.resolve(['webgpu'])).measure(
-    tinyDecoder({ vocabulary, positions: 300 }),
+    inOneFile(tinyDecoder({ vocabulary, positions: 300 })),
     'webgpu',
     1,
     new AbortController().signal,

@@ -1,4 +1,5 @@
 import * as ort from 'onnxruntime-web';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { describe, expect, it } from 'vitest';
 import { matMulModel, randomValues } from '../../../models/build.ts';
 import { failure } from '../errors.ts';
@@ -54,7 +55,12 @@ function paced(pace: Pace) {
 describe('speed of a language model', () => {
   it('is told by medians and extremes of at least three runs', async () => {
     const { slow, instruments, lengths } = paced({ open: 0.1, token: 0.0001 });
-    const speed = await measureSpeed(slow, tinyDecoder({ vocabulary: 20, positions: 600 }), null, instruments);
+    const speed = await measureSpeed(
+      slow,
+      inOneFile(tinyDecoder({ vocabulary: 20, positions: 600 })),
+      null,
+      instruments,
+    );
     expect(speed).toMatchObject({
       provider: 'wasm',
       problem: null,
@@ -87,7 +93,12 @@ describe('speed of a language model', () => {
     [1, 40],
   ])('at %d s a token it takes few tokens and stays within %d s', async (token, most) => {
     const { slow, instruments, spent } = paced({ open: 0.01, token });
-    const speed = await measureSpeed(slow, tinyDecoder({ vocabulary: 20, positions: 600 }), null, instruments);
+    const speed = await measureSpeed(
+      slow,
+      inOneFile(tinyDecoder({ vocabulary: 20, positions: 600 })),
+      null,
+      instruments,
+    );
     expect(speed.problem).toBeNull();
     expect(speed.prefill!.tokens).toBeLessThan(256);
     expect(speed.decode!.tokens).toBeGreaterThanOrEqual(1);
@@ -97,17 +108,24 @@ describe('speed of a language model', () => {
 
   it('stays within the positions the model has', async () => {
     const { slow, instruments } = paced({ open: 0.01, token: 0.0001 });
-    const speed = await measureSpeed(slow, tinyDecoder({ vocabulary: 20, positions: 100 }), null, instruments);
+    const speed = await measureSpeed(
+      slow,
+      inOneFile(tinyDecoder({ vocabulary: 20, positions: 100 })),
+      null,
+      instruments,
+    );
     expect(speed).toMatchObject({ problem: null, prefill: { tokens: 64 }, decode: { tokens: 10, cached: true } });
   });
 
   it('without a cache is told to be without', async () => {
     const { slow, instruments } = paced({ open: 0.01, token: 0.0001 });
-    expect(await measureSpeed(slow, tinyModel({ vocabulary: 20 }), null, instruments)).toMatchObject({
+    expect(await measureSpeed(slow, inOneFile(tinyModel({ vocabulary: 20 })), null, instruments)).toMatchObject({
       problem: null,
       decode: { cached: false },
     });
-    expect(await measureSpeed(slow, tinyModel({ vocabulary: 20, sequence: 24 }), null, instruments)).toMatchObject({
+    expect(
+      await measureSpeed(slow, inOneFile(tinyModel({ vocabulary: 20, sequence: 24 })), null, instruments),
+    ).toMatchObject({
       problem: null,
       prefill: { tokens: 24 },
     });
@@ -130,7 +148,7 @@ describe('speed of a language model', () => {
           return session;
         },
       };
-      const { load } = await measureSpeed(leaking, tinyDecoder({ vocabulary: 20, positions: 600 }), null, {
+      const { load } = await measureSpeed(leaking, inOneFile(tinyDecoder({ vocabulary: 20, positions: 600 })), null, {
         ...instruments,
         gpu,
       });
@@ -139,11 +157,16 @@ describe('speed of a language model', () => {
   );
 
   it('is that of the real clock, too', async () => {
-    const { decode, prefill } = await measureSpeed(runtime, tinyDecoder({ vocabulary: 20, positions: 600 }), null, {
-      now: () => performance.now() / 1000,
-      heap: null,
-      gpu: null,
-    });
+    const { decode, prefill } = await measureSpeed(
+      runtime,
+      inOneFile(tinyDecoder({ vocabulary: 20, positions: 600 })),
+      null,
+      {
+        now: () => performance.now() / 1000,
+        heap: null,
+        gpu: null,
+      },
+    );
     expect(decode!.tokensPerSecond.low).toBeGreaterThan(0);
     expect(prefill!.tokensPerSecond.median).toBeGreaterThan(prefill!.tokensPerSecond.low - 1e-9);
   });
@@ -156,7 +179,7 @@ describe('speed of another model', () => {
 
   it('is seconds for one run', async () => {
     const { slow, instruments } = paced({ open: 0.1, token: 0, run: 0.01 });
-    const speed = await measureSpeed(slow, model, makeFeeds, instruments);
+    const speed = await measureSpeed(slow, inOneFile(model), makeFeeds, instruments);
     expect(speed).toMatchObject({
       problem: null,
       prefill: null,
@@ -171,7 +194,7 @@ describe('speed of another model', () => {
 
   it('is taken on inputs made up from its graph', async () => {
     const { slow, instruments } = paced({ open: 0.1, token: 0, run: 0.01 });
-    expect(await measureSpeed(slow, model, seededFeeds, instruments)).toMatchObject({
+    expect(await measureSpeed(slow, inOneFile(model), seededFeeds, instruments)).toMatchObject({
       problem: null,
       run: { runs: 5 },
     });
@@ -179,13 +202,13 @@ describe('speed of another model', () => {
 
   it('without inputs to run it on is not measured, and that is said', async () => {
     const { slow, instruments } = paced({ open: 0.1, token: 0, run: 0.01 });
-    expect(await measureSpeed(slow, model, null, instruments)).toMatchObject({
+    expect(await measureSpeed(slow, inOneFile(model), null, instruments)).toMatchObject({
       load: null,
       run: null,
       problem: { code: 'not-a-language-model' },
     });
     const unknown: MakeFeeds = () => Promise.resolve(failure('inputs-unknown', 'No.', 'Try.'));
-    expect(await measureSpeed(slow, model, unknown, instruments)).toMatchObject({
+    expect(await measureSpeed(slow, inOneFile(model), unknown, instruments)).toMatchObject({
       run: null,
       problem: { code: 'inputs-unknown' },
     });
@@ -194,7 +217,7 @@ describe('speed of another model', () => {
 
 it('a file that is no model is a problem', async () => {
   const { slow, instruments } = paced({ open: 0.1, token: 0 });
-  expect(await measureSpeed(slow, new Blob(['nothing']), null, instruments)).toMatchObject({
+  expect(await measureSpeed(slow, inOneFile(new Blob(['nothing'])), null, instruments)).toMatchObject({
     load: null,
     memory: null,
     problem: { code: 'session-failed' },

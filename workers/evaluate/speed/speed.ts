@@ -3,6 +3,7 @@
  * is run once before it is timed, and timed several times, within a few seconds on any device: slow ones run fewer
  * tokens, and the figures say how many.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { EngineError, Result } from '../../contract/errors.ts';
 import type { MeasuredMemory, Speed } from '../../contract/report.ts';
 import { openDecoder, type Decoder } from '../generate/decoder.ts';
@@ -14,7 +15,7 @@ import { repeat, spreadOf } from './spread.ts';
 import { startRuntime } from '../sessions/start-runtime.ts';
 
 /** Values for every input, to run a model on that is not a language model. */
-export type MakeFeeds = (session: GraphSession, model: Blob) => Promise<Result<Feeds>>;
+export type MakeFeeds = (session: GraphSession, model: ModelFiles) => Promise<Result<Feeds>>;
 
 /** Where figures come from, beside the runtime. */
 export interface Instruments {
@@ -38,6 +39,9 @@ const WARM_UP_STEPS = 2;
 /** Bytes on the GPU that may be left of a model that has been released, for it to be loaded again. */
 const MOST_KEPT = 256 << 20;
 
+/** Browsers do not read more of a blob at once. A larger file is read while the model loads, which its load time includes. */
+const MOST_READ_AT_ONCE = 2 ** 31;
+
 /**
  * Load is from the file's bytes in memory to a session that has run once, on a few tokens, with whatever it compiles
  * for that; the runtime itself is started before. Prefill is one run over many tokens with the graph's own logits,
@@ -46,7 +50,7 @@ const MOST_KEPT = 256 << 20;
  */
 export async function measureSpeed(
   runtime: GraphRuntime,
-  model: Blob,
+  model: ModelFiles,
   makeFeeds: MakeFeeds | null,
   instruments: Instruments,
 ): Promise<Speed> {
@@ -62,8 +66,10 @@ export async function measureSpeed(
     widened: false,
     problem: null,
   };
-  // Browsers do not read more than 2 GB of a blob at once; such a file is read where it lies, which its load time then includes.
-  const inMemory = model.size < 2 ** 31 ? new Blob([await model.arrayBuffer()]) : model;
+  const inMemory: ModelFiles = {
+    model: await readIntoMemory(model.model),
+    data: model.data && { ...model.data, blob: await readIntoMemory(model.data.blob) },
+  };
   const started = await startRuntime(runtime);
   const problem = started.ok
     ? await measure({ runtime, model: inMemory, feeds: null, instruments, speed }, makeFeeds)
@@ -71,9 +77,13 @@ export async function measureSpeed(
   return { ...speed, threads: runtime.threads(), problem };
 }
 
+async function readIntoMemory(file: Blob): Promise<Blob> {
+  return file.size < MOST_READ_AT_ONCE ? new Blob([await file.arrayBuffer()]) : file;
+}
+
 interface Measurement {
   runtime: GraphRuntime;
-  model: Blob;
+  model: ModelFiles;
   /** Of a model that is not a language model; null for one that is. */
   feeds: Feeds | null;
   instruments: Instruments;
@@ -213,7 +223,7 @@ async function openTimed(
 }
 
 /** Made once, in a session of their own: finding what a graph takes may take several runs. */
-async function findFeeds(runtime: GraphRuntime, model: Blob, makeFeeds: MakeFeeds): Promise<Result<Feeds>> {
+async function findFeeds(runtime: GraphRuntime, model: ModelFiles, makeFeeds: MakeFeeds): Promise<Result<Feeds>> {
   const session = await runtime.open(model);
   if (!session.ok) return session;
   const feeds = await makeFeeds(session.value, model);

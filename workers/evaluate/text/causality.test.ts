@@ -1,4 +1,5 @@
 import * as ort from 'onnxruntime-web';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { describe, expect, it, vi } from 'vitest';
 import { quantize } from '../../test-support.ts';
 import { readsLaterTokens } from './causality.ts';
@@ -35,8 +36,8 @@ async function outcomeOf(baseline: Blob, levels: Record<string, Blob>): Promise<
   const result = await evaluate(
     languageModels(runtime),
     {
-      baseline: { key: 'baseline', model: baseline },
-      levels: Object.entries(levels).map(([key, model]) => ({ key, model })),
+      baseline: { key: 'baseline', model: inOneFile(baseline) },
+      levels: Object.entries(levels).map(([key, model]) => ({ key, model: inOneFile(model) })),
       tokenizerJson: json,
       tokenizerConfig: config,
       text: tinyText(VOCABULARY, 1100),
@@ -70,17 +71,19 @@ describe.each([
 
   it.each(['fp16', 'int8:mode=dynamic', 'uint8'])('that reads later tokens is refused at %s', async (spelling) => {
     const model = spelling === 'fp16' ? models.reading : await level(models.reading, spelling);
-    expect(await languageModels(runtime).open(model)).toMatchObject({
+    expect(await languageModels(runtime).open(inOneFile(model))).toMatchObject({
       ok: false,
       error: { code: 'not-a-language-model' },
     });
-    expect(await openDecoder(runtime, await level(models.causal, 'int8:mode=dynamic'))).toMatchObject({ ok: true });
+    expect(await openDecoder(runtime, inOneFile(await level(models.causal, 'int8:mode=dynamic')))).toMatchObject({
+      ok: true,
+    });
   });
 });
 
 describe('reading later tokens', () => {
   const check = async (model: Blob) => {
-    const session = await runtime.open(model);
+    const session = await runtime.open(inOneFile(model));
     if (!session.ok) throw new Error(session.error.details);
     const reads = await readsLaterTokens({
       session: session.value,

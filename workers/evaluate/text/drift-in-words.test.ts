@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { describe, expect, it } from 'vitest';
 import { byteTokenizer } from '../../../models/build.ts';
 import type { DriftInWords } from '../../contract/report.ts';
@@ -217,9 +218,9 @@ function runtime(vocabulary: number, room = Infinity): EvaluationRuntime {
             const logits = new Float32Array(rows * vocabulary);
             for (let row = 0; row < rows; row++) {
               const random = generator(ids[first + row]!);
-              const noise = generator(ids[first + row]! * 7 + model.size);
+              const noise = generator(ids[first + row]! * 7 + model.model.size);
               for (let index = 0; index < vocabulary; index++)
-                logits[row * vocabulary + index] = 4 * random() + (model.size > 1 ? noise() : 0);
+                logits[row * vocabulary + index] = 4 * random() + (model.model.size > 1 ? noise() : 0);
             }
             return { ok: true, value: logits };
           },
@@ -237,10 +238,10 @@ const TEXT =
   'Sòme years ago — never mind hów long précisely 🐋\nhaving little or no money in my purse, 水の中. '.repeat(80);
 
 const job = (parts: Partial<EvaluationJob> = {}): EvaluationJob => ({
-  baseline: { key: 'fp16', model: new Blob(['x']) },
+  baseline: { key: 'fp16', model: inOneFile(new Blob(['x'])) },
   levels: [
-    { key: 'int8', model: new Blob(['xx']) },
-    { key: 'int4', model: new Blob(['xxx']) },
+    { key: 'int8', model: inOneFile(new Blob(['xx'])) },
+    { key: 'int4', model: inOneFile(new Blob(['xxx'])) },
   ],
   tokenizerJson: byteTokenizer(),
   tokenizerConfig: null,

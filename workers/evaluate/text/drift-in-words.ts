@@ -2,7 +2,7 @@
  * Where the drift is: the text's first passages with every token's change of loss, and the tokens of all the text that
  * lose most. Collected while windows run; what is kept does not grow with the text, and becomes words at the end.
  */
-import { greatest } from '../../lib/extremes.ts';
+import { greatest } from '../../contract/extremes.ts';
 import type { DriftInWords, Guess, Passage, WorstToken } from '../../contract/report.ts';
 import type { Window } from './protocols.ts';
 import type { Scores } from '../statistics/statistics.ts';

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { createEvaluator } from '../client.ts';
 import type { EvaluationEvent, EvaluationJob } from './evaluate.ts';
 import { tinyModel, tinyText, tinyTokenizer } from '../test-models.ts';
@@ -7,10 +8,10 @@ const VOCABULARY = 50;
 const { json, config } = tinyTokenizer(VOCABULARY);
 
 const job = (tokens: number): EvaluationJob => ({
-  baseline: { key: 'fp16', model: tinyModel({ vocabulary: VOCABULARY }) },
+  baseline: { key: 'fp16', model: inOneFile(tinyModel({ vocabulary: VOCABULARY })) },
   levels: [
-    { key: 'same', model: tinyModel({ vocabulary: VOCABULARY }) },
-    { key: 'int4', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.2 }) },
+    { key: 'same', model: inOneFile(tinyModel({ vocabulary: VOCABULARY })) },
+    { key: 'int4', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, noise: 0.2 })) },
   ],
   tokenizerJson: json,
   tokenizerConfig: config,

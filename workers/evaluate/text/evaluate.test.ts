@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { inOneFile } from '../../onnx/model-files.ts';
 import * as native from 'onnxruntime-node';
 import * as ort from 'onnxruntime-web';
 import { describe, expect, it, vi } from 'vitest';
@@ -16,8 +17,8 @@ const VOCABULARY = 50;
 const job = (parts: Partial<EvaluationJob> & { tokens?: number; bos?: boolean } = {}): EvaluationJob => {
   const { json, config } = tinyTokenizer(VOCABULARY, parts.bos);
   return {
-    baseline: { key: 'fp16', model: tinyModel({ vocabulary: VOCABULARY }) },
-    levels: [{ key: 'int4', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.2 }) }],
+    baseline: { key: 'fp16', model: inOneFile(tinyModel({ vocabulary: VOCABULARY })) },
+    levels: [{ key: 'int4', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, noise: 0.2 })) }],
     tokenizerJson: json,
     tokenizerConfig: config,
     text: tinyText(VOCABULARY, parts.tokens ?? 1600),
@@ -76,8 +77,8 @@ describe('the sample model and a level', () => {
       const evaluator = createNodeEvaluator();
       const result = await evaluator.evaluate(
         {
-          baseline: { key: 'fp16', model: new Blob([new Uint8Array(baseline)]) },
-          levels: [{ key: spelling, model: new Blob([new Uint8Array(level)]) }],
+          baseline: { key: 'fp16', model: inOneFile(new Blob([new Uint8Array(baseline)])) },
+          levels: [{ key: spelling, model: inOneFile(new Blob([new Uint8Array(level)])) }],
           tokenizerJson: (await sample('tokenizer.json')).toString('utf8'),
           tokenizerConfig: (await sample('tokenizer_config.json')).toString('utf8'),
           text,
@@ -194,8 +195,8 @@ describe('evaluating', () => {
     const outcome = await outcomeOf(
       job({
         levels: [
-          { key: 'same', model: tinyModel({ vocabulary: VOCABULARY }) },
-          { key: 'other', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.2 }) },
+          { key: 'same', model: inOneFile(tinyModel({ vocabulary: VOCABULARY })) },
+          { key: 'other', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, noise: 0.2 })) },
         ],
       }),
     );
@@ -250,7 +251,10 @@ describe('evaluating', () => {
 
   it('keeps to the length a graph is fixed to', async () => {
     const outcome = await outcomeOf(
-      job({ baseline: { key: 'fp16', model: tinyModel({ vocabulary: VOCABULARY, sequence: 100 }) }, levels: [] }),
+      job({
+        baseline: { key: 'fp16', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, sequence: 100 })) },
+        levels: [],
+      }),
     );
     expect(outcome.protocol).toMatchObject({ context: 100, chunks: 16 });
     expect(outcome.notes.join()).toContain('at most 100');
@@ -258,7 +262,7 @@ describe('evaluating', () => {
 
   it('pads windows for a graph fixed to a longer one, to the same figures', async () => {
     const outcome = await outcomeOf(
-      job({ levels: [{ key: 'longer', model: tinyModel({ vocabulary: VOCABULARY, sequence: 700 }) }] }),
+      job({ levels: [{ key: 'longer', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, sequence: 700 })) }] }),
     );
     expect(outcome.levels[1]?.drift?.kld.max).toBeLessThan(1e-9);
     expect(outcome.levels[1]?.perplexity?.value).toBeCloseTo(outcome.levels[0]?.perplexity?.value ?? NaN, 6);
@@ -273,8 +277,8 @@ describe('evaluating', () => {
     const model = tinyModel({ vocabulary: VOCABULARY, type: 'float16', sees: 'none' });
     const outcome = await outcomeOf(
       job({
-        baseline: { key: 'fp32', model: tinyModel({ vocabulary: VOCABULARY, sees: 'none' }) },
-        levels: [{ key: 'fp16', model }],
+        baseline: { key: 'fp32', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, sees: 'none' })) },
+        levels: [{ key: 'fp16', model: inOneFile(model) }],
       }),
     );
     expect(outcome.levels[1]?.drift?.kld.mean).toBeLessThan(1e-4);
@@ -303,7 +307,7 @@ describe('events', () => {
       },
     });
     const { events } = await run(
-      job({ tokens: 512 * 10, levels: [{ key: 'int4', model: new Blob(['x']) }] }),
+      job({ tokens: 512 * 10, levels: [{ key: 'int4', model: inOneFile(new Blob(['x'])) }] }),
       runtime,
     ).finally(() => vi.useRealTimers());
     // Ten windows of 120 ms; figures are due every 250 ms and looked at after each window.
@@ -325,7 +329,7 @@ describe('what cannot be measured', () => {
     const { result } = await run(job(parts));
     return result.ok ? null : result.error;
   };
-  const baseline = (model: Blob) => ({ key: 'fp16', model });
+  const baseline = (model: Blob) => ({ key: 'fp16', model: inOneFile(model) });
 
   it('is a text too short', async () => {
     expect(await codeOf({ tokens: 40 })).toMatchObject({ code: 'text-too-short' });
@@ -380,10 +384,10 @@ describe('a level in trouble', () => {
       job({
         bos: true,
         levels: [
-          { key: 'broken', model: new Blob(['not a model']) },
-          { key: 'overflowing', model: tinyModel({ vocabulary: VOCABULARY, spoil: Infinity }) },
-          { key: 'of another vocabulary', model: tinyModel({ vocabulary: VOCABULARY + 1 }) },
-          { key: 'fine', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.1 }) },
+          { key: 'broken', model: inOneFile(new Blob(['not a model'])) },
+          { key: 'overflowing', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, spoil: Infinity })) },
+          { key: 'of another vocabulary', model: inOneFile(tinyModel({ vocabulary: VOCABULARY + 1 })) },
+          { key: 'fine', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, noise: 0.1 })) },
         ],
       }),
     );
@@ -439,7 +443,7 @@ function fakeRuntime({ room = Infinity, runMs = 0, onRun, failAtRun = Infinity }
             for (let row = 0; row < rows; row++) {
               const random = generator(ids[first + row]!);
               for (let index = 0; index < VOCABULARY; index++)
-                logits[row * VOCABULARY + index] = 4 * random() + 0.01 * ((index * model.size) % 7);
+                logits[row * VOCABULARY + index] = 4 * random() + 0.01 * ((index * model.model.size) % 7);
             }
             return { ok: true, value: logits };
           },
@@ -454,7 +458,10 @@ function fakeRuntime({ room = Infinity, runMs = 0, onRun, failAtRun = Infinity }
 }
 
 describe('memory', () => {
-  const levels = [1, 2, 3, 4, 5].map((size) => ({ key: `level ${size}`, model: new Blob(['x'.repeat(size)]) }));
+  const levels = [1, 2, 3, 4, 5].map((size) => ({
+    key: `level ${size}`,
+    model: inOneFile(new Blob(['x'.repeat(size)])),
+  }));
   const roomy = () => outcomeOf(job({ levels }), fakeRuntime());
 
   it('for all models lets all run side by side', async () => {
@@ -503,7 +510,7 @@ describe('memory', () => {
 });
 
 describe('finishing early', () => {
-  const levels = [1, 2, 3, 4].map((size) => ({ key: `level ${size}`, model: new Blob(['x'.repeat(size)]) }));
+  const levels = [1, 2, 3, 4].map((size) => ({ key: `level ${size}`, model: inOneFile(new Blob(['x'.repeat(size)])) }));
 
   it('gives the figures of the windows run so far, as a run over those alone does, and says so', async () => {
     const finish = new AbortController();

@@ -3,7 +3,8 @@
  * the baseline once and then through every level, and is forgotten. Where the heap does not hold all sessions at
  * once, the levels are taken in smaller groups and the baseline runs again for each.
  */
-import { greatest } from '../../lib/extremes.ts';
+import { filesSize } from '../../onnx/model-files.ts';
+import { greatest } from '../../contract/extremes.ts';
 import type { Drift, DriftInWords, NoiseFloor, Perplexity, Protocol } from '../../contract/report.ts';
 import type { EngineError, Result } from '../../contract/errors.ts';
 import type { Measured, Progress, Timing } from '../../contract/events.ts';
@@ -148,7 +149,8 @@ export async function evaluate(
       const loading = laps();
       // A level has the baseline's graph, and its rounding is not to be taken for reading later tokens.
       const opened = await runtime.open(model, isBaseline ? {} : { causal: true });
-      if (opened.ok) onEvent(timing('load', loading(), { level: key, provider: runtime.provider, amount: model.size }));
+      if (opened.ok)
+        onEvent(timing('load', loading(), { level: key, provider: runtime.provider, amount: filesSize(model) }));
       return opened;
     },
     begin: (baseline, levels) => beginPass(task, baseline, levels),
@@ -226,7 +228,7 @@ async function withRanges(
   return Promise.all(
     levels.map(async (level): Promise<MeasuredLevel> => {
       const model = level.perplexity ? models.get(level.key) : undefined;
-      return model && (await hasDynamicRanges(model)) ? { ...level, activationRanges: 'run' } : level;
+      return model && (await hasDynamicRanges(model.model)) ? { ...level, activationRanges: 'run' } : level;
     }),
   );
 }
@@ -244,7 +246,7 @@ function rangeNotes(levels: readonly MeasuredLevel[], context: number): string[]
 async function overflowNotes(levels: readonly MeasuredLevel[], { levels: models }: EvaluationJob): Promise<string[]> {
   const measured = models.filter(({ key }) => levels.some((level) => level.key === key && level.perplexity));
   const overflowing = await Promise.all(
-    measured.map(async ({ key, model }) => ((await mayOverflow16Bits(model)) ? [key] : [])),
+    measured.map(async ({ key, model }) => ((await mayOverflow16Bits(model.model)) ? [key] : [])),
   );
   const keys = overflowing.flat();
   if (keys.length === 0) return [];
@@ -372,7 +374,7 @@ async function beginPass(
         if (!noise || !job.reference) return;
         const loading = laps();
         await noise.open();
-        onEvent(timing('load', loading(), { provider: runtime.provider, amount: job.reference.model.size }));
+        onEvent(timing('load', loading(), { provider: runtime.provider, amount: filesSize(job.reference.model) }));
       },
       async runBaseline(model, index) {
         window = windowOf(windows, index);

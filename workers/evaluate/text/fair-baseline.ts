@@ -14,7 +14,7 @@ export const MOST_FAIR_KLD = 1e-3;
 export const LEAST_FAIR_DECIBELS = 50;
 
 /** Share of labels and flags that are the same; single ones turn on numbers that are next to each other. */
-export const LEAST_EQUAL = 0.99;
+const LEAST_EQUAL = 0.99;
 
 /** What the model in float32 is called among the models whose outputs are compared. */
 export const FLOAT32_KEY = 'float32';

@@ -1,4 +1,5 @@
 /** A language model in a session: token ids in, logits out. */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { Provider } from '../../contract/capabilities.ts';
 import type { Result } from '../../contract/errors.ts';
 import { CAUSAL_TOLERANCE, readsLaterTokens, trialTokens, withOtherEnd } from './causality.ts';
@@ -32,7 +33,7 @@ export interface OpenLanguageModel {
 /** How measuring reaches the runtime. */
 export interface EvaluationRuntime {
   provider: Provider;
-  open(model: Blob, options?: OpenLanguageModel): Promise<Result<LanguageModel>>;
+  open(model: ModelFiles, options?: OpenLanguageModel): Promise<Result<LanguageModel>>;
   /** Threads in use, known once a model has been opened. */
   threads(): number;
 }
@@ -59,7 +60,7 @@ const TRIAL_LENGTH = 8;
  */
 async function openLanguageModel(
   runtime: GraphRuntime,
-  model: Blob,
+  model: ModelFiles,
   compute: 'asked' | 'all',
   options: OpenLanguageModel,
 ): Promise<Result<LanguageModel>> {
@@ -77,7 +78,7 @@ type Range = Pick<SlicedModel, 'first' | 'end'> | null;
 
 async function openGraph(
   runtime: GraphRuntime,
-  model: Blob,
+  model: ModelFiles,
   range: Range,
   options: OpenLanguageModel,
 ): Promise<Result<LanguageModel>> {
@@ -90,7 +91,7 @@ async function openGraph(
 
 async function tryOut(
   session: GraphSession,
-  model: Blob,
+  model: ModelFiles,
   range: Range,
   { causal = false }: OpenLanguageModel,
 ): Promise<Result<LanguageModel>> {
@@ -117,7 +118,7 @@ async function tryOut(
   const reads = causal
     ? { ok: true as const, value: false }
     : await changesWithTheEnd(run, ids, first.value, () =>
-        readsLaterTokens({ session, inputs, ids, ...rangeOf, dynamicRanges: () => hasDynamicRanges(model) }),
+        readsLaterTokens({ session, inputs, ids, ...rangeOf, dynamicRanges: () => hasDynamicRanges(model.model) }),
       );
   if (!reads.ok) return reads;
   if (reads.value) {

@@ -1,4 +1,5 @@
 import * as ort from 'onnxruntime-web';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { describe, expect, it } from 'vitest';
 import { outOfMemory } from '../errors.ts';
 import { evaluate, type EvaluationJob, type EvaluationOutcome } from './evaluate.ts';
@@ -17,7 +18,7 @@ async function measured(parts: Partial<EvaluationJob>, on: EvaluationRuntime = r
   const result = await evaluate(
     on,
     {
-      baseline: { key: 'fp16', model: fp16 },
+      baseline: { key: 'fp16', model: inOneFile(fp16) },
       levels: [],
       tokenizerJson: json,
       tokenizerConfig: config,
@@ -35,10 +36,13 @@ async function measured(parts: Partial<EvaluationJob>, on: EvaluationRuntime = r
 
 describe('the noise floor', () => {
   it('is the drift of the fp16 model as a level of the float32 one', async () => {
-    const { noiseFloor, notes } = await measured({ reference: { kind: 'original', model: fp32 } });
+    const { noiseFloor, notes } = await measured({ reference: { kind: 'original', model: inOneFile(fp32) } });
     const {
       levels: [, level],
-    } = await measured({ baseline: { key: 'fp32', model: fp32 }, levels: [{ key: 'fp16', model: fp16 }] });
+    } = await measured({
+      baseline: { key: 'fp32', model: inOneFile(fp32) },
+      levels: [{ key: 'fp16', model: inOneFile(fp16) }],
+    });
     const drift = level?.drift;
     // Levels may be scored by another implementation, whose sums round differently.
     const about = (value: number | undefined): unknown => expect.closeTo(value ?? NaN, 12);
@@ -54,10 +58,10 @@ describe('the noise floor', () => {
   });
 
   it("changes no other figure, and is far below a level's drift", async () => {
-    const levels = [{ key: 'noisy', model: noisy }];
+    const levels = [{ key: 'noisy', model: inOneFile(noisy) }];
     const [without, beside] = [
       await measured({ levels }),
-      await measured({ levels, reference: { kind: 'widened', model: fp32 } }),
+      await measured({ levels, reference: { kind: 'widened', model: inOneFile(fp32) } }),
     ];
     expect(beside.levels).toEqual(without.levels);
     expect(without.noiseFloor).toBeNull();
@@ -71,7 +75,7 @@ describe('the noise floor', () => {
       ...runtime(),
       async open(model) {
         const opened = await runtime().open(model);
-        return opened.ok && model === fp32
+        return opened.ok && model.model === fp32
           ? {
               ok: true,
               value: {
@@ -86,7 +90,7 @@ describe('the noise floor', () => {
       },
     };
     const { noiseFloor, protocol } = await measured(
-      { reference: { kind: 'original', model: fp32 }, text: tinyText(VOCABULARY, 512 * 20) },
+      { reference: { kind: 'original', model: inOneFile(fp32) }, text: tinyText(VOCABULARY, 512 * 20) },
       counting,
     );
     expect([protocol.chunks, ran, noiseFloor?.tokens]).toEqual([20, 16, 16 * 255]);
@@ -94,12 +98,12 @@ describe('the noise floor', () => {
 
   it('costs nothing but itself when it fails', async () => {
     const spoiled = await measured({
-      reference: { kind: 'original', model: tinyModel({ vocabulary: VOCABULARY, noise: NaN }) },
+      reference: { kind: 'original', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, noise: NaN })) },
     });
     expect(spoiled.noiseFloor).toBeNull();
     expect(spoiled.notes).toEqual([expect.stringMatching(/^The noise floor was not measured: .+/)]);
     expect(spoiled.levels).toEqual((await measured({})).levels);
-    const broken = await measured({ reference: { kind: 'widened', model: new Blob(['no model']) } });
+    const broken = await measured({ reference: { kind: 'widened', model: inOneFile(new Blob(['no model'])) } });
     expect([broken.noiseFloor, broken.notes.length, broken.levels]).toEqual([null, 1, spoiled.levels]);
   });
 
@@ -127,12 +131,12 @@ describe('the noise floor', () => {
         };
       },
     };
-    const levels = [{ key: 'noisy', model: noisy }];
+    const levels = [{ key: 'noisy', model: inOneFile(noisy) }];
     const {
       noiseFloor,
       notes,
       levels: figures,
-    } = await measured({ levels, reference: { kind: 'original', model: fp32 } }, small);
+    } = await measured({ levels, reference: { kind: 'original', model: inOneFile(fp32) } }, small);
     expect(figures).toEqual((await measured({ levels })).levels);
     expect([noiseFloor, most, open]).toEqual([null, 3, 0]);
     expect(notes.join()).toContain('noise floor was not measured');
@@ -144,7 +148,7 @@ describe('the noise floor', () => {
       ...runtime(),
       async open(model) {
         const opened = await runtime().open(model);
-        if (!opened.ok || model !== noisy) return opened;
+        if (!opened.ok || model.model !== noisy) return opened;
         return {
           ok: true,
           value: {
@@ -158,10 +162,10 @@ describe('the noise floor', () => {
     const { noiseFloor, notes, levels } = await measured(
       {
         levels: [
-          { key: 'noisy', model: noisy },
-          { key: 'other', model: tinyModel({ vocabulary: VOCABULARY, noise: 0.1 }) },
+          { key: 'noisy', model: inOneFile(noisy) },
+          { key: 'other', model: inOneFile(tinyModel({ vocabulary: VOCABULARY, noise: 0.1 })) },
         ],
-        reference: { kind: 'original', model: fp32 },
+        reference: { kind: 'original', model: inOneFile(fp32) },
         text: tinyText(VOCABULARY, 512 * 24),
       },
       once,

@@ -2,6 +2,7 @@
  * The noise floor: how far the fp16 baseline is from the same model in float32, over the first windows of a pass.
  * Drift below it says nothing about a level. What goes wrong here costs the floor, never the measurement.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import type { EngineError, Result } from '../../contract/errors.ts';
 import type { NoiseFloor } from '../../contract/report.ts';
 import { tallyDistance, type DistanceTally } from '../statistics/distance.ts';
@@ -12,7 +13,7 @@ import type { Window } from './protocols.ts';
 /** The model in float32. */
 export interface Reference {
   kind: NoiseFloor['reference'];
-  model: Blob;
+  model: ModelFiles;
 }
 
 export interface NoiseMeter {

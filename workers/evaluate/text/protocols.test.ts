@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { describe, expect, it } from 'vitest';
 import type { ProtocolName, ProtocolRequest } from '../../contract/job.ts';
 import { failure } from '../errors.ts';
@@ -34,7 +35,7 @@ function runtime(longest: number | null = null, ran: Int32Array[] = []): Evaluat
     provider: 'wasm',
     threads: () => 1,
     async open(model) {
-      const guesses = model.size > 1;
+      const guesses = model.model.size > 1;
       return {
         ok: true,
         value: {
@@ -61,8 +62,8 @@ async function measured(
   const outcome = await evaluate(
     model,
     {
-      baseline: { key: 'base', model: new Blob(['x']) },
-      levels: [{ key: 'guess', model: new Blob(['xx']) }],
+      baseline: { key: 'base', model: inOneFile(new Blob(['x'])) },
+      levels: [{ key: 'guess', model: inOneFile(new Blob(['xx'])) }],
       tokenizerJson,
       tokenizerConfig: config,
       text,
@@ -249,7 +250,7 @@ describe('settings that make no sense', () => {
       await evaluate(
         runtime(),
         {
-          baseline: { key: 'base', model: new Blob(['x']) },
+          baseline: { key: 'base', model: inOneFile(new Blob(['x'])) },
           levels: [],
           tokenizerJson,
           tokenizerConfig: null,

@@ -2,10 +2,12 @@
  * How far up from the logits every operator treats each position by itself: computes it from the same position of what
  * comes in, and from constants that are the same for all. What is behind can be computed for some positions only.
  */
-import { findStated } from '../../plan/graph/scope-lookups.ts';
-import { elementCount, FLOAT16, FLOAT32, INT64 } from '../../onnx/numbers/element-types.ts';
-import type { Model, Node, Tensor, ValueInfo } from '../../onnx/model.ts';
-import { intAttribute, intsAttribute, type GraphIndex } from '../../plan/graph/graph-index.ts';
+import { findStated } from '../../onnx/graph/lookups.ts';
+import { elementCount, FLOAT16, FLOAT32 } from '../../onnx/numbers/element-types.ts';
+import type { Node } from '../../onnx/model.ts';
+import { constantDims } from '../../onnx/graph/constant-view.ts';
+import { intAttribute, intsAttribute } from '../../onnx/graph/attributes.ts';
+import type { Scope } from '../../onnx/graph/scopes.ts';
 
 /** A place to take positions out: all that is behind needs only those of these values, which are [batch, positions, …]. */
 export interface Cut {
@@ -27,31 +29,31 @@ interface Candidate {
 const WORTH_TWO = 2;
 
 /** Cuts behind which there is at least the output projection: the one that saves most first, then the one closest to the logits. */
-export async function findCuts(model: Model, index: GraphIndex, logits: ValueInfo['proto']): Promise<Cut[]> {
-  if (index.uses.has(logits.name) || index.usedInside.has(logits.name)) return [];
+export function findCuts(scope: Scope, logits: string): Cut[] {
+  if (scope.uses.has(logits)) return [];
   const behind = new Set<Node>();
-  const open = new Set([logits.name]);
+  const open = new Set([logits]);
   const candidates: Candidate[] = [];
   let projections = 0;
-  for (const node of model.graph.nodes.toReversed()) {
+  for (const node of scope.nodes.toReversed()) {
     const outputs = node.outputs.filter((output) => output !== '');
     if (
       !outputs.some((output) => open.has(output)) ||
-      !outputs.every((output) => output === logits.name || usedOnlyBy(index, behind, output))
+      !outputs.every((output) => output === logits || usedOnlyBy(scope, behind, output))
     )
       continue;
-    const rows = await rowInputs(model, index, node);
+    const rows = rowInputs(scope, node);
     if (!rows) continue;
     behind.add(node);
     for (const output of outputs) open.delete(output);
     for (const input of rows) open.add(input);
-    if (isProjection(index, node)) projections++;
+    if (isProjection(scope, node)) projections++;
     if (projections > 0 && open.size <= 2) candidates.push({ count: behind.size, values: [...open], projections });
   }
   const order = [...behind];
   const types = new Map<string, number | null>();
   const isFloat = (value: string) => {
-    const type = types.get(value) ?? typeOf(index, value);
+    const type = types.get(value) ?? typeOf(scope, value);
     types.set(value, type);
     return type === FLOAT32 || type === FLOAT16;
   };
@@ -72,12 +74,8 @@ export async function findCuts(model: Model, index: GraphIndex, logits: ValueInf
   );
 }
 
-function usedOnlyBy(index: GraphIndex, nodes: ReadonlySet<Node>, value: string): boolean {
-  return (
-    !index.outputs.has(value) &&
-    !index.usedInside.has(value) &&
-    (index.uses.get(value) ?? []).every(({ node }) => nodes.has(node))
-  );
+function usedOnlyBy(scope: Scope, nodes: ReadonlySet<Node>, value: string): boolean {
+  return !scope.outputs.has(value) && (scope.uses.get(value) ?? []).every(({ node }) => nodes.has(node));
 }
 
 const CONTRIB = 'com.microsoft';
@@ -119,23 +117,24 @@ const NORMS = new Set([
 ]);
 
 /** The inputs a node takes position by position, where it does so; null where it may not. */
-async function rowInputs(model: Model, index: GraphIndex, node: Node): Promise<string[] | null> {
+function rowInputs(scope: Scope, node: Node): string[] | null {
   const { domain, type } = node;
   const inputs = node.inputs.filter((input) => input !== '');
   if ((domain !== '' && domain !== CONTRIB) || inputs.length === 0) return null;
-  if (isProjection(index, node)) return inputs.slice(0, 1);
+  if (isProjection(scope, node)) return inputs.slice(0, 1);
   if (UNARY.has(type)) return inputs.length === 1 ? inputs : null;
   if (ELEMENTWISE.has(type) || (NORMS.has(type) && isLastAxis(intAttribute(node, 'axis', -1)))) {
-    const computed = inputs.filter((input) => !sameForEveryPosition(constantDims(index, input)));
-    return computed.length > 0 && computed.every((input) => constantDims(index, input) === null)
+    const computed = inputs.filter((input) => !sameForEveryPosition(constantDims(scope, input)));
+    return computed.length > 0 && computed.every((input) => constantDims(scope, input) === null)
       ? [...new Set(computed)]
       : null;
   }
   if (type === 'Split')
-    return isLastAxis(intAttribute(node, 'axis', 0)) && areConstant(index, inputs.slice(1)) ? inputs.slice(0, 1) : null;
+    return isLastAxis(intAttribute(node, 'axis', 0)) && areConstant(scope, inputs.slice(1)) ? inputs.slice(0, 1) : null;
   if (!REDUCTIONS.has(type) || intAttribute(node, 'keepdims', 1) !== 1) return null;
   const axes =
-    intsAttribute(node, 'axes') ?? (inputs[1] === undefined ? null : await readInts(model, index, inputs[1]));
+    intsAttribute(node, 'axes') ??
+    (inputs[1] === undefined ? null : (scope.constants.get(inputs[1])?.tensor.ints ?? null));
   return axes?.length === 1 && isLastAxis(axes[0]) ? inputs.slice(0, 1) : null;
 }
 
@@ -145,62 +144,22 @@ function isLastAxis(axis: number | undefined): boolean {
 }
 
 /** [.., K] times a constant [K, N]: as many dimensions come out as go in, and each position is multiplied by itself. */
-function isProjection(index: GraphIndex, { domain, type, inputs }: Node): boolean {
-  if (constantDims(index, inputs[0] ?? '') !== null) return false;
+function isProjection(scope: Scope, { domain, type, inputs }: Node): boolean {
+  if (constantDims(scope, inputs[0] ?? '') !== null) return false;
   if (type === 'MatMulNBits') return domain === CONTRIB;
-  return type === 'MatMul' && domain === '' && constantDims(index, inputs[1] ?? '')?.length === 2;
+  return type === 'MatMul' && domain === '' && constantDims(scope, inputs[1] ?? '')?.length === 2;
 }
 
-function areConstant(index: GraphIndex, inputs: readonly string[]): boolean {
-  return inputs.every((input) => input === '' || constantDims(index, input) !== null);
+function areConstant(scope: Scope, inputs: readonly string[]): boolean {
+  return inputs.every((input) => input === '' || constantDims(scope, input) !== null);
 }
 
 function sameForEveryPosition(dims: readonly number[] | null): boolean {
   return dims !== null && dims.length <= 3 && elementCount(dims.slice(0, -1)) === 1;
 }
 
-/** Longer chains of operators on a constant are no export's. */
+/** Longer chains of operators without a stated type are not followed. */
 const MAX_STEPS = 8;
-/** Operators that leave a constant's dimensions as they are, or turn a matrix round, and take it first. */
-const KEEPS_RANK = new Set(['Transpose', 'Cast', 'Identity', 'DequantizeLinear']);
-
-/** Dimensions of a constant, up to the order of a matrix's; null for what is computed from inputs. */
-function constantDims(index: GraphIndex, value: string): readonly number[] | null {
-  let name = value;
-  for (let step = 0; step < MAX_STEPS; step++) {
-    const tensor = constantTensor(index, name);
-    if (tensor) return tensor.dims;
-    const node = index.producer.get(name);
-    if (node?.domain !== '') return null;
-    if (node.type === 'Constant') {
-      return node.attributes.some(({ proto }) => proto.name === 'value_float' || proto.name === 'value_int')
-        ? []
-        : null;
-    }
-    if (!KEEPS_RANK.has(node.type)) return null;
-    name = node.inputs[0] ?? '';
-  }
-  return null;
-}
-
-function constantTensor({ initializers, producer }: GraphIndex, value: string): Tensor | undefined {
-  const node = producer.get(value);
-  return (
-    initializers.get(value) ??
-    (node?.type === 'Constant' && node.domain === ''
-      ? node.attributes.find(({ proto }) => proto.name === 'value')?.tensors[0]
-      : undefined)
-  );
-}
-
-/** A few integers that lie in the file; null for others. */
-async function readInts({ source }: Model, index: GraphIndex, value: string): Promise<number[] | null> {
-  const tensor = constantTensor(index, value);
-  if (tensor?.type !== INT64 || tensor.data.kind !== 'inline' || tensor.data.length > 64) return null;
-  const { data } = tensor;
-  const bytes = await source.read(data.offset, data.length);
-  return Array.from(new BigInt64Array(new Uint8Array(bytes).buffer), Number);
-}
 
 /** Where results have the type of what comes in, or of one of these inputs. */
 const TYPE_FROM: Readonly<Record<string, number>> = { MatMulNBits: 2, DequantizeLinear: 1, GatherBlockQuantized: 2 };
@@ -224,19 +183,19 @@ const KEEPS_TYPE = new Set([
 ]);
 
 /** Element type of a value; null where it takes more than a few steps to tell. */
-function typeOf(index: GraphIndex, value: string, steps = MAX_STEPS): number | null {
-  const known = constantTensor(index, value) ?? null;
-  if (known) return known.type;
-  const stated = findStated(index.graph.inputs, value)?.proto.type?.value;
+function typeOf(scope: Scope, value: string, steps = MAX_STEPS): number | null {
+  const known = scope.constants.get(value);
+  if (known) return known.tensor.type;
+  const stated = findStated(scope.inputValues, value)?.proto.type?.value;
   if (stated?.case === 'tensorType') return stated.value.elemType;
-  const node = index.producer.get(value);
+  const node = scope.producer.get(value);
   if (!node || steps === 0) return null;
   if (node.type === 'Cast') return intAttribute(node, 'to', 0);
   const from = TYPE_FROM[node.type];
-  if (from !== undefined) return typeOf(index, node.inputs[from] ?? '', steps - 1);
+  if (from !== undefined) return typeOf(scope, node.inputs[from] ?? '', steps - 1);
   if (!KEEPS_TYPE.has(node.type)) return null;
   for (const input of node.inputs) {
-    const type = typeOf(index, input, steps - 1);
+    const type = typeOf(scope, input, steps - 1);
     if (type === FLOAT32 || type === FLOAT16) return type;
   }
   return null;

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { inOneFile } from '../../onnx/model-files.ts';
 import { create } from '@bufbuild/protobuf';
 import * as ort from 'onnxruntime-web';
 import { describe, expect, it } from 'vitest';
@@ -15,7 +16,7 @@ import { tinyModel } from '../test-models.ts';
 const blobOf = (bytes: Uint8Array) => new Blob([bytes as Uint8Array<ArrayBuffer>]);
 
 const opened = async (model: Blob): Promise<LanguageModel> => {
-  const result = await languageModels(wasmRuntime(ort, 1)).open(model);
+  const result = await languageModels(wasmRuntime(ort, 1)).open(inOneFile(model));
   if (!result.ok) throw new Error(`${result.error.message} ${result.error.details}`);
   return result.value;
 };
@@ -36,7 +37,8 @@ async function run(model: Blob, ids: Int32Array, range: Record<string, number> =
 }
 
 /** The way that saves most. */
-const sliceBest = async (model: Blob): Promise<SlicedModel | null> => (await sliceToScored(model))[0] ?? null;
+const sliceBest = async (model: Blob): Promise<SlicedModel | null> =>
+  (await sliceToScored(inOneFile(model)))[0] ?? null;
 
 const IDS = Int32Array.from({ length: 48 }, (_, index) => (index * 37) % 256);
 
@@ -73,14 +75,14 @@ describe('the sliced graph', () => {
     const sample = await readFile(new URL('../../../models/sample/model_fp16.onnx', import.meta.url));
     const ids = Int32Array.from({ length: 192 }, (_, index) => (index * 997) % 4096);
     const { bytes } = await quantize(sample, level);
-    const ways = await sliceToScored(blobOf(bytes));
+    const ways = await sliceToScored(inOneFile(blobOf(bytes)));
     // Behind the last attention's residual, and before the output projection.
     expect(
       await Promise.all(
         ways.map(async ({ model }) => {
           const {
             graph: { nodes },
-          } = await scanBytes(new Uint8Array(await model.arrayBuffer()));
+          } = await scanBytes(new Uint8Array(await model.model.arrayBuffer()));
           return nodes[nodes.findIndex(({ name }) => name === 'scored_hidden') - 1]?.inputs;
         }),
       ),
@@ -97,7 +99,7 @@ describe('the sliced graph', () => {
           },
         },
         how,
-      ).open(model);
+      ).open(inOneFile(model));
       if (!language.ok) throw new Error(language.error.details);
       // The first way has passed its trial.
       expect(opens).toBe(1);
@@ -117,7 +119,7 @@ describe('the sliced graph', () => {
     const bytes = tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true });
     const sliced = await sliceBest(blobOf(bytes));
     const before = await scanBytes(bytes);
-    const after = await scanBytes(new Uint8Array((await sliced?.model.arrayBuffer()) ?? new ArrayBuffer(0)));
+    const after = await scanBytes(new Uint8Array((await sliced?.model.model.arrayBuffer()) ?? new ArrayBuffer(0)));
     expect(after.graph.nodes.map(({ type }) => type)).toEqual(
       before.graph.nodes.flatMap(({ type }) => (type === 'Gather' ? [type, 'Slice'] : [type])),
     );
@@ -135,8 +137,8 @@ describe('statistics', () => {
     const sample = (name: string) => readFile(new URL(`../../../models/sample/${name}`, import.meta.url));
     const baseline = await sample('model_fp16.onnx');
     const job: EvaluationJob = {
-      baseline: { key: 'fp16', model: blobOf(baseline) },
-      levels: [{ key: 'int4', model: blobOf((await quantize(baseline, 'int4')).bytes) }],
+      baseline: { key: 'fp16', model: inOneFile(blobOf(baseline)) },
+      levels: [{ key: 'int4', model: inOneFile(blobOf((await quantize(baseline, 'int4')).bytes)) }],
       tokenizerJson: (await sample('tokenizer.json')).toString('utf8'),
       tokenizerConfig: (await sample('tokenizer_config.json')).toString('utf8'),
       text: 'It was a clear steel-blue day. The firmaments of air and sea were hardly separable in that all-pervading azure. '.repeat(
@@ -252,7 +254,9 @@ describe('a head is sliced', () => {
     if (!sliced) throw new Error('not sliced');
     const ids = IDS.map((id) => id % V);
     const whole = await run(blobOf(bytes), ids);
-    expect(await run(sliced.model, ids, { [sliced.first]: 24, [sliced.end]: 47 })).toEqual(whole.slice(24 * V, 47 * V));
+    expect(await run(sliced.model.model, ids, { [sliced.first]: 24, [sliced.end]: 47 })).toEqual(
+      whole.slice(24 * V, 47 * V),
+    );
     expect(await (await opened(blobOf(bytes))).logits(ids, 24, 23)).toEqual({
       ok: true,
       value: whole.slice(24 * V, 47 * V),
@@ -368,14 +372,14 @@ describe('the Slice stands as far up as positions are apart', () => {
       values: [['mixed'], ['hidden']],
     },
   ])('$when', async ({ bytes, values }) => {
-    const ways = await sliceToScored(blobOf(bytes));
-    expect(await Promise.all(ways.map(async ({ model }) => (await slicedValues(model)).sort()))).toEqual(
+    const ways = await sliceToScored(inOneFile(blobOf(bytes)));
+    expect(await Promise.all(ways.map(async ({ model }) => (await slicedValues(model.model)).sort()))).toEqual(
       values.map((names) => [...names].sort()),
     );
     const ids = IDS.map((id) => id % V);
     const whole = await run(blobOf(bytes), ids);
     for (const { model, first, end } of ways)
-      expect(await run(model, ids, { [first]: 24, [end]: 47 })).toEqual(whole.slice(24 * V, 47 * V));
+      expect(await run(model.model, ids, { [first]: 24, [end]: 47 })).toEqual(whole.slice(24 * V, 47 * V));
   });
 
   it('and where it cannot, the model is opened the next way, or as it is', async () => {
@@ -387,13 +391,13 @@ describe('the Slice stands as far up as positions are apart', () => {
       HEAD,
     ]);
     const ids = IDS.map((id) => id % V);
-    const ways = await sliceToScored(blobOf(bytes));
+    const ways = await sliceToScored(inOneFile(blobOf(bytes)));
     expect(ways).toHaveLength(2);
-    const result = await languageModels(wasmRuntime(ort, 1)).open(blobOf(bytes));
+    const result = await languageModels(wasmRuntime(ort, 1)).open(inOneFile(blobOf(bytes)));
     // Every position sees all others here, so it is no language model, and that is what is said.
     expect(result).toMatchObject({ ok: false, error: { code: 'not-a-language-model' } });
     const whole = await run(blobOf(bytes), ids);
-    expect(await run(ways.at(-1)!.model, ids, { scored_first: 24, scored_end: 47 })).toEqual(
+    expect(await run(ways.at(-1)!.model.model, ids, { scored_first: 24, scored_end: 47 })).toEqual(
       whole.slice(24 * V, 47 * V),
     );
   });

@@ -7,8 +7,10 @@
  *
  * The rows that come out are those the whole graph would have made.
  */
+import type { ModelFiles } from '../../contract/files.ts';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
+  GraphProtoSchema,
   NodeProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
@@ -19,19 +21,22 @@ import {
   type ValueInfoProto,
 } from 'onnx-buf';
 import { FLOAT16, FLOAT32, INT64 } from '../../onnx/numbers/element-types.ts';
-import { encodeInt64Initializer, encodeNode } from '../../onnx/writing/encode.ts';
+import { encodeInt64Initializer, encodeNode, encodeValueInfo } from '../../onnx/writing/encode.ts';
 import type { Model, Node, ValueInfo } from '../../onnx/model.ts';
 import { scanModel } from '../../onnx/scan.ts';
-import { splice, type Edit } from '../../onnx/writing/splice.ts';
-import { concatBytes, encodeHeader } from '../../onnx/wire.ts';
-import { indexGraph, type GraphIndex } from '../../plan/graph/graph-index.ts';
+import type { Edit } from '../../onnx/writing/splice.ts';
+import { encodeField } from '../../onnx/wire.ts';
+import { fieldNumbers } from '../../onnx/fields.ts';
+import { appendFields, editModel, replaceFields } from '../../onnx/graph/edit.ts';
+import { findScopes } from '../../onnx/graph/scopes.ts';
+import { uniqueNames } from '../../onnx/graph/unique-names.ts';
 import { blobSource } from '../../io/source.ts';
 import { recogniseSignature, signatureOf } from '../inputs.ts';
 import { findCuts, type Cut } from './row-wise.ts';
 
 export interface SlicedModel {
   /** Refers to the bytes of the model it was made of. */
-  model: Blob;
+  model: ModelFiles;
   /** Names of the added inputs, both int64 [1]: the first position to give logits for, and the one after the last. */
   first: string;
   end: string;
@@ -40,21 +45,21 @@ export interface SlicedModel {
 /** Since this operator set Slice takes its range as inputs. */
 const SLICE_WITH_INPUTS = 10;
 const SEQUENCE_AXIS = 1;
-const GRAPH = { node: 1, input: 11, output: 12 };
+const GRAPH = fieldNumbers(GraphProtoSchema);
 
 /**
  * Ways to slice a model, the one that saves most first; none unless the graph tells that the logits of the positions left
  * come out the same: logits of rank 3, made by a MatMul or MatMulNBits with a constant matrix, and between the Slice and
  * the output only operators that treat positions alike (row-wise.ts), whose results nothing else sees.
  */
-export async function sliceToScored(model: Blob): Promise<SlicedModel[]> {
+export async function sliceToScored(model: ModelFiles): Promise<SlicedModel[]> {
   try {
-    const scanned = await scanModel(blobSource('model', model));
-    const index = indexGraph(scanned.graph);
+    const scanned = await scanModel(blobSource('model', model.model));
+    const scopes = findScopes(scanned);
     const output = logitsOf(scanned);
     if (!output || (scanned.opsets.find(({ domain }) => domain === '')?.version ?? 0) < SLICE_WITH_INPUTS) return [];
-    const cuts = await findCuts(scanned, index, output.proto);
-    return await Promise.all(cuts.map((cut) => slice(model, scanned, index, output, cut)));
+    const cuts = findCuts(scopes[0]!, output.proto.name);
+    return await Promise.all(cuts.map((cut) => slice(model, scanned, uniqueNames(scopes), output, cut)));
   } catch {
     // What is wrong with the file is for the runtime to say when it opens the model as it is.
     return [];
@@ -75,23 +80,17 @@ function logitsOf({ graph }: Model): ValueInfo | null {
 }
 
 async function slice(
-  blob: Blob,
+  files: ModelFiles,
   model: Model,
-  index: GraphIndex,
+  name: (wish: string) => string,
   output: ValueInfo,
   { nodes: region, values }: Cut,
 ): Promise<SlicedModel> {
   const { graph } = model;
-  const name = uniqueNames(index);
   const [first, end, axes] = [name('scored_first'), name('scored_end'), name('scored_axes')];
   const edits: Edit<never>[] = [];
   const replace = (span: { start: number; end: number }, bytes: readonly Uint8Array[]) => {
-    edits.push({
-      start: span.start,
-      end: span.end,
-      within: [graph.span],
-      pieces: bytes.map((part) => ({ kind: 'bytes', bytes: part })),
-    });
+    edits.push(replaceFields(graph, span, bytes));
   };
 
   const sliced = new Map<string, string>();
@@ -117,28 +116,12 @@ async function slice(
       ),
     ]);
   }
-  replace(output.span, [
-    encodeField(
-      GRAPH.output,
-      toBinary(ValueInfoProtoSchema, withFreeDimension(output.proto, name('scored_positions'))),
-    ),
-  ]);
+  replace(output.span, [encodeValueInfo(withFreeDimension(output.proto, name('scored_positions')), GRAPH.output)]);
   // Shapes noted for values behind the Slice are no longer theirs.
   for (const { proto, span } of graph.values) if (behind.has(proto.name)) replace(span, []);
-  replace({ start: graph.span.end, end: graph.span.end }, [
-    encodeInt64Initializer(axes, [SEQUENCE_AXIS]),
-    int64Input(first),
-    int64Input(end),
-  ]);
+  edits.push(appendFields(graph, [encodeInt64Initializer(axes, [SEQUENCE_AXIS]), int64Input(first), int64Input(end)]));
 
-  const parts = splice(model.source.size, edits).map((piece) =>
-    piece.kind === 'copy'
-      ? blob.slice(piece.start, piece.end)
-      : piece.kind === 'bytes'
-        ? (piece.bytes as Uint8Array<ArrayBuffer>)
-        : new Blob(),
-  );
-  return { model: new Blob(parts), first, end };
+  return { model: { ...files, model: editModel(files.model, model, edits) }, first, end };
 }
 
 /**
@@ -185,21 +168,5 @@ function int64Input(name: string): Uint8Array {
   const type = create(TypeProtoSchema, {
     value: { case: 'tensorType', value: create(TypeProto_TensorSchema, { elemType: INT64, shape }) },
   });
-  return encodeField(GRAPH.input, toBinary(ValueInfoProtoSchema, create(ValueInfoProtoSchema, { name, type })));
-}
-
-function encodeField(number: number, message: Uint8Array): Uint8Array {
-  return concatBytes([encodeHeader(number, message.length), message]);
-}
-
-/** Hands out names no value of the graph has. */
-function uniqueNames({ initializers, producer, uses, inputs, usedInside }: GraphIndex): (wish: string) => string {
-  const taken = new Set<string>();
-  const known = [initializers, producer, uses, inputs, usedInside];
-  return (wish) => {
-    let name = wish;
-    for (let count = 2; taken.has(name) || known.some((names) => names.has(name)); count++) name = `${wish}_${count}`;
-    taken.add(name);
-    return name;
-  };
+  return encodeValueInfo(create(ValueInfoProtoSchema, { name, type }), GRAPH.input);
 }

@@ -3,6 +3,7 @@ import type { BlockScheme, Kernel, QuantizedMatrix, WeightMatrix } from '../kern
 import { emptyResult, layoutOf } from '../layout.ts';
 import pLimit from 'p-limit';
 import { roundUp } from '../../lib/multiples.ts';
+import { blockWeights } from '../search.ts';
 import { createYielder } from '../yielder.ts';
 import { channelBytes, copyTile, groupsOf, linesOf, placeGroup, tileSize, tilesOf, type TileLimits } from '../tiles.ts';
 import { quantizeTensor } from './linear.ts';
@@ -79,7 +80,7 @@ async function quantizeMatrix(
   });
   const stride = elements * layout.elementBytes;
 
-  const { quantizeTile, packZeroPoints, turn } = exports;
+  const { quantizeTile, packZeroPoints, deinterleave } = exports;
   const room = createBuffers(exports);
   // The module reads a line past the end of the last one.
   const source = room.reserve(lines * stride + CACHE_LINE);
@@ -100,7 +101,10 @@ async function quantizeMatrix(
     scales: room.reserve(share * most.scales),
     zeroPoints: room.reserve(share * most.zeroPoints),
   };
+  const weights = scheme.method && matrix.meanSquares ? blockWeights(matrix.meanSquares, block) : null;
+  const weightsAt = weights ? room.reserve(weights.byteLength) : 0;
   const bytes = room.bytes();
+  if (weights) bytes.set(new Uint8Array(weights.buffer), weightsAt);
 
   for (const group of groupsOf(matrix, size)) {
     for (const tile of tilesOf(group, size)) {
@@ -123,6 +127,8 @@ async function quantizeMatrix(
         scales.stride,
         zeroPoints.at + before,
         zeroPoints.stride,
+        scheme.method !== undefined,
+        weights ? weightsAt + tile.row * 4 : 0,
       );
     }
     const blocks = Math.ceil(group.rows / block);
@@ -133,10 +139,17 @@ async function quantizeMatrix(
       const columns = Math.min(share, group.columns - column);
       const eights = Math.ceil(columns / 8);
       const before = column / 8;
-      turn(codes.at + before * codes.stride, codes.stride, eights, made.codes / piece, piece, turned.codes);
-      turn(scales.at + before * scales.stride, scales.stride, eights, blocks, layout.elementBytes, turned.scales);
+      deinterleave(codes.at + before * codes.stride, codes.stride, eights, made.codes / piece, piece, turned.codes);
+      deinterleave(
+        scales.at + before * scales.stride,
+        scales.stride,
+        eights,
+        blocks,
+        layout.elementBytes,
+        turned.scales,
+      );
       if (!symmetric)
-        turn(
+        deinterleave(
           zeroPoints.at + before * zeroPoints.stride,
           zeroPoints.stride,
           eights,

@@ -20,7 +20,8 @@ import { quantizeTensor } from './linear.ts';
 import linearShader from './linear.wgsl?raw';
 import quantizeShader from './quantize.wgsl?raw';
 import type { BufferSet } from './buffers.ts';
-import { computesRightly } from './self-check.ts';
+import { createWasmKernel } from '../wasm/kernel.ts';
+import { passesSelfCheck } from './self-check.ts';
 import { createWork, type Work } from './work.ts';
 
 export type WebGpuKernel =
@@ -64,7 +65,7 @@ export async function createWebGpuKernel(gpu: GPU, options: Partial<TileLimits> 
       }
     }
     const kernel = createKernel(device, modules, { ...defaults, ...options });
-    if (!(await computesRightly(kernel))) {
+    if (!(await passesSelfCheck(kernel))) {
       kernel.dispose();
       return { ok: false, reason: `${name} computes the quantization shader wrongly.` };
     }
@@ -97,6 +98,8 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
   const gpu = createContext(device);
   let last: Promise<unknown> = Promise.resolve();
   let disposed = false;
+  /** Searches for scales, for which there is no shader. */
+  let searching: Promise<Kernel> | null = null;
 
   /** Calls begin and settle in the order they were made; while results of one are on their way, the next is at work. */
   const call = <T>(
@@ -132,7 +135,12 @@ function createKernel(device: GPUDevice, modules: Modules, options: TileLimits):
 
   return {
     backend: 'webgpu',
-    quantize(matrix, scheme, signal) {
+    async quantize(matrix, scheme, signal, memory) {
+      if (scheme.method) {
+        if (disposed) throw new Error('The kernel was disposed');
+        searching ??= createWasmKernel();
+        return (await searching).quantize(matrix, scheme, signal, memory);
+      }
       return call(signal, (work, room) => quantizeMatrix(gpu, modules.blocks, limits, matrix, scheme, work, room));
     },
     quantizePerChannel(tensor, scheme, signal) {

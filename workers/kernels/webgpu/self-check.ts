@@ -12,7 +12,7 @@ import type {
 import { createReferenceKernel } from '../reference.ts';
 
 /** Whether the kernel makes the bytes the reference makes: both element types, layouts and kinds of zero point, all widths, channels together and apart. */
-export async function computesRightly(kernel: Kernel): Promise<boolean> {
+export async function passesSelfCheck(kernel: Kernel): Promise<boolean> {
   const reference = createReferenceKernel();
   const blocks: [WeightMatrix, BlockScheme][] = [
     [sample('float16', 'kn'), { bits: 4, block: 32, symmetric: true }],

@@ -3,28 +3,34 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import {
   AttributeProto_AttributeType,
   AttributeProtoSchema,
+  FunctionProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
   StringStringEntryProtoSchema,
   TensorProto_DataLocation,
   TensorProtoSchema,
+  ValueInfoProtoSchema,
   type AttributeProto,
+  type ValueInfoProto,
 } from 'onnx-buf';
 import { INT64 } from '../numbers/element-types.ts';
 import { pieceLength, type Piece } from './splice.ts';
-import { concatBytes, encodeHeader, encodeVarint } from '../wire.ts';
+import { fieldNumbers } from '../fields.ts';
+import { concatBytes, encodeField, encodeHeader, encodeVarint } from '../wire.ts';
 
-/** Number of the field nodes are in. */
-export const NODE_FIELD = { graph: 1, function: 7 } as const;
-/** Number of the field operator sets are in. */
-export const OPSET_FIELD = { model: 8, function: 9 } as const;
-const MODEL_IR_VERSION = 1;
-const MODEL_METADATA = 14;
-const GRAPH_INITIALIZER = 5;
-const NODE_ATTRIBUTE = 5;
-const NODE_INPUT = 1;
-const ATTRIBUTE_TENSOR = 5;
-const TENSOR_RAW_DATA = 9;
+const MODEL = fieldNumbers(ModelProtoSchema);
+const GRAPH = fieldNumbers(GraphProtoSchema);
+const FUNCTION = fieldNumbers(FunctionProtoSchema);
+const NODE = fieldNumbers(NodeProtoSchema);
+const ATTRIBUTE = fieldNumbers(AttributeProtoSchema);
+const TENSOR = fieldNumbers(TensorProtoSchema);
+
+/** The field of a graph, and of a function, that holds its nodes. */
+export const NODE_FIELD = { graph: GRAPH.node, function: FUNCTION.node };
+/** The field of a model, and of a function, that holds operator sets. */
+export const OPSET_FIELD = { model: MODEL.opsetImport, function: FUNCTION.opsetImport };
 
 export interface NewNode {
   type: string;
@@ -61,15 +67,15 @@ export function encodeNode(node: NewNode, field: number = NODE_FIELD.graph): Uin
       ],
     }),
   );
-  return concatBytes([encodeHeader(field, message.length), message]);
+  return encodeField(field, message);
 }
 
 /** A tensor whose raw data is `data`, to be made while writing or known. */
-export interface NewTensor<Recipe> {
+export interface NewTensor<Task> {
   name: string;
   type: number;
   dims: readonly number[];
-  data: Exclude<Piece<Recipe>, { kind: 'copy' }>;
+  data: Exclude<Piece<Task>, { kind: 'copy' }>;
 }
 
 /** A range of another file. */
@@ -80,34 +86,28 @@ export interface DataPlace {
 }
 
 /** The tensor as an `initializer` field; its data is not written here when it is said to lie `elsewhere`. */
-export function encodeInitializer<Recipe>(
-  tensor: NewTensor<Recipe>,
-  elsewhere: DataPlace | null = null,
-): Piece<Recipe>[] {
+export function encodeInitializer<Task>(tensor: NewTensor<Task>, elsewhere: DataPlace | null = null): Piece<Task>[] {
   if (elsewhere) {
     const { name, type, dims } = tensor;
     const placed = concatBytes([
       toBinary(TensorProtoSchema, create(TensorProtoSchema, { name, dataType: type, dims: dims.map(BigInt) })),
       encodePlace(elsewhere),
     ]);
-    return [bytes(concatBytes([encodeHeader(GRAPH_INITIALIZER, placed.length), placed]))];
+    return [bytes(encodeField(GRAPH.initializer, placed))];
   }
   const message = tensorMessage(tensor);
-  return [bytes(encodeHeader(GRAPH_INITIALIZER, message.length)), ...message.pieces];
+  return [bytes(encodeHeader(GRAPH.initializer, message.length)), ...message.pieces];
 }
 
 /** The tensor as a `Constant` node: of a function, which has no initializers, or of a graph. */
-export function encodeConstant<Recipe>(
-  tensor: NewTensor<Recipe>,
-  field: number = NODE_FIELD.function,
-): Piece<Recipe>[] {
+export function encodeConstant<Task>(tensor: NewTensor<Task>, field: number = NODE_FIELD.function): Piece<Task>[] {
   const message = tensorMessage(tensor);
   const attribute = concatBytes([
     toBinary(
       AttributeProtoSchema,
       create(AttributeProtoSchema, { name: 'value', type: AttributeProto_AttributeType.TENSOR }),
     ),
-    encodeHeader(ATTRIBUTE_TENSOR, message.length),
+    encodeHeader(ATTRIBUTE.t, message.length),
   ]);
   const length = attribute.length + message.length;
   const node = concatBytes([
@@ -115,24 +115,24 @@ export function encodeConstant<Recipe>(
       NodeProtoSchema,
       create(NodeProtoSchema, { opType: 'Constant', name: tensor.name, output: [tensor.name] }),
     ),
-    encodeHeader(NODE_ATTRIBUTE, length),
+    encodeHeader(NODE.attribute, length),
   ]);
   return [bytes(concatBytes([encodeHeader(field, node.length + length), node, attribute])), ...message.pieces];
 }
 
-function tensorMessage<Recipe>({ name, type, dims, data }: NewTensor<Recipe>): {
+function tensorMessage<Task>({ name, type, dims, data }: NewTensor<Task>): {
   length: number;
-  pieces: Piece<Recipe>[];
+  pieces: Piece<Task>[];
 } {
   const size = pieceLength(data);
   const head = concatBytes([
     toBinary(TensorProtoSchema, create(TensorProtoSchema, { name, dataType: type, dims: dims.map(BigInt) })),
-    encodeHeader(TENSOR_RAW_DATA, size),
+    encodeRawDataHeader(size),
   ]);
   return { length: head.length + size, pieces: [bytes(head), data] };
 }
 
-function bytes<Recipe>(of: Uint8Array): Piece<Recipe> {
+function bytes<Task>(of: Uint8Array): Piece<Task> {
   return { kind: 'bytes', bytes: of };
 }
 
@@ -148,10 +148,15 @@ export function encodePlace({ location, offset, length }: DataPlace): Uint8Array
   );
 }
 
+/** The `raw_data` field of a tensor, whose elements follow it. */
+export function encodeRawDataHeader(length: number): Uint8Array {
+  return encodeHeader(TENSOR.rawData, length);
+}
+
 /** A `metadata_props` field of a model. */
 export function encodeMetadata(key: string, value: string): Uint8Array {
   const message = toBinary(StringStringEntryProtoSchema, create(StringStringEntryProtoSchema, { key, value }));
-  return concatBytes([encodeHeader(MODEL_METADATA, message.length), message]);
+  return encodeField(MODEL.metadataProps, message);
 }
 
 /** A list of int64, as shapes are given. */
@@ -164,25 +169,26 @@ export function int64Tensor(name: string, values: readonly number[]): NewTensor<
   };
 }
 
+/** An `input` field of a graph, or another that states a value's type; a type that is left out is inferred. */
+export function encodeValueInfo(value: ValueInfoProto, field: number): Uint8Array {
+  return encodeField(field, toBinary(ValueInfoProtoSchema, value));
+}
+
 /** An `input` field of a node, or another that holds a name. */
-export function encodeInput(name: string, field: number = NODE_INPUT): Uint8Array {
+export function encodeInput(name: string, field: number = NODE.input): Uint8Array {
   const text = new TextEncoder().encode(name);
-  return concatBytes([encodeHeader(field, text.length), text]);
+  return encodeField(field, text);
 }
 
 /** An `initializer` field that holds a list of int64, as shapes are given. */
 export function encodeInt64Initializer(name: string, values: readonly number[]): Uint8Array {
-  const rawData = new Uint8Array(BigInt64Array.from(values.map(BigInt)).buffer);
-  const message = toBinary(
-    TensorProtoSchema,
-    create(TensorProtoSchema, { name, dataType: INT64, dims: [BigInt(values.length)], rawData }),
-  );
-  return concatBytes([encodeHeader(GRAPH_INITIALIZER, message.length), message]);
+  const pieces = encodeInitializer(int64Tensor(name, values));
+  return concatBytes(pieces.flatMap((piece) => (piece.kind === 'bytes' ? [piece.bytes] : [])));
 }
 
 /** The `ir_version` field of a model. */
 export function encodeIrVersion(version: number): Uint8Array {
-  return concatBytes([encodeVarint(MODEL_IR_VERSION * 8), encodeVarint(version)]);
+  return concatBytes([encodeVarint(MODEL.irVersion * 8), encodeVarint(version)]);
 }
 
 /** An `opset_import` field of a model, or of a function. */
@@ -191,5 +197,5 @@ export function encodeOpset(domain: string, version: number, field: number = OPS
     OperatorSetIdProtoSchema,
     create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) }),
   );
-  return concatBytes([encodeHeader(field, message.length), message]);
+  return encodeField(field, message);
 }

@@ -6,21 +6,21 @@ import type { ByteSource } from '../../io/source.ts';
 import { createReader } from '../wire.ts';
 import { pieceLength, type Piece } from './splice.ts';
 
-interface Placed<Recipe> {
-  piece: Piece<Recipe>;
+interface Placed<Task> {
+  piece: Piece<Task>;
   start: number;
   end: number;
 }
 
-export interface Layer<Recipe> {
+export interface Layer<Task> {
   /** What will be made reads as zeros. */
   source: ByteSource;
   /** The pieces of the range [start, end), in order; made ones are whole or not touched. */
-  range(start: number, end: number): Piece<Recipe>[];
+  range(start: number, end: number): Piece<Task>[];
 }
 
-export function createLayer<Recipe>(name: string, pieces: readonly Piece<Recipe>[], below: ByteSource): Layer<Recipe> {
-  const placed: Placed<Recipe>[] = [];
+export function createLayer<Task>(name: string, pieces: readonly Piece<Task>[], below: ByteSource): Layer<Task> {
+  const placed: Placed<Task>[] = [];
   const reader = createReader(below);
   let size = 0;
   for (const piece of pieces) {
@@ -65,7 +65,7 @@ export function createLayer<Recipe>(name: string, pieces: readonly Piece<Recipe>
       },
     },
     range(start, end) {
-      return [...overlapping(start, end)].map(({ one: { piece }, from, to }): Piece<Recipe> => {
+      return [...overlapping(start, end)].map(({ one: { piece }, from, to }): Piece<Task> => {
         if (piece.kind === 'copy') return { ...piece, start: piece.start + from, end: piece.start + to };
         if (piece.kind === 'bytes') return { kind: 'bytes', bytes: piece.bytes.subarray(from, to) };
         if (from !== 0 || to !== piece.length) throw new RangeError(`a part of ${piece.part} at byte ${from}`);

@@ -8,7 +8,7 @@ import { blobSource } from '../../io/source.ts';
 /** The model with every reference to the file `from` changed to `to`. The result refers to the model's bytes; only references are new. */
 export async function renameData(model: Blob, from: string, to: string, signal: AbortSignal): Promise<Blob> {
   if (from === to) return model;
-  const { outside, source } = await scanModel(blobSource(from, model));
+  const { externalTensors: outside, source } = await scanModel(blobSource(from, model));
   const edits = outside.flatMap(({ data: { location, offset, length }, place, span }): Edit<never>[] => {
     if (location !== from || length === null) return [];
     const within = [...place.within, span];

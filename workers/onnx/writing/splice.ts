@@ -7,19 +7,19 @@ import type { Span } from '../model.ts';
 import { encodeHeader } from '../wire.ts';
 
 /** A part of the output. `made` parts are computed while writing; their length is known before. */
-export type Piece<Recipe> =
+export type Piece<Task> =
   /** Bytes of the model's file, or of one of its external data: the one at that location. */
   | { kind: 'copy'; start: number; end: number; location?: string }
   | { kind: 'bytes'; bytes: Uint8Array }
-  | { kind: 'made'; recipe: Recipe; part: string; length: number };
+  | { kind: 'made'; task: Task; part: string; length: number };
 
 /** Replaces source bytes [start, end) by `pieces`; start = end inserts. */
-export interface Edit<Recipe> {
+export interface Edit<Task> {
   start: number;
   end: number;
   /** The messages around the place, outermost first. */
   within: readonly Span[];
-  pieces: Piece<Recipe>[];
+  pieces: Piece<Task>[];
 }
 
 export function pieceLength(piece: Piece<unknown>): number {
@@ -38,20 +38,20 @@ export function piecesLength(pieces: readonly Piece<unknown>[]): number {
 }
 
 /** The output as pieces in order. Edits must not overlap. */
-export function splice<Recipe>(size: number, edits: readonly Edit<Recipe>[]): Piece<Recipe>[] {
+export function splice<Task>(size: number, edits: readonly Edit<Task>[]): Piece<Task>[] {
   // A stable sort keeps insertions at one place in the order they were asked for.
   const sorted = [...edits].sort((a, b) => a.start - b.start || a.end - b.end);
-  const pieces: Piece<Recipe>[] = [];
+  const pieces: Piece<Task>[] = [];
   render({ start: 0, end: size, depth: 0 }, sorted, { from: 0, to: sorted.length }, pieces);
   return pieces;
 }
 
 /** Adds what becomes of the source bytes [start, end), which the edits of a range of indices are in; returns how many bytes that is. */
-function render<Recipe>(
+function render<Task>(
   { start, end, depth }: { start: number; end: number; depth: number },
-  edits: readonly Edit<Recipe>[],
+  edits: readonly Edit<Task>[],
   { from, to }: { from: number; to: number },
-  pieces: Piece<Recipe>[],
+  pieces: Piece<Task>[],
 ): number {
   let at = start;
   let length = 0;
@@ -62,7 +62,7 @@ function render<Recipe>(
     at = next;
   };
   for (let i = from; i < to;) {
-    const edit = edits[i] as Edit<Recipe>;
+    const edit = edits[i] as Edit<Task>;
     const message = edit.within[depth];
     if (!message) {
       copyTo(edit.start);

@@ -4,14 +4,14 @@ import type { Piece } from './splice.ts';
 import { pieceLength } from './splice.ts';
 import { writePieces, type Sink } from './write.ts';
 
-interface Stretch {
-  recipe: Recipe;
+interface Chunk {
+  task: Task;
   parts: Map<string, Uint8Array>;
   bytes: Map<string, number>;
 }
-interface Recipe {
+interface Task {
   name: string;
-  stretches: Stretch[];
+  chunks: Chunk[];
 }
 
 const SOURCE = Uint8Array.from({ length: 100 }, (_, i) => i);
@@ -21,26 +21,26 @@ const anyPieces = fc
     fc.oneof(
       fc
         .tuple(fc.nat(100), fc.nat(100))
-        .map(([a, b]): Piece<Recipe>[] => [{ kind: 'copy', start: Math.min(a, b), end: Math.max(a, b) }]),
-      fc.uint8Array({ maxLength: 9 }).map((bytes): Piece<Recipe>[] => [{ kind: 'bytes', bytes }]),
-      // A recipe of some parts, of each stretch some bytes or none.
+        .map(([a, b]): Piece<Task>[] => [{ kind: 'copy', start: Math.min(a, b), end: Math.max(a, b) }]),
+      fc.uint8Array({ maxLength: 9 }).map((bytes): Piece<Task>[] => [{ kind: 'bytes', bytes }]),
+      // A task of some parts, of each chunk some bytes or none.
       fc
         .array(fc.array(fc.uint8Array({ maxLength: 12 }), { minLength: 3, maxLength: 3 }), {
           minLength: 1,
           maxLength: 4,
         })
-        .map((stretches): Piece<Recipe>[] => {
-          const recipe: Recipe = { name: 'w', stretches: [] };
-          recipe.stretches = stretches.map((parts) => ({
-            recipe,
+        .map((chunks): Piece<Task>[] => {
+          const task: Task = { name: 'w', chunks: [] };
+          task.chunks = chunks.map((parts) => ({
+            task,
             parts: new Map(parts.map((bytes, i) => [`${i}`, bytes])),
             bytes: new Map(parts.map((bytes, i) => [`${i}`, bytes.length])),
           }));
           return [0, 1, 2].map((i) => ({
             kind: 'made',
-            recipe,
+            task,
             part: `${i}`,
-            length: stretches.reduce((sum, parts) => sum + parts[i]!.length, 0),
+            length: chunks.reduce((sum, parts) => sum + parts[i]!.length, 0),
           }));
         }),
     ),
@@ -48,23 +48,23 @@ const anyPieces = fc
   )
   .map((pieces) => pieces.flat());
 
-function bytesOf(pieces: readonly Piece<Recipe>[]): number[] {
+function bytesOf(pieces: readonly Piece<Task>[]): number[] {
   return pieces.flatMap((piece) => [
     ...(piece.kind === 'copy'
       ? SOURCE.subarray(piece.start, piece.end)
       : piece.kind === 'bytes'
         ? piece.bytes
-        : piece.recipe.stretches.flatMap(({ parts }) => [...parts.get(piece.part)!])),
+        : piece.task.chunks.flatMap(({ parts }) => [...parts.get(piece.part)!])),
   ]);
 }
 
 async function write(
-  pieces: readonly Piece<Recipe>[],
+  pieces: readonly Piece<Task>[],
   resumeAt: number,
   keep?: number,
-): Promise<{ written: number[]; made: Stretch[]; progress: number[] }> {
+): Promise<{ written: number[]; made: Chunk[]; progress: number[] }> {
   const written: number[] = [];
-  const made: Stretch[] = [];
+  const made: Chunk[] = [];
   const progress: number[] = [];
   const sink: Sink = {
     resumeAt,
@@ -86,10 +86,10 @@ async function write(
       progress.push(done);
     },
     signal: new AbortController().signal,
-    stretchesOf: ({ stretches }) => stretches,
-    make: async (stretch) => {
-      made.push(stretch);
-      return inTwoBuffers(stretch.parts);
+    chunksOf: ({ chunks }) => chunks,
+    make: async (chunk) => {
+      made.push(chunk);
+      return inTwoBuffers(chunk.parts);
     },
     // Whatever is looked at after this is wrong.
     release: ({ buffer }) => {
@@ -115,15 +115,15 @@ function inTwoBuffers(parts: ReadonlyMap<string, Uint8Array>): Map<string, Uint8
   ]);
 }
 
-/** Which stretches the rest of a file needs, for each part once. */
-function needed(pieces: readonly Piece<Recipe>[], resumeAt: number): Stretch[] {
+/** Which chunks the rest of a file needs, for each part once. */
+function needed(pieces: readonly Piece<Task>[], resumeAt: number): Chunk[] {
   let at = 0;
   return pieces.flatMap((piece) => {
     if (piece.kind !== 'made') {
       at += pieceLength(piece);
       return [];
     }
-    return piece.recipe.stretches.filter(({ bytes }) => {
+    return piece.task.chunks.filter(({ bytes }) => {
       const length = bytes.get(piece.part)!;
       at += length;
       return length > 0 && at > resumeAt;
@@ -146,7 +146,7 @@ describe('writing a file some of which is there', () => {
     );
   });
 
-  test('makes a stretch again rather than keep much of it, and of no part more than once', async () => {
+  test('makes a chunk again rather than keep much of it, and of no part more than once', async () => {
     await fc.assert(
       fc.asyncProperty(anyPieces, fc.nat(), fc.nat(30), async (pieces, place, keep) => {
         const expected = bytesOf(pieces);

@@ -1,9 +1,9 @@
 /** For operators that take their weight only as it is: int8 or uint8 in the file, dequantized in front of the node. */
 import type { Node } from '../../onnx/model.ts';
 import type { ResolvedLevel } from '../../contract/levels/scheme.ts';
-import type { Scope } from '../graph/scopes.ts';
+import type { Scope } from '../../onnx/graph/scopes.ts';
 import { whyNotLinear } from '../store.ts';
-import type { ConstantView } from '../graph/view.ts';
+import type { ConstantView } from '../../onnx/graph/constant-view.ts';
 import type { Candidate, Rewrite } from './family.ts';
 
 /** @param channels Axis of the constant's channels. */

@@ -1,7 +1,8 @@
 /** Weights handed to local functions: behind a DequantizeLinear in front of the call, with the channels the function's operators have. */
 import type { Node } from '../../onnx/model.ts';
-import { intAttribute, type Scope } from '../graph/scopes.ts';
-import { isFloat, viewConstant } from '../graph/view.ts';
+import { intAttribute } from '../../onnx/graph/attributes.ts';
+import type { Scope } from '../../onnx/graph/scopes.ts';
+import { isFloat, viewConstant } from '../../onnx/graph/constant-view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
 import { skipped, type Candidate, type Skipped } from './family.ts';
 

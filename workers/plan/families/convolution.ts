@@ -2,11 +2,12 @@
 import { int64Tensor, type NewNode } from '../../onnx/writing/encode.ts';
 import type { Node } from '../../onnx/model.ts';
 import type { LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
-import { hasReferences, opsetOf, type Scope } from '../graph/scopes.ts';
+import { hasReferences } from '../../onnx/graph/attributes.ts';
+import { opsetOf, type Scope } from '../../onnx/graph/scopes.ts';
 import { whyNotLinear } from '../store.ts';
-import { viewConstant, type ConstantView } from '../graph/view.ts';
+import { viewConstant, type ConstantView } from '../../onnx/graph/constant-view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
-import { skipped, type Family, type Rewrite, type Writing } from './family.ts';
+import { skipped, type Family, type Rewrite, type RewriteTarget } from './family.ts';
 import { integerProduct } from './product.ts';
 
 export const convolution: Family = {
@@ -51,7 +52,7 @@ function writeIntegers(
   scope: Scope,
   seen: ConstantView,
   weights: LinearWeights,
-  { draft, store, activations }: Writing,
+  { draft, store, activations }: RewriteTarget,
 ): void {
   const [x = '', , bias = ''] = node.inputs;
   const [output = ''] = node.outputs;

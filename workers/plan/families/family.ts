@@ -3,9 +3,10 @@ import type { Node } from '../../onnx/model.ts';
 import type { ResolvedLevel } from '../../contract/levels/scheme.ts';
 import type { Activations } from '../activations.ts';
 import type { Draft } from '../draft.ts';
-import type { Constant, Scope } from '../graph/scopes.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
+import type { Scope } from '../../onnx/graph/scopes.ts';
 import type { Store } from '../store.ts';
-import type { ConstantView } from '../graph/view.ts';
+import type { ConstantView } from '../../onnx/graph/constant-view.ts';
 
 export interface Family {
   /** Operators it knows, with their domain in front where they have one: `com.microsoft:FusedMatMul`. */
@@ -37,10 +38,10 @@ export interface Candidate {
 
 export interface Rewrite {
   /** Rewrites the node. Called once, after every candidate has been asked. */
-  write(to: Writing): void;
+  write(to: RewriteTarget): void;
 }
 
-export interface Writing {
+export interface RewriteTarget {
   draft: Draft;
   store: Store;
   activations: Activations;

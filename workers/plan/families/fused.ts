@@ -7,9 +7,10 @@ import type { Node } from '../../onnx/model.ts';
 import type { ResolvedLevel } from '../../contract/levels/scheme.ts';
 import { FLOAT32 } from '../../onnx/numbers/element-types.ts';
 import { CONTRIB } from '../draft.ts';
-import { hasReferences, intAttribute, opsetOf, type Scope } from '../graph/scopes.ts';
+import { hasReferences, intAttribute } from '../../onnx/graph/attributes.ts';
+import { opsetOf, type Scope } from '../../onnx/graph/scopes.ts';
 import { whyNotLinear } from '../store.ts';
-import { viewConstant, type ConstantView } from '../graph/view.ts';
+import { viewConstant, type ConstantView } from '../../onnx/graph/constant-view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
 import { skipped, type Candidate, type Family, type Skipped, type Rewrite } from './family.ts';
 

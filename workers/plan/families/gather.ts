@@ -2,10 +2,11 @@
 import type { Node } from '../../onnx/model.ts';
 import type { BlockedWeights, LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
 import { CONTRIB } from '../draft.ts';
-import { definingScope, hasReferences, intAttribute, type Scope } from '../graph/scopes.ts';
+import { hasReferences, intAttribute } from '../../onnx/graph/attributes.ts';
+import { definingScope, type Scope } from '../../onnx/graph/scopes.ts';
 import { dequantizeNodes, whyNotBlocked, whyNotLinear, type Matrix } from '../store.ts';
-import { isContiguous, viewConstant, type ConstantView } from '../graph/view.ts';
-import { skipped, type Family, type Rewrite, type Writing } from './family.ts';
+import { isContiguous, viewConstant, type ConstantView } from '../../onnx/graph/constant-view.ts';
+import { skipped, type Family, type Rewrite, type RewriteTarget } from './family.ts';
 
 /** onnxruntime's quantizer gives tables the whole range of uint8 and one scale. */
 const TABLE: LinearWeights = { type: 'uint8', symmetric: false, perChannel: false };
@@ -62,7 +63,7 @@ function writeBlocks(
   scope: Scope,
   table: Matrix,
   weights: BlockedWeights,
-  { draft, store }: Writing,
+  { draft, store }: RewriteTarget,
 ): void {
   const made = store.blocked(table, weights);
   const codes = made.rows ?? store.addCodes(made, 'rows', [table.n, (table.k * weights.bits) / 8]);
@@ -80,7 +81,7 @@ function writeBlocks(
 }
 
 /** Rows of codes, dequantized after they were taken; who computes with integers takes them as they are. */
-function writeLinear(node: Node, scope: Scope, seen: ConstantView, { draft, store, activations }: Writing): void {
+function writeLinear(node: Node, scope: Scope, seen: ConstantView, { draft, store, activations }: RewriteTarget): void {
   const linear = store.linear(seen, null, TABLE);
   const [output = ''] = node.outputs;
   const rows = draft.unique(`${output}_quantized`);

@@ -1,6 +1,7 @@
 /** Gemm with a constant second factor: alpha·A·B + beta·C. */
-import { viewConstant, type ConstantView } from '../graph/view.ts';
-import { floatAttribute, intAttribute, opsetOf, statedRank, type Scope } from '../graph/scopes.ts';
+import { viewConstant, type ConstantView } from '../../onnx/graph/constant-view.ts';
+import { floatAttribute, intAttribute } from '../../onnx/graph/attributes.ts';
+import { opsetOf, statedRank, type Scope } from '../../onnx/graph/scopes.ts';
 import type { Node } from '../../onnx/model.ts';
 import { skipped, type Family } from './family.ts';
 import { matrixOf, productCandidate, type Product } from './product.ts';

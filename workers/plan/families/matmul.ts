@@ -1,7 +1,8 @@
 /** MatMul and onnxruntime's FusedMatMul, which was called TransposeMatMul before, with a constant on either side. */
 import type { Node } from '../../onnx/model.ts';
-import { floatAttribute, intAttribute, statedRank, type Scope } from '../graph/scopes.ts';
-import { viewConstant, type ConstantView } from '../graph/view.ts';
+import { floatAttribute, intAttribute } from '../../onnx/graph/attributes.ts';
+import { statedRank, type Scope } from '../../onnx/graph/scopes.ts';
+import { viewConstant, type ConstantView } from '../../onnx/graph/constant-view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
 import { skipped, type Candidate, type Family, type Skipped } from './family.ts';
 import { matrixOf, productCandidate } from './product.ts';

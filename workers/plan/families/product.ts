@@ -5,10 +5,11 @@ import type { Node } from '../../onnx/model.ts';
 import type { BlockedWeights, LinearWeights, ResolvedLevel } from '../../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from '../draft.ts';
 import { blockedShape } from '../quantize-task.ts';
-import { hasReferences, opsetOf, type Scope } from '../graph/scopes.ts';
-import { whyNotBlocked, whyNotLinear, whyNotNibbles, type Matrix, type Store } from '../store.ts';
-import type { ConstantView } from '../graph/view.ts';
-import type { Candidate, Rewrite, Writing } from './family.ts';
+import { hasReferences } from '../../onnx/graph/attributes.ts';
+import { opsetOf, type Scope } from '../../onnx/graph/scopes.ts';
+import { whyNotBlocked, whyNotLinear, whyNotInt4, type Matrix, type Store } from '../store.ts';
+import type { ConstantView } from '../../onnx/graph/constant-view.ts';
+import type { Candidate, Rewrite, RewriteTarget } from './family.ts';
 
 export interface Product {
   node: Node;
@@ -90,7 +91,7 @@ function offerNibbles(product: Product, weights: BlockedWeights): Rewrite | stri
   if (seen.view.dims.length !== 2) return 'has more than two dimensions';
   return (
     whyNotBlocked(matrix, weights) ??
-    whyNotNibbles(matrix, scope, weights) ??
+    whyNotInt4(matrix, scope, weights) ??
     rewired(product, ({ store }) => store.dequantizedBlocks(matrix, product.turned ? 'rows' : 'columns', weights))
   );
 }
@@ -113,7 +114,7 @@ function offerDynamic(product: Product, linear: LinearWeights): Rewrite | string
 }
 
 /** The node stays, with another value for its weight. */
-function rewired({ node, scope, input, seen }: Product, value: (to: Writing) => string): Rewrite {
+function rewired({ node, scope, input, seen }: Product, value: (to: RewriteTarget) => string): Rewrite {
   return {
     write(to) {
       to.draft.rename(scope, node, input, value(to));
@@ -122,7 +123,7 @@ function rewired({ node, scope, input, seen }: Product, value: (to: Writing) => 
   };
 }
 
-function writeBlocks(product: Product, weights: BlockedWeights, { draft, store }: Writing): void {
+function writeBlocks(product: Product, weights: BlockedWeights, { draft, store }: RewriteTarget): void {
   const { node, scope, seen, matrix, bias } = product;
   const made = store.blocked(matrix, weights);
   const { name: codes, nodes } = codesOf(product, weights, draft, store);
@@ -181,7 +182,7 @@ function writeDynamic(
   product: Product,
   axis: number | null,
   weights: LinearWeights,
-  { draft, store, activations }: Writing,
+  { draft, store, activations }: RewriteTarget,
 ): void {
   const {
     node,

@@ -1,5 +1,5 @@
 /** LSTM, GRU and RNN: input and recurrence weights [directions, gates·hidden, inputs] behind a DequantizeLinear. */
-import { viewConstant } from '../graph/view.ts';
+import { viewConstant } from '../../onnx/graph/constant-view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
 import { skipped, type Family } from './family.ts';
 

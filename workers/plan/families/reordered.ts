@@ -2,8 +2,8 @@
  * Recurrent weights cut into gates and put together in another order, as PyTorch exports LSTM and GRU: behind a
  * DequantizeLinear before they are cut.
  */
-import { definingScope, type Scope } from '../graph/scopes.ts';
-import { viewConstant } from '../graph/view.ts';
+import { definingScope, type Scope } from '../../onnx/graph/scopes.ts';
+import { viewConstant } from '../../onnx/graph/constant-view.ts';
 import { behindDequantize } from './behind-dequantize.ts';
 import type { Family } from './family.ts';
 

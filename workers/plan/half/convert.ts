@@ -3,7 +3,7 @@
  * one type meets the other. What the graph and its bodies take and give keeps its type. Operators that have no fp16
  * form stay in float32 (operators.ts), and so do those whose values fp16 would spoil (precision/exact.ts).
  */
-import { least } from '../../lib/extremes.ts';
+import { least } from '../../contract/extremes.ts';
 import { toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema, type ValueInfoProto } from 'onnx-buf';
 import { asFloat32 } from '../../lib/bytes.ts';
@@ -14,16 +14,18 @@ import { toFloat16Array } from '../../onnx/numbers/float16.ts';
 import type { Model, Node, Tensor, ValueInfo } from '../../onnx/model.ts';
 import { splice, type Edit, type Piece } from '../../onnx/writing/splice.ts';
 import { readTensor } from '../../onnx/tensor-data.ts';
-import { encodeHeader } from '../../onnx/wire.ts';
-import { uniqueNames, uniqueNodeNames } from '../draft.ts';
+import { tensorAttribute } from '../../onnx/graph/attributes.ts';
+import { encodeField } from '../../onnx/wire.ts';
+import { uniqueNames, uniqueNodeNames } from '../../onnx/graph/unique-names.ts';
 import { isQuantizedOperator } from '../families/registry.ts';
 import { MOST_READ, type PlanInput } from '../plan.ts';
-import { decidePrecision, FAR, MASK_LIMIT, type Numbers } from '../precision/exact.ts';
+import { decidePrecision, FAR, MASK_LIMIT, type ConstantValues } from '../precision/exact.ts';
 import { describeMisfit, judge, type Misfits } from '../precision/fits.ts';
 import { float16Bytes, type QuantizeTask } from '../quantize-task.ts';
-import { findStated } from '../graph/scope-lookups.ts';
-import { definingScope, opsetOf, type Constant, type Scope, type Use } from '../graph/scopes.ts';
-import { handlingOf, makesFromFloats } from './operators.ts';
+import { findStated } from '../../onnx/graph/lookups.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
+import { definingScope, opsetOf, type Scope, type Use } from '../../onnx/graph/scopes.ts';
+import { float16Handling, makesFromFloats } from './operators.ts';
 import { valueType } from './value-types.ts';
 
 export interface Converted {
@@ -50,13 +52,13 @@ const BROADCASTING_MAX = 8;
 type Wish = typeof FLOAT32 | typeof FLOAT16 | 'any';
 
 /** A sentence when it cannot be done, which is true of the model. */
-export type Refusal = string;
+export type WhyNotConverted = string;
 
 /** @param misfits Tensors that fp16 does not hold: they, and what computes with them, stay in float32. */
 export async function convertToHalf(
   { model, scopes, flow, noWeights }: PlanInput,
   misfits: Misfits,
-): Promise<Converted | Refusal> {
+): Promise<Converted | WhyNotConverted> {
   const refusal = whyNot(model, scopes);
   if (refusal !== null) return refusal;
   const { numbersOf, fillOf } = await readNumbers(model, scopes, misfits);
@@ -71,8 +73,8 @@ export async function convertToHalf(
   const added = new Map<string, string>();
 
   const wishOf = ({ node, input, scope }: Use): Wish => {
-    if (handlingOf(node) === 'makes' && !makesFromFloats(node)) return 'any';
-    if (handlingOf(node) !== 'makes' && !kept.has(node)) return FLOAT16;
+    if (float16Handling(node) === 'makes' && !makesFromFloats(node)) return 'any';
+    if (float16Handling(node) !== 'makes' && !kept.has(node)) return FLOAT16;
     const type = valueType(scope, node.inputs[input] ?? '');
     if (type === null) unclear.add(node.inputs[input] ?? '');
     return type === FLOAT32 ? FLOAT32 : 'any';
@@ -211,7 +213,7 @@ export async function convertToHalf(
             } as const)
           : ({
               kind: 'made',
-              recipe: { kind: 'to-float16', tensor, ...(isMask && { limit: MASK_LIMIT }) },
+              task: { kind: 'to-float16', tensor, ...(isMask && { limit: MASK_LIMIT }) },
               part: 'values',
               length: float16Bytes(tensor),
             } as const);
@@ -234,7 +236,7 @@ export async function convertToHalf(
       node.outputs.forEach((name, output) => {
         if (name === '' || scope.constants.has(name)) return;
         const type = valueType(scope, name);
-        const keptHere = kept.has(node) || handlingOf(node) === 'makes';
+        const keptHere = kept.has(node) || float16Handling(node) === 'makes';
         if (type === null && (keptHere || scope.outputs.has(name))) unclear.add(name);
         if (type !== null && type !== FLOAT32) return;
         const made = keptHere ? FLOAT32 : FLOAT16;
@@ -265,8 +267,8 @@ async function readNumbers(
   model: Model,
   scopes: readonly Scope[],
   misfits: Misfits,
-): Promise<{ numbersOf: (constant: Constant) => Numbers; fillOf: (node: Node) => number }> {
-  const known = new Map<Constant, Numbers>();
+): Promise<{ numbersOf: (constant: Constant) => ConstantValues; fillOf: (node: Node) => number }> {
+  const known = new Map<Constant, ConstantValues>();
   const fills = new Map<Node, number>();
   const read = async (tensor: Tensor): Promise<Float32Array> =>
     asFloat32(convert(await readTensor(model.source, tensor, model.external), [tensor.type, FLOAT32]));
@@ -295,10 +297,7 @@ async function readNumbers(
       });
     }
     for (const node of nodes) {
-      const fill =
-        node.type === 'ConstantOfShape'
-          ? node.attributes.find(({ proto }) => proto.name === 'value')?.tensors[0]
-          : undefined;
+      const fill = node.type === 'ConstantOfShape' ? tensorAttribute(node, 'value') : null;
       if (fill && FLOATS.has(fill.type) && elementCount(fill.dims) === 1) fills.set(node, (await read(fill))[0] ?? 0);
     }
   }
@@ -306,9 +305,9 @@ async function readNumbers(
 }
 
 const FLOATS: ReadonlySet<number> = new Set([FLOAT32, FLOAT64, FLOAT16, BFLOAT16]);
-const ORDINARY: Numbers = { misfit: null, isLow: false, isFar: false, least: 0 };
+const ORDINARY: ConstantValues = { misfit: null, isLow: false, isFar: false, least: 0 };
 
-function whyNot(model: Model, scopes: readonly Scope[]): Refusal | null {
+function whyNot(model: Model, scopes: readonly Scope[]): WhyNotConverted | null {
   const opset = scopes[0] ? opsetOf(scopes[0]) : 0;
   if (opset < OLDEST)
     return `a Cast that fp16 takes came with operator set ${OLDEST}, the model is written for ${opset}`;
@@ -319,7 +318,7 @@ function whyNot(model: Model, scopes: readonly Scope[]): Refusal | null {
     for (const node of scope.nodes) {
       if (isQuantizedOperator(node))
         return `it is quantized already: ${node.type} scales numbers that fp16 may not hold`;
-      if (handlingOf(node) === 'unknown')
+      if (float16Handling(node) === 'unknown')
         return `whether ${node.domain === '' ? '' : `${node.domain}.`}${node.type} computes in fp16 is not known`;
       if (node.type === 'Constant' && node.attributes.some(({ sparse }) => sparse.length > 0))
         return 'it has sparse constants';
@@ -355,8 +354,5 @@ function stated(proto: ValueInfoProto, elemType: number, field: number): Piece<Q
   const type = structuredClone(proto.type);
   if (type?.value.case === 'tensorType') type.value.value.elemType = elemType;
   const message = toBinary(ValueInfoProtoSchema, { ...proto, ...(type && { type }) });
-  return [
-    { kind: 'bytes', bytes: encodeHeader(field, message.length) },
-    { kind: 'bytes', bytes: message },
-  ];
+  return [{ kind: 'bytes', bytes: encodeField(field, message) }];
 }

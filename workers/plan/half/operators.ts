@@ -2,6 +2,7 @@
  * What operators take and give when a graph is turned from float32 to fp16: which have an fp16 form at all
  * (ONNX's Operators.md and Changelog.md, onnxruntime's ContribOperators.md), and which better compute in float32.
  */
+import { hasAttribute } from '../../onnx/graph/attributes.ts';
 import type { Node } from '../../onnx/model.ts';
 
 /** Of ONNX's own, those that take float16 wherever they take float32, in every operator set that has them. */
@@ -214,14 +215,14 @@ const MAKES_NUMBERS: Readonly<Record<string, string>> = {
 const FOLLOWS_INPUT = new Set(['RandomNormalLike', 'RandomUniformLike', 'EyeLike', 'Bernoulli']);
 const DRAWS = new Set(['Bernoulli', 'Multinomial', 'MelWeightMatrix']);
 
-export type Handling = 'half' | 'float' | 'makes' | 'unknown';
+export type Float16Handling = 'half' | 'float' | 'makes' | 'unknown';
 
 function nameOf({ domain, type }: Node): string {
   return domain === '' ? type : `${domain}:${type}`;
 }
 
 /** How a node is handled, as far as the node alone tells. */
-export function handlingOf(node: Node): Handling {
+export function float16Handling(node: Node): Float16Handling {
   const name = nameOf(node);
   if (Object.hasOwn(MAKES_NUMBERS, name)) return 'makes';
   // x · x is a square; means and deviations beside the result are float32 whatever is normalized.
@@ -245,6 +246,6 @@ export function typeAttributeOf(node: Node): string {
  * its input counts, and onnxruntime draws and samples from float32 only.
  */
 export function makesFromFloats(node: Node): boolean {
-  const stated = node.attributes.some(({ proto }) => proto.name === typeAttributeOf(node));
+  const stated = hasAttribute(node, typeAttributeOf(node));
   return DRAWS.has(nameOf(node)) || (!stated && FOLLOWS_INPUT.has(nameOf(node)));
 }

@@ -114,28 +114,28 @@ function refused(input: PlanInput, scheme: Scheme<LevelId>, why: string): Plan {
 
 /** Pieces of the converted file as pieces of the model's. */
 function toSource(layer: Layer<QuantizeTask>): (pieces: readonly Piece<QuantizeTask>[]) => Piece<QuantizeTask>[] {
-  const recipes = new Map<QuantizeTask, QuantizeTask>();
-  const lower = (recipe: QuantizeTask) => {
-    const known = recipes.get(recipe) ?? lowered(recipe, layer);
-    recipes.set(recipe, known);
+  const tasks = new Map<QuantizeTask, QuantizeTask>();
+  const lower = (task: QuantizeTask) => {
+    const known = tasks.get(task) ?? lowered(task, layer);
+    tasks.set(task, known);
     return known;
   };
   return (pieces) =>
     pieces.flatMap((piece): Piece<QuantizeTask>[] => {
       if (piece.kind === 'copy' && piece.location === undefined) return layer.range(piece.start, piece.end);
-      return [piece.kind === 'made' ? { ...piece, recipe: lower(piece.recipe) } : piece];
+      return [piece.kind === 'made' ? { ...piece, task: lower(piece.task) } : piece];
     });
 }
 
-/** A recipe of a tensor of the converted file: of the float32 tensor it is rounded from, or of the same at its place in the source. */
-function lowered(recipe: QuantizeTask, layer: Layer<QuantizeTask>): QuantizeTask {
-  const { data } = recipe.tensor;
-  const at = (tensor: Partial<Tensor>): QuantizeTask => ({ ...recipe, tensor: { ...recipe.tensor, ...tensor } });
+/** A task of a tensor of the converted file: of the float32 tensor it is rounded from, or of the same at its place in the source. */
+function lowered(task: QuantizeTask, layer: Layer<QuantizeTask>): QuantizeTask {
+  const { data } = task.tensor;
+  const at = (tensor: Partial<Tensor>): QuantizeTask => ({ ...task, tensor: { ...task.tensor, ...tensor } });
   if (data.kind === 'typed') {
     const [piece] = layer.range(data.body, data.end);
-    return piece?.kind === 'copy' ? at({ data: { kind: 'typed', body: piece.start, end: piece.end } }) : recipe;
+    return piece?.kind === 'copy' ? at({ data: { kind: 'typed', body: piece.start, end: piece.end } }) : task;
   }
-  if (data.kind !== 'inline') return recipe;
+  if (data.kind !== 'inline') return task;
   const [piece] = layer.range(data.offset, data.offset + data.length);
   switch (piece?.kind) {
     case 'copy':
@@ -143,8 +143,8 @@ function lowered(recipe: QuantizeTask, layer: Layer<QuantizeTask>): QuantizeTask
     case 'bytes':
       return at({ data: { kind: 'values', bytes: piece.bytes } });
     case 'made':
-      return recipe.kind === 'to-float16' ? recipe : { ...recipe, tensor: piece.recipe.tensor, rounded: true };
+      return task.kind === 'to-float16' ? task : { ...task, tensor: piece.task.tensor, rounded: true };
     case undefined:
-      return recipe;
+      return task;
   }
 }

@@ -1,9 +1,10 @@
 /** Element types of the values of a graph: as it states them, else worked out from the operators that make them. */
 import { FLOAT32, INT64 } from '../../onnx/numbers/element-types.ts';
 import type { Graph, Node } from '../../onnx/model.ts';
-import { findSparse, findStated } from '../graph/scope-lookups.ts';
-import { definingScope, intAttribute, type Scope } from '../graph/scopes.ts';
-import { handlingOf, typeAttributeOf } from './operators.ts';
+import { findSparse, findStated } from '../../onnx/graph/lookups.ts';
+import { intAttribute, tensorAttribute } from '../../onnx/graph/attributes.ts';
+import { definingScope, type Scope } from '../../onnx/graph/scopes.ts';
+import { float16Handling, typeAttributeOf } from './operators.ts';
 
 const BOOL = 9;
 /** Longer chains of values without a type are no export's. */
@@ -62,10 +63,9 @@ function findType(owner: Scope, name: string, steps: number): number | null {
 function madeBy(node: Node, scope: Scope, output: number, steps: number): number | null {
   const { type, inputs } = node;
   const ofInput = (input: number) => (inputs[input] ? valueType(scope, inputs[input], steps) : null);
-  if (handlingOf(node) === 'makes') {
+  if (float16Handling(node) === 'makes') {
     const attribute = typeAttributeOf(node);
-    if (attribute === 'value')
-      return node.attributes.find(({ proto }) => proto.name === attribute)?.tensors[0]?.type ?? FLOAT32;
+    if (attribute === 'value') return tensorAttribute(node, attribute)?.type ?? FLOAT32;
     const stated = intAttribute(node, attribute, 0);
     return stated !== 0 ? stated : /Like$|^Bernoulli$/.test(type) ? ofInput(0) : type === 'Multinomial' ? 6 : FLOAT32;
   }

@@ -9,13 +9,15 @@
  * Going to: what does nothing but prepare a value for a node that stays float32 stays float32, too, and so does what
  * becomes an integer, a size or a place.
  */
-import { greatest } from '../../lib/extremes.ts';
+import { greatest } from '../../contract/extremes.ts';
 import { elementCount, elementType, FLOAT32 } from '../../onnx/numbers/element-types.ts';
 import type { Node } from '../../onnx/model.ts';
-import { handlingOf } from '../half/operators.ts';
+import { float16Handling } from '../half/operators.ts';
 import { valueType } from '../half/value-types.ts';
-import { definingScope, intAttribute, type Constant, type Scope, type Use } from '../graph/scopes.ts';
-import { viewConstant } from '../graph/view.ts';
+import { intAttribute } from '../../onnx/graph/attributes.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
+import { definingScope, type Scope, type Use } from '../../onnx/graph/scopes.ts';
+import { viewConstant } from '../../onnx/graph/constant-view.ts';
 import type { Misfit } from './fits.ts';
 import type { Flow } from './flow.ts';
 import {
@@ -23,7 +25,7 @@ import {
   carriesMask,
   COMPARES,
   endsMask,
-  isLight,
+  isPassThrough,
   JOINS,
   MOVES,
   operatorOf,
@@ -54,7 +56,7 @@ interface State {
 }
 
 /** What is known of the numbers of a constant. */
-export interface Numbers {
+export interface ConstantValues {
   misfit: Misfit | null;
   /** Whether some are far below zero. */
   isLow: boolean;
@@ -90,7 +92,7 @@ const of = (kind: Kind, more: Partial<State> = {}): State => ({ ...DATA, kind, .
 export function decidePrecision(
   scopes: readonly Scope[],
   flow: Flow,
-  numbersOf: (constant: Constant) => Numbers,
+  numbersOf: (constant: Constant) => ConstantValues,
   fillOf: (node: Node) => number,
   isTable: (constant: Constant) => boolean,
 ): Precision {
@@ -177,7 +179,7 @@ export function decidePrecision(
         result.kind === 'exact' ||
         result.kind === 'wide' ||
         floats.some(({ input, state }) => staysFor(node, input, state));
-      if (handlingOf(node) === 'float' || (floats.length > 0 && (isExact || COMPARES.has(operatorOf(node)))))
+      if (float16Handling(node) === 'float' || (floats.length > 0 && (isExact || COMPARES.has(operatorOf(node)))))
         kept.add(node);
       for (const name of node.outputs) if (name !== '') set(scope, name, result);
     }
@@ -359,7 +361,7 @@ function followBack(scopes: readonly Scope[], kept: Set<Node>): void {
   // From the end to the front: what a node prepares comes behind it.
   for (const scope of [...scopes].reverse()) {
     for (const node of [...scope.nodes].reverse()) {
-      if (handlingOf(node) === 'makes' || !isFollowed(node)) continue;
+      if (float16Handling(node) === 'makes' || !isFollowed(node)) continue;
       const uses = node.outputs.flatMap((name) => scope.uses.get(name) ?? []);
       const isLarge = node.inputs.some(
         (name) => elementCount(definingScope(scope, name)?.constants.get(name)?.tensor.dims ?? []) > MOST_OF_AN_ANGLE,
@@ -383,7 +385,7 @@ function followBack(scopes: readonly Scope[], kept: Set<Node>): void {
 
 function isFollowed(node: Node): boolean {
   const operator = operatorOf(node);
-  return (isLight(node) || operator === 'MatMul' || operator === 'Einsum') && !ANGLES.has(operator);
+  return (isPassThrough(node) || operator === 'MatMul' || operator === 'Einsum') && !ANGLES.has(operator);
 }
 
 /** The type a Cast makes; null for other nodes. */

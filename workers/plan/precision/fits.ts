@@ -13,7 +13,7 @@ import { asFloat32 } from '../../lib/bytes.ts';
 import type { Tensor } from '../../onnx/model.ts';
 import { elementCount } from '../../onnx/numbers/element-types.ts';
 import { readTensor } from '../../onnx/tensor-data.ts';
-import { inSlabs, NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../../io/source.ts';
+import { readChunks, NO_EXTERNAL_FILES, type ByteSource, type ExternalFiles } from '../../io/source.ts';
 
 /** Why fp16 does not hold a tensor; `low` when only numbers far below zero are beyond it, as masks have them. */
 export type Misfit = 'large' | 'low' | 'small' | 'stepped';
@@ -45,7 +45,7 @@ export interface Judge {
 }
 
 /** @param count Numbers in the tensor. */
-export function judgeNumbers(count: number): Judge {
+function judgeNumbers(count: number): Judge {
   let [squares, errors, nonZero, lost] = [0, 0, 0, 0];
   let [isBeyond, isBeyondAbove, isStepped, isInexact] = [false, false, true, false];
   return {
@@ -102,7 +102,7 @@ export async function findMisfits(
     const { add, verdict } = judgeNumbers(elementCount(dims));
     const file = data.kind === 'inline' ? source : data.kind === 'external' ? external.get(data.location) : undefined;
     if (file && (data.kind === 'inline' || data.kind === 'external')) {
-      for await (const slab of inSlabs(file, data.offset, data.offset + (data.length ?? size))) {
+      for await (const slab of readChunks(file, data.offset, data.offset + (data.length ?? size))) {
         signal.throwIfAborted();
         onBytes(slab.length);
         add(asFloat32(slab));

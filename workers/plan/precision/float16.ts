@@ -4,12 +4,13 @@ import { encodeConstant, encodeInitializer, encodeNode, NODE_FIELD } from '../..
 import type { Edit, Piece } from '../../onnx/writing/splice.ts';
 import { changedLine, count, keptLine, whyNotFloat } from '../ledger.ts';
 import { isQuantizedOperator } from '../families/registry.ts';
-import { uniqueNames, uniqueNodeNames } from '../draft.ts';
+import { uniqueNames, uniqueNodeNames } from '../../onnx/graph/unique-names.ts';
 import { placeNew, type DataFile } from '../data-file.ts';
 import { float16Bytes, type QuantizeTask } from '../quantize-task.ts';
 import { describeMisfit, type Misfits } from './fits.ts';
 import type { NoWeight } from './weights.ts';
-import { opsetOf, type Constant, type Scope } from '../graph/scopes.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
+import { opsetOf, type Scope } from '../../onnx/graph/scopes.ts';
 import type { LedgerLine } from '../../contract/level-plan.ts';
 
 /** Whether the model's own weights are half precision already, so that it is its own fp16 baseline. */
@@ -86,7 +87,7 @@ export function planFloat16(
       name: half,
       type: FLOAT16,
       dims: tensor.dims,
-      data: { kind: 'made', recipe: { kind: 'to-float16', tensor }, part: 'values', length },
+      data: { kind: 'made', task: { kind: 'to-float16', tensor }, part: 'values', length },
     } as const;
     const pieces =
       scope.kind === 'graph'

@@ -1,20 +1,20 @@
 /** Where values go: through nodes, into bodies of control flow and local functions, and out of them again. */
 import type { Graph, Model, Node } from '../../onnx/model.ts';
 import { functionKey } from '../families/call.ts';
-import { definingScope, type Scope, type Use } from '../graph/scopes.ts';
+import { definingScope, type Scope, type Use } from '../../onnx/graph/scopes.ts';
 
 /** A value by the scope it is named in. */
-export interface Value {
+export interface ScopedValue {
   scope: Scope;
   name: string;
 }
 
 export interface Flow {
-  uses(value: Value): readonly Use[];
+  uses(value: ScopedValue): readonly Use[];
   /** What a value handed to a node is called inside of it, where the node has bodies or calls a function. */
-  inside(use: Use): Value[];
+  inside(use: Use): ScopedValue[];
   /** What a result of a body or a function is called outside. */
-  outside(value: Value): Value[];
+  outside(value: ScopedValue): ScopedValue[];
   /** The scopes of a node's bodies, in the order of its attributes. */
   bodiesOf(node: Node): readonly Scope[];
 }

@@ -145,7 +145,7 @@ export function takesPlace(node: Node, input: number): boolean {
 }
 
 /** Cheap operators through which a value is followed to what is made of it. */
-export function isLight(node: Node): boolean {
+export function isPassThrough(node: Node): boolean {
   const operator = operatorOf(node);
   return (
     MOVES.has(operator) ||

@@ -6,14 +6,16 @@
 import { elementCount, FLOAT16, FLOAT32, FLOAT64, elementType } from '../../onnx/numbers/element-types.ts';
 import type { Node } from '../../onnx/model.ts';
 import { isTokenLookup } from '../families/gather.ts';
-import { definingScope, intAttribute, type Constant, type Scope } from '../graph/scopes.ts';
-import { viewConstant } from '../graph/view.ts';
+import { intAttribute } from '../../onnx/graph/attributes.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
+import { definingScope, type Scope } from '../../onnx/graph/scopes.ts';
+import { viewConstant } from '../../onnx/graph/constant-view.ts';
 import { valueType } from '../half/value-types.ts';
-import type { Flow, Value } from './flow.ts';
+import type { Flow, ScopedValue } from './flow.ts';
 import {
   ANGLES,
   COMPARES,
-  isLight,
+  isPassThrough,
   JOINS,
   MOVES,
   operatorOf,
@@ -48,7 +50,7 @@ const FORMULA: NoWeight['why'] = 'makes angles or positions, which have to be ex
 export function whyNoWeight(constant: Constant, flow: Flow): NoWeight | null {
   const { scope, name, tensor } = constant;
   const seen = new Map<Scope, Set<string>>();
-  const waiting: (Value & { looked: LookedUp })[] = [{ scope, name, looked: 'no' }];
+  const waiting: (ScopedValue & { looked: LookedUp })[] = [{ scope, name, looked: 'no' }];
   let used = false;
   for (let at = waiting.pop(); at; at = waiting.pop()) {
     const owner = definingScope(at.scope, at.name) ?? at.scope;
@@ -114,7 +116,7 @@ function whyNoWeightFor(
   if (
     looked === 'no' &&
     count >= LEAST_ADDED &&
-    isLight(node) &&
+    isPassThrough(node) &&
     !isExact(node, input) &&
     node.inputs.every((name) => isConstant(scope, name))
   )
@@ -122,7 +124,8 @@ function whyNoWeightFor(
   if (looked === 'no') return { why: `used by ${node.type}, which does not take it as a weight`, exact: false };
   if (isExact(node, input)) return { why: FORMULA, exact: false };
   if (looked === 'tokens') return null;
-  if (!isLight(node) && operator !== 'com.microsoft:RotaryEmbedding' && operator !== 'RotaryEmbedding') return null;
+  if (!isPassThrough(node) && operator !== 'com.microsoft:RotaryEmbedding' && operator !== 'RotaryEmbedding')
+    return null;
   const isByConstant =
     SCALES.has(operator) && node.inputs.every((name, at) => at === input || viewConstant(scope, name) !== null);
   if (isByConstant || JOINS.has(operator)) return 'follow';
@@ -142,7 +145,7 @@ function isConstant(scope: Scope, name: string, steps = MOST_FOLDED): boolean {
     owner !== null &&
     node !== undefined &&
     node.inputs.length > 0 &&
-    isLight(node) &&
+    isPassThrough(node) &&
     node.inputs.every((input) => isConstant(owner, input, steps - 1))
   );
 }
@@ -159,7 +162,7 @@ function isExact(node: Node, input: number): boolean {
 }
 
 /** Whether a value goes to such a node through cheap operators alone. */
-function reaches(from: Value, flow: Flow, test: (node: Node, input: number) => boolean): boolean {
+function reaches(from: ScopedValue, flow: Flow, test: (node: Node, input: number) => boolean): boolean {
   const seen = new Set<Node>();
   const waiting = [from];
   for (let at = waiting.pop(); at && seen.size < MAX_STEPS; at = waiting.pop()) {
@@ -169,7 +172,7 @@ function reaches(from: Value, flow: Flow, test: (node: Node, input: number) => b
       if (seen.has(use.node)) continue;
       seen.add(use.node);
       for (const value of flow.inside(use)) waiting.push(value);
-      if (isLight(use.node))
+      if (isPassThrough(use.node))
         for (const name of use.node.outputs) if (name !== '') waiting.push({ scope: use.scope, name });
     }
   }
@@ -177,9 +180,9 @@ function reaches(from: Value, flow: Flow, test: (node: Node, input: number) => b
 }
 
 /** Whether a floating-point value is made of integers alone, such as positions and lengths, and of constants. */
-export function comesFromIntegers(scope: Scope, name: string): boolean {
+function comesFromIntegers(scope: Scope, name: string): boolean {
   const seen = new Set<Node>();
-  const waiting: Value[] = [{ scope, name }];
+  const waiting: ScopedValue[] = [{ scope, name }];
   let found = false;
   for (let at = waiting.pop(); at; at = waiting.pop()) {
     const owner = definingScope(at.scope, at.name);
@@ -200,7 +203,8 @@ export function comesFromIntegers(scope: Scope, name: string): boolean {
         found = true;
         continue;
       }
-    } else if (!isLight(node) || (operator === 'Gather' && owner.constants.has(node.inputs[0] ?? ''))) return false;
+    } else if (!isPassThrough(node) || (operator === 'Gather' && owner.constants.has(node.inputs[0] ?? '')))
+      return false;
     for (const input of node.inputs) {
       const type = input === '' ? null : valueType(owner, input);
       if (type === FLOAT32 || type === FLOAT64 || type === FLOAT16) waiting.push({ scope: owner, name: input });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { tinyLanguageModel, type TinyLanguageModel } from '../../../models/build.ts';
-import { plan } from '../../pipeline/pipeline.ts';
+import { plan } from '../../pipeline/preview.ts';
 import type { LevelPlan } from '../../contract/level-plan.ts';
 import type { LevelRequest } from '../../contract/job.ts';
 import { parseLevel } from '../../contract/levels/level.ts';

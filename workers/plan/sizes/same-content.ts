@@ -6,7 +6,7 @@ import type { QuantizeTask } from '../quantize-task.ts';
 type PlannedFile = Pick<Plan, 'pieces' | 'data' | 'originPieces'>;
 
 /** Whether two plans of one model write the same content. What they say of their origin, at the end of the file, does not count. */
-export function isSameContent(a: PlannedFile, b: PlannedFile): boolean {
+function isSameContent(a: PlannedFile, b: PlannedFile): boolean {
   return samePieces(withoutOrigin(a), withoutOrigin(b)) && samePieces(a.data?.pieces ?? [], b.data?.pieces ?? []);
 }
 
@@ -14,7 +14,9 @@ export function isSameContent(a: PlannedFile, b: PlannedFile): boolean {
  * For each plan the index of the first one with the same content; null for one that is the first, and for plans that
  * have a problem or could not be made (null).
  */
-export function sameAsEarlier(plans: readonly ((PlannedFile & Pick<Plan, 'problem'>) | null)[]): (number | null)[] {
+export function firstWithSameContent(
+  plans: readonly ((PlannedFile & Pick<Plan, 'problem'>) | null)[],
+): (number | null)[] {
   const firsts: number[] = [];
   return plans.map((plan, at) => {
     if (!plan || plan.problem) return null;
@@ -39,7 +41,7 @@ function isSamePiece(a: Piece<QuantizeTask>, b: Piece<QuantizeTask>): boolean {
         b.kind === 'bytes' && a.bytes.length === b.bytes.length && a.bytes.every((byte, at) => byte === b.bytes[at])
       );
     case 'made':
-      return b.kind === 'made' && a.part === b.part && a.length === b.length && isSameRecipe(a.recipe, b.recipe);
+      return b.kind === 'made' && a.part === b.part && a.length === b.length && isSameRecipe(a.task, b.task);
   }
 }
 

@@ -4,7 +4,7 @@ import { pieceLength } from '../../onnx/writing/splice.ts';
 import type { StoredTwice } from '../../contract/level-plan.ts';
 import type { Draft } from '../draft.ts';
 import type { QuantizeTask } from '../quantize-task.ts';
-import type { Constant } from '../graph/scopes.ts';
+import type { Constant } from '../../onnx/graph/constants.ts';
 
 /** Parts that hold a weight's codes; the other parts are scales and zero points, which two layouts of the same codes share. */
 const CODES: ReadonlySet<string> = new Set(['codes', 'rows', 'nibbles']);
@@ -30,21 +30,21 @@ export function findStoredTwice(constants: readonly Constant[], draft: Draft): S
 /** What each quantized form would take if it were the only one. */
 function formsOf(draft: Draft, constant: Constant): StoredTwice['forms'] {
   const beside = new Map<QuantizeTask, number>();
-  const codes: { recipe: QuantizeTask; bytes: number }[] = [];
+  const codes: { task: QuantizeTask; bytes: number }[] = [];
   for (const { data } of draft.replacementOf(constant).tensors) {
     if (data.kind !== 'made') continue;
-    if (CODES.has(data.part)) codes.push({ recipe: data.recipe, bytes: data.length });
-    else beside.set(data.recipe, (beside.get(data.recipe) ?? 0) + data.length);
+    if (CODES.has(data.part)) codes.push({ task: data.task, bytes: data.length });
+    else beside.set(data.task, (beside.get(data.task) ?? 0) + data.length);
   }
-  return codes.map(({ recipe, bytes }) => ({ type: typeOf(recipe), bytes: bytes + (beside.get(recipe) ?? 0) }));
+  return codes.map(({ task, bytes }) => ({ type: typeOf(task), bytes: bytes + (beside.get(task) ?? 0) }));
 }
 
-function typeOf(recipe: QuantizeTask): string {
-  switch (recipe.kind) {
+function typeOf(task: QuantizeTask): string {
+  switch (task.kind) {
     case 'quantize':
-      return `int${recipe.scheme.bits}`;
+      return `int${task.scheme.bits}`;
     case 'linear':
-      return recipe.scheme.type;
+      return task.scheme.type;
     case 'to-float16':
       return 'float16';
   }

@@ -4,7 +4,7 @@
  */
 import { failure, toEngineError } from '../../contract/errors.ts';
 import { blobSink, copiedFrom, NO_EXTERNAL_BLOBS, type Sink } from '../../onnx/writing/write.ts';
-import { blobSource, inSlabs } from '../../io/source.ts';
+import { blobSource, readChunks } from '../../io/source.ts';
 import { createFile, discard, folderFailed, isTaken, nameTaken, type FileInFolder } from './folder.ts';
 import { levelKey } from '../job-key.ts';
 import type { PlannedFile } from '../job-room.ts';
@@ -126,7 +126,7 @@ async function writingSink(
     waiting += bytes.length;
   };
   const copy = async (from: string, source: Blob, start: number, end: number, onBytes: (bytes: number) => void) => {
-    for await (const bytes of inSlabs(blobSource(from, source, file.inOrder), start, end)) {
+    for await (const bytes of readChunks(blobSource(from, source, file.inOrder), start, end)) {
       file.signal.throwIfAborted();
       await write(bytes);
       onBytes(bytes.length);

@@ -4,11 +4,14 @@ import { existsSync, openAsBlob } from 'node:fs';
 import { fail } from '../../../contract/errors.ts';
 import { copiedFrom, NO_EXTERNAL_BLOBS, type ExternalBlobs, type Sink } from '../../../onnx/writing/write.ts';
 import { shown } from '../../../lib/shown.ts';
-import { blobSource, inSlabs } from '../../../io/source.ts';
+import type { OpenSequentialReader } from '../../../io/sequential-reader.ts';
+import { blobSource, readChunks } from '../../../io/source.ts';
 import { openWholeFile, type WholeFile } from './whole-file.ts';
 
 export interface FileSinkOptions {
   external?: ExternalBlobs | undefined;
+  /** Reads what is copied. */
+  inOrder?: OpenSequentialReader | undefined;
   /** Given the file's SHA-256, hexadecimal, when it is finished. */
   onHash?: ((sha256: string) => void) | undefined;
 }
@@ -17,7 +20,7 @@ export interface FileSinkOptions {
 export async function fileSink(
   path: string,
   source: File,
-  { external = NO_EXTERNAL_BLOBS, onHash }: FileSinkOptions = {},
+  { external = NO_EXTERNAL_BLOBS, inOrder, onHash }: FileSinkOptions = {},
 ): Promise<Sink> {
   const file = await openWholeFile(path);
   const hash = onHash && createHash('sha256');
@@ -29,7 +32,7 @@ export async function fileSink(
     write,
     async copy(start, end, onBytes, location) {
       const from = copiedFrom(source, external, location);
-      for await (const bytes of inSlabs(blobSource(location ?? source.name, from), start, end)) {
+      for await (const bytes of readChunks(blobSource(location ?? source.name, from, inOrder), start, end)) {
         await write(bytes);
         onBytes?.(bytes.length);
       }

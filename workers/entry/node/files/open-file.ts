@@ -4,10 +4,11 @@ import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fail, settle } from '../../../contract/errors.ts';
 import { COPIED_NAMES } from '../../../pipeline/hub-folder.ts';
-import { plainLocation } from '../../../onnx/location.ts';
+import { normalizeLocation } from '../../../onnx/location.ts';
 import { scanModel } from '../../../onnx/scan.ts';
 import { shown } from '../../../lib/shown.ts';
 import { blobSource } from '../../../io/source.ts';
+import { remember } from './read-opened.ts';
 
 /** A file by the path it was found at. */
 export interface FoundFile {
@@ -18,9 +19,12 @@ export interface FoundFile {
 /** Errors: `file-unreadable`. */
 export async function openFile(path: string, name = basename(path)): Promise<File> {
   try {
-    const kind = whatItIs(await stat(path));
+    const entry = await stat(path);
+    const kind = whatItIs(entry);
     if (kind !== null) return fail('file-unreadable', `${shown(path)} is ${kind}.`, 'Name a file.');
-    return new File([await openAsBlob(path)], name);
+    const file = new File([await openAsBlob(path)], name);
+    remember(file, { path, size: entry.size, mtimeMs: entry.mtimeMs });
+    return file;
   } catch (thrown) {
     if (!(thrown instanceof Error && 'code' in thrown)) throw thrown;
     return fail('file-unreadable', `${shown(path)} cannot be read.`, 'Check the path.', String(thrown));
@@ -72,7 +76,7 @@ export async function openBeside(modelPath: string, model: File): Promise<FoundF
   const folder = await realpath(dirname(modelPath));
   const folders = [folder, dirname(await realpath(modelPath))];
   const found: FoundFile[] = [];
-  for (const location of new Set(scanned.value.outside.map(({ data }) => plainLocation(data.location)))) {
+  for (const location of new Set(scanned.value.externalTensors.map(({ data }) => normalizeLocation(data.location)))) {
     const path = await realpath(join(folder, location)).catch(() => null);
     if (path === null) continue;
     const named = `${shown(model.name)} keeps weights in ${shown(location)}, which is`;

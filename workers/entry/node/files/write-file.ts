@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { hubFolder } from '../../../pipeline/hub-folder.ts';
 import type { HubFolderJob } from '../../../contract/engine.ts';
-import { blobSource, inSlabs } from '../../../io/source.ts';
+import { blobSource, readChunks } from '../../../io/source.ts';
 import { isStream } from './output-paths.ts';
 import { cannotWrite, openWholeFile } from './whole-file.ts';
 
@@ -27,7 +27,7 @@ export async function writeText(path: string, text: string): Promise<void> {
 export async function writeZip(path: string, job: HubFolderJob, signal: AbortSignal): Promise<void> {
   const archive = await hubFolder(job, signal);
   await writeWhole(path, async (write) => {
-    for await (const bytes of inSlabs(blobSource(path, archive), 0, archive.size)) {
+    for await (const bytes of readChunks(blobSource(path, archive), 0, archive.size)) {
       signal.throwIfAborted();
       await write(bytes);
     }

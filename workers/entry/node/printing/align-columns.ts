@@ -1,5 +1,5 @@
 /** Rows of text as a table for a terminal. */
-import { greatest } from '../../../lib/extremes.ts';
+import { greatest } from '../../../contract/extremes.ts';
 
 /** Columns as wide as their widest cell, text on the left, numbers on the right; columns with a head only are left out. */
 export function alignColumns(rows: readonly string[][]): string[] {

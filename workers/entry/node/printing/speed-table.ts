@@ -1,15 +1,27 @@
 /** Speed and memory as a table for a terminal. */
-import { greatest } from '../../../lib/extremes.ts';
-import type { LevelReport, Speed, Spread } from '../../../contract/report.ts';
+import { greatest } from '../../../contract/extremes.ts';
+import { speedMetrics } from '../../../contract/metric-readings.ts';
+import { textOf, type TextStyle } from '../../../contract/metric-text.ts';
+import type { SpeedMetric } from '../../../contract/metrics.ts';
+import type { LevelReport, Speed } from '../../../contract/report.ts';
 import { shown } from '../../../lib/shown.ts';
 import { alignColumns } from './align-columns.ts';
 
 /** A line for each level and provider; none where nothing was measured. */
 export function speedLines(levels: readonly LevelReport[]): string[] {
+  const metrics = speedMetrics().filter(({ terminal }) => terminal);
+  const times = metrics.filter(isTime);
+  const others = metrics.filter((metric) => !isTime(metric));
   const rows = levels.flatMap(({ level, baseline, speed }) =>
     (speed ?? [])
       .filter(({ problem, load }) => load !== null || problem === null)
-      .map((one) => speedRow(level, againstBaseline(one, baseline, levels), one)),
+      .map((one) => [
+        shown(level),
+        `${one.provider}${one.widened ? ' in float32' : ''}`,
+        ...times.map((metric) => speedText(metric, one)),
+        againstBaseline(one, baseline, levels),
+        ...others.map((metric) => speedText(metric, one)),
+      ]),
   );
   const threads = greatest(
     levels.flatMap(({ speed }) => (speed ?? []).map((one) => one.threads)),
@@ -22,16 +34,9 @@ export function speedLines(levels: readonly LevelReport[]): string[] {
       [
         'level',
         'provider',
-        'load, s',
-        'prefill, tokens/s',
-        'decode, tokens/s',
-        'one run, s',
+        ...times.map(({ terminal }) => terminal?.heading ?? ''),
         'against fp16',
-        'heap, MB',
-        'GPU, MB',
-        'GPU peak, MB',
-        'predicted, MB',
-        'fallback',
+        ...others.map(({ terminal }) => terminal?.heading ?? ''),
       ],
       ...rows,
     ]),
@@ -40,26 +45,14 @@ export function speedLines(levels: readonly LevelReport[]): string[] {
   ];
 }
 
-function speedRow(
-  level: string,
-  against: string,
-  { provider, load, prefill, decode, run, memory, fallback, widened }: Speed,
-): string[] {
-  const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
-  return [
-    shown(level),
-    `${provider}${widened ? ' in float32' : ''}`,
-    spread(load),
-    prefill ? `${spread(prefill.tokensPerSecond)} at ${prefill.tokens}` : '',
-    decode ? `${spread(decode.tokensPerSecond)}${decode.cached ? '' : ' without cache'}` : '',
-    spread(run),
-    against,
-    memory ? megabytes(memory.heap) : '',
-    memory?.gpu ? megabytes(memory.gpu.steady) : '',
-    memory?.gpu ? megabytes(memory.gpu.peak) : '',
-    memory ? megabytes(memory.predicted) : '',
-    fallback ? `${fallback.nodes} of ${fallback.of} nodes` : '',
-  ];
+const STYLE: TextStyle = { none: '', identical: '', bytes: (bytes) => (bytes / 1e6).toFixed(1) };
+
+const isTime = ({ format }: SpeedMetric): boolean => format === 'seconds' || format === 'rate';
+
+function speedText(metric: SpeedMetric, speed: Speed): string {
+  if (metric.text) return metric.text(speed, String) ?? '';
+  const reading = metric.read(speed);
+  return `${textOf(metric, reading, metric.terminal ?? {}, STYLE)}${reading === null ? '' : (metric.remark?.(speed) ?? '')}`;
 }
 
 /** How many times as fast as fp16 a level decodes, or runs, on the same provider; empty where the runs of both overlap, and of the baseline. */
@@ -74,10 +67,4 @@ function againstBaseline({ provider, decode, run }: Speed, baseline: boolean, le
   if (baseline || !rate || !other || !(rate.low > other.high || rate.high < other.low)) return '';
   const times = rate.median / other.median;
   return times >= 1 ? `${times.toFixed(1)}× faster` : `${(1 / times).toFixed(1)}× slower`;
-}
-
-/** Three significant digits. */
-function spread(of: Spread | null): string {
-  const digits = (value: number) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
-  return of ? `${digits(of.median)} (${digits(of.low)}–${digits(of.high)} of ${of.runs})` : '';
 }

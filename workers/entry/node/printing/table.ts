@@ -1,38 +1,30 @@
 /** A report as a table for a terminal. */
-import type { Estimate, InputsUsed, Report } from '../../../contract/report.ts';
+import { levelMetrics, outputMetrics, readLevel } from '../../../contract/metric-readings.ts';
+import { textHeading, textOf, type TextStyle } from '../../../contract/metric-text.ts';
+import type { InputsUsed, Report } from '../../../contract/report.ts';
 import { shown, shownText } from '../../../lib/shown.ts';
 import { alignColumns } from './align-columns.ts';
 import { memoryLines } from './memory-lines.ts';
 import { speedLines } from './speed-table.ts';
 
+const STYLE: TextStyle = {
+  none: '',
+  identical: 'nothing differs',
+  bytes: (bytes) => bytes.toLocaleString('en'),
+};
+
+/** The lines that a comparison prints: a table of levels, one of outputs, memory and speed, and what a reader must know. */
 export function reportTable({ model, protocol, levels, skipped, inputs, notes }: Report): string {
   const isMeasured = protocol !== null || Boolean(inputs);
+  const metrics = levelMetrics(protocol?.unit ?? 'token').flatMap((metric) =>
+    metric.terminal ? [{ metric, place: metric.terminal }] : [],
+  );
   const lines = alignColumns([
-    [
-      'level',
-      ...(isMeasured ? [] : ['file']),
-      'bytes',
-      'weights',
-      protocol?.unit === 'word' ? 'word perplexity' : 'perplexity',
-      'bits per byte',
-      'ratio',
-      'ln ratio',
-      'KL divergence',
-      'same top',
-    ],
-    ...levels.map(({ level, file, bytes, weightBytes, perplexity, drift }) => [
-      shown(level),
-      ...(isMeasured ? [] : [shown(file)]),
-      bytes.toLocaleString('en'),
-      weightBytes.toLocaleString('en'),
-      perplexity ? `${perplexity.value.toFixed(4)} ± ${perplexity.error.toFixed(4)}` : '',
-      perplexity?.bitsPerByte
-        ? `${perplexity.bitsPerByte.value.toFixed(4)} ± ${perplexity.bitsPerByte.error.toFixed(4)}`
-        : '',
-      drift?.ratio ? `${drift.ratio.value.toFixed(5)} ± ${drift.ratio.error.toFixed(5)}` : '',
-      drift ? `${drift.lnRatio.value.toFixed(5)} ± ${drift.lnRatio.error.toFixed(5)}` : '',
-      drift ? `${drift.kld.mean.toFixed(6)} ± ${drift.kld.error.toFixed(6)}` : '',
-      drift ? `${(drift.sameTop.value * 100).toFixed(2)} ± ${(drift.sameTop.error * 100).toFixed(2)} %` : '',
+    ['level', ...(isMeasured ? [] : ['file']), ...metrics.map(({ metric, place }) => textHeading(metric, place))],
+    ...levels.map((level) => [
+      shown(level.level),
+      ...(isMeasured ? [] : [shown(level.file)]),
+      ...metrics.map(({ metric, place }) => textOf(metric, readLevel(metric, level), place, STYLE)),
     ]),
   ]);
   const head = `${shown(model.name)}: ${model.bytes.toLocaleString('en')} bytes, ${model.parameters.toLocaleString('en')} parameters`;
@@ -60,19 +52,14 @@ export function reportTable({ model, protocol, levels, skipped, inputs, notes }:
 
 /** A line for each output of each level. */
 function outputLines(levels: Report['levels']): string[] {
+  const metrics = outputMetrics().flatMap((metric) => (metric.terminal ? [{ metric, place: metric.terminal }] : []));
   return alignColumns([
-    ['level', 'output', 'cosine', 'SQNR', 'largest error', 'RMS', 'top 1', 'top 5', 'equal'],
+    ['level', 'output', ...metrics.map(({ metric, place }) => textHeading(metric, place))],
     ...levels.flatMap(({ level, outputs }) =>
-      (outputs ?? []).map(({ output, shape, cosine, sqnr, maxError, rms, top1, top5, equal }) => [
+      (outputs ?? []).map((output) => [
         shown(level),
-        `${shown(output)} [${shape.join(', ')}]`,
-        cosine.toFixed(6),
-        sqnr === null ? 'nothing differs' : `${sqnr.toFixed(2)} dB`,
-        maxError.toPrecision(4),
-        rms.toPrecision(4),
-        percent(top1),
-        percent(top5),
-        percent(equal ?? null),
+        `${shown(output.output)} [${output.shape.join(', ')}]`,
+        ...metrics.map(({ metric, place }) => textOf(metric, metric.read(output), place, STYLE)),
       ]),
     ),
   ]);
@@ -99,6 +86,3 @@ function whatIsCounted(levels: Report['levels']): string {
     ? ` Shares of "${first.output}" count ${first.rows.toLocaleString('en')} positions, their errors are over ${first.inputs} input${first.inputs === 1 ? '' : 's'}.`
     : '';
 }
-
-const percent = (share: Estimate | null): string =>
-  share ? `${(share.value * 100).toFixed(2)} ± ${(share.error * 100).toFixed(2)} %` : '';

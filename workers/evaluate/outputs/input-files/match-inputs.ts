@@ -5,7 +5,7 @@
  * without its ending (a number after it counts samples), `input_3` by position. An image goes to the input that takes
  * images. What is left goes to the only input there is. Several files for one input are samples in the order dropped.
  */
-import { greatest } from '../../../lib/extremes.ts';
+import { greatest } from '../../../contract/extremes.ts';
 import type { Result } from '../../../contract/errors.ts';
 import { failure, type Failure } from '../../errors.ts';
 import type { HostTensor } from '../../sessions/graph-session.ts';

@@ -1,30 +1,14 @@
 /** A tensor as ONNX's test data sets have it: one TensorProto a file, `input_0.pb` (onnx.proto, onnx/backend/test). */
 import { fromBinary } from '@bufbuild/protobuf';
 import { TensorProto_DataLocation, TensorProtoSchema, type TensorProto } from 'onnx-buf';
+import { fieldNumbers, isDeclared } from '../../../onnx/fields.ts';
+import { readVarint } from '../../../onnx/wire.ts';
 import { elementType } from '../../../onnx/numbers/element-types.ts';
 import type { Result } from '../../../contract/errors.ts';
 import type { HostTensor, TensorValues } from '../../sessions/graph-session.ts';
 import { convert, countElements, elementBytes, invalid, valuesOf } from './file-tensor.ts';
 
-/** Wire types of TensorProto's fields; repeated numbers may come packed or one by one. */
-const FIELDS: ReadonlyMap<number, readonly number[]> = new Map([
-  [1, [0, 2]],
-  [2, [0]],
-  [3, [2]],
-  [4, [2, 5]],
-  [5, [0, 2]],
-  [6, [2]],
-  [7, [0, 2]],
-  [8, [2]],
-  [9, [2]],
-  [10, [1, 2]],
-  [11, [0, 2]],
-  [12, [2]],
-  [13, [2]],
-  [14, [0]],
-  [16, [2]],
-]);
-const DATA_TYPE = 2;
+const { dataType: DATA_TYPE } = fieldNumbers(TensorProtoSchema);
 const STRING = 8;
 
 /**
@@ -37,34 +21,24 @@ export function looksLikeTensor(head: Uint8Array, size: number): boolean {
   // A tag and a number take at most twenty bytes: nearer to where the head ends, the rest may be beyond it.
   const cut = (at: number) => size > head.length && head.length - at < 20;
   for (let at = 0; at < head.length;) {
-    const tag = varint(head, at);
+    const tag = readVarint(head, at);
     if (!tag) return typeKnown && cut(at);
-    const wireType = tag.value % 8;
-    if (!FIELDS.get(Math.floor(tag.value / 8))?.includes(wireType)) return false;
+    const [number, wireType] = [Number(tag.value >> 3n), Number(tag.value & 7n)];
+    if (!isDeclared(TensorProtoSchema, { number, wireType })) return false;
     const value =
       wireType === 0 || wireType === 2
-        ? varint(head, tag.next)
-        : { value: 0, next: tag.next + (wireType === 1 ? 8 : 4) };
+        ? readVarint(head, tag.next)
+        : { value: 0n, next: tag.next + (wireType === 1 ? 8 : 4) };
     if (!value) return typeKnown && cut(at);
-    if (tag.value === DATA_TYPE * 8) {
-      typeKnown = elementType(value.value).bits > 0 || value.value === STRING;
+    if (number === DATA_TYPE) {
+      const type = Number(value.value);
+      typeKnown = elementType(type).bits > 0 || type === STRING;
       if (!typeKnown) return false;
     }
-    at = wireType === 2 ? value.next + value.value : value.next;
+    at = wireType === 2 ? value.next + Number(value.value) : value.next;
     if (at > size) return false;
   }
   return typeKnown;
-}
-
-function varint(bytes: Uint8Array, at: number): { value: number; next: number } | null {
-  let value = 0;
-  for (let place = 0; place < 10; place++) {
-    const byte = bytes[at + place];
-    if (byte === undefined) return null;
-    value += (byte & 127) * 2 ** (7 * place);
-    if (byte < 128) return { value, next: at + place + 1 };
-  }
-  return null;
 }
 
 const FORMAT = 'Save it with onnx.numpy_helper.from_array(array).SerializeToString().';

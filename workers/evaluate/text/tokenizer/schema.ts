@@ -12,7 +12,7 @@ export type PatternText = z.infer<typeof pattern>;
 const behavior = z.enum(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous']);
 export type Behavior = z.infer<typeof behavior>;
 
-export const addedToken = z
+const addedToken = z
   .looseObject({
     id: z.int().nonnegative(),
     content: z.string(),

@@ -10,6 +10,7 @@
  */
 
 import { widen, widenedRoughly } from './half';
+import { FOUND_SCALES, FOUND_ZERO_POINTS, searchFour, VALUES_OF_FOUR } from './search';
 
 /** A quarter of a small first-level cache: the tile's lines, tables and codes pass through it, too. */
 const PANEL_BYTES: i32 = 8192;
@@ -44,6 +45,8 @@ export function heapBase(): usize {
  *
  * `source`: the tile; `stride`: bytes from one row to the next of the matrix as it is stored (a step of K for [K, N],
  * of N for [N, K]), a multiple of the element size.
+ * `search`: look for better scales and zero points than those of round to nearest; `weights`: float32 [rows], how much the
+ * squared error of each step of K counts, or 0.
  * `codes` [columns / 8, blocks · pieces, 8, 32], where blocks have less than 32 bytes [columns / 8, blocks, 8, block·bits/8],
  * `scales` [columns / 8, blocks, 8] of the weight's type and `zeroPoints` [columns / 8, blocks, 8], a byte each: where those
  * of the tile's first block begin, and bytes from eight channels to the next. So what is made at a time lies together;
@@ -53,6 +56,7 @@ export function quantizeTile(
   source: usize, stride: usize, rows: i32, columns: i32,
   block: i32, bits: i32, symmetric: bool, half: bool, transposed: bool,
   codes: usize, codesStride: usize, scales: usize, scalesStride: usize, zeroPoints: usize, zeroPointsStride: usize,
+  search: bool, weights: usize,
 ): void {
   const size = half ? 2 : 4;
   const narrow = half && !transposed;
@@ -74,6 +78,7 @@ export function quantizeTile(
       prepare(
         bits, symmetric, half, width,
         scales + group * scalesStride + b * 8 * size, scalesStride, zeroPoints + group * zeroPointsStride + b * 8, zeroPointsStride,
+        search, weights != 0 ? weights + (<usize>row << 2) : 0, pitch, count, narrow,
       );
       const target = codes + group * codesStride + b * <usize>(block * bits);
       if (narrow) encode<u16>(pitch, count, block, bits, width, target, codesStride);
@@ -103,7 +108,7 @@ export function packZeroPoints(at: usize, stride: usize, groups: i32, blocks: i3
  * [groups, rows, 8] things of `size` bytes, each group of eight channels `stride` bytes after the one before, become
  * [groups · 8, rows], all one after the other. `size` is 1, 2, 4, 8, 16 or 32.
  */
-export function turn(source: usize, stride: usize, groups: i32, rows: i32, size: i32, target: usize): void {
+export function deinterleave(source: usize, stride: usize, groups: i32, rows: i32, size: i32, target: usize): void {
   const length = <usize>(rows * size);
   for (let group = 0; group < groups; group++) {
     if (size >= 16) turnVectors(source, rows, size, target, length);
@@ -286,6 +291,7 @@ function widen4(to: usize, a: v128, b: v128, c: v128, d: v128): void {
 function prepare(
   bits: i32, symmetric: bool, half: bool, width: i32,
   scales: usize, scalesStride: usize, zeroPoints: usize, zeroPointsStride: usize,
+  search: bool, weights: usize, pitch: usize, count: i32, narrow: bool,
 ): void {
   const zero = f32x4.splat(0);
   const middle = <f32>(1 << (bits - 1));
@@ -320,6 +326,12 @@ function prepare(
       );
     }
     zeroPoint = v128.andnot(zeroPoint, notFinite);
+    if (search) {
+      takeFour(channel, pitch, count, narrow);
+      const found = v128.andnot(searchFour(count, weights, scale, zeroPoint, furthest, bits, symmetric, half), notFinite);
+      scale = v128.bitselect(v128.load(FOUND_SCALES), scale, found);
+      zeroPoint = v128.bitselect(v128.load(FOUND_ZERO_POINTS), zeroPoint, found);
+    }
 
     let stored = scale;
     if (half) {
@@ -354,6 +366,28 @@ function prepare(
       const numbers = f32x4.add(zeroPoint, f32x4.splat(8388608));
       const bytes = v128.shuffle<u8>(numbers, numbers, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12);
       v128.store_lane<u32>(zeroPoints + group * zeroPointsStride + within, bytes, 0);
+    }
+  }
+}
+
+/** Brings the panel's weights of four channels together as float32. */
+function takeFour(channel: usize, pitch: usize, count: i32, narrow: bool): void {
+  let to = VALUES_OF_FOUR;
+  if (narrow) {
+    let from = PANEL + (channel << 1);
+    for (let i = 0; i < count; i += 2) {
+      // Two rows at a time; the second may be beyond the block, and is not looked at then.
+      const two = v128.shuffle<u64>(v128.load64_zero(from), v128.load64_zero(from + pitch), 0, 2);
+      widen(two, to, to + 16);
+      from += 2 * pitch;
+      to += 32;
+    }
+  } else {
+    let from = PANEL + (channel << 2);
+    for (let i = 0; i < count; i++) {
+      v128.store(to, v128.load(from));
+      from += pitch;
+      to += 16;
     }
   }
 }

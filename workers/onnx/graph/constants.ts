@@ -1,0 +1,78 @@
+/** Constants of a graph: initializers and what `Constant` nodes hold. */
+import { FLOAT32, INT64 } from '../numbers/element-types.ts';
+import type { Attribute, Node, Span, Tensor, ValueInfo } from '../model.ts';
+import type { Scope } from './scopes.ts';
+
+/** An initializer, or what a `Constant` node holds. Its tensor has the name it is used by. */
+export interface Constant {
+  name: string;
+  tensor: Tensor;
+  scope: Scope;
+  /** The `Constant` node; null for an initializer. */
+  node: Node | null;
+  /** Whether its elements can be read: the file they lie in is there. */
+  readable: boolean;
+  /**
+   * Whether it is the default of an input, for which a caller may give another value. Before IR version 4 all
+   * initializers are listed as inputs and none is.
+   */
+  overridable: boolean;
+  /** Why it must stay as it is: what the graph says of it is not clear, or a caller may override it; null for nearly all. */
+  doubt: string | null;
+}
+
+/** The value of a `Constant` node, under the name of its output. Null for other nodes, sparse tensors and strings. */
+export function constantNodeValue(node: Node): Tensor | null {
+  const name = node.outputs[0] ?? '';
+  if (node.type !== 'Constant' || node.domain !== '' || name === '') return null;
+  const given = node.attributes.find(
+    ({ proto, tensors }) =>
+      tensors.length > 0 || (proto.refAttrName === '' && /^value_(float|int)s?$/.test(proto.name)),
+  );
+  const tensor = given && (given.tensors[0] ?? numbersOf(given, node.span));
+  return tensor ? { ...tensor, name } : null;
+}
+
+function numbersOf({ proto }: Attribute, span: Span): Tensor {
+  const list = proto.name.endsWith('s');
+  if (proto.name.startsWith('value_float')) {
+    const values = Float32Array.from(list ? proto.floats : [proto.f]);
+    return {
+      name: '',
+      type: FLOAT32,
+      dims: list ? [values.length] : [],
+      data: { kind: 'values', bytes: new Uint8Array(values.buffer) },
+      bytes: values.byteLength,
+      ints: null,
+      span,
+    };
+  }
+  const values = BigInt64Array.from(list ? proto.ints : [proto.i]);
+  const bytes = values.reduce((sum, value) => sum + varintLength(value), 0);
+  return {
+    name: '',
+    type: INT64,
+    dims: list ? [values.length] : [],
+    data: { kind: 'values', bytes: new Uint8Array(values.buffer) },
+    bytes,
+    ints: Array.from(values, Number),
+    span,
+  };
+}
+
+/** Bytes protobuf writes an int64 in. */
+function varintLength(value: bigint): number {
+  return Math.max(1, Math.ceil(BigInt.asUintN(64, value).toString(2).length / 7));
+}
+
+/** Whether what a graph states of a value is true of a tensor. */
+export function matchesStatement({ proto }: ValueInfo, { type, dims }: Tensor): boolean {
+  const stated = proto.type?.value;
+  if (stated?.case !== 'tensorType' || stated.value.elemType !== type) return false;
+  const { shape } = stated.value;
+  return (
+    !shape ||
+    (shape.dim.length === dims.length &&
+      shape.dim.every(({ value }, axis) => value.case !== 'dimValue' || Number(value.value) === dims[axis]))
+  );
+}
