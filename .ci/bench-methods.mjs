@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { build } from 'vite';
 import { root } from './install.mjs';
 
-const outDir = join(root, 'build', 'bench-methods');
+const outDir = join(root, 'build', `bench-methods${process.env.BENCH_OUT ?? ''}`);
 mkdirSync(outDir, { recursive: true });
 await build({
   root,

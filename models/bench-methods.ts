@@ -4,19 +4,21 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as ort from 'onnxruntime-web';
 import { calibrateGptq, type CalibratedWeight } from '../workers/calibrate/calibrate.ts';
+import { generateWindows } from '../workers/calibrate/generate-windows.ts';
 import { measureMeanSquares } from '../workers/calibrate/mean-squares.ts';
 import { findProducts } from '../workers/calibrate/products.ts';
+import { windowsOfText } from '../workers/calibrate/windows.ts';
 import { parseLevel } from '../workers/contract/levels/level.ts';
 import { SCHEMES } from '../workers/contract/levels/registry.ts';
 import { wasmRuntime } from '../workers/evaluate/sessions/graph-session.ts';
 import { evaluate } from '../workers/evaluate/text/evaluate.ts';
 import { languageModels } from '../workers/evaluate/text/language-model.ts';
-import { tokenizeText } from '../workers/evaluate/text/perplexity.ts';
 import { openTokenizer } from '../workers/evaluate/text/tokenizer/tokenizer.ts';
 import { blobSource } from '../workers/io/source.ts';
 import type { BlockScheme, WeightMatrix } from '../workers/kernels/kernel.ts';
 import { createWasmKernel } from '../workers/kernels/wasm/kernel.ts';
 import { scanModel } from '../workers/onnx/scan.ts';
+import { inOneFile } from '../workers/onnx/model-files.ts';
 import { widenModel } from '../workers/onnx/widen.ts';
 import { blobSink, writePieces } from '../workers/onnx/writing/write.ts';
 import { planAnyLevel } from '../workers/plan/half/plan-half.ts';
@@ -62,21 +64,22 @@ function must<T>(result: { ok: true; value: T } | { ok: false; error: unknown })
   return result.value;
 }
 
-const wide = (await widenModel(file)) ?? file;
+const wide = (await widenModel(inOneFile(file)))?.model ?? file;
 const wideModel = await scanModel(blobSource('model.onnx', wide));
 const products = findProducts(preparePlan(wideModel));
 const context = Number(values.context);
-const windows = calibrationWindows(await readFile(values.calibrate!, 'utf8'));
+const windows = await calibrationWindows();
 
-function calibrationWindows(calibration: string): Int32Array[] {
-  const { tokens, bos } = tokenizeText(tokenizer, calibration);
-  const count = Math.min(Number(values.windows), Math.floor(tokens.length / context));
-  return Array.from({ length: count }, (_, i) => {
-    const at = Math.floor((i * Math.floor(tokens.length / context)) / count) * context;
-    const ids = tokens.slice(at, at + context);
-    if (bos !== null) ids[0] = bos;
-    return ids;
-  });
+async function calibrationWindows(): Promise<Int32Array[]> {
+  const size = { windows: Number(values.windows), context };
+  if (values.calibrate !== 'generated') {
+    const calibration = await readFile(values.calibrate!, 'utf8');
+    return must(windowsOfText(tokenizer, calibration, tokenizer.encode(text), size)).windows;
+  }
+  const began = performance.now();
+  const made = must(await generateWindows(runtime, wide, { ...size, bos: tokenizer.bosId }));
+  console.log(`generated ${made.length} windows of ${context} in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  return made;
 }
 
 async function write(
@@ -85,7 +88,7 @@ async function write(
 ): Promise<{ blob: Blob; seconds: number; cpuSeconds: number; notes: string }> {
   const level = must(parseLevel(spelling));
   const plan = await planAnyLevel(input, SCHEMES[level.id], level.settings, misfits, {});
-  const tasks = [...new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.recipe] : [])))];
+  const tasks = [...new Set(plan.pieces.flatMap((piece) => (piece.kind === 'made' ? [piece.task] : [])))];
   const began = performance.now();
   const usage = process.cpuUsage();
   const ready = new Map<string, BlockCodes>();
@@ -137,7 +140,7 @@ async function write(
         ? blockedParts(chunk, packCodes(codes))
         : quantizeChunk(chunk, source, kernel, signal);
     }),
-    nameOf: (recipe) => recipe.tensor.name,
+    nameOf: (task) => task.tensor.name,
     sink: blobSink(file),
     onProgress: () => undefined,
     signal,
@@ -156,8 +159,8 @@ const outcome = must(
   await evaluate(
     languageModels(runtime),
     {
-      baseline: { key: 'fp16', model: baseline },
-      levels,
+      baseline: { key: 'fp16', model: inOneFile(baseline) },
+      levels: levels.map(({ key, model: blob }) => ({ key, model: inOneFile(blob) })),
       tokenizerJson,
       tokenizerConfig,
       text,

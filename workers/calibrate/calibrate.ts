@@ -13,6 +13,7 @@ import { failure } from '../evaluate/errors.ts';
 import { tokenFeeds, signatureOfGraph } from '../evaluate/text/token-feeds.ts';
 import { createWasmScorer } from '../evaluate/statistics/wasm/scorer.ts';
 import type { Model } from '../onnx/model.ts';
+import { inOneFile } from '../onnx/model-files.ts';
 import { elementType } from '../onnx/numbers/element-types.ts';
 import { dequantizedRows, type BlockCodes } from '../quantize/methods/block-codes.ts';
 import { createSolver, quantizeRows, refineRows, targetRows } from '../quantize/methods/gptq-rows.ts';
@@ -100,7 +101,7 @@ export async function calibrateGptq(
     const baselines: { logits: Float32Array; rows: number; targets: Int32Array }[] = [];
     noteTypes(first[0] ?? new Map<string, HostTensor>());
     for (const segment of segments) {
-      const opened = await runtime.open(await encodeSegment(file, model, segment, types));
+      const opened = await runtime.open(inOneFile(await encodeSegment(file, model, segment, types)));
       if (!opened.ok) return opened;
       sessions.push(opened.value);
       for (const state of first) {

@@ -5,6 +5,7 @@ import { pairCaches, type CachePair } from '../evaluate/generate/cache-pairs.ts'
 import { feedData, recogniseSignature, type Feed, type Signature } from '../evaluate/inputs.ts';
 import { randomNumbers } from '../evaluate/random.ts';
 import type { GraphRuntime, GraphSession, HostTensor } from '../evaluate/sessions/graph-session.ts';
+import { inOneFile } from '../onnx/model-files.ts';
 
 export interface GenerationRequest {
   /** Windows to write. */
@@ -30,7 +31,7 @@ export async function generateWindows(
   model: Blob,
   request: GenerationRequest,
 ): Promise<Result<Int32Array[]>> {
-  const opened = await runtime.open(model);
+  const opened = await runtime.open(inOneFile(model));
   if (!opened.ok) return opened;
   try {
     const { windows: count, batch = 16, onProgress, signal } = request;

@@ -3,6 +3,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { ValueInfoProtoSchema } from 'onnx-buf';
 import type { Result } from '../contract/errors.ts';
 import type { GraphRuntime, HostTensor } from '../evaluate/sessions/graph-session.ts';
+import { inOneFile } from '../onnx/model-files.ts';
 import { FLOAT32 } from '../onnx/numbers/element-types.ts';
 import { concatBytes, encodeHeader } from '../onnx/wire.ts';
 import { encodeIrVersion, encodeNode, encodeOpset } from '../onnx/writing/encode.ts';
@@ -27,7 +28,7 @@ const GRAPH_OUTPUT = 12;
 
 /** Errors: `session-failed`, `out-of-memory`. */
 export async function openGramSession(runtime: GraphRuntime): Promise<Result<GramSession>> {
-  const opened = await runtime.open(gramModel());
+  const opened = await runtime.open(inOneFile(gramModel()));
   if (!opened.ok) return opened;
   const session = opened.value;
   return {

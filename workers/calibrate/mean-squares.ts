@@ -4,15 +4,16 @@
  */
 import type { Result } from '../contract/errors.ts';
 import type { GraphRuntime } from '../evaluate/sessions/graph-session.ts';
-import { encodeOutput, extendGraph } from '../evaluate/runtimes/expose-outputs.ts';
+import { encodeOutput, appendFields, editModel } from '../onnx/graph/edit.ts';
 import { signatureOfGraph, tokenFeeds } from '../evaluate/text/token-feeds.ts';
+import { inOneFile } from '../onnx/model-files.ts';
 import type { Model } from '../onnx/model.ts';
 import { encodeInt64Initializer, encodeNode } from '../onnx/writing/encode.ts';
 import type { CalibratedProduct } from './products.ts';
 
 /**
  * @param file The model in float32, in one file; @param model A scan of it.
- * @returns Mean squares [K] by name of the weight's tensor.
+ * @returns Mean squares [K] by name of the weight's tensor; none where the input is all 0 or not finite.
  * Errors: `not-a-language-model`, `inputs-unknown`, `session-failed`, `out-of-memory`.
  */
 export async function measureMeanSquares(
@@ -25,7 +26,7 @@ export async function measureMeanSquares(
   const signature = signatureOfGraph(model.graph);
   if (!signature.ok) return signature;
   const activations = [...new Map(products.map(({ activation, k }) => [activation, k]))];
-  const session = await runtime.open(withMeanSquares(file, model, activations));
+  const session = await runtime.open(inOneFile(withMeanSquares(file, model, activations)));
   if (!session.ok) return session;
   const sums = activations.map(([, k]) => new Float64Array(k));
   let rows = 0;
@@ -45,13 +46,27 @@ export async function measureMeanSquares(
   } finally {
     await session.value.release();
   }
-  const byActivation = new Map(
-    activations.map(([name], i) => [name, Float32Array.from(sums[i]!, (sum) => sum / rows)] as const),
-  );
+  const byActivation = new Map(activations.map(([name], i) => [name, damped(sums[i]!, rows)] as const));
   return {
     ok: true,
-    value: new Map(products.map(({ tensor, activation }) => [tensor, byActivation.get(activation)!])),
+    value: new Map(
+      products.flatMap(({ tensor, activation }) => {
+        const squares = byActivation.get(activation);
+        return squares ? [[tensor, squares] as const] : [];
+      }),
+    ),
   };
+}
+
+/** Share of the mean of all channels that is added to each, so that none counts nothing. */
+const DAMPING = 0.01;
+
+/** Means of the sums; null where they are all 0 or not finite. */
+function damped(sums: Float64Array, rows: number): Float32Array | null {
+  const mean = sums.reduce((total, sum) => total + sum, 0) / sums.length / rows;
+  return mean > 0 && Number.isFinite(Math.fround(mean))
+    ? Float32Array.from(sums, (sum) => sum / rows + DAMPING * mean)
+    : null;
 }
 
 const sumName = (index: number): string => `nibble.squares.${index}`;
@@ -74,5 +89,6 @@ function withMeanSquares(file: Blob, model: Model, activations: readonly [name: 
       encodeOutput(sumName(i)),
     ];
   });
-  return extendGraph(file, model, [...(opset < 18 ? [] : [encodeInt64Initializer(axes, [0])]), ...fields]);
+  const added = [...(opset < 18 ? [] : [encodeInt64Initializer(axes, [0])]), ...fields];
+  return editModel(file, model, [appendFields(model.graph, added)]);
 }

@@ -1,7 +1,7 @@
 /** The products of a model whose weights can be calibrated: those of the main graph that multiply activations from the right. */
 import type { Node } from '../onnx/model.ts';
 import type { PlanInput } from '../plan/plan.ts';
-import { floatAttribute, intAttribute } from '../plan/graph/scopes.ts';
+import { floatAttribute, intAttribute } from '../onnx/graph/attributes.ts';
 import { matrixOf } from '../plan/families/product.ts';
 
 export interface CalibratedProduct {

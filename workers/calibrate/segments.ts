@@ -8,10 +8,11 @@ import { NodeProtoSchema, ValueInfoProtoSchema } from 'onnx-buf';
 import type { Graph, Model, Node, Tensor } from '../onnx/model.ts';
 import { concatBytes, encodeHeader } from '../onnx/wire.ts';
 import { encodeInitializer, encodeIrVersion, encodeOpset, NODE_FIELD } from '../onnx/writing/encode.ts';
-import { encodeOutput } from '../evaluate/runtimes/expose-outputs.ts';
+import { encodeOutput } from '../onnx/graph/edit.ts';
 import { readTensor } from '../onnx/tensor-data.ts';
 import { blobSource } from '../io/source.ts';
-import { findScopes, type Constant } from '../plan/graph/scopes.ts';
+import type { Constant } from '../onnx/graph/constants.ts';
+import { findScopes } from '../onnx/graph/scopes.ts';
 import type { CalibratedProduct } from './products.ts';
 
 export interface Segment {

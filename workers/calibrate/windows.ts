@@ -7,7 +7,7 @@ import type { Tokenizer } from '../evaluate/text/tokenizer/tokenizer.ts';
 /** How much text is calibrated on at most, in windows and tokens of each. */
 export const CALIBRATION = { windows: 64, context: 512 } as const;
 
-/** Tokens below which calibrated weights were measurably worse: see quantize/methods/README.md. */
+/** Fewer tokens are called too little: see quantize/methods/README.md. */
 export const ENOUGH_TOKENS = 16_384;
 
 /** Calibration and evaluation text are compared by runs of as many tokens. */

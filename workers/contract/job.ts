@@ -14,6 +14,8 @@ export interface Job {
   files: File[];
   /** The text, where a person has named it: it is text whatever is in it. Otherwise it is looked for among `files`. */
   text?: File;
+  /** Text that methods which need data are calibrated on. Absent: one that the model writes itself. */
+  calibration?: File;
   /** The baseline is added in front when it is not among them. */
   levels: LevelRequest[];
   /** False writes the files and measures nothing; the report then has sizes and ledgers. */

@@ -37,6 +37,8 @@ interface Described {
   help: string;
   /** Written before other settings in spellings, names and on the page. */
   leads?: true;
+  /** Levels with different values of it take different times, which the page's forecast keeps apart. */
+  setsPace?: true;
   /** What it amounts to at a level that does not take it; nothing when absent. */
   fixed?(level: ResolvedLevel): FixedValue | null;
 }
@@ -90,6 +92,7 @@ export const SETTINGS = {
     label: 'Block',
     help: 'How many neighbouring weights share one scale: smaller blocks are more exact and take more bytes.',
     control: 'select',
+    setsPace: true,
     default: 32,
     choices: BLOCK_SIZES.map((value) => ({
       value,
@@ -125,6 +128,7 @@ export const SETTINGS = {
     label: 'Method',
     help: 'How scales and codes are chosen: all methods write the same number of bytes, better ones take longer to quantize.',
     control: 'select',
+    setsPace: true,
     default: 'rtn',
     choices: METHOD_IDS.map((value) => ({
       value,
@@ -184,6 +188,7 @@ export const SETTINGS = {
     label: 'Mode',
     help: 'How the file is computed with: blocks read packed weights directly (MatMulNBits); DequantizeLinear (int8: one scale a channel) is plain ONNX that turns them back first; dynamic also rounds what flows through the model to 8 bits, while running.',
     leads: true,
+    setsPace: true,
     control: 'select',
     default: FORMS[0],
     choices: [

@@ -3,8 +3,13 @@ import * as ort from 'onnxruntime-web';
 import { checkOverflow } from './runtimes/check-runtimes.ts';
 import { compareOutputs } from './outputs/compare-outputs.ts';
 import { evaluate, type Evaluator } from './text/evaluate.ts';
-import { wasmRuntime } from './sessions/graph-session.ts';
+import { wasmRuntime, type GraphRuntime } from './sessions/graph-session.ts';
 import { languageModels } from './text/language-model.ts';
+
+/** onnxruntime-web in this process. */
+export function nodeRuntime(threads: number): GraphRuntime {
+  return wasmRuntime(ort, threads);
+}
 
 export function createNodeEvaluator(): Evaluator {
   return {

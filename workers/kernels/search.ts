@@ -108,26 +108,17 @@ function roundHalfEven(value: number): number {
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 }
 
-/** Share of the mean that every channel counts with at least. */
-const DAMPING = 0.01;
-
 /**
- * Mean squares of input channels [K] as weights for the blocks they are in: the greatest of each block 1. Null where they
- * say nothing: not finite, or all zero.
+ * Mean squares of input channels [K] as weights for the blocks they are in: the greatest of each block is 1. Null where
+ * one of them is not a finite number of 0 or more.
  */
 export function blockWeights(meanSquares: Float32Array, block: number): Float32Array | null {
-  let mean = 0;
-  for (const value of meanSquares) {
-    if (!(value >= 0) || value === Infinity) return null;
-    mean += value / meanSquares.length;
-  }
-  if (!(mean > 0)) return null;
+  if (!meanSquares.every((value) => value >= 0 && value < Infinity)) return null;
   const weights = new Float32Array(meanSquares.length);
   for (let from = 0; from < weights.length; from += block) {
-    const to = Math.min(weights.length, from + block);
-    let greatest = 0;
-    for (let i = from; i < to; i++) greatest = Math.max(greatest, meanSquares[i]!);
-    for (let i = from; i < to; i++) weights[i] = (meanSquares[i]! + DAMPING * mean) / (greatest + DAMPING * mean);
+    const part = meanSquares.subarray(from, from + block);
+    const greatest = part.reduce((most, value) => Math.max(most, value), 0);
+    weights.set(greatest > 0 ? part.map((value) => value / greatest) : part.map(() => 1), from);
   }
   return weights;
 }

@@ -1,5 +1,6 @@
 /** What every stage of a job works with, and the levels as the stages return them. Nothing here is changed by a later stage. */
 import type { Provider } from '../contract/capabilities.ts';
+import type { Result } from '../contract/errors.ts';
 import type { EngineEvent } from '../contract/events.ts';
 import type { Job, LevelRequest } from '../contract/job.ts';
 import type { DataFile } from '../contract/level-plan.ts';
@@ -13,6 +14,7 @@ import type {
   RuntimeDrift,
   Speed,
 } from '../contract/report.ts';
+import type { GraphRuntime } from '../evaluate/sessions/graph-session.ts';
 import type { SpeedMeter } from '../evaluate/speed/speed-meter.ts';
 import type { Evaluator } from '../evaluate/text/evaluate.ts';
 import type { ReadThread } from '../io/read-thread.ts';
@@ -23,6 +25,7 @@ import type { WorkerPool } from '../quantize/worker-pool.ts';
 import type { PlannedFile } from '../storage/job-room.ts';
 import type { OnceTask } from '../storage/measure-once.ts';
 import type { LevelFile } from '../storage/stored-sink.ts';
+import type { CalibrationRecord } from './stages/calibrate.ts';
 
 /** What a browser tab and Node provide each in their own way. */
 export interface Platform {
@@ -40,6 +43,8 @@ export interface Platform {
   evaluator: Evaluator;
   /** Threads for evaluation. */
   threads: number;
+  /** Where the model is run for calibration; scales are searched without data where there is none. */
+  openRuntime?(threads: number): Promise<Result<GraphRuntime>>;
   /** For jobs that ask for speed; without it none is measured. */
   speedMeter?: SpeedMeter;
   /** Measures, unless the same has been measured before: see storage/measure-once.ts. Measures each time when absent. */
@@ -65,6 +70,8 @@ export interface LevelJob {
   readonly id: LevelRequest['id'];
   readonly settings: LevelSettings;
   readonly plan: Plan;
+  /** What its weights were calibrated on; absent where they were not. */
+  readonly calibration?: CalibrationRecord;
   /** Its file name. */
   readonly file: string;
 }

@@ -1,5 +1,6 @@
 /** Measures a job unless the same has been measured before: then the stored report answers it. */
 import type { EngineEvent } from '../contract/events.ts';
+import { storedSpelling } from './stages/write.ts';
 import { formatLevel } from '../contract/levels/level.ts';
 import type { Report } from '../contract/report.ts';
 import { hashContent } from '../io/hash.ts';
@@ -51,7 +52,7 @@ async function identityOf(
 ): Promise<MeasurementIdentity> {
   return {
     model: { name: file.name, fingerprint: hash.fingerprint },
-    levels: levels.flatMap((level) => level.keys.map(() => formatLevel(level))),
+    levels: levels.flatMap((level) => level.keys.map(() => storedSpelling(level))),
     text: sorted.text && { name: sorted.text.name, content: (await readText(sorted.text)).text },
     tokenizer: sorted.tokenizer && { json: sorted.tokenizer.json, config: sorted.tokenizerConfig },
     inputs: await Promise.all(

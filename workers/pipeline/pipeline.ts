@@ -1,5 +1,5 @@
 /**
- * The order of the stages, and nothing else: open → plan → quantize and write → evaluate → check → report. Stages work on files
+ * The order of the stages, and nothing else: open → plan → calibrate → quantize and write → evaluate → check → report. Stages work on files
  * and blobs, so a job runs alike in a browser worker and in Node; what differs is in the `Platform`.
  */
 import type { EngineEvent } from '../contract/events.ts';
@@ -9,6 +9,7 @@ import { beginJob, type Platform } from './job-context.ts';
 import { knownOrMeasured } from './known-report.ts';
 import { buildReport } from './report.ts';
 import { distinctLevels } from './same-files.ts';
+import { calibrateJob } from './stages/calibrate.ts';
 import { check } from './stages/check.ts';
 import { evaluate } from './stages/evaluate.ts';
 import { open } from './stages/open.ts';
@@ -35,10 +36,9 @@ export async function compare(
   const planned = await plan(context, opened);
   ended('open');
 
-  // A stage that measures activations for the methods that need them has its place here, between plan and quantize.
-
+  const calibrated = await calibrateJob(context, opened, planned.levels);
   const quantizer = await quantize(context, opened);
-  const written = await write(context, { opened, planned, quantizer });
+  const written = await write(context, { opened, planned: { ...planned, levels: calibrated.levels }, quantizer });
   quantizer.dispose();
   ended('quantize');
 
@@ -48,7 +48,16 @@ export async function compare(
     ended('measure');
     const checked = await check(measuring, { opened, evaluated });
     ended('check');
-    return buildReport({ opened, backend: quantizer.backend, ...written, distinct, evaluated, checked, seconds });
+    return buildReport({
+      opened,
+      backend: quantizer.backend,
+      ...written,
+      distinct,
+      calibrated,
+      evaluated,
+      checked,
+      seconds,
+    });
   });
 }
 

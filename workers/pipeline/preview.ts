@@ -1,5 +1,5 @@
 /** What the page shows before a job runs: what the dropped files are, and what each level would write. No weights are read. */
-import type { ModelFiles } from '../contract/files.ts';
+import type { ModelFiles, Opened } from '../contract/files.ts';
 import { inOneFile } from '../onnx/model-files.ts';
 import { engineError, settle, toEngineError, type EngineError } from '../contract/errors.ts';
 import type { LevelRequest } from '../contract/job.ts';

@@ -20,6 +20,7 @@ export interface ReportInput {
   readonly levels: readonly WrittenLevel[];
   readonly distinct: DistinctLevels;
   readonly skipped: readonly SkippedLevel[];
+  readonly calibrated: { readonly notes: readonly string[] };
   readonly evaluated: Evaluated;
   readonly checked: Checked;
   readonly seconds: Partial<Record<Stage, number>>;
@@ -32,6 +33,7 @@ export function buildReport({
   levels,
   distinct,
   skipped,
+  calibrated,
   evaluated,
   checked,
   seconds,
@@ -59,9 +61,13 @@ export function buildReport({
     ...(evaluated.words && { words: evaluated.words }),
     inputs: evaluated.inputs,
     overflow: checked.overflow,
-    notes: [...levels.flatMap(patternNotes), ...distinct.notes, ...evaluated.notes, ...checked.notes].map(
-      shownSentence,
-    ),
+    notes: [
+      ...levels.flatMap(patternNotes),
+      ...calibrated.notes,
+      ...distinct.notes,
+      ...evaluated.notes,
+      ...checked.notes,
+    ].map(shownSentence),
   };
 }
 

@@ -1,5 +1,5 @@
 /** What has to be computed while a file is written. Plain values: a plan holds no weights, and a task may cross to a worker. */
-import type { BlockScheme, LinearScheme } from '../kernels/kernel.ts';
+import type { BlockScheme, LinearScheme, QuantizedMatrix } from '../kernels/kernel.ts';
 import { elementCount, FLOAT16, packedBytes } from '../onnx/numbers/element-types.ts';
 import type { Tensor } from '../onnx/model.ts';
 import type { View } from '../onnx/graph/constant-view.ts';
@@ -27,6 +27,10 @@ export type QuantizeTask =
       n: number;
       scheme: BlockScheme;
       nibbles?: 'rows' | 'columns';
+      /** E[x²] of each input channel [K], from calibration. */
+      meanSquares?: Float32Array;
+      /** What calibration has made of the whole weight: nothing is read or computed for it. */
+      ready?: QuantizedMatrix;
     })
   /** One scale a channel. Parts `codes`, `scales` (float32), `zeroPoints`. */
   | (Weight & { kind: 'linear'; outer: number; channels: number; inner: number; scheme: LinearScheme })

@@ -78,7 +78,9 @@ export function outputChunksOf(task: QuantizeTask, limits: ChunkLimits = CHUNK_L
   const { data } = tensor;
   const view = task.kind === 'to-float16' ? undefined : task.view;
   const inOrder = data.kind !== 'typed' && data.kind !== 'values' && (!view || isContiguous(view));
-  if (!inOrder || tensor.bytes <= limits.slab) return [{ kind: 'one', task, slab: task, bytes: partBytes(task) }];
+  const isReady = task.kind === 'quantize' && task.ready !== undefined;
+  if (!inOrder || isReady || tensor.bytes <= limits.slab)
+    return [{ kind: 'one', task, slab: task, bytes: partBytes(task) }];
   switch (task.kind) {
     case 'quantize':
       return matrixStretches(task, limits);
@@ -157,7 +159,7 @@ function tilesOf(whole: Tile, rows: number, columns: number): Tile[] {
 }
 
 function matrixSlab(task: Quantize, { row, rows, column, columns }: Tile): WeightChunk {
-  const { tensor, layout, k, n, view } = task;
+  const { tensor, layout, k, n, view, meanSquares } = task;
   const size = sizeOf(tensor);
   const [line, length, count, across, pitch] =
     layout === 'kn' ? [row, columns, rows, column, n] : [column, rows, columns, row, k];
@@ -169,6 +171,7 @@ function matrixSlab(task: Quantize, { row, rows, column, columns }: Tile): Weigh
     k: rows,
     n: columns,
     ...(view && { view: inOrder(view, dims) }),
+    ...(meanSquares && { meanSquares: meanSquares.slice(row, row + rows) }),
   };
   return length === pitch ? slab : { ...slab, lines: { count, bytes: length * size, pitch: pitch * size } };
 }

@@ -56,8 +56,10 @@ export function executeTasks(
     chunksOf: chunks,
     async make(chunk, signal) {
       switch (chunk.kind) {
-        case 'one':
-          return makeSlab(chunk.slab, signal);
+        case 'one': {
+          const { task } = chunk;
+          return task.kind === 'quantize' && task.ready ? blockedParts(task, task.ready) : makeSlab(chunk.slab, signal);
+        }
         case 'joined':
           return joined(chunk, makeSlab, signal, release);
         case 'grids': {

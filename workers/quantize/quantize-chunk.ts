@@ -96,8 +96,9 @@ async function inBlocks(
   signal: AbortSignal,
   memory?: ArrayBuffer,
 ): Promise<Parts> {
-  const { layout, k, n, scheme } = task;
-  const quantized = await kernel.quantize({ data, type, layout, k, n }, scheme, signal, memory);
+  const { layout, k, n, scheme, meanSquares } = task;
+  const matrix = { data, type, layout, k, n, ...(meanSquares && { meanSquares }) };
+  const quantized = await kernel.quantize(matrix, scheme, signal, memory);
   if (!isFinite(quantized, type)) refuseWeight(task.tensor, task.type, extentOf(stored, task.tensor.type));
   return blockedParts(task, quantized);
 }

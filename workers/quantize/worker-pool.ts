@@ -1,6 +1,7 @@
 /**
- * Kernel workers: each makes one slab at a time on the WASM kernel, of bytes that are read for them one slab after the
- * other; what does not lie in one piece they read themselves. A worker that dies is replaced and its slab made again, once.
+ * Kernel workers: each quantizes one chunk at a time with the WASM kernel. Chunks are read for them one after the other; a
+ * chunk that does not lie in one piece is read by the worker itself. A worker that dies is replaced, and its chunk is
+ * quantized again, once.
  */
 import pLimit from 'p-limit';
 import { releaseMemory } from '../lib/bytes.ts';
@@ -18,15 +19,15 @@ import type { WeightChunk } from './chunks.ts';
 
 export interface WorkerPool {
   readonly threads: number;
-  /** Starts the workers, so that they are there when the first slab comes. */
+  /** Starts the workers, so that they are there when the first chunk comes. */
   warm(): void;
   /**
-   * All parts of the slab by name, see `make`. More calls than threads wait for their turn. When the signal fires the
+   * All parts of the chunk by name, see `make`. More calls than threads wait for their turn. When the signal fires the
    * worker is ended and another started when it is needed.
-   * Errors: those of `make`; `worker-crashed` when a slab brings down two workers.
+   * Errors: those of `make`; `worker-crashed` when a chunk brings down two workers.
    */
   make(
-    slab: WeightChunk,
+    chunk: WeightChunk,
     source: File,
     signal: AbortSignal,
     external?: ExternalBlobs,
@@ -37,15 +38,15 @@ export interface WorkerPool {
   dispose(): void;
 }
 
-/** The one file of external data a slab reads, or none: there may be hundreds, and each costs something to pass on. */
-function ofSlab({ tensor: { data } }: WeightChunk, external: ExternalBlobs): ExternalBlobs {
+/** The one file of external data a chunk reads, or none: there may be hundreds, and each costs something to pass on. */
+function fileOf({ tensor: { data } }: WeightChunk, external: ExternalBlobs): ExternalBlobs {
   const file = data.kind === 'external' ? external.get(data.location) : undefined;
   return data.kind === 'external' && file ? new Map([[data.location, file]]) : NO_EXTERNAL_BLOBS;
 }
 
 /** A chunk's bytes as they are stored, in memory of their own. */
 async function readAlone(chunk: WeightChunk, source: File, external: ExternalBlobs): Promise<Uint8Array<ArrayBuffer>> {
-  const files = blobSources(ofSlab(chunk, external));
+  const files = blobSources(fileOf(chunk, external));
   const bytes = await readStored(chunk, blobSource(source.name, source), files);
   return (bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()) as Uint8Array<ArrayBuffer>;
 }
@@ -59,7 +60,7 @@ const startWorker = (): Worker =>
 const SMALLEST_SPARE = 1 << 18;
 /** Memory that is so many times what is needed is kept for others. */
 const MOST_TOO_LARGE = 2;
-/** Slabs read while every worker has one. */
+/** Chunks read while every worker has one. */
 const READ_AHEAD = 1;
 
 export interface PoolOptions {
@@ -121,27 +122,27 @@ export function createWorkerPool(
     }
   };
 
-  const memoryFor = (slab: WeightChunk): ArrayBuffer | undefined => {
-    if (slab.kind !== 'quantize' || slab.nibbles) return undefined;
-    const { codes } = blockedBytes(slab.k, slab.n, slab.scheme, slab.type);
+  const memoryFor = (chunk: WeightChunk): ArrayBuffer | undefined => {
+    if (chunk.kind !== 'quantize' || chunk.nibbles) return undefined;
+    const { codes } = blockedBytes(chunk.k, chunk.n, chunk.scheme, chunk.type);
     const at = spare.findIndex(({ byteLength }) => byteLength >= codes && byteLength <= codes * MOST_TOO_LARGE);
     return at < 0 ? undefined : spare.splice(at, 1)[0];
   };
 
   const makeOnce = async (
-    slab: WeightChunk,
+    chunk: WeightChunk,
     source: File,
     signal: AbortSignal,
     external: ExternalBlobs,
   ): Promise<ReadonlyMap<string, Uint8Array>> => {
-    const { parts } = await feed.use(slab, source, external, (fed) =>
+    const { parts } = await feed.use(chunk, source, external, (fed) =>
       withSlot(async (slot) => {
-        const bytes = fed ?? (workersRead ? null : await readAlone(slab, source, external));
-        const memory = bytes ? memoryFor(slab) : undefined;
+        const bytes = fed ?? (workersRead ? null : await readAlone(chunk, source, external));
+        const memory = bytes ? memoryFor(chunk) : undefined;
         return call(slot, signal, (api) =>
           bytes
-            ? api.quantizeBytes(slab, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory]))
-            : api.readAndQuantize(slab, source.name, source, ofSlab(slab, external)),
+            ? api.quantizeBytes(chunk, transfer(bytes, [bytes.buffer]), memory && transfer(memory, [memory]))
+            : api.readAndQuantize(chunk, source.name, source, fileOf(chunk, external)),
         );
       }),
     );
@@ -153,18 +154,18 @@ export function createWorkerPool(
     warm() {
       for (const slot of slots) slot.worker ??= connect<QuantizeWorker>(start());
     },
-    async make(slab, source, signal, external = NO_EXTERNAL_BLOBS) {
+    async make(chunk, source, signal, external = NO_EXTERNAL_BLOBS) {
       for (let attempt = 1; ; attempt++) {
         signal.throwIfAborted();
         ended.signal.throwIfAborted();
         try {
-          return await makeOnce(slab, source, signal, external);
+          return await makeOnce(chunk, source, signal, external);
         } catch (thrown) {
           if (!isCrash(thrown)) throw thrown;
           if (attempt === 2) {
             fail(
               'worker-crashed',
-              `The part of the engine that quantizes stopped twice at ${slab.tensor.name}; most often the tab is out of memory.`,
+              `The part of the engine that quantizes stopped twice at ${chunk.tensor.name}; most often the tab is out of memory.`,
               'Close other tabs and try again; levels written so far are still here.',
               thrown.message,
             );

@@ -138,7 +138,7 @@ export interface MessageScope {
 }
 
 /** Worker side: makes `api` callable, and holds a lock for as long as this worker lives. Calls wait until it is held. */
-export function expose(api: object, scope: MessageScope = globalThis as unknown as MessageScope): void {
+export function expose(api: object, scope: MessageScope = globalThis): void {
   const alive = holdLock(scope);
   Comlink.expose(api, {
     postMessage: (message: unknown, transferred: Transferable[] = []) => {

@@ -70,6 +70,7 @@ const BYTES = new Map([
   ['int4', '2bfad6f5317a7d10'],
   ['q4f16', '940dab55b4fdf8f5'],
   ['uint8', '77df800d613da263'],
+  ['int2', '0acfbc94a4c88d1b'],
   ['int4:block=16,asymmetric,embedding', '042a9c9ff60e8370'],
 ]);
 

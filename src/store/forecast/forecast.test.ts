@@ -100,7 +100,8 @@ describe('steps of a run', () => {
       kindOf({ id: 'int4', settings: { embedding: 'tokens', block: 32 } }),
       kindOf({ id: 'int4', settings: { block: 16 } }),
       kindOf({ id: 'int8', settings: { mode: 'dynamic' } }),
-    ]).toEqual(['int4', 'int4 block 16', 'int8 dynamic']);
+      kindOf({ id: 'int4', settings: { block: 16, method: 'gptq' } }),
+    ]).toEqual(['int4', 'int4 block 16', 'int8 dynamic', 'int4 block 16 gptq']);
   });
 });
 

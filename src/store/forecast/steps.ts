@@ -1,8 +1,7 @@
 /** The steps that a comparison will take, in order, with how much work each is. Pure. */
 import type { Capabilities, Provider } from '../../../workers/contract/capabilities.ts';
 import type { Extras } from '../../../workers/contract/job.ts';
-import type { LevelId } from '../../../workers/contract/levels/registry.ts';
-import type { LevelSettings } from '../../../workers/contract/settings.ts';
+import { normalize, settingIds, settingOf, type Level } from '../../../workers/contract/levels/level.ts';
 import type { TimedStep } from '../../../workers/contract/events.ts';
 
 /** What is measured besides the text's figures, and the graphics adapter it can be measured on. */
@@ -55,9 +54,15 @@ export interface Step {
 const NOISE_FLOOR_WINDOWS = 16;
 export const FLOAT32 = 'float32';
 
-/** Levels of a kind run at about the same pace: `int4`, `int4 block 16`, `int8 dynamic`. Which tables are quantized matters little. */
-export function kindOf({ id, settings: { mode, block } }: { id: LevelId; settings: LevelSettings }): string {
-  return [id, ...(mode ? [mode] : []), ...(block !== undefined && block !== 32 ? [`block ${block}`] : [])].join(' ');
+/** Levels of a kind take about the same time: `int4`, `int4 block 16`, `int8 dynamic`. Which tables are quantized matters little. */
+export function kindOf({ id, settings }: Level): string {
+  const normal = normalize(id, settings);
+  const values = settingIds().flatMap((key) => {
+    const value: unknown = normal[key];
+    if (value === undefined || !settingOf(key)?.setsPace) return [];
+    return typeof value === 'string' ? [value] : [`${key} ${JSON.stringify(value)}`];
+  });
+  return [id, ...values].join(' ');
 }
 
 export function stepsOf({ model, levels, text, provider, checks }: RunShape): Step[] {

@@ -6,6 +6,8 @@ import { PROTOCOL_NAMES, type Extras, type LevelRequest, type ProtocolRequest } 
 import type { Target } from '../../contract/level-plan.ts';
 import { TARGETS } from '../../plan/targets.ts';
 import { DEFAULT_IDS, formatLevel, parseLevel } from '../../contract/levels/level.ts';
+import { SCHEMES } from '../../contract/levels/registry.ts';
+import { METHODS } from '../../contract/methods.ts';
 import { levelLines } from './printing/level-lines.ts';
 import { shown, shownText } from '../../lib/shown.ts';
 
@@ -25,6 +27,8 @@ export const USAGE = `Usage: npm run -s nibble -- compare MODEL.onnx [options]
 ${levelLines()
   .map((line) => `                             ${line}`)
   .join('\n')}
+  --calibrate FILE         text that the methods wsearch and gptq measure activations on; text that the model
+                           writes itself when there is none
   --target TARGET          leave out levels that are nothing for wasm, webgpu, both of them, onnxruntime on
                            cpu or cuda, or transformers.js, and say why
   --out DIR                write the model of every level there
@@ -61,6 +65,8 @@ export interface Arguments {
   tokenizer: string | null;
   tokenizerConfig: string | null;
   text: string | null;
+  /** Calibration text; null for one that the model writes. */
+  calibrate: string | null;
   inputs: string[];
   levels: LevelRequest[];
   /** Null for any. */
@@ -94,6 +100,7 @@ export function readArguments(argv: readonly string[]): Parsed {
         tokenizer: { type: 'string' },
         'tokenizer-config': { type: 'string' },
         text: { type: 'string' },
+        calibrate: { type: 'string' },
         input: { type: 'string', multiple: true },
         level: { type: 'string', multiple: true },
         out: { type: 'string' },
@@ -140,6 +147,8 @@ export function readArguments(argv: readonly string[]): Parsed {
     if (!level.ok) return { kind: 'wrong', error: level.error };
     levels.push({ key: formatLevel(level.value), ...level.value });
   }
+  if (values.calibrate !== undefined && !levels.some(needsCalibration))
+    return wrong('--calibrate is for levels with method=wsearch or method=gptq, and there is none.');
   const tokens = positive(values.tokens);
   const threads = positive(values.threads);
   if (tokens === undefined) return wrong('--tokens takes a number above 0.');
@@ -171,6 +180,7 @@ export function readArguments(argv: readonly string[]): Parsed {
       tokenizer: values.tokenizer ?? null,
       tokenizerConfig: values['tokenizer-config'] ?? null,
       text: values.text ?? null,
+      calibrate: values.calibrate ?? null,
       inputs: values.input ?? [],
       measure: command === 'compare' && !values['no-measure'],
       extras: {
@@ -198,6 +208,12 @@ const ABOUT_MEASURING = [
   'speed',
   'threads',
 ] as const;
+
+/** Whether a level's method needs text to measure activations on. */
+function needsCalibration({ id, settings }: LevelRequest): boolean {
+  const method = SCHEMES[id].resolve(settings).weights?.method;
+  return method !== undefined && METHODS[method].needs !== 'nothing';
+}
 
 /** Null when absent, undefined when it is no positive whole number. */
 function positive(text: string | undefined): number | null | undefined {

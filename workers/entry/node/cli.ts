@@ -19,7 +19,7 @@ import { createWorkerPool } from '../../quantize/worker-pool.ts';
 import { readOpened } from './files/read-opened.ts';
 import { startThread } from './start-thread.ts';
 import { readArguments, USAGE, type Arguments, type Command } from './arguments.ts';
-import { createNodeEvaluator } from '../../evaluate/evaluator.node.ts';
+import { createNodeEvaluator, nodeRuntime } from '../../evaluate/evaluator.node.ts';
 import { fileSink, sourceItself } from './files/file-sink.ts';
 import { listenForInterrupts, type Interrupts } from './interrupts.ts';
 import { isFile, openBeside, openCompanions, openFile, type FoundFile } from './files/open-file.ts';
@@ -64,6 +64,7 @@ interface Given {
   model: File;
   files: File[];
   text: File | null;
+  calibration: File | null;
   /** For the folder of the Hub. */
   companions: File[];
   paths: string[];
@@ -96,6 +97,8 @@ async function openAll(given: Arguments): Promise<Given> {
       found.push({ file: await openFile(config), path: config });
   }
   const text = given.text === null ? null : { file: await openFile(given.text), path: given.text };
+  const calibration =
+    given.calibrate === null ? null : { file: await openFile(given.calibrate), path: given.calibrate };
   for (const path of given.inputs) {
     const input = await openFile(path);
     const {
@@ -121,17 +124,18 @@ async function openAll(given: Arguments): Promise<Given> {
     model,
     problems,
     text: text?.file ?? null,
+    calibration: calibration?.file ?? null,
     files: found.map(({ file }) => file),
     companions: companions.map(({ file }) => file),
     // What could not be used was named all the same.
-    paths: [...found, ...companions, ...(text ? [text] : [])]
+    paths: [...found, ...companions, ...(text ? [text] : []), ...(calibration ? [calibration] : [])]
       .map(({ path }) => path)
       .concat(given.tokenizer ?? [], given.inputs),
   };
 }
 
 async function run(command: Command, given: Arguments, interrupt: Interrupts): Promise<number> {
-  const { model, files, text, companions, paths, problems } = await openAll(given);
+  const { model, files, text, calibration, companions, paths, problems } = await openAll(given);
   const outputs = await protectInputs(paths);
   const reports: Output[] = [
     ...(given.json === null || given.json === '-'
@@ -164,6 +168,7 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
     levels,
     maxTokens: given.tokens,
     ...(text && { text }),
+    ...(calibration && { calibration }),
     ...(given.protocol && { protocol: given.protocol }),
     extras: given.extras,
     ...(!given.measure && { measure: false }),
@@ -203,6 +208,7 @@ async function run(command: Command, given: Arguments, interrupt: Interrupts): P
       });
     },
     evaluator: createNodeEvaluator(),
+    openRuntime: (threads) => Promise.resolve({ ok: true, value: nodeRuntime(threads) }),
     speedMeter: createNodeSpeedMeter(new URL('./speed-worker.mjs', import.meta.url)),
     threads: given.threads ?? Math.min(8, availableParallelism()),
   };

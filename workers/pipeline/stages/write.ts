@@ -132,9 +132,15 @@ function announce(
 }
 
 /** The files of a level, by what storage keeps them under; `data` for a model too large for one. */
+/** What a level's files are stored by: calibrated weights depend on what they were calibrated on, too. */
+export function storedSpelling(level: LevelJob): string {
+  const { calibration } = level;
+  return `${formatLevel(level)}${calibration ? ` (calibrated on ${calibration.sha256})` : ''}`;
+}
+
 function filesOf(level: LevelJob, fingerprint: string): { model: PlannedFile; data: PlannedFile | null } {
   const { pieces, data } = level.plan;
-  const spelling = formatLevel(level);
+  const spelling = storedSpelling(level);
   const spellings = data ? splitSpellings(spelling, data.file) : { model: spelling, data: spelling };
   const planned = (name: string, part: string, content: Plan['pieces']): PlannedFile => ({
     name,
