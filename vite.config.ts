@@ -197,12 +197,22 @@ export default defineConfig(({ isSsrBuild }) => ({
           isolate: false,
           maxWorkers: availableParallelism(),
           include: ['{src,workers,models,e2e}/**/*.test.{ts,tsx}'],
-          exclude: ['**/*.browser.test.*', '**/*.webgpu.test.*', FIGURES, ...OWN_PROCESS],
+          exclude: ['**/*.browser.test.*', '**/*.webgpu.test.*', '**/*.dom.test.*', FIGURES, ...OWN_PROCESS],
         },
       },
       {
         extends: true,
         test: { name: 'node-apart', environment: 'node', maxWorkers: availableParallelism(), include: OWN_PROCESS },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'components',
+          environment: 'happy-dom',
+          isolate: false,
+          include: ['src/**/*.dom.test.tsx'],
+          setupFiles: ['src/test-dom.ts'],
+        },
       },
       {
         extends: true,

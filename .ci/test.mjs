@@ -52,7 +52,7 @@ const builds = [
   check('bundle', '.ci/check-bundle.mjs'),
 ];
 /** These keep every core busy; the adapter that the CPU plays has threads that wait by turning round, and takes twice as long beside others. */
-const busy = [vitest('unit', ['node', 'node-apart']), vitest('browser, WebGPU', ['webgpu'])];
+const busy = [vitest('unit', ['node', 'node-apart', 'components']), vitest('browser, WebGPU', ['webgpu'])];
 /** A page waits for a fourth of its time. */
 const pages = [vitest('browser, no WebGPU', ['browser']), playwright('end to end', 'wasm', 'webgpu', 'planted-fault')];
 /** Looks at processor time, which needs a machine that does nothing else. */

@@ -10,7 +10,8 @@ import type { Report } from '../workers/contract/report.ts';
 import type { Storage } from '../workers/contract/storage.ts';
 import { pathOf } from '../src/lib/path.ts';
 import type { EngineClient, StorageClient } from '../src/engine/client.ts';
-import { createWorkbench, type Dependencies } from '../src/store/workbench.ts';
+import type { Dependencies } from '../src/store/slices/context.ts';
+import { createWorkbench } from '../src/store/workbench.ts';
 
 export const CPU_ONLY: Capabilities = {
   backend: 'wasm',

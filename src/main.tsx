@@ -5,8 +5,10 @@ import { MantineProvider } from '@mantine/core';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './app/app.tsx';
+import { createBrowserPage } from './app/browser-page.ts';
 import { keepForOffline } from './app/offline/register.ts';
 import { theme } from './app/theme.ts';
+import { PageContext } from './store/use-workbench.ts';
 
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');
@@ -21,7 +23,9 @@ createRoot(root).render(
       withStaticClasses={false}
       withGlobalClasses={false}
     >
-      <App />
+      <PageContext value={createBrowserPage()}>
+        <App />
+      </PageContext>
     </MantineProvider>
   </StrictMode>,
 );

@@ -15,16 +15,17 @@ import { announcement, title } from '../features/run/announce.ts';
 import { CompareBar } from '../features/run/compare-bar.tsx';
 import { RunSection } from '../features/run/run-section.tsx';
 import { HistorySection } from '../features/history/history-section.tsx';
-import { actions, useWorkbench, useWorkbenchTransition } from '../store/use-workbench.ts';
-import type { WorkbenchState } from '../store/workbench.ts';
+import { useActions, useWorkbench, useWorkbenchTransition } from '../store/use-workbench.ts';
+import type { WorkbenchState } from '../store/state.ts';
 
 export function App() {
+  const actions = useActions();
   const hasFiles = useWorkbench((state) => state.files.length > 0);
   const hasModel = useWorkbench((state) => state.opened?.model != null);
   usePaste();
   useEffect(() => {
     void actions.start();
-  }, []);
+  }, [actions]);
 
   return (
     <DropTarget>

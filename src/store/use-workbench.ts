@@ -1,37 +1,34 @@
-/** The one workbench of this page and what continues prompts beside it, as hooks on one engine. */
-import { startTransition, useEffect, useState } from 'react';
-import { useStore } from 'zustand';
-import { browserSession } from './session/browser-session.ts';
-import { createEngineClient } from '../engine/client.ts';
-import { storedPaces } from './forecast/pace-store.ts';
-import { browserFolders, type PickerWindow } from '../features/folder/picker.ts';
-import { createGeneration, type GenerationState } from './generation.ts';
-import { fetchSample } from './sample.ts';
+/** The stores of a page as React sees them: components take theirs from the context, so that a test can mount one with its own. */
+import { createContext, startTransition, use, useEffect, useState } from 'react';
+import { useStore, type StoreApi } from 'zustand';
+import type { EngineClient } from '../engine/client.ts';
+import type { GenerationState } from './generation.ts';
 import { isActive } from './run.ts';
-import { createWorkbench, type WorkbenchState } from './workbench.ts';
+import type { WorkbenchState } from './state.ts';
 
-let count = 0;
+/** What a page works with. `engine` is for answers that are shown where they were asked for, such as a folder to download. */
+export interface Page {
+  workbench: StoreApi<WorkbenchState>;
+  generation: StoreApi<GenerationState>;
+  engine: Pick<EngineClient, 'hubFolder'>;
+}
 
-/** For what is asked once and shown where it was asked, as of a folder to download. */
-export const engine = createEngineClient();
-const workbench = createWorkbench({
-  engine,
-  origin: { uid: () => `${Date.now().toString(36)}-${(++count).toString(36)}`, now: () => Date.now() },
-  fetchSample: (onProgress) => fetchSample(import.meta.env.BASE_URL, onProgress),
-  folders: browserFolders(window as PickerWindow),
-  session: browserSession(),
-  paceStore: storedPaces(
-    () => localStorage,
-    (changed) => {
-      window.addEventListener('storage', ({ key, newValue }) => {
-        changed(key, newValue);
-      });
-    },
-  ),
-});
+/** Provides a page to the components inside it. */
+export const PageContext = createContext<Page | null>(null);
 
+/** The page around a component. Throws outside a `PageContext`. */
+export function usePage(): Page {
+  const page = use(PageContext);
+  if (!page) throw new Error('this component needs a PageContext around it');
+  return page;
+}
+
+/**
+ * A part of the state; the component renders when it changes.
+ * @param select Returns something in the state or a primitive: a new object each time would render for ever.
+ */
 export function useWorkbench<T>(select: (state: WorkbenchState) => T): T {
-  return useStore(workbench, select);
+  return useStore(usePage().workbench, select);
 }
 
 /**
@@ -40,6 +37,7 @@ export function useWorkbench<T>(select: (state: WorkbenchState) => T): T {
  * @param select The same function at every render, or the component subscribes anew each time.
  */
 export function useWorkbenchTransition<T>(select: (state: WorkbenchState) => T): T {
+  const { workbench } = usePage();
   const [value, setValue] = useState(() => select(workbench.getState()));
   useEffect(() => {
     const update = () => {
@@ -51,7 +49,7 @@ export function useWorkbenchTransition<T>(select: (state: WorkbenchState) => T):
     // The state may have changed between the render and this effect.
     update();
     return workbench.subscribe(update);
-  }, [select]);
+  }, [workbench, select]);
   return value;
 }
 
@@ -60,18 +58,18 @@ const isRunActive = (state: WorkbenchState) => isActive(state.run);
 /** Whether a comparison is under way, during which settings cannot be changed. */
 export const useIsRunActive = (): boolean => useWorkbenchTransition(isRunActive);
 
-/** Actions do not change; components that only act need not render again. */
-export const actions = workbench.getState();
+/** The functions of a state. */
+type Actions<State> = {
+  [Key in keyof State as State[Key] extends (...parameters: never[]) => unknown ? Key : never]: State[Key];
+};
 
-const generation = createGeneration((job, onEvent) => ({
-  done: engine.generate(job, onEvent),
-  cancel: () => {
-    void engine.cancelGeneration();
-  },
-}));
+/** What can be done. Never changes, so that components that only act do not render again. */
+export const useActions = (): Actions<WorkbenchState> => usePage().workbench.getState();
 
+/** A part of what continues prompts; see `useWorkbench`. */
 export function useGeneration<T>(select: (state: GenerationState) => T): T {
-  return useStore(generation, select);
+  return useStore(usePage().generation, select);
 }
 
-export const generationActions = generation.getState();
+/** What can be done with continuations. Never changes. */
+export const useGenerationActions = (): Actions<GenerationState> => usePage().generation.getState();

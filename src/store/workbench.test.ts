@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { EngineError, Result } from '../../workers/contract/errors.ts';
+import type { Result } from '../../workers/contract/errors.ts';
 import type { EngineEvent, Timing } from '../../workers/contract/events.ts';
-import type { FileKind, Opened, OpenedFile } from '../../workers/contract/files.ts';
 import type { Job, LevelRequest } from '../../workers/contract/job.ts';
 import type { LevelPlan } from '../../workers/contract/level-plan.ts';
 import type { OpenedReport, Storage } from '../../workers/contract/storage.ts';
@@ -11,67 +10,8 @@ import type { Folders } from '../features/folder/picker.ts';
 import type { PaceStore } from './forecast/pace-store.ts';
 import type { Paces } from './forecast/paces.ts';
 import { figuresOf, provenance, staleness } from './run.ts';
+import { describeFiles, emptyPlan, error, inertEngine } from './test-engine.ts';
 import { createWorkbench } from './workbench.ts';
-
-const error = (code: EngineError['code'], message: string = code): EngineError => ({
-  code,
-  message,
-  action: 'Do something.',
-  details: '',
-});
-
-const kindOf = (name: string): FileKind =>
-  name.endsWith('.onnx')
-    ? 'onnx'
-    : name === 'tokenizer.json'
-      ? 'tokenizer'
-      : name.endsWith('.txt')
-        ? 'text'
-        : 'unknown';
-
-/** Answers as an engine would, from the names of the files. `broken.onnx` cannot be read. */
-function describeFiles(files: readonly File[]): Opened {
-  const listed = files.map((file): OpenedFile => {
-    const kind = kindOf(file.name);
-    const base = { name: file.name, bytes: file.size, kind };
-    if (file.name === 'empty.onnx') return { ...base, kind: 'unknown', problem: error('file-empty') };
-    return kind === 'unknown' ? { ...base, problem: error('file-unknown', `${file.name} is unknown`) } : base;
-  });
-  // A model that cannot be scanned is a problem of the whole, found after its kind.
-  const broken = listed.some(({ name }) => name === 'broken.onnx');
-  const models = listed.filter(({ kind, name }) => kind === 'onnx' && name !== 'broken.onnx');
-  const tokenizer = listed.find(({ kind }) => kind === 'tokenizer');
-  const text = listed.find(({ kind }) => kind === 'text');
-  const [model] = models;
-  return {
-    files: listed,
-    problems: [
-      ...(broken ? [error('onnx-truncated')] : []),
-      ...listed.flatMap(({ problem }) => problem ?? []),
-      ...(models.length > 1 ? [error('several-models')] : []),
-    ],
-    tokenizer: tokenizer ? { name: tokenizer.name, vocabulary: 10, addsBos: false } : null,
-    text: text ? { name: text.name, bytes: text.bytes, tokens: tokenizer ? 50_000 : null } : null,
-    model:
-      models.length === 1 && model
-        ? {
-            name: model.name,
-            bytes: model.bytes,
-            producer: '',
-            irVersion: 8,
-            opsets: [],
-            parameters: 1000,
-            weightBytes: 2000,
-            elementTypes: [],
-            operators: [],
-            layers: [],
-            languageModel: { vocabulary: 10 },
-            cacheBytesPerToken: 8,
-            baseline: 'as-is',
-          }
-        : null,
-  };
-}
 
 interface Comparison {
   job: Job;
@@ -113,6 +53,7 @@ function setUp({
     return Promise.resolve({ ok: true, value: space() });
   };
   const engine: EngineClient & StorageClient = {
+    ...inertEngine,
     history: () => Promise.resolve({ ok: true, value: [...shelf.reports.values()].map(({ stored }) => stored) }),
     openStored: (key) => {
       const opened = shelf.reports.get(key);
@@ -122,7 +63,6 @@ function setUp({
     storage: () => Promise.resolve({ ok: true, value: space() }),
     remove,
     removeAll: () => remove([...shelf.reports.keys(), ...shelf.results]),
-    capabilities: () => Promise.resolve({ ok: false, error: error('internal') }),
     open: (files) => {
       opened.push(files.map(({ name }) => name));
       return Promise.resolve({ ok: true, value: describeFiles(files) });
@@ -131,16 +71,7 @@ function setUp({
       plans.push(levels.map(({ id, settings }) => `${id}${settings.block ?? ''}`));
       return Promise.resolve({
         ok: true,
-        value: levels.map((level): LevelPlan => ({
-          key: level.key,
-          bytes: 1,
-          weightBytes: 1,
-          quantizedTensors: 1,
-          summary: '',
-          ledger: [],
-          problem: null,
-          ...planOf?.(level),
-        })),
+        value: levels.map((level) => ({ ...emptyPlan(level.key), ...planOf?.(level) })),
       });
     },
     ...(calibration && {
@@ -161,10 +92,6 @@ function setUp({
       finished++;
       return Promise.resolve();
     },
-    generate: () => Promise.resolve({ ok: false, error: error('internal') }),
-    hubFolder: () => Promise.resolve({ ok: false, error: error('internal') }),
-    cancelGeneration: () => Promise.resolve(),
-    restart: () => undefined,
   };
   let count = 0;
   const store = createWorkbench({

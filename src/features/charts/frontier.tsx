@@ -25,7 +25,7 @@ const MARGIN = { top: 40, right: 28, bottom: 18, left: 8 };
 const X_AXIS_HEIGHT = 30;
 const Y_AXIS_WIDTH = 64;
 /** Where the title of the vertical axis stands, in pixels. */
-const TITLE_X = 18;
+const TITLE_X = 14;
 const LETTER = 7.4;
 const LINE = 16;
 /** Room for names above the highest point. */
@@ -129,6 +129,8 @@ const FrontierChart = memo(function FrontierChart({
   // All ticks, without measuring their labels: that makes the browser lay out the page.
   const axis = {
     type: 'number',
+    // With a domain that no data may extend, an axis needs no data.
+    allowDataOverflow: true,
     interval: 0,
     tickLine: false,
     axisLine: { stroke: 'var(--line-strong)' },
@@ -139,6 +141,8 @@ const FrontierChart = memo(function FrontierChart({
       <CartesianGrid stroke="var(--line)" />
       <XAxis
         {...axis}
+        // Without a key the horizontal axis of this kind of chart counts rows.
+        dataKey="x"
         domain={across.domain}
         ticks={fittingTicks(across, formatBytesTick, width - MARGIN.left - Y_AXIS_WIDTH - MARGIN.right)}
         tickFormatter={formatBytesTick}

@@ -44,6 +44,8 @@ const NAME_WIDTH = 84;
 /** Widest a character of a value may be, in pixels: system fonts differ. */
 const LETTER = 7.5;
 const GAP = 14;
+/** Middle of a level's shape, in pixels. */
+const NAME_X = 6;
 
 const heightOf = (bars: readonly Bar[]): number => bars.length * ROW_HEIGHT + AXIS_HEIGHT + 2;
 
@@ -86,6 +88,7 @@ export const LevelBarsPlot = memo(function LevelBarsPlot({
     <ComposedChart
       width={width}
       height={heightOf(bars)}
+      layout="vertical"
       accessibilityLayer={false}
       margin={{ top: 0, right: valueWidth, bottom: 0, left: NAME_WIDTH }}
     >
@@ -93,6 +96,7 @@ export const LevelBarsPlot = memo(function LevelBarsPlot({
       <XAxis
         type="number"
         domain={axis.domain}
+        // With a domain that no data may extend, an axis needs no data.
         allowDataOverflow
         ticks={fittingTicks(axis, tick, width - NAME_WIDTH - valueWidth)}
         // All of them, without measuring their labels: that makes the browser lay out the page.
@@ -219,9 +223,9 @@ function Whisker({ bar: { value, error = 0, spread }, x, y }: MarkProps) {
 function Name({ bar: { slot, id, detail }, y }: { bar: Bar; y: number }) {
   return (
     <>
-      <Shape slot={slot} x={GAP} y={y} size={10} />
+      <Shape slot={slot} x={NAME_X} y={y} size={10} />
       <text
-        x={GAP + 12}
+        x={NAME_X + 12}
         y={detail ? y - 6 : y}
         dominantBaseline="central"
         fill="var(--ink)"
@@ -231,7 +235,7 @@ function Name({ bar: { slot, id, detail }, y }: { bar: Bar; y: number }) {
         {id}
       </text>
       {detail && (
-        <text x={GAP + 12} y={y + 8} dominantBaseline="central" fill="var(--muted)" fontSize={9.5}>
+        <text x={NAME_X + 12} y={y + 8} dominantBaseline="central" fill="var(--muted)" fontSize={9.5}>
           {abbreviate(detail)}
         </text>
       )}

@@ -1,10 +1,11 @@
 /** Makes everything inside it a place to drop files and folders. */
 import type { ReactNode } from 'react';
 import { useDropzone } from 'react-dropzone';
-import { actions } from '../../store/use-workbench.ts';
+import { useActions } from '../../store/use-workbench.ts';
 import classes from './drop.module.css';
 
 export function DropTarget({ children }: { children: ReactNode }) {
+  const actions = useActions();
   const { getRootProps, isDragActive } = useDropzone({
     noClick: true,
     noKeyboard: true,

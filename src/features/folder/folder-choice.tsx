@@ -1,10 +1,11 @@
 /** Where the files of the next comparison go: this browser, or a folder of the person's own. */
 import { Button } from '@mantine/core';
 import type { EngineError } from '../../../workers/contract/errors.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useWorkbench } from '../../store/use-workbench.ts';
 import classes from './folder.module.css';
 
 export function FolderChoice({ disabled }: { disabled: boolean }) {
+  const actions = useActions();
   const offered = useWorkbench((state) => state.foldersOffered);
   const folder = useWorkbench((state) => state.folder?.name ?? null);
   if (!offered) return null;
@@ -50,6 +51,7 @@ export function FolderChoice({ disabled }: { disabled: boolean }) {
 
 /** What may help where there was no room for files, or no writing them. */
 export function FolderRemedy({ error: { code } }: { error: EngineError }) {
+  const actions = useActions();
   const offered = useWorkbench((state) => state.foldersOffered && state.opened?.model != null);
   const another = useWorkbench((state) => state.folder !== null);
   if (!offered || (code !== 'storage-full' && !(code === 'write-failed' && another))) return null;

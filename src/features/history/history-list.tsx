@@ -6,7 +6,7 @@ import { formatWhen, plural } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
 import { spellingInWords } from '../../../workers/contract/levels/words.ts';
 import { storageSentence, storedLine } from '../../store/stored-run.ts';
-import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import classes from './history.module.css';
 
 export function HistoryList() {
@@ -45,8 +45,16 @@ function useBlocked(): boolean {
 }
 
 function Entry({ entry, onDelete }: { entry: StoredReport; onDelete: () => void }) {
+  const actions = useActions();
   const blocked = useBlocked();
   const id = useId();
+  /** Brings the result into view, above the list it was chosen from. */
+  const open = async () => {
+    await actions.openStored(entry.key);
+    requestAnimationFrame(() => {
+      document.getElementById('run-heading')?.focus();
+    });
+  };
   return (
     <li className={classes.entry}>
       <div className={classes.what}>
@@ -64,7 +72,7 @@ function Entry({ entry, onDelete }: { entry: StoredReport; onDelete: () => void 
           aria-describedby={id}
           disabled={blocked}
           onClick={() => {
-            void open(entry.key);
+            void open();
           }}
         >
           Open
@@ -86,16 +94,9 @@ function Entry({ entry, onDelete }: { entry: StoredReport; onDelete: () => void 
   );
 }
 
-/** Brings what was opened into view, above the list it was chosen from. */
-async function open(key: string): Promise<void> {
-  await actions.openStored(key);
-  requestAnimationFrame(() => {
-    document.getElementById('run-heading')?.focus();
-  });
-}
-
 /** Asks in its own place before it does it. */
 function DeleteAll({ onDelete }: { onDelete: () => void }) {
+  const actions = useActions();
   const [asking, setAsking] = useState(false);
   const blocked = useBlocked();
   const results = useWorkbench((state) => state.storage?.results.length ?? 0);

@@ -18,14 +18,15 @@ import {
   TARGET_LABELS,
   targetInWords,
 } from '../../store/targets.ts';
-import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
-import { canMeasure } from '../../store/workbench.ts';
+import { useActions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
+import { canMeasure } from '../../store/can-measure.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
 import { SettingsPanel } from './settings-panel.tsx';
 import { SizeAdvice } from './size-advice.tsx';
 import classes from './levels.module.css';
 
 export function LevelCard({ level }: { level: Level }) {
+  const actions = useActions();
   const running = useIsRunActive();
   const name = levelName(level);
   const pinned = level.id === 'fp16';
@@ -164,6 +165,7 @@ const MOST_REPLACEMENTS = 2;
 
 /** What can be made of the model in place of a level that cannot. */
 function Instead({ level }: { level: Level }) {
+  const actions = useActions();
   const running = useIsRunActive();
   const levels = useWorkbench((state) => state.levels);
   const offers = useWorkbench((state) => state.offers);
@@ -203,6 +205,7 @@ function Instead({ level }: { level: Level }) {
 
 /** Changes the target to one that runs what the present one does not. */
 export function CompareOn({ target }: { target: Target | null }) {
+  const actions = useActions();
   const running = useIsRunActive();
   return (
     target && (
@@ -280,6 +283,7 @@ function Baseline() {
 }
 
 function Settings({ level }: { level: Level }) {
+  const actions = useActions();
   const running = useIsRunActive();
   const why = useId();
   const target = useWorkbench((state) => state.target);

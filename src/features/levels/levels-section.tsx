@@ -6,7 +6,7 @@ import { ErrorText } from '../../ui/problems/error-text.tsx';
 import { ADDABLE_IDS } from '../../../workers/contract/levels/level.ts';
 import { levelName } from '../../../workers/contract/levels/words.ts';
 import { refusal, refused, TARGET_LABELS, TARGET_NAMES, targetNamed } from '../../store/targets.ts';
-import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { Term } from '../../ui/terms/term.tsx';
 import { AddLevels } from './add-levels.tsx';
 import { CompareOn, LevelCard } from './level-card.tsx';
@@ -46,6 +46,7 @@ export function LevelsSection() {
 }
 
 function AddChoice({ disabled }: { disabled: boolean }) {
+  const actions = useActions();
   const offers = useWorkbench((state) => state.offers);
   const target = useWorkbench((state) => state.target);
   return (
@@ -60,6 +61,7 @@ function AddChoice({ disabled }: { disabled: boolean }) {
 }
 
 function TargetChoice({ disabled }: { disabled: boolean }) {
+  const actions = useActions();
   const target = useWorkbench((state) => state.target);
   return (
     <div className={classes.target}>
@@ -82,6 +84,7 @@ function TargetChoice({ disabled }: { disabled: boolean }) {
 
 /** What was removed last can come back. Takes the focus, which was on the card that is gone. */
 function Removed({ disabled }: { disabled: boolean }) {
+  const actions = useActions();
   const removed = useWorkbench((state) => state.removed);
   const undo = useRef<HTMLButtonElement>(null);
   useEffect(() => {

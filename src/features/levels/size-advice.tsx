@@ -6,11 +6,12 @@ import { normalize } from '../../../workers/contract/levels/level.ts';
 import { levelName } from '../../../workers/contract/levels/words.ts';
 import type { Level } from '../../store/levels.ts';
 import { refusal } from '../../store/targets.ts';
-import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
 import { adviceOn, type Advice } from './advice.ts';
 import classes from './levels.module.css';
 
 export function SizeAdvice({ level, plan }: { level: Level; plan: LevelPlan }) {
+  const actions = useActions();
   const running = useIsRunActive();
   const offers = useWorkbench((state) => state.offers);
   const target = useWorkbench((state) => state.target);

@@ -5,7 +5,7 @@ import type { MissingData as Missing } from '../../../workers/contract/files.ts'
 import drop from '../drop/drop.module.css';
 import { formatBytes, formatCount, plural } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useWorkbench } from '../../store/use-workbench.ts';
 import classes from './model-section.module.css';
 
 /** More slots than this are a list nobody reads: then the folder is the way. */
@@ -48,6 +48,7 @@ export function MissingData({ missing }: { missing: readonly Missing[] }) {
 }
 
 function DataSlot({ entry: { location, bytes, tensors } }: { entry: Missing }) {
+  const actions = useActions();
   const take = (files: readonly File[]) => {
     const [only] = files;
     if (!only) return;

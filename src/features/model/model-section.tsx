@@ -7,7 +7,7 @@ import { FilePicker } from '../drop/file-picker.tsx';
 import { formatBytes, formatCount, formatLargeCount, plural } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
 import { PasteButton } from '../paste/paste-button.tsx';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useWorkbench } from '../../store/use-workbench.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
 import { useLate } from '../../lib/use-late.ts';
 import { MissingData } from './missing-data.tsx';
@@ -53,6 +53,7 @@ export function ModelSection() {
 }
 
 function Choices() {
+  const actions = useActions();
   const choices = useWorkbench((state) => state.choices);
   return (
     <div className={classes.choices}>

@@ -2,33 +2,32 @@
 import { Button } from '@mantine/core';
 import { IconClipboardText } from '@tabler/icons-react';
 import { lazy, Suspense, useEffect, useState } from 'react';
-import { actions } from '../../store/use-workbench.ts';
+import { useActions } from '../../store/use-workbench.ts';
 import { asFile, textOfPaste } from './pasted-text.ts';
 import classes from './paste.module.css';
 
 const PasteDialog = lazy(async () => ({ default: (await import('./paste-dialog.tsx')).PasteDialog }));
 
-const take = (text: string) => {
-  void actions.addFiles([asFile(text)]);
-};
-
 /** Pasting anywhere but into a field is dropping a text. */
 export function usePaste(): void {
+  const actions = useActions();
   useEffect(() => {
     const onPaste = (event: ClipboardEvent) => {
       const text = textOfPaste(event);
       if (text === null) return;
       event.preventDefault();
-      take(text);
+      void actions.addFiles([asFile(text)]);
     };
     document.addEventListener('paste', onPaste);
     return () => {
       document.removeEventListener('paste', onPaste);
     };
-  }, []);
+  }, [actions]);
 }
 
+/** Opens a dialog to paste a text into. */
 export function PasteButton() {
+  const actions = useActions();
   const [open, setOpen] = useState(false);
   const [used, setUsed] = useState(false);
   return (
@@ -53,7 +52,7 @@ export function PasteButton() {
             }}
             onTake={(text) => {
               setOpen(false);
-              take(text);
+              void actions.addFiles([asFile(text)]);
             }}
           />
         </Suspense>

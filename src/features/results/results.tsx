@@ -6,7 +6,7 @@ import { formatCount } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
 import { Ledger } from '../ledger/ledger.tsx';
 import { isActive, provenance, type Figure, type Run } from '../../store/run.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useWorkbench } from '../../store/use-workbench.ts';
 import { Term } from '../../ui/terms/term.tsx';
 import { OutputsTable } from '../outputs/outputs-table.tsx';
 import { FiguresTable } from './figures-table.tsx';
@@ -107,6 +107,7 @@ function measuredOf(run: Run, figures: Figure[]): 'text' | 'inputs' | null {
 }
 
 function ContextControl({ value }: { value: number }) {
+  const actions = useActions();
   return (
     <div className={classes.context}>
       <span id="context-label">

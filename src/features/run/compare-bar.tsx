@@ -20,8 +20,8 @@ import { loadCharts, loadViews, warmCharts } from '../results/load-charts.ts';
 import { differenceError } from '../../store/difference.ts';
 import { precisionOf, shortSentence, stops, tokensRun } from '../../store/amount.ts';
 import { isActive, provenance, type Run } from '../../store/run.ts';
-import { actions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
-import { canMeasure, tokensInText } from '../../store/workbench.ts';
+import { useActions, useIsRunActive, useWorkbench } from '../../store/use-workbench.ts';
+import { canMeasure, tokensInText } from '../../store/can-measure.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
 import classes from './run.module.css';
 
@@ -76,6 +76,7 @@ export function CompareBar() {
 
 /** Starts and ends a comparison. Apart from the settings, which need not be rendered before a click is answered. */
 function RunButtons() {
+  const actions = useActions();
   const main = useRef<HTMLButtonElement>(null);
   const wasRunning = useRef(false);
   const opening = useWorkbench((state) => state.openingSince !== null);
@@ -146,6 +147,7 @@ function RunButtons() {
 }
 
 function Amount({ disabled }: { disabled: boolean }) {
+  const actions = useActions();
   const opened = useWorkbench((state) => state.opened);
   const maxTokens = useWorkbench((state) => state.maxTokens);
   const spread = useWorkbench((state) => state.measurement?.spread ?? null);
@@ -210,6 +212,7 @@ function Amount({ disabled }: { disabled: boolean }) {
 }
 
 function ProtocolChoice({ disabled }: { disabled: boolean }) {
+  const actions = useActions();
   const protocol = useWorkbench((state) => state.protocol);
   const provider = useWorkbench((state) => state.provider);
   const gpu = useWorkbench((state) => state.capabilities?.webgpu.available === true);
@@ -333,6 +336,7 @@ const EXTRAS: readonly { name: keyof Extras; label: string; cost: string; text: 
 ];
 
 function ExtrasFold({ disabled, onText }: { disabled: boolean; onText: boolean }) {
+  const actions = useActions();
   const extras = useWorkbench((state) => state.extras);
   const gpu = useWorkbench((state) => state.capabilities?.webgpu.available ?? true);
   const offered = EXTRAS.filter(({ text }) => onText || !text);

@@ -6,7 +6,7 @@ import { formatBytes, formatProgress } from '../../lib/format/numbers.ts';
 import { ErrorText } from '../../ui/problems/error-text.tsx';
 import { save } from '../../lib/save.ts';
 import type { Figure, Run } from '../../store/run.ts';
-import { engine } from '../../store/use-workbench.ts';
+import { usePage } from '../../store/use-workbench.ts';
 import type { EngineError } from '../../../workers/contract/errors.ts';
 import { calledInRun } from './called.ts';
 import { hubFolderHolds, hubFolderName, hubJob } from './hub-job.ts';
@@ -79,6 +79,7 @@ function InFolder({ files, folder }: { files: readonly string[]; folder: string 
 function HubFolder({ run, figure }: { run: Run; figure: Figure }) {
   const [making, setMaking] = useState<{ share: number; stop: AbortController } | null>(null);
   const [problem, setProblem] = useState<EngineError | null>(null);
+  const { engine } = usePage();
   const job = hubJob(run, figure);
   const make = async () => {
     if (!job) return;

@@ -11,7 +11,7 @@ import layout from '../../ui/layout.module.css';
 import { ErrorText } from '../../ui/problems/error-text.tsx';
 import { partingOf, type Continuation, type Parting } from '../../store/generation.ts';
 import { isActive, type Figure, type Run } from '../../store/run.ts';
-import { generationActions, useGeneration, useWorkbench } from '../../store/use-workbench.ts';
+import { useGeneration, useGenerationActions, useWorkbench } from '../../store/use-workbench.ts';
 import { Hint, Term } from '../../ui/terms/term.tsx';
 import classes from './side-by-side.module.css';
 
@@ -25,6 +25,7 @@ interface Sampling {
 }
 
 export function SideBySide({ run, figures }: { run: Run; figures: Figure[] }) {
+  const generationActions = useGenerationActions();
   const ready = figures.filter(({ blob }) => blob !== null);
   const baseline = ready.find((figure) => figure.baseline);
   const levels = ready.filter((figure) => !figure.baseline);

@@ -6,7 +6,7 @@ import { SCHEMES } from '../../../workers/contract/levels/registry.ts';
 import { Mark, tone } from '../../ui/mark.tsx';
 import { FilePicker } from '../drop/file-picker.tsx';
 import { formatBytes } from '../../lib/format/numbers.ts';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useWorkbench } from '../../store/use-workbench.ts';
 import { Term } from '../../ui/terms/term.tsx';
 import { useLate } from '../../lib/use-late.ts';
 import classes from './start-page.module.css';
@@ -46,7 +46,8 @@ export function Empty() {
   );
 }
 
-const SampleButton = () => {
+function SampleButton() {
+  const actions = useActions();
   const busy = useWorkbench((state) => state.download !== null || state.openingSince !== null);
   return (
     <Button
@@ -60,7 +61,7 @@ const SampleButton = () => {
       Try the sample model
     </Button>
   );
-};
+}
 
 /** Keeps its line whether it has something to say or not. */
 function StartStatus() {

@@ -3,10 +3,11 @@ import { Button } from '@mantine/core';
 import drop from '../../features/drop/drop.module.css';
 import { formatBytes } from '../../lib/format/numbers.ts';
 import layout from '../../ui/layout.module.css';
-import { actions, useWorkbench } from '../use-workbench.ts';
+import { useActions, useWorkbench } from '../use-workbench.ts';
 import classes from './session.module.css';
 
 export function InterruptedNotice() {
+  const actions = useActions();
   const interrupted = useWorkbench((state) => state.interrupted);
   const opening = useWorkbench((state) => state.openingSince !== null || state.download !== null);
   if (!interrupted) return null;

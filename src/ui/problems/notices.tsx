@@ -2,11 +2,12 @@
 import { CloseButton } from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
 import { FolderRemedy } from '../../features/folder/folder-choice.tsx';
-import { actions, useWorkbench } from '../../store/use-workbench.ts';
+import { useActions, useWorkbench } from '../../store/use-workbench.ts';
 import { ErrorText } from './error-text.tsx';
 import classes from './problems.module.css';
 
 export function Notices() {
+  const actions = useActions();
   const notices = useWorkbench((state) => state.notices);
   if (notices.length === 0) return null;
   return (
