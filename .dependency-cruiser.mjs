@@ -6,7 +6,7 @@ const TESTING = `${TEST}|${TEST_SUPPORT}`;
 /** Runs in Node only: the command line, tools and tests. */
 const NODE_ONLY = `^(workers/entry/node/|models/|e2e/|\\.ci/|vite\\.config\\.ts$)|\\.mjs$|${TESTING}`;
 /** Where the page, the workers, the programs and the tests begin. */
-const ENTRY = `^src/main\\.tsx$|^src/test-dom\\.ts$|^src/app/theme-css\\.ts$|^src/app/offline/service-worker\\.ts$|\\.worker\\.ts$|^workers/entry/node/(cli|quantize-thread|speed-worker)\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
+const ENTRY = `^src/main\\.tsx$|^src/test-dom\\.ts$|^src/app/theme-css\\.ts$|^src/app/offline/service-worker\\.ts$|\\.worker\\.ts$|^workers/entry/node/(cli|quantize-thread|speed-worker)\\.ts$|^models/bench-methods\\.ts$|\\.mjs$|^vite\\.config\\.ts$|^e2e/|${TEST}`;
 
 const forbid = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 

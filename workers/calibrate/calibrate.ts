@@ -124,7 +124,10 @@ export async function calibrateGptq(
         targets: ids.slice(ids.length - rows),
       });
     }
-    const scorer = await createWasmScorer(Math.max(1, ...baselines.map(({ rows }) => rows)), vocabulary);
+    const scorer = await createWasmScorer(
+      baselines.reduce((most, { rows }) => Math.max(most, rows), 1),
+      vocabulary,
+    );
 
     /** Mean KL divergence over the judged windows when segments from `from` on run with `current`. */
     const judge = async (from: number, states: readonly State[]): Promise<Result<number>> => {

@@ -46,7 +46,7 @@ export async function generateWindows(
       // A graph may take one sequence only.
       if (!written.ok && sequences > 1 && written.error.code !== 'not-a-language-model') sequences = 1;
       else if (!written.ok) return written;
-      else windows.push(...written.value);
+      else for (const ids of written.value) windows.push(ids);
     }
     return { ok: true, value: windows };
   } finally {

@@ -11,7 +11,7 @@ import { encodeInitializer, encodeIrVersion, encodeOpset, NODE_FIELD } from '../
 import { encodeOutput } from '../onnx/graph/edit.ts';
 import { readTensor } from '../onnx/tensor-data.ts';
 import { blobSource } from '../io/source.ts';
-import type { Constant } from '../onnx/graph/constants.ts';
+import type { Constant } from '../onnx/graph/scopes.ts';
 import { findScopes } from '../onnx/graph/scopes.ts';
 import type { CalibratedProduct } from './products.ts';
 
@@ -141,7 +141,8 @@ export async function encodeSegment(
   const weights = new Map(segment.products.map((product) => [product.node.span.start, product]));
   const parts: (Uint8Array | Blob)[] = [];
   for (const { node, tensor } of segment.constants)
-    parts.push(...(node ? [file.slice(node.span.start, node.span.end)] : await initializer(file, model, tensor)));
+    for (const part of node ? [file.slice(node.span.start, node.span.end)] : await initializer(file, model, tensor))
+      parts.push(part);
   for (const node of segment.nodes) {
     const product = weights.get(node.span.start);
     if (!product) {

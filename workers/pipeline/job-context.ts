@@ -25,7 +25,7 @@ import type { WorkerPool } from '../quantize/worker-pool.ts';
 import type { PlannedFile } from '../storage/job-room.ts';
 import type { OnceTask } from '../storage/measure-once.ts';
 import type { LevelFile } from '../storage/stored-sink.ts';
-import type { CalibrationRecord } from './stages/calibrate.ts';
+import type { CalibrationRecord } from '../calibrate/record.ts';
 
 /** What a browser tab and Node provide each in their own way. */
 export interface Platform {

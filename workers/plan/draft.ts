@@ -17,7 +17,7 @@ import type { Model, Node, Span } from '../onnx/model.ts';
 import { pieceLength, type Edit, type Piece } from '../onnx/writing/splice.ts';
 import { placeNew, type DataFile } from './data-file.ts';
 import type { QuantizeTask } from './quantize-task.ts';
-import type { Constant } from '../onnx/graph/constants.ts';
+import type { Constant } from '../onnx/graph/scopes.ts';
 import { uniqueNames, uniqueNodeNames } from '../onnx/graph/unique-names.ts';
 import { definingScope, type Scope } from '../onnx/graph/scopes.ts';
 import type { Via } from '../onnx/graph/constant-view.ts';

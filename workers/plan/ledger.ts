@@ -5,7 +5,7 @@ import { elementType, FLOAT16, FLOAT32 } from '../onnx/numbers/element-types.ts'
 import { pieceLength } from '../onnx/writing/splice.ts';
 import type { AddedTensor } from './draft.ts';
 import { isQuantizedOperator } from './families/registry.ts';
-import type { Constant } from '../onnx/graph/constants.ts';
+import type { Constant } from '../onnx/graph/scopes.ts';
 import { isNodeKnown, type Scope } from '../onnx/graph/scopes.ts';
 import { isFloat } from '../onnx/graph/constant-view.ts';
 

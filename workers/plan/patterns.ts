@@ -4,7 +4,7 @@ import type { ResolvedLevel } from '../contract/levels/scheme.ts';
 import type { Candidate } from './families/family.ts';
 import { count } from './ledger.ts';
 import { matchesPattern } from './pattern.ts';
-import type { Constant } from '../onnx/graph/constants.ts';
+import type { Constant } from '../onnx/graph/scopes.ts';
 
 /** How many names are given for a pattern that fits none. */
 const NEAREST = 3;

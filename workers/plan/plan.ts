@@ -36,7 +36,7 @@ import {
   whyNotCovered,
 } from './ledger.ts';
 import type { QuantizeTask } from './quantize-task.ts';
-import type { Constant } from '../onnx/graph/constants.ts';
+import type { Constant } from '../onnx/graph/scopes.ts';
 import { findScopes, isNodeKnown, type Scope } from '../onnx/graph/scopes.ts';
 import { matchesPattern } from './pattern.ts';
 import type { Misfits } from './precision/fits.ts';

@@ -15,7 +15,7 @@ import { METHODS } from '../contract/methods.ts';
 import type { BlockedWeights, LinearWeights } from '../contract/levels/scheme.ts';
 import { CONTRIB, type Draft } from './draft.ts';
 import { blockedBytes, blockedShape, type QuantizeTask } from './quantize-task.ts';
-import type { Constant } from '../onnx/graph/constants.ts';
+import type { Constant } from '../onnx/graph/scopes.ts';
 import { opsetOf, type Scope } from '../onnx/graph/scopes.ts';
 import { isContiguous, type ConstantView, type View } from '../onnx/graph/constant-view.ts';
 

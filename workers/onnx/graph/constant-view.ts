@@ -6,7 +6,7 @@
 import { BFLOAT16, elementCount, FLOAT16, FLOAT32, FLOAT64 } from '../numbers/element-types.ts';
 import type { Node } from '../model.ts';
 import { hasReferences, intAttribute, intsAttribute } from './attributes.ts';
-import type { Constant } from './constants.ts';
+import type { Constant } from './scopes.ts';
 import { definingScope, isNodeKnown, type Scope } from './scopes.ts';
 
 /** The order in which a node sees the elements of a constant, as a shape and a stride for each dimension. */

@@ -1,27 +1,6 @@
 /** Constants of a graph: initializers and what `Constant` nodes hold. */
 import { FLOAT32, INT64 } from '../numbers/element-types.ts';
 import type { Attribute, Node, Span, Tensor, ValueInfo } from '../model.ts';
-import type { Scope } from './scopes.ts';
-
-/** An initializer, or what a `Constant` node holds. Its tensor has the name it is used by. */
-export interface Constant {
-  name: string;
-  tensor: Tensor;
-  scope: Scope;
-  /** The `Constant` node; null for an initializer. */
-  node: Node | null;
-  /** Whether its elements can be read: the file they lie in is there. */
-  readable: boolean;
-  /**
-   * Whether it is the default of an input, for which a caller may give another value. Before IR version 4 all
-   * initializers are listed as inputs and none is.
-   */
-  overridable: boolean;
-  /**
-   * Why it is not changed: the graph is ambiguous about it, or a caller may override it. Null for nearly all constants.
-   */
-  doubt: string | null;
-}
 
 /** The value of a `Constant` node, under the name of its output. Null for other nodes, sparse tensors and strings. */
 export function constantNodeValue(node: Node): Tensor | null {

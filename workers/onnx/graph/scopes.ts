@@ -7,14 +7,35 @@ import { describeViolation, findViolations, FREE_INITIALIZERS } from '../structu
 import { isReadable } from '../tensor-data.ts';
 import { isWellFormed } from './operator-signatures.ts';
 import { findSparse, findStated } from './lookups.ts';
-import { matchesStatement, constantNodeValue, type Constant } from './constants.ts';
+import { matchesStatement, constantNodeValue } from './constants.ts';
 import { namesUsed } from './walk.ts';
 import type { Graph, Model, Node, Opset, Span, SparseTensor, Tensor, ValueInfo } from '../model.ts';
+
+/** An initializer, or what a `Constant` node holds. Its tensor has the name it is used by. */
+export interface Constant {
+  name: string;
+  tensor: Tensor;
+  scope: Scope;
+  /** The `Constant` node; null for an initializer. */
+  node: Node | null;
+  /** Whether its elements can be read: the file they lie in is there. */
+  readable: boolean;
+  /**
+   * Whether it is the default of an input, for which a caller may give another value. Before IR version 4 all
+   * initializers are listed as inputs and none is.
+   */
+  overridable: boolean;
+  /**
+   * Why it is not changed: the graph is ambiguous about it, or a caller may override it. Null for nearly all constants.
+   */
+  doubt: string | null;
+}
 
 /** One input of a node that uses a value. */
 export interface Use {
   node: Node;
-  /** Position among the node's inputs. */ input: number;
+  /** Position among the node's inputs. */
+  input: number;
   scope: Scope;
 }
 

@@ -11,6 +11,7 @@ import { METHODS } from '../../contract/methods.ts';
 import { failure } from '../../evaluate/errors.ts';
 import { asSingleFile } from '../../io/single-file.ts';
 import { readText } from '../../io/read-text.ts';
+import type { CalibrationRecord } from '../../calibrate/record.ts';
 import type { JobContext } from '../job-context.ts';
 import type { OpenedJob } from './open.ts';
 import { openTokenizer } from '../../evaluate/text/tokenizer/tokenizer.ts';
@@ -47,15 +48,6 @@ export interface CalibrateInput<L extends PlannedLevel> {
   openRuntime(): Promise<Result<GraphRuntime>>;
   onEvent(event: EngineEvent): void;
   signal: AbortSignal;
-}
-
-/** What a level was calibrated on. */
-export interface CalibrationRecord {
-  source: 'text' | 'generated';
-  /** Of the token ids, so that the same calibration is known by it. */
-  sha256: string;
-  tokens: number;
-  seconds: number;
 }
 
 export interface Calibrated<L> {
@@ -122,7 +114,7 @@ export async function calibrate<L extends PlannedLevel>(input: CalibrateInput<L>
   const { runtime, model, windows, source } = ready.value;
   const shared = (performance.now() - began) / 1000 / needing.length;
   const hash = await hashOf(windows.windows);
-  notes.push(...windowNotes(windows, source));
+  for (const note of windowNotes(windows, source)) notes.push(note);
 
   const levels: Calibrated<L>['levels'] = [];
   for (const level of input.levels) {
@@ -161,7 +153,8 @@ export async function calibrate<L extends PlannedLevel>(input: CalibrateInput<L>
     }
     const seconds = shared + (performance.now() - start) / 1000;
     const calibration = { source, sha256: hash, tokens: windows.tokens, seconds };
-    notes.push(recordNote(level, calibration, calibrated.value), ...taskNotes(level, calibrated.value));
+    notes.push(recordNote(level, calibration, calibrated.value));
+    for (const note of taskNotes(level, calibrated.value)) notes.push(note);
     levels.push({
       ...level,
       plan: withTasks(level.plan, calibrated.value.tasks),

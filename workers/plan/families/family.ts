@@ -3,7 +3,7 @@ import type { Node } from '../../onnx/model.ts';
 import type { ResolvedLevel } from '../../contract/levels/scheme.ts';
 import type { Activations } from '../activations.ts';
 import type { Draft } from '../draft.ts';
-import type { Constant } from '../../onnx/graph/constants.ts';
+import type { Constant } from '../../onnx/graph/scopes.ts';
 import type { Scope } from '../../onnx/graph/scopes.ts';
 import type { Store } from '../store.ts';
 import type { ConstantView } from '../../onnx/graph/constant-view.ts';

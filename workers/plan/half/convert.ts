@@ -23,7 +23,7 @@ import { decidePrecision, FAR, MASK_LIMIT, type ConstantValues } from '../precis
 import { describeMisfit, judge, type Misfits } from '../precision/fits.ts';
 import { float16Bytes, type QuantizeTask } from '../quantize-task.ts';
 import { findStated } from '../../onnx/graph/lookups.ts';
-import type { Constant } from '../../onnx/graph/constants.ts';
+import type { Constant } from '../../onnx/graph/scopes.ts';
 import { definingScope, opsetOf, type Scope, type Use } from '../../onnx/graph/scopes.ts';
 import { float16Handling, makesFromFloats } from './operators.ts';
 import { valueType } from './value-types.ts';

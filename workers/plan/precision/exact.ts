@@ -15,7 +15,7 @@ import type { Node } from '../../onnx/model.ts';
 import { float16Handling } from '../half/operators.ts';
 import { valueType } from '../half/value-types.ts';
 import { intAttribute } from '../../onnx/graph/attributes.ts';
-import type { Constant } from '../../onnx/graph/constants.ts';
+import type { Constant } from '../../onnx/graph/scopes.ts';
 import { definingScope, type Scope, type Use } from '../../onnx/graph/scopes.ts';
 import { viewConstant } from '../../onnx/graph/constant-view.ts';
 import type { Misfit } from './fits.ts';

@@ -9,7 +9,7 @@ import { placeNew, type DataFile } from '../data-file.ts';
 import { float16Bytes, type QuantizeTask } from '../quantize-task.ts';
 import { describeMisfit, type Misfits } from './fits.ts';
 import type { NoWeight } from './weights.ts';
-import type { Constant } from '../../onnx/graph/constants.ts';
+import type { Constant } from '../../onnx/graph/scopes.ts';
 import { opsetOf, type Scope } from '../../onnx/graph/scopes.ts';
 import type { LedgerLine } from '../../contract/level-plan.ts';
 

@@ -7,7 +7,7 @@ import { elementCount, FLOAT16, FLOAT32, FLOAT64, elementType } from '../../onnx
 import type { Node } from '../../onnx/model.ts';
 import { isTokenLookup } from '../families/gather.ts';
 import { intAttribute } from '../../onnx/graph/attributes.ts';
-import type { Constant } from '../../onnx/graph/constants.ts';
+import type { Constant } from '../../onnx/graph/scopes.ts';
 import { definingScope, type Scope } from '../../onnx/graph/scopes.ts';
 import { viewConstant } from '../../onnx/graph/constant-view.ts';
 import { valueType } from '../half/value-types.ts';

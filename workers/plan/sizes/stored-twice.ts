@@ -4,7 +4,7 @@ import { pieceLength } from '../../onnx/writing/splice.ts';
 import type { StoredTwice } from '../../contract/level-plan.ts';
 import type { Draft } from '../draft.ts';
 import type { QuantizeTask } from '../quantize-task.ts';
-import type { Constant } from '../../onnx/graph/constants.ts';
+import type { Constant } from '../../onnx/graph/scopes.ts';
 
 /**
  * Parts that hold a weight's codes; the other parts are scales and zero points, which two layouts of the same codes
