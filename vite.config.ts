@@ -208,6 +208,7 @@ export default defineConfig(({ isSsrBuild }) => ({
         extends: true,
         test: {
           name: 'components',
+          maxWorkers: availableParallelism(),
           environment: 'happy-dom',
           isolate: false,
           include: ['src/**/*.dom.test.tsx'],
