@@ -130,6 +130,9 @@ const engine: Engine = {
               pool,
               reader,
               evaluator,
+              // Loaded when a method needs it: most jobs calibrate nothing.
+              openRuntime: async (count) =>
+                (await import('../evaluate/sessions/providers.ts')).openProvider('wasm', count),
               speedMeter: createSpeedMeter(async () =>
                 (await isWorthTiming(job.provider)) ? ['wasm', 'webgpu'] : ['wasm'],
               ),

@@ -106,7 +106,7 @@ export async function calibrate<L extends PlannedLevel>(input: CalibrateInput<L>
     notes.push(`${formatLevel(level)}: scales were searched without calibration. ${error.message}`);
     for (const key of level.keys) input.onEvent({ type: 'warning', error, level: key });
   };
-  const ready = await prepare(input);
+  const ready = await prepare(input, progressOf(input, needing));
   if (!ready.ok) {
     for (const level of needing) giveUp(level, ready.error);
     return { levels: [...input.levels], notes };
@@ -124,26 +124,13 @@ export async function calibrate<L extends PlannedLevel>(input: CalibrateInput<L>
       continue;
     }
     const start = performance.now();
-    const secondsLeft = estimateSecondsLeft();
     const calibrated = await calibrateTasks(runtime, {
       model,
       source: input.source,
       external: input.external,
       tasks,
       windows: windows.windows,
-      onProgress: (done, total, tensor) => {
-        for (const key of level.keys)
-          input.onEvent({
-            type: 'progress',
-            stage: 'quantize',
-            level: key,
-            done: 0,
-            total: level.plan.bytes,
-            unit: 'bytes',
-            tensor,
-            secondsLeft: secondsLeft(done, total),
-          });
-      },
+      onProgress: progressOf(input, [level]),
       signal: input.signal,
     });
     if (!calibrated.ok) {
@@ -164,6 +151,28 @@ export async function calibrate<L extends PlannedLevel>(input: CalibrateInput<L>
   return { levels, notes };
 }
 
+/** Reports progress of levels that are calibrated: nothing of their files is written yet, and the time left is of the calibration. */
+function progressOf(
+  { onEvent }: Pick<CalibrateInput<PlannedLevel>, 'onEvent'>,
+  levels: readonly PlannedLevel[],
+): (done: number, total: number, tensor: string | null) => void {
+  const secondsLeft = estimateSecondsLeft();
+  return (done, total, tensor) => {
+    for (const { keys, plan } of levels)
+      for (const level of keys)
+        onEvent({
+          type: 'progress',
+          stage: 'quantize',
+          level,
+          done: 0,
+          total: plan.bytes,
+          unit: 'bytes',
+          tensor,
+          secondsLeft: secondsLeft(done, total),
+        });
+  };
+}
+
 interface Prepared {
   runtime: GraphRuntime;
   model: Blob;
@@ -171,14 +180,10 @@ interface Prepared {
   source: CalibrationRecord['source'];
 }
 
-async function prepare<L extends PlannedLevel>({
-  model,
-  tokenizer,
-  text,
-  evaluation,
-  openRuntime,
-  signal,
-}: CalibrateInput<L>): Promise<Result<Prepared>> {
+async function prepare<L extends PlannedLevel>(
+  { model, tokenizer, text, evaluation, openRuntime, signal }: CalibrateInput<L>,
+  onProgress: (done: number, total: number, tensor: string | null) => void,
+): Promise<Result<Prepared>> {
   if (!model)
     return {
       ok: false,
@@ -201,6 +206,9 @@ async function prepare<L extends PlannedLevel>({
     windows: GENERATED.windows,
     context: GENERATED.context,
     bos: tokenizer?.bosId ?? null,
+    onProgress: (done, total) => {
+      onProgress(done, total, null);
+    },
     signal,
   });
   if (!written.ok) return written;
