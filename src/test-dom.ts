@@ -2,8 +2,8 @@
 import { cleanup, configure } from '@testing-library/react';
 import { afterEach } from 'vitest';
 
-// No test depends on how fast the machine is: the test's own limit ends one that hangs.
-configure({ asyncUtilTimeout: 10 * 60_000 });
+// Long enough for a machine that does much else.
+configure({ asyncUtilTimeout: 60_000 });
 
 Element.prototype.scrollIntoView = () => undefined;
 
