@@ -109,7 +109,14 @@ const engine: Engine = {
           });
       }
       if (waits) return new Promise(() => undefined);
-      return Promise.resolve({ ok: true, value: { ...report, model: { ...report.model, name: model?.name ?? '' } } });
+      const levels = job.levels.flatMap(({ key, id }) => {
+        const line = lineOf(report, id);
+        return line ? [{ ...line, key }] : [];
+      });
+      return Promise.resolve({
+        ok: true,
+        value: { ...report, levels, model: { ...report.model, name: model?.name ?? '' } },
+      });
     }),
   cancel: () => Promise.resolve(),
   finish: () => Promise.resolve(),
