@@ -63,13 +63,16 @@ type Actions<State> = {
   [Key in keyof State as State[Key] extends (...parameters: never[]) => unknown ? Key : never]: State[Key];
 };
 
-/** What can be done. Never changes, so that components that only act do not render again. */
-export const useActions = (): Actions<WorkbenchState> => usePage().workbench.getState();
+/**
+ * What can be done: always the same object, so that components that only act do not render again and effects can depend
+ * on it. That is the initial state; `getState()` is another object after each change.
+ */
+export const useActions = (): Actions<WorkbenchState> => usePage().workbench.getInitialState();
 
 /** A part of what continues prompts; see `useWorkbench`. */
 export function useGeneration<T>(select: (state: GenerationState) => T): T {
   return useStore(usePage().generation, select);
 }
 
-/** What can be done with continuations. Never changes. */
-export const useGenerationActions = (): Actions<GenerationState> => usePage().generation.getState();
+/** What can be done with continuations; see `useActions`. */
+export const useGenerationActions = (): Actions<GenerationState> => usePage().generation.getInitialState();
