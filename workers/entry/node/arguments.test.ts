@@ -37,6 +37,7 @@ test('reads everything', () => {
       tokenizer: 't.json',
       tokenizerConfig: null,
       text: 'x.txt',
+      calibrate: null,
       inputs: ['a.npy', 'b.npy'],
       out: 'o',
       zip: null,
@@ -54,6 +55,13 @@ test('reads everything', () => {
       ],
     },
   });
+});
+
+test('calibration text is for methods that need it', () => {
+  const read = (level: string) => readArguments(['compare', 'm.onnx', '--level', level, '--calibrate', 'c.txt']);
+  for (const method of ['wsearch', 'gptq'])
+    expect(read(`int4:method=${method}`)).toMatchObject({ arguments: { calibrate: 'c.txt' } });
+  for (const level of ['int4', 'int4:method=search', 'int8']) expect(read(level).kind).toBe('wrong');
 });
 
 test.each<[string[], object]>([
