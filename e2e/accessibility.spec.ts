@@ -121,7 +121,7 @@ test('by keyboard alone: choose the sample, compare', async ({ page }) => {
   await page.keyboard.press('Enter');
   const compare = page.getByRole('button', { name: 'Compare', exact: true });
   await expect(compare).toBeEnabled();
-  for (let i = 0; i < 60 && !(await compare.evaluate((element) => element === document.activeElement)); i++)
+  for (let i = 0; i < 100 && !(await compare.evaluate((element) => element === document.activeElement)); i++)
     await page.keyboard.press('Tab');
   await expect(compare).toBeFocused();
   await page.keyboard.press('Enter');
