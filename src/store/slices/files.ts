@@ -80,6 +80,8 @@ export function createFilesSlice(
         opened: usableFiles.length > 0 ? opened : null,
         choices: [],
         offers: new Map(),
+        // What was wrong with the plan was about the files of before: levels wait for a new one.
+        planProblem: null,
         ...(sameModel ? {} : { measurement: null, plans: new Map() }),
       });
     }
