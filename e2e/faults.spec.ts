@@ -142,7 +142,9 @@ test('storage full: it is said with figures, files are held in memory, and store
   await compareButton(page).click();
   await expect(
     page
-      .getByText(/no room for tiny_[\w-]+\.onnx: [\d.]+ kB are missing\. It is held in memory, until this tab is closed\./)
+      .getByText(
+        /no room for tiny_[\w-]+\.onnx: [\d.]+ kB are missing\. It is held in memory, until this tab is closed\./,
+      )
       .first(),
   ).toBeVisible();
   await finished(page);
