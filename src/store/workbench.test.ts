@@ -11,6 +11,8 @@ import type { PaceStore } from './forecast/pace-store.ts';
 import type { Paces } from './forecast/paces.ts';
 import { figuresOf, provenance, staleness } from './run.ts';
 import { describeFiles, emptyPlan, error, inertEngine } from './test-engine.ts';
+import type { Session } from './session/session.ts';
+import { testTab } from './session/test-session.ts';
 import { createWorkbench } from './workbench.ts';
 
 interface Comparison {
@@ -24,11 +26,15 @@ function setUp({
   paceStore,
   calibration,
   planOf,
+  session,
+  capabilities,
 }: {
   folders?: Folders;
   paceStore?: PaceStore;
   calibration?: readonly Timing[];
   planOf?: (level: LevelRequest) => Partial<LevelPlan>;
+  session?: Session;
+  capabilities?: EngineClient['capabilities'];
 } = {}) {
   let calibrated = 0;
   const comparisons: Comparison[] = [];
@@ -54,6 +60,7 @@ function setUp({
   };
   const engine: EngineClient & StorageClient = {
     ...inertEngine,
+    ...(capabilities && { capabilities }),
     history: () => Promise.resolve({ ok: true, value: [...shelf.reports.values()].map(({ stored }) => stored) }),
     openStored: (key) => {
       const opened = shelf.reports.get(key);
@@ -95,6 +102,7 @@ function setUp({
   };
   let count = 0;
   const store = createWorkbench({
+    ...(session && { session }),
     engine,
     origin: { uid: () => `id${++count}`, now: () => Date.now() },
     fetchSample: () =>
@@ -415,6 +423,28 @@ describe('a comparison', () => {
       store.getState().addLevel('uint8');
       await vi.advanceTimersByTimeAsync(200);
       expect(settingsOf(store).at(-1)).toEqual(['uint8', { embedding: 'tokens' }]);
+    });
+
+    it('to files that are opened before the engine has said what it can do, too', async () => {
+      let answer: (value: Awaited<ReturnType<EngineClient['capabilities']>>) => void = () => undefined;
+      const { store } = setUp({
+        planOf: (level) => (level.id === 'fp16' ? {} : tied(level)),
+        session: testTab().reload(),
+        capabilities: () =>
+          new Promise((resolve) => {
+            answer = resolve;
+          }),
+      });
+      const started = store.getState().start();
+      await store.getState().addFiles([file('a.onnx')]);
+      answer({ ok: false, error: error('internal') });
+      await started;
+      await vi.advanceTimersByTimeAsync(200);
+      expect(settingsOf(store).map(([, settings]) => settings)).toEqual([
+        {},
+        { embedding: 'tokens' },
+        { embedding: 'tokens' },
+      ]);
     });
 
     it('but never against what a person has chosen, and not on a model that has no need of it', async () => {

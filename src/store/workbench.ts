@@ -63,6 +63,7 @@ export function createWorkbench(dependencies: Dependencies): StoreApi<WorkbenchS
       ...run,
 
       async start() {
+        interrupted.restoreSetup();
         paceStore?.onChange((paces) => {
           set({ paces });
         });
@@ -71,7 +72,7 @@ export function createWorkbench(dependencies: Dependencies): StoreApi<WorkbenchS
           set({ capabilities: result.value });
           levels.capabilitiesKnown();
         } else notify(result.error);
-        await interrupted.restore();
+        await interrupted.restoreFiles();
         if (result.ok) await history.refresh();
       },
     };

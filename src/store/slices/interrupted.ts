@@ -17,21 +17,28 @@ type ReadableHandle = FileSystemFileHandle & {
   requestPermission?(descriptor: { mode: 'read' }): Promise<PermissionState>;
 };
 
-/** @returns The slice, `restore` for the start of the page, and `recognize` for files that are added. */
+/** @returns The slice, `restoreSetup` and `restoreFiles` for the start of the page, and `recognize` for files that are added. */
 export function createInterruptedSlice(
   { set, get, dependencies: { session } }: SliceContext,
   { notify, isTargetChosen, restored, plan }: Others,
 ) {
   let locked: ReadableHandle[] = [];
 
-  /** Brings back levels and settings of before a reload, and the files of a comparison it broke off. */
-  const restore = async (): Promise<void> => {
+  /**
+   * Brings back levels and settings of before a reload. Called before anything else of the page is awaited: later the
+   * session holds what this page has set up itself.
+   */
+  const restoreSetup = (): void => {
     const setup = session?.setup();
     if (setup) {
       const { targetIsChosen, ...rest } = setup;
       restored(targetIsChosen);
       set(rest);
     }
+  };
+
+  /** Brings back the files of a comparison that a reload broke off. */
+  const restoreFiles = async (): Promise<void> => {
     const found = await session?.find();
     if (!found) return;
     locked = found.locked;
@@ -99,5 +106,5 @@ export function createInterruptedSlice(
       void session?.end();
     },
   };
-  return { slice, restore, recognize };
+  return { slice, restoreSetup, restoreFiles, recognize };
 }
