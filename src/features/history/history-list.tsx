@@ -39,6 +39,15 @@ export function HistoryList() {
   );
 }
 
+/** Focuses an element as soon as it is there: results are rendered as a transition, some frames after the state changed. */
+function focusWhenShown(id: string, frames = 300): void {
+  requestAnimationFrame(() => {
+    const element = document.getElementById(id);
+    if (element) element.focus();
+    else if (frames > 0) focusWhenShown(id, frames - 1);
+  });
+}
+
 function useBlocked(): boolean {
   const busy = useWorkbench((state) => state.storageBusy);
   return useIsRunActive() || busy;
@@ -51,9 +60,7 @@ function Entry({ entry, onDelete }: { entry: StoredReport; onDelete: () => void 
   /** Brings the result into view, above the list it was chosen from. */
   const open = async () => {
     await actions.openStored(entry.key);
-    requestAnimationFrame(() => {
-      document.getElementById('run-heading')?.focus();
-    });
+    focusWhenShown('run-heading');
   };
   return (
     <li className={classes.entry}>
