@@ -50,7 +50,7 @@ export async function compare(
     ended('check');
     return buildReport({
       opened,
-      backend: quantizer.backend,
+      backend: quantizer.backend(),
       ...written,
       distinct,
       calibrated,

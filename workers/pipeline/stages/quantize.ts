@@ -5,8 +5,8 @@ import type { JobContext } from '../job-context.ts';
 import type { OpenedJob } from './open.ts';
 
 export interface JobQuantizer extends Quantizer {
-  /** The kernel's. */
-  readonly backend: Backend;
+  /** What the kernel runs on now: after its device is lost, another one than at first. */
+  backend(): Backend;
   /** Ends the threads that quantize and read. */
   dispose(): void;
 }
@@ -19,7 +19,7 @@ export async function quantize(
   const kernel = await choosing;
   return {
     ...createQuantizer({ kernel, model, ...(pool && { workers: { pool, file, external } }) }),
-    backend: kernel.backend,
+    backend: () => kernel.backend,
     dispose() {
       pool?.dispose();
       reader?.dispose();
