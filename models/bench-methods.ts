@@ -45,6 +45,12 @@ const { values } = parseArgs({
   },
 });
 
+const missing = (['model', 'tokenizer', 'text', 'calibrate'] as const).filter((name) => values[name] === undefined);
+if (missing.length > 0) {
+  console.error(`Missing: ${missing.map((name) => `--${name}`).join(' ')}. See workers/quantize/methods/README.md.`);
+  process.exit(2);
+}
+
 const { signal } = new AbortController();
 const runtime = wasmRuntime(ort, Number(values.threads));
 const kernel = await createWasmKernel();
