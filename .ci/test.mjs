@@ -51,7 +51,7 @@ const builds = [
   ...['kernels', 'page', 'planted-fault', 'cli'].map((target) => check(`build: ${target}`, '.ci/build.mjs', target)),
   check('bundle', '.ci/check-bundle.mjs'),
 ];
-/** These keep every core busy; the adapter that the CPU plays has threads that wait by turning round, and takes twice as long beside others. */
+/** These keep every core busy; the threads of the software adapter busy-wait, so it takes twice as long beside others. */
 const busy = [vitest('unit', ['node', 'node-apart', 'components']), vitest('browser, WebGPU', ['webgpu'])];
 /** A page waits for a fourth of its time. */
 const pages = [vitest('browser, no WebGPU', ['browser']), playwright('end to end', 'wasm', 'webgpu', 'planted-fault')];

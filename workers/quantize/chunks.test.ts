@@ -65,7 +65,7 @@ function watched(file: Uint8Array): { source: ByteSource; longest: () => number 
   };
 }
 
-async function inStretches(
+async function inChunks(
   task: QuantizeTask,
   file: Uint8Array,
   limits: { slab: number; joined: number },
@@ -191,7 +191,7 @@ describe('a weight made in slabs is the weight made whole', () => {
     await fc.assert(
       fc.asyncProperty(tasks, limits, async ({ task, file }, limit) => {
         const expected = await whole(task, file);
-        const { parts, chunks } = await inStretches(task, file, limit);
+        const { parts, chunks } = await inChunks(task, file, limit);
         for (const [part, bytes] of expected) expect(Buffer.compare(parts.get(part)!, bytes), part).toBe(0);
         expect([...parts.keys()]).toEqual([...expected.keys()]);
         if (chunks > 1) cut++;
@@ -218,7 +218,7 @@ describe('what is held at once', () => {
       n: 400,
       scheme,
     };
-    const { longest, chunks } = await inStretches(task, file, { slab: 4096, joined: 4096 });
+    const { longest, chunks } = await inChunks(task, file, { slab: 4096, joined: 4096 });
     expect(longest).toBe(4096);
     expect(chunks).toBe(13);
   });
@@ -327,14 +327,14 @@ test('a weight that is not finite is refused, wherever in it that is', async () 
     const weight = { tensor, type: FLOAT32, rounded: false };
     const small = { slab: 1000, joined: 1000 };
     await expect(
-      inStretches(
+      inChunks(
         { kind: 'linear', ...weight, outer: 30, channels: 100, inner: 1, scheme: { type: 'int8', symmetric: true } },
         file,
         small,
       ),
     ).rejects.toMatchObject({ engineError: { code: 'weights-not-finite' } });
     await expect(
-      inStretches({ kind: 'quantize', ...weight, layout: 'kn', k: 30, n: 100, scheme }, file, small),
+      inChunks({ kind: 'quantize', ...weight, layout: 'kn', k: 30, n: 100, scheme }, file, small),
     ).rejects.toMatchObject({ engineError: { code: 'weights-not-finite' } });
   }
 });

@@ -1,7 +1,7 @@
 /**
  * How the work of a task is cut, so that memory does not grow with the weight. What a task makes comes in chunks,
  * each the next bytes of every part; a chunk is made of slabs, which are weights of their own: a smaller tensor at
- * another place of the same file. Plain values; `carry-out.ts` does the work.
+ * another place of the same file. Plain values; `execute-tasks.ts` does the work.
  *
  *     [N, K] as stored      a chunk is some rows: one slab, read in one piece
  *     [K, N] as stored      a chunk is all columns, or as many as may be held: slabs along K, whose codes are joined
@@ -30,7 +30,7 @@ const WIDEST = 4;
 const COLUMNS = 8;
 
 type Quantize = QuantizeTask & { kind: 'quantize' };
-type LinearRecipe = QuantizeTask & { kind: 'linear' };
+type LinearTask = QuantizeTask & { kind: 'linear' };
 
 /** A task for part of a weight. */
 export type WeightChunk = (QuantizeTask | RangeTask) & {
@@ -41,7 +41,7 @@ export type WeightChunk = (QuantizeTask | RangeTask) & {
 };
 
 /** Part `ranges`: the least and the greatest weight of each channel and 0, as keys (see kernels/linear.ts), one pair after the other. */
-export type RangeTask = Omit<LinearRecipe, 'kind'> & { kind: 'range' };
+export type RangeTask = Omit<LinearTask, 'kind'> & { kind: 'range' };
 
 /** Some of a weight's elements, neighbours in their order, as a weight [outer, channels, inner]. */
 interface Run {
@@ -62,9 +62,9 @@ export type OutputChunk = {
   /** Of the matrix `whole`, at each tile what its slab makes. */
   | { kind: 'joined'; whole: Quantize; slabs: { slab: WeightChunk; tile: Tile }[] }
   /** Scales and zero points of a weight whose channels do not lie together. */
-  | { kind: 'grids'; task: LinearRecipe; slabs: { slab: WeightChunk; channel: number }[] }
+  | { kind: 'grids'; task: LinearTask; slabs: { slab: WeightChunk; channel: number }[] }
   /** Codes of such a weight. */
-  | { kind: 'codes'; task: LinearRecipe; slab: WeightChunk; channel: number; channels: number }
+  | { kind: 'codes'; task: LinearTask; slab: WeightChunk; channel: number; channels: number }
 );
 
 /** Bytes of all that a chunk makes; parts that are the same bytes as others are counted, too. */
@@ -83,9 +83,9 @@ export function outputChunksOf(task: QuantizeTask, limits: ChunkLimits = CHUNK_L
     return [{ kind: 'one', task, slab: task, bytes: partBytes(task) }];
   switch (task.kind) {
     case 'quantize':
-      return matrixStretches(task, limits);
+      return matrixChunks(task, limits);
     case 'linear':
-      return channelStretches(task, limits);
+      return channelChunks(task, limits);
     case 'to-float16':
       return runsOf(elementCount(tensor.dims), Math.floor(limits.slab / sizeOf(tensor))).map(([start, count]) => {
         const slab: QuantizeTask = { ...task, tensor: partOf(tensor, start, [count]) };
@@ -94,7 +94,7 @@ export function outputChunksOf(task: QuantizeTask, limits: ChunkLimits = CHUNK_L
   }
 }
 
-function matrixStretches(task: Quantize, { slab, joined }: ChunkLimits): OutputChunk[] {
+function matrixChunks(task: Quantize, { slab, joined }: ChunkLimits): OutputChunk[] {
   const { layout, k, n, scheme, nibbles } = task;
   const size = sizeOf(task.tensor);
   // Zero points of neighbouring blocks share a byte.
@@ -176,7 +176,7 @@ function matrixSlab(task: Quantize, { row, rows, column, columns }: Tile): Weigh
   return length === pitch ? slab : { ...slab, lines: { count, bytes: length * size, pitch: pitch * size } };
 }
 
-function channelStretches(task: LinearRecipe, limits: ChunkLimits): OutputChunk[] {
+function channelChunks(task: LinearTask, limits: ChunkLimits): OutputChunk[] {
   const { outer, channels, inner } = task;
   const most = Math.max(1, Math.floor(limits.slab / sizeOf(task.tensor)));
   if (outer === 1 && inner <= most) {
@@ -210,7 +210,7 @@ function channelStretches(task: LinearRecipe, limits: ChunkLimits): OutputChunk[
 }
 
 /** All elements of a weight in runs of at most `most`: over the outermost dimension, else inside each of its indices, else inside a channel. */
-function elementRuns({ outer, channels, inner }: LinearRecipe, most: number): Run[] {
+function elementRuns({ outer, channels, inner }: LinearTask, most: number): Run[] {
   const line = channels * inner;
   if (line <= most)
     return runsOf(outer, Math.floor(most / line)).map(([index, count]) => ({
@@ -241,7 +241,7 @@ function elementRuns({ outer, channels, inner }: LinearRecipe, most: number): Ru
   return runsOf(outer, 1).flatMap(([index]) => inside.map((run) => ({ ...run, start: index * line + run.start })));
 }
 
-function linearSlab(task: LinearRecipe, { start, outer, channels, inner }: Run): LinearRecipe {
+function linearSlab(task: LinearTask, { start, outer, channels, inner }: Run): LinearTask {
   const { tensor, view } = task;
   const dims = [outer, channels, inner];
   return {

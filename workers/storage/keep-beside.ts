@@ -83,7 +83,7 @@ async function storeOriginal(
   const key = await levelKey(fingerprint, level);
   if (await store.find(key)) return;
   if ((await free()) < ROOM_FACTOR * file.size) return;
-  // Whoever holds it is storing the same file.
+  // The holder of the lock is storing the same file.
   const release = await locks.tryHold(key);
   if (!release) return;
   try {

@@ -47,14 +47,14 @@ export async function prepareSamples(
 ): Promise<Result<InputSamples>> {
   const { inputs } = session;
   if (files.length === 0) {
-    const recipe = await findInputSpec(session, fetch, hints, seed, signal);
-    return recipe.ok ? seeded(inputs, hints, recipe.value, samples) : recipe;
+    const spec = await findInputSpec(session, fetch, hints, seed, signal);
+    return spec.ok ? seeded(inputs, hints, spec.value, samples) : spec;
   }
-  let recipe: Promise<Result<InputSpec>> | null = null;
+  let spec: Promise<Result<InputSpec>> | null = null;
   const matched = await matchFiles(files, inputs, hints, async (input) => {
     const fixed = input.shape?.slice(1).filter((dim) => typeof dim === 'number') ?? [];
     if (fixed.length === 3) return { ok: true, value: [1, ...fixed] };
-    const found = await (recipe ??= findInputSpec(session, fetch, hints, seed, signal));
+    const found = await (spec ??= findInputSpec(session, fetch, hints, seed, signal));
     return found.ok
       ? { ok: true, value: resolveShapes(inputs, hints, found.value.free).shapes.get(input.name) ?? [] }
       : found;
@@ -62,23 +62,18 @@ export async function prepareSamples(
   return matched.ok ? fromFiles(inputs, hints, matched.value) : matched;
 }
 
-function seeded(
-  inputs: readonly ValueInfo[],
-  hints: InputHints,
-  recipe: InputSpec,
-  count: number,
-): Result<InputSamples> {
-  const first = seededSample(inputs, hints, recipe, 0);
+function seeded(inputs: readonly ValueInfo[], hints: InputHints, spec: InputSpec, count: number): Result<InputSamples> {
+  const first = seededSample(inputs, hints, spec, 0);
   if (!first.ok) return first;
   return {
     ok: true,
     value: {
       count,
       feeds(index) {
-        const sample = seededSample(inputs, hints, recipe, index);
+        const sample = seededSample(inputs, hints, spec, index);
         return sample.ok ? { ok: true, value: feedsOf(sample.value) } : sample;
       },
-      used: { kind: 'random', seed: recipe.seed, inputs: describeSample(first.value) },
+      used: { kind: 'random', seed: spec.seed, inputs: describeSample(first.value) },
       notes: [],
     },
   };

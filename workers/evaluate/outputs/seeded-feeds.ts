@@ -6,13 +6,13 @@ import type { MakeFeeds } from '../speed/speed.ts';
 /** Errors: `inputs-unknown`, `out-of-memory`. */
 export const seededFeeds: MakeFeeds = async (session, model) => {
   const hints = await readInputHints(model.model);
-  const recipe = await findInputSpec(
+  const spec = await findInputSpec(
     session,
     session.outputs.map(({ name }) => name),
     hints,
     DEFAULT_SEED,
   );
-  if (!recipe.ok) return recipe;
-  const sample = seededSample(session.inputs, hints, recipe.value, 0);
+  if (!spec.ok) return spec;
+  const sample = seededSample(session.inputs, hints, spec.value, 0);
   return sample.ok ? { ok: true, value: feedsOf(sample.value) } : sample;
 };

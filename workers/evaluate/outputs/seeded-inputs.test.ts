@@ -20,7 +20,7 @@ import { withFreeDimensions, type ValueInfo } from '../inputs.ts';
 import { randomNumbers } from '../random.ts';
 import { feedsOf, findInputSpec, seededSample, type InputSpec, type SeededInput } from './seeded-inputs.ts';
 
-const RECIPE: InputSpec = { seed: 1, free: USUAL_SIZES, wholeBelow: 2 };
+const SPEC: InputSpec = { seed: 1, free: USUAL_SIZES, wholeBelow: 2 };
 const input = (name: string, type: string, shape: (number | string)[]): ValueInfo => ({
   name,
   isTensor: true,
@@ -28,13 +28,8 @@ const input = (name: string, type: string, shape: (number | string)[]): ValueInf
   shape,
 });
 
-function made(
-  inputs: ValueInfo[],
-  hints: InputHints = new Map(),
-  recipe = RECIPE,
-  sample = 0,
-): Map<string, SeededInput> {
-  const result = seededSample(inputs, hints, recipe, sample);
+function made(inputs: ValueInfo[], hints: InputHints = new Map(), spec = SPEC, sample = 0): Map<string, SeededInput> {
+  const result = seededSample(inputs, hints, spec, sample);
   if (!result.ok) throw new Error(result.error.message);
   return result.value;
 }
@@ -147,7 +142,7 @@ describe('values', () => {
     expect(
       Math.max(
         ...Array.from({ length: 50 }, (_, index) =>
-          Math.max(...Array.from(made(inputs, hints, RECIPE, index).get('input_ids')?.tensor.data ?? [], Number)),
+          Math.max(...Array.from(made(inputs, hints, SPEC, index).get('input_ids')?.tensor.data ?? [], Number)),
         ),
       ),
     ).toBe(59);
@@ -174,7 +169,7 @@ describe('values', () => {
   });
   test('differ from sample to sample and seed to seed, and not from call to call', () => {
     const x = [input('x', 'float32', [4, 16])];
-    const data = (sample: number, seed = 1) => made(x, new Map(), { ...RECIPE, seed }, sample).get('x')?.tensor.data;
+    const data = (sample: number, seed = 1) => made(x, new Map(), { ...SPEC, seed }, sample).get('x')?.tensor.data;
     expect(data(0)).toEqual(data(0));
     expect(data(0)).not.toEqual(data(1));
     expect(data(0)).not.toEqual(data(0, 2));
@@ -185,7 +180,7 @@ describe('values', () => {
     [input('x', 'complex64', [1]), /element type is complex64/],
     [input('x', 'float32', [2 ** 20, 2 ** 20]), /more than can be made up/],
   ])('$name cannot be made, and is named', (given, message) => {
-    const result = seededSample([given], new Map(), RECIPE, 0);
+    const result = seededSample([given], new Map(), SPEC, 0);
     expect(result.ok ? null : [result.error.code, result.error.message]).toEqual([
       'inputs-unknown',
       expect.stringMatching(message),
@@ -195,21 +190,21 @@ describe('values', () => {
 
 describe('a graph that is run', () => {
   const runtime = wasmRuntime(ort, 1);
-  async function recipeFor(bytes: Uint8Array<ArrayBuffer>) {
+  async function specFor(bytes: Uint8Array<ArrayBuffer>) {
     const blob = new Blob([bytes]);
     const session = await runtime.open(inOneFile(blob));
     if (!session.ok) throw new Error(session.error.details);
     const hints = await readInputHints(blob);
-    const recipe = await findInputSpec(
+    const spec = await findInputSpec(
       session.value,
       session.value.outputs.map(({ name }) => name),
       hints,
       1,
     );
-    const sample = recipe.ok ? seededSample(session.value.inputs, hints, recipe.value, 3) : recipe;
+    const sample = spec.ok ? seededSample(session.value.inputs, hints, spec.value, 3) : spec;
     const ran = sample.ok ? await session.value.run(feedsOf(sample.value)) : sample;
     await session.value.release();
-    return { recipe, sample, ran };
+    return { spec, sample, ran };
   }
 
   test.each<[string, Uint8Array<ArrayBuffer>]>([
@@ -217,17 +212,17 @@ describe('a graph that is run', () => {
     ['two outputs', twoOutputModel()],
     ['an encoder', encoderModel()],
   ])('%s takes what is made for it', async (_, bytes) => {
-    expect((await recipeFor(bytes)).ran.ok).toBe(true);
+    expect((await specFor(bytes)).ran.ok).toBe(true);
   });
 
   test('an image model with free sizes that takes only one of them: it is found', async () => {
-    const { recipe, ran } = await recipeFor(imageModel({ size: null }));
-    expect(recipe).toMatchObject({ ok: true, value: { free: { image: 32 } } });
+    const { spec, ran } = await specFor(imageModel({ size: null }));
+    expect(spec).toMatchObject({ ok: true, value: { free: { image: 32 } } });
     expect(ran.ok).toBe(true);
   });
 
   test('the width a weight prescribes is taken', async () => {
-    const { sample } = await recipeFor(
+    const { sample } = await specFor(
       encode(
         model(
           graph({
@@ -243,7 +238,7 @@ describe('a graph that is run', () => {
   });
 
   test('a graph that refuses everything says so', async () => {
-    const { recipe } = await recipeFor(
+    const { spec } = await specFor(
       encode(
         model(
           graph({
@@ -255,7 +250,7 @@ describe('a graph that is run', () => {
         ),
       ),
     );
-    expect(recipe.ok ? null : recipe.error).toMatchObject({
+    expect(spec.ok ? null : spec.error).toMatchObject({
       code: 'inputs-unknown',
       details: expect.stringMatching(/x: float32\[n\]/),
     });

@@ -54,19 +54,19 @@ const MOST_ELEMENTS = 2 ** 28;
 export function seededSample(
   inputs: readonly ValueInfo[],
   hints: InputHints,
-  recipe: InputSpec,
+  spec: InputSpec,
   sample: number,
   known?: KnownSizes,
   wanted?: ReadonlySet<string>,
 ): Result<Map<string, SeededInput>> {
-  const { shapes } = resolveShapes(inputs, hints, recipe.free, known);
+  const { shapes } = resolveShapes(inputs, hints, spec.free, known);
   const made = new Map<string, SeededInput>();
   for (const [place, input] of inputs.entries()) {
     if (wanted && !wanted.has(input.name)) continue;
     const shape = shapes.get(input.name) ?? [];
     if (elements(shape) > MOST_ELEMENTS)
       return cannotMake(input, `a shape of [${shape.join(', ')}] is more than can be made up`);
-    const one = fill(input, shape, shapes, hints, recipe, randomNumbers(recipe.seed, sample, place));
+    const one = fill(input, shape, shapes, hints, spec, randomNumbers(spec.seed, sample, place));
     if (typeof one === 'string') return cannotMake(input, one);
     made.set(input.name, one);
   }
@@ -86,17 +86,17 @@ export async function findInputSpec(
 ): Promise<Result<InputSpec>> {
   const { guessed } = resolveShapes(session.inputs, hints, USUAL_SIZES);
   const sizes = sizesToTry(guessed);
-  const recipes: InputSpec[] = [
+  const specs: InputSpec[] = [
     ...sizes.map((free) => ({ seed, free, wholeBelow: 2 })),
     { seed, free: USUAL_SIZES, wholeBelow: 1 },
   ];
   let refusal: Failure | null = null;
-  for (const recipe of recipes) {
+  for (const spec of specs) {
     if (signal?.aborted) break;
-    const made = seededSample(session.inputs, hints, recipe, 0);
+    const made = seededSample(session.inputs, hints, spec, 0);
     if (!made.ok) return made;
     const ran = await session.run(feedsOf(made.value), fetch);
-    if (ran.ok) return { ok: true, value: recipe };
+    if (ran.ok) return { ok: true, value: spec };
     if (ran.error.code === 'out-of-memory') return ran;
     refusal ??= ran;
   }
@@ -129,7 +129,7 @@ function fill(
   shape: readonly number[],
   shapes: ReadonlyMap<string, number[]>,
   hints: InputHints,
-  recipe: InputSpec,
+  spec: InputSpec,
   random: RandomNumbers,
 ): SeededInput | string {
   if (!input.isTensor) return 'it is not a tensor';
@@ -160,8 +160,8 @@ function fill(
   if (pixels && type === 'uint8') return whole(256);
   if (pixels && float) return make('random, uniform from 0 to 1', () => random.uniform());
   if (float) return make('random, standard normal', () => random.normal());
-  if (/len/.test(lower)) return is(recipe.free.sequence, `the length ${recipe.free.sequence}`);
-  return whole(recipe.wholeBelow);
+  if (/len/.test(lower)) return is(spec.free.sequence, `the length ${spec.free.sequence}`);
+  return whole(spec.wholeBelow);
 }
 
 function conventional(

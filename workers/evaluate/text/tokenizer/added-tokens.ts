@@ -2,8 +2,8 @@
 import { WORD } from './pattern.ts';
 import type { AddedToken } from './schema.ts';
 
-/** A stretch of text, or a token. */
-export type Stretch = { text: string; first: boolean } | { id: number };
+/** A segment of text, or a token. */
+export type TextSegment = { text: string; first: boolean } | { id: number };
 
 export interface AddedVocabulary {
   /** Ids by content; where the model has the token already it is the model's. */
@@ -11,7 +11,7 @@ export interface AddedVocabulary {
   special: ReadonlySet<number>;
   /** Content by id, in the form tokens are decoded from: normalized where the token is. */
   contents: ReadonlyMap<number, string>;
-  split(text: string): Stretch[];
+  split(text: string): TextSegment[];
 }
 
 interface Listed {
@@ -43,8 +43,8 @@ export function createAddedVocabulary(
     special: new Set(listed.filter(({ token }) => token.special).map(({ id }) => id)),
     contents: new Map(listed.map(({ id, content }) => [id, content])),
     split: (text) =>
-      asWritten(text, true).flatMap((stretch) =>
-        'id' in stretch ? [stretch] : normalized(normalize(stretch.text), stretch.first),
+      asWritten(text, true).flatMap((segment) =>
+        'id' in segment ? [segment] : normalized(normalize(segment.text), segment.first),
       ),
   };
 }
@@ -54,7 +54,7 @@ const BEGINS_WITH_WORD = new RegExp(`^[${WORD}\\p{Join_Control}]`, 'u');
 const LAST_CHARACTER = /[\ud800-\udbff]?[^]$/;
 
 /** The leftmost tokens, of those at the same place the longest. */
-function finder(tokens: readonly Listed[]): (text: string, first: boolean) => Stretch[] {
+function finder(tokens: readonly Listed[]): (text: string, first: boolean) => TextSegment[] {
   const byStart = new Map<string, Listed[]>();
   for (const token of tokens) {
     const start = token.content.slice(0, 1);
@@ -65,10 +65,10 @@ function finder(tokens: readonly Listed[]): (text: string, first: boolean) => St
   }
   for (const group of byStart.values()) group.sort((a, b) => b.content.length - a.content.length);
   return (text, first) => {
-    const stretches: Stretch[] = [];
+    const segments: TextSegment[] = [];
     let done = 0;
     const plain = (end: number) => {
-      if (end > done) stretches.push({ text: text.slice(done, end), first: first && done === 0 });
+      if (end > done) segments.push({ text: text.slice(done, end), first: first && done === 0 });
     };
     for (let at = 0; at < text.length;) {
       const found = byStart.get(text[at]!)?.find(({ content }) => text.startsWith(content, at));
@@ -91,11 +91,11 @@ function finder(tokens: readonly Listed[]): (text: string, first: boolean) => St
         while (end < text.length && /\p{White_Space}/u.test(text[end]!)) end++;
       }
       plain(start);
-      stretches.push({ id });
+      segments.push({ id });
       done = end;
     }
     plain(text.length);
-    return stretches;
+    return segments;
   };
 }
 

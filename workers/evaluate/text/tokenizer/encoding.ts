@@ -51,12 +51,12 @@ export function createEncoding(file: TokenizerFile): Encoding {
     encode(text) {
       const ids: number[] = [];
       let dropped = 0;
-      for (const stretch of added.split(text)) {
-        if ('id' in stretch) {
-          ids.push(stretch.id);
+      for (const segment of added.split(text)) {
+        if ('id' in segment) {
+          ids.push(segment.id);
           continue;
         }
-        for (const piece of preTokenize([stretch])) {
+        for (const piece of preTokenize([segment])) {
           const encoded = word(piece.text);
           for (const id of encoded.ids) ids.push(id);
           dropped += encoded.dropped;

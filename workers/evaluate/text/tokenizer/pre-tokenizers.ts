@@ -111,7 +111,7 @@ function chunks(text: string, length: number): Part[] {
   return parts;
 }
 
-/** Stretches of a text, those that match a pattern and those between them (`NormalizedString::split`). */
+/** Segments of a text, those that match a pattern and those between them (`NormalizedString::split`). */
 function split(text: string, regex: RegExp, behavior: Behavior, invert = false): Part[] {
   const found: { start: number; end: number; match: boolean }[] = [];
   let end = 0;
