@@ -210,7 +210,6 @@ export default defineConfig(({ isSsrBuild }) => ({
           name: 'components',
           maxWorkers: availableParallelism(),
           environment: 'happy-dom',
-          isolate: false,
           include: ['src/**/*.dom.test.tsx'],
           setupFiles: ['src/test-dom.ts'],
         },
