@@ -22,7 +22,7 @@ afterEach(() => {
 });
 
 const TEXT = 'It was the best of times, it was the worst of times. '.repeat(30);
-const job: Job = {
+const JOB: Job = {
   files: [
     new File([tinyLanguageModel({ vocabulary: 256, width: 64, hidden: 96, type: 'float32', tied: true })], 'tiny.onnx'),
     new File([byteTokenizer()], 'tokenizer.json'),
@@ -35,7 +35,7 @@ const job: Job = {
   maxTokens: null,
 };
 
-async function compare(engine: RemoteWorker<Engine>) {
+async function compare(engine: RemoteWorker<Engine>, job: Job = JOB) {
   const events: EngineEvent[] = [];
   const report = await engine.callWithEvents<EngineEvent, Result<Report>>(
     (event) => {
@@ -93,6 +93,32 @@ it('two engines at once do nothing twice', async () => {
   );
   expect(madeByA?.concat(madeByB ?? []).length).toBeGreaterThan(0);
   expect(madeByA?.filter((tensor) => madeByB?.includes(tensor))).toEqual([]);
+});
+
+/** Text with none of the evaluation text in it. */
+const CALIBRATION = Array.from({ length: 400 }, (_, i) => `Call me ${(i * 7919) % 1000}. `).join('');
+
+it('calibrates: its files differ from those of a search without data, and are the same when made again', async () => {
+  const job: Job = {
+    ...JOB,
+    calibration: new File([CALIBRATION], 'calibration.txt'),
+    levels: (['search', 'wsearch', 'gptq'] as const).map((method) => ({
+      key: method,
+      id: 'int4',
+      settings: { asymmetric: true, method },
+    })),
+    measure: false,
+  };
+  const once = await compare(start(), job);
+  expect(once.events.filter(({ type }) => type === 'warning')).toEqual([]);
+  expect(once.report.levels.map(({ key }) => key).slice(1)).toEqual(['search', 'wsearch', 'gptq']);
+  const files = await filesOf(once.events);
+  expect(new Set(files.map((bytes) => bytes.join())).size).toBe(4);
+  // A file keeps its size whatever made it, but for the name of the method in its metadata.
+  const sizes = files.slice(1).map(({ length }) => length);
+  expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThan(32);
+  await start().call<Result<Storage>>((api) => api.removeAll());
+  expect(await filesOf((await compare(start(), job)).events)).toEqual(files);
 });
 
 it('making a Hub folder stops when it is told to', async () => {
